@@ -1,0 +1,1 @@
+"""Connectors: one engine each, two verbs (`fetch` and `respond`), no torch and no model."""

@@ -1,0 +1,107 @@
+"""The nouns everyone shares: a query's candidates on their way from the first stage to the response.
+
+Nothing here knows an engine, a model or a file format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+Native = TypeVar("Native")
+Request = TypeVar("Request", contravariant=True)
+Response = TypeVar("Response", covariant=True)
+Kept = TypeVar("Kept")
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What a model reads of a document."""
+
+    title: str
+    text: str
+
+    @property
+    def is_empty(self) -> bool:
+        """True if there is nothing to score: neither title nor text holds more than white space."""
+        return not (self.text.strip() or self.title.strip())
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One hit of the first stage; its score and rank travel with it to the very end.
+
+    `rank` counts from 1. `score` is the engine's own, higher is better.
+    """
+
+    docid: str
+    rank: int
+    score: float
+    passage: Passage
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A candidate in its final place.
+
+    `rank` counts from 1. `rerank_score` is the model's raw score (a logit, or a cosine for a bi-encoder); it is
+    None where the passage was not scored. `score` is the fused score, None exactly where `rerank_score` is.
+    """
+
+    candidate: Candidate
+    rank: int
+    score: float | None
+    rerank_score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """All candidates of one query, best first: the scored ones, then the unscored in first-stage order.
+
+    `seconds` holds the wall time of each stage the reranker went through, by name.
+    """
+
+    query: str
+    hits: tuple[Ranked, ...]
+    seconds: dict[str, float]
+
+    @property
+    def scored(self) -> int:
+        """How many candidates the model scored."""
+        return sum(hit.rerank_score is not None for hit in self.hits)
+
+    @property
+    def unscored(self) -> int:
+        """How many candidates had no text to score."""
+        return len(self.hits) - self.scored
+
+
+@dataclass(frozen=True, slots=True)
+class FirstStage(Generic[Native]):
+    """What a connector fetched: the window of candidates, and the engine's response kept whole.
+
+    `candidates` are the first hits of the engine in its order, at most the window asked for. `native` belongs to
+    the connector alone. `skipped` says why a request can't be reranked; then `candidates` is empty and the
+    connector responds with exactly what the engine answered.
+    """
+
+    query: str
+    candidates: Sequence[Candidate]
+    native: Native
+    skipped: str | None = None
+
+
+class Connector(Protocol[Request, Kept, Response]):
+    """An engine behind two verbs; it never sees the model.
+
+    `respond` is pure: it returns the engine's own response with its hits in the ranking's order.
+    """
+
+    def fetch(self, request: Request) -> FirstStage[Kept]:
+        """Run the first stage. Raises an `errors.EngineError`."""
+        ...
+
+    def respond(self, first_stage: FirstStage[Kept], ranking: Ranking) -> Response:
+        """Cut the response the caller asked for out of the engine's own."""
+        ...

@@ -1,0 +1,98 @@
+"""Every error a caller can see, as one tree. Each says what is wrong and, in `remedy`, what to do about it.
+
+SidecarError
+├── ConfigurationError            a setting or flag is unknown, out of range or contradicts another
+│   └── FusionError               a combination of scores that has no sound definition
+├── InputError                    a file, a line of it, a query or a document is malformed
+├── ModelError                    a checkpoint can't be used
+│   ├── ModelNotFound             neither a preset, a directory nor a hub name that can be had
+│   ├── GatedModel                the licence was not accepted, or no token is there
+│   ├── AdapterMismatch           the adapter belongs to another base model
+│   └── ChecksumMismatch          a weight file is not the one that was asked for
+├── ScoringError                  the model ran and its output can't be used
+│   └── NonFiniteScore            NaN or infinity, which is never a rank
+└── EngineError                   the first stage can't answer
+├── IndexNotFound             no index there
+├── JavaError                 no Java that fits, or the JVM did not boot
+├── EngineUnreachable         no connection, or none in time
+└── EngineRejected            the engine answered with an error of its own (status and body are kept)
+"""
+
+from __future__ import annotations
+
+
+class SidecarError(Exception):
+    """Root of the tree: `str(error)` is the message with its remedy."""
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.remedy}" if self.remedy else self.message
+
+
+class ConfigurationError(SidecarError):
+    """A setting or flag is unknown, out of range or contradicts another."""
+
+
+class FusionError(ConfigurationError):
+    """A combination of scores that has no sound definition."""
+
+
+class InputError(SidecarError):
+    """A file, a line of it, a query or a document is malformed."""
+
+
+class ModelError(SidecarError):
+    """A checkpoint can't be used."""
+
+
+class ModelNotFound(ModelError):
+    """Neither a preset, a directory nor a hub name that can be had."""
+
+
+class GatedModel(ModelError):
+    """The licence of a gated model was not accepted, or no token is there."""
+
+
+class AdapterMismatch(ModelError):
+    """The adapter belongs to another base model."""
+
+
+class ChecksumMismatch(ModelError):
+    """A weight file is not the one that was asked for."""
+
+
+class ScoringError(SidecarError):
+    """The model ran and its output can't be used."""
+
+
+class NonFiniteScore(ScoringError):
+    """NaN or infinity, which is never a rank."""
+
+
+class EngineError(SidecarError):
+    """The first stage can't answer."""
+
+
+class IndexNotFound(EngineError):
+    """No index is there."""
+
+
+class JavaError(EngineError):
+    """No Java that fits, or the JVM did not boot."""
+
+
+class EngineUnreachable(EngineError):
+    """No connection to the engine, or none in time."""
+
+
+class EngineRejected(EngineError):
+    """The engine answered with an error of its own: `status` is HTTP's, `body` its answer."""
+
+    def __init__(self, message: str, *, status: int, body: bytes = b"", remedy: str = "") -> None:
+        super().__init__(message, remedy=remedy)
+        self.status = status
+        self.body = body

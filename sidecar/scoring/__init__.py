@@ -1,0 +1,30 @@
+"""The only room that knows torch: from a query and its passages to one score each.
+
+Importing this package loads no torch; `sidecar.scoring.loading.load_scorer` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from sidecar.candidates import Passage
+
+__all__ = ["Scorer"]
+
+
+class Scorer(Protocol):
+    """One raw score for each passage, in the order given; higher is better.
+
+    A cross-encoder gives logits, a bi-encoder cosines. Every score is finite: NaN or infinity is raised as
+    `errors.NonFiniteScore`, never returned.
+    """
+
+    @property
+    def name(self) -> str:
+        """What a person would call the model: a preset, a hub name or a directory."""
+        ...
+
+    def score(self, query: str, passages: Sequence[Passage]) -> list[float]:
+        """Score non-empty passages; an empty list gives an empty list."""
+        ...
