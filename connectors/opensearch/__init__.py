@@ -1,0 +1,1 @@
+"""OpenSearch, through opensearch-py."""

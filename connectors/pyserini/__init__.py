@@ -1,0 +1,1 @@
+"""Lucene indexes, through Pyserini."""
