@@ -38,7 +38,7 @@ class _Query(msgspec.Struct):
 class _Hit(msgspec.Struct):
     docid: str | int
     score: float | None = None
-    doc: msgspec.Raw | None = None
+    doc: msgspec.Raw = msgspec.Raw()  # an empty one means the field is absent: msgspec knows no `Raw | None`
     title: str | None = None
     text: str | None = None
     contents: str | None = None
@@ -93,7 +93,7 @@ def _to_list(line: _Line, where: str, title_fields: Sequence[str], text_fields: 
         )
         score = float(len(line.candidates) - rank + 1) if hit.score is None else hit.score
         candidates.append(Candidate(docid, rank, score, passage))
-        docs.append(bytes(hit.doc) if hit.doc is not None else msgspec.json.encode(doc))
+        docs.append(bytes(hit.doc) or msgspec.json.encode(doc))
     return CandidateList(str(qid), query, candidates, docs)
 
 
@@ -103,7 +103,7 @@ def _flat_qid(line: _Line) -> str | int | None:
 
 def _document(hit: _Hit, where: str) -> dict[str, Any] | str:
     """The document as an object or a string; a string may itself be the JSON that Lucene stores as `raw`."""
-    if hit.doc is None:
+    if not bytes(hit.doc):
         flat = {"title": hit.title, "text": hit.text, "contents": hit.contents}
         return {name: value for name, value in flat.items() if value is not None}
     try:

@@ -56,12 +56,15 @@ def parse_measures(text: str) -> list[ir_measures.Measure]:
     Raises `InputError` for a name that ir-measures does not know.
     """
     measures = []
-    for name in re.findall(r"[^,()\s]+(?:\([^)]*\))?(?:@\d+)?", text):
+    for name in re.findall(r"(?:[^,(]|\([^)]*\)?)+", text):
         try:
-            measures.append(ir_measures.parse_measure(name))
-        except (NameError, ValueError, KeyError, AttributeError) as error:
+            measure = ir_measures.parse_measure(name.strip())
+            measure.validate_params()
+            measures.append(measure)
+        except (NameError, ValueError, KeyError, AttributeError, AssertionError) as error:
             raise InputError(
-                f"{name} is no measure: {error}.", remedy="Known ones: nDCG@10, RR@10, AP, R@100, P@5, RR(rel=2)@10, …"
+                f"{name.strip()} is no measure: {error}.",
+                remedy="Known ones: nDCG@10, RR@10, AP, R@100, P@5, RR(rel=2)@10, …",
             ) from None
     if not measures:
         raise InputError("no measure was named.", remedy="Name some, such as nDCG@10,RR@10,AP,R@100.")
@@ -70,7 +73,10 @@ def parse_measures(text: str) -> list[ir_measures.Measure]:
 
 def evaluate(runs: Sequence[Path], qrels: Qrels, measures: Sequence[ir_measures.Measure]) -> list[Evaluation]:
     """Evaluate each run file. Raises `InputError` for a malformed run, or one without any judged query."""
-    evaluator = ir_measures.evaluator(measures, qrels)
+    try:
+        evaluator = ir_measures.evaluator(measures, qrels)
+    except ValueError as error:  # a measure whose program is an extra of ir-measures
+        raise InputError(str(error)) from None
     return [_evaluate_one(path, qrels, measures, evaluator) for path in runs]
 
 
