@@ -50,24 +50,21 @@ def read_corpus(path: Path) -> Iterator[Document]:
         raise InputError(f"{path} is not a whole gzip file: {error}", remedy="Fetch or compress it again.") from error
     except OSError as error:
         reason = error.strerror or str(error)
-        raise InputError(f"{path} can't be read: {reason}.", remedy="Give the path of a .jsonl or .jsonl.gz file.") from (
-            error
-        )
+        raise InputError(
+            f"{path} can't be read: {reason}.", remedy="Give the path of a .jsonl or .jsonl.gz file."
+        ) from (error)
 
 
 def unique(documents: Iterable[Document]) -> Iterator[Document]:
-    """Pass the documents on. Raises InputError at the second of two with one docid, naming both places."""
-    seen: dict[str, str] = {}
+    """Pass the documents on, at about 120 bytes of memory for each. Raises InputError at a docid's second document."""
+    seen: set[str] = set()
     for document in documents:
         if document.docid in seen:
-            first = seen[document.docid]
             place = f"{document.source}: " if document.source else ""
-            earlier = f", first at {first}" if first else ""
             raise InputError(
-                f"{place}the docid '{document.docid}' is there twice{earlier}.",
-                remedy="Give every document an id of its own.",
+                f"{place}the docid '{document.docid}' was there before.", remedy="Give every document an id of its own."
             )
-        seen[document.docid] = document.source
+        seen.add(document.docid)
         yield document
 
 

@@ -128,3 +128,10 @@ def _autoclass() -> Callable[[str], Any]:
 
     autoclass_of_java: Callable[[str], Any] = autoclass
     return autoclass_of_java
+
+
+def java_failure(error: BaseException) -> str:
+    """Say in one line what a JavaException is about: its class and message, without Java's stack."""
+    name = str(getattr(error, "classname", None) or type(error).__name__).rpartition(".")[2]
+    message = str(getattr(error, "innermessage", None) or "").partition("\n")[0]
+    return f"{name}: {message}" if message else name
