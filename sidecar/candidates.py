@@ -105,3 +105,11 @@ class Connector(Protocol[Request, Kept, Response]):
     def respond(self, first_stage: FirstStage[Kept], ranking: Ranking) -> Response:
         """Cut the response the caller asked for out of the engine's own."""
         ...
+
+
+class Reranks(Protocol):
+    """Anything that puts a query's candidates in their final order; `sidecar.reranker.Reranker` is ours."""
+
+    def rerank(self, query: str, candidates: Sequence[Candidate]) -> Ranking:
+        """Return every candidate once, the scored ones first; no candidates give an empty ranking."""
+        ...

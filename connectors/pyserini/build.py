@@ -1,0 +1,201 @@
+"""Building a Lucene index from documents: it appears whole, or not at all.
+
+What is stored is BEIR's shape, as in Pyserini's own prebuilt `beir-v1.0.0-*.flat` indexes: `raw` holds
+`{"_id", "title", "text"}` and the searched field `contents` is the title, a line break and the text, so the title
+counts in BM25 and neither is stored twice. Positions and term vectors are kept, so phrases and RM3 work on it too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from connectors.pyserini.index import is_index
+from connectors.pyserini.jvm import java_failure, start_jvm
+from sidecar.corpus import Document, unique
+from sidecar.errors import ConfigurationError, EngineError, InputError
+
+# Anserini's writer keeps up to 2 GB in the heap before it flushes, which on a small machine is more than all of it.
+_FLUSH_CHARACTERS = 256 * 2**20
+
+_BATCH_DOCUMENTS = 1000
+_BATCH_CHARACTERS = 4 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """What became of the documents: `empty` ones hold neither title nor text and are left out, as Anserini does."""
+
+    indexed: int
+    empty: int
+    seconds: float
+
+
+def build_index(
+    documents: Iterable[Document],
+    directory: str | Path,
+    *,
+    threads: int | None = None,
+    overwrite: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> BuildReport:
+    """Index `documents` into `directory`, with Anserini's default English analysis (Porter stemmer, its stop words).
+
+    `threads` are Java's (default: one for each CPU). `progress` is called with the number of documents read so far.
+    The index is built beside `directory` and renamed once it is complete. Raises ConfigurationError if `directory`
+    is not empty (with `overwrite`: if it holds anything but a Lucene index), InputError for two documents with one
+    docid or one that Lucene refuses, EngineError if Lucene can't write.
+    """
+    started = time.perf_counter()
+    target = Path(directory)
+    _check_target(target, overwrite)
+    autoclass = start_jvm()
+    with _beside(target, overwrite) as building:
+        writer = _Writer(autoclass, building, threads or os.cpu_count() or 1)
+        read = empty = 0
+        try:
+            for batch in _batches(unique(documents)):
+                kept = [document for document in batch if not document.is_empty]
+                writer.add(kept)
+                read += len(batch)
+                empty += len(batch) - len(kept)
+                if progress is not None:
+                    progress(read)
+        finally:
+            writer.close()
+        _check_complete(autoclass, building, read - empty)
+    return BuildReport(read - empty, empty, time.perf_counter() - started)
+
+
+class _Writer:
+    """Anserini's SimpleIndexer over a directory, closed and opened again whenever much text waits in its heap."""
+
+    def __init__(
+        self, autoclass: Callable[[str], Any], directory: Path, threads: int, flush_characters: int = _FLUSH_CHARACTERS
+    ) -> None:
+        self._new_indexer = autoclass("io.anserini.index.SimpleIndexer")
+        self._new_document = autoclass("io.anserini.collection.BeirFlatCollection$Document")
+        self._json = autoclass("com.fasterxml.jackson.databind.ObjectMapper")()
+        self._arguments = ["-index", str(directory), "-threads", str(threads)]
+        self._arguments += ["-input", "", "-collection", "JsonCollection"]  # both demanded and not read
+        self._arguments += ["-storeRaw", "-storePositions", "-storeDocvectors"]
+        self._flush_characters = flush_characters
+        self._waiting = 0
+        self._indexer = self._new_indexer(self._arguments)
+
+    def add(self, documents: list[Document]) -> None:
+        """Index one batch of documents, none of them empty."""
+        if not documents:
+            return
+        if self._waiting >= self._flush_characters:
+            self.close()
+            self._indexer = self._new_indexer([*self._arguments, "-append"])
+            self._waiting = 0
+        # ASCII escapes carry every character, and lone surrogates too, safely from Python's strings to Java's.
+        text = json.dumps([{"_id": one.docid, "title": one.title, "text": one.text} for one in documents])
+        self._waiting += len(text)
+        with _refusals(documents):
+            nodes = self._json.readTree(text)
+            added = self._indexer.addJsonDocuments([self._new_document(nodes.get(at)) for at in range(len(documents))])
+            if added != len(documents):
+                raise InputError(f"Lucene took {added} of {len(documents)} documents{_between(documents)}.")
+
+    def close(self) -> None:
+        """Write out what waits in the heap; a failure shows in the count of documents afterwards."""
+        self._indexer.close()
+
+
+def _check_target(target: Path, overwrite: bool) -> None:
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise ConfigurationError(f"'{target}' is a file.", remedy="Name a directory for the index.")
+    if not any(target.iterdir()) or (overwrite and is_index(target)):
+        return
+    remedy = "Name another directory, or remove it yourself."
+    if is_index(target):
+        remedy = "Name another directory, or ask to overwrite it."
+    raise ConfigurationError(f"The directory '{target}' is not empty.", remedy=remedy)
+
+
+@contextmanager
+def _beside(target: Path, overwrite: bool) -> Iterator[Path]:
+    """Give a new directory beside `target`, which becomes `target` at the end and is removed on any error."""
+    building = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        building.mkdir()
+        yield building
+        _check_target(target, overwrite)
+        _replace(target, building)
+    except OSError as error:
+        raise EngineError(f"The index '{target}' can't be written: {error}.") from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _replace(target: Path, building: Path) -> None:
+    """Put `building` in the place of `target`; an index that was there goes only once the new one is in place."""
+    former = None
+    if target.exists():
+        former = building.with_name(f"{building.name}.former")
+        target.rename(former)
+    try:
+        building.rename(target)
+    except OSError:
+        if former is not None:
+            former.rename(target)
+        raise
+    if former is not None:
+        shutil.rmtree(former, ignore_errors=True)
+
+
+def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    batch: list[Document] = []
+    characters = 0
+    for document in documents:
+        batch.append(document)
+        characters += len(document.title) + len(document.text)
+        if len(batch) == _BATCH_DOCUMENTS or characters >= _BATCH_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
+
+
+@contextmanager
+def _refusals(documents: list[Document]) -> Iterator[None]:
+    from jnius import JavaException
+
+    try:
+        yield
+    except JavaException as error:
+        raise InputError(f"Lucene refused a document{_between(documents)}: {java_failure(error)}") from error
+
+
+def _between(documents: list[Document]) -> str:
+    first, last = (one.source or f"docid '{one.docid}'" for one in (documents[0], documents[-1]))
+    return f", {first}" if len(documents) == 1 else f" between {first} and {last}"
+
+
+def _check_complete(autoclass: Callable[[str], Any], directory: Path, expected: int) -> None:
+    """Count what is on disk: Anserini logs a failed write and goes on."""
+    from jnius import JavaException
+
+    found = 0
+    with suppress(JavaException):
+        searcher = autoclass("io.anserini.search.SimpleSearcher")(str(directory))
+        found = searcher.get_total_num_docs()
+        searcher.close()
+    if found != expected:
+        raise EngineError(
+            f"Lucene wrote {found} of {expected} documents.", remedy="Is the disk full? Nothing was kept of the index."
+        )

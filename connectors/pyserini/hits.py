@@ -1,0 +1,67 @@
+"""The hits of a Lucene index before and after reranking, and the JSON that Pyserini's own server makes of them.
+
+Pure: no JVM in here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LuceneHit:
+    """One hit of the first stage, with the two stored fields a document's text may be in (None: not stored)."""
+
+    docid: str
+    score: float
+    lucene_docid: int
+    raw: str | None
+    contents: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RerankedHit:
+    """One hit of the final list, with the attributes Pyserini's users know and what reranking added.
+
+    `score` orders the list and never rises along it; `first_stage_rank` counts from 1; `rerank_score` is the model's
+    raw score, None where the passage was not scored.
+    """
+
+    docid: str
+    score: float
+    lucene_docid: int
+    raw: str | None
+    first_stage_score: float
+    first_stage_rank: int
+    rerank_score: float | None
+
+
+def rest_response(index: str, query: str, hits: Sequence[LuceneHit | RerankedHit]) -> dict[str, object]:
+    """Return what `GET /v1/{index}/search?query=…&parse=true` of Pyserini 2.x answers, ready for a JSON encoder.
+
+    `doc` is the stored document, parsed if it is a JSON object, as it stands if not, null if none is stored.
+    """
+    candidates = [
+        {"docid": hit.docid, "score": hit.score, "rank": rank, "doc": _stored(hit.raw)}
+        for rank, hit in enumerate(hits, start=1)
+    ]
+    return {"api": "v1", "index": index, "query": {"text": query}, "candidates": candidates}
+
+
+def _stored(raw: str | None) -> object:
+    if raw is None:
+        return None
+    return json_object(raw) or raw
+
+
+def json_object(raw: str) -> dict[str, object] | None:
+    """Return `raw` parsed if it is a JSON object, None for any other text."""
+    if not raw.lstrip().startswith("{"):
+        return None
+    try:
+        record = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None

@@ -1,0 +1,142 @@
+"""A local Lucene index, opened for BM25. Reads only; `connectors.pyserini.build` makes one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from connectors.pyserini.hits import LuceneHit
+from connectors.pyserini.jvm import java_failure, start_jvm
+from sidecar.errors import ConfigurationError, EngineError, IndexNotFound, InputError
+
+
+class LuceneIndex:
+    """The Lucene index in a directory, searched by BM25 with Anserini's defaults k1 = 0.9 and b = 0.4.
+
+    Opening it starts the JVM if none runs yet (for another size of heap call `jvm.start_jvm` before). Raises
+    IndexNotFound, ConfigurationError or JavaError. Searching is safe from several threads.
+    """
+
+    def __init__(self, path: str | Path, *, k1: float = 0.9, b: float = 0.4) -> None:
+        if not (k1 >= 0 and 0 <= b <= 1):
+            raise ConfigurationError(f"BM25 with k1={k1} and b={b}.", remedy="k1 is at least 0, b lies in [0, 1].")
+        self.path = Path(path)
+        self.k1 = k1
+        self.b = b
+        _check_is_index(self.path)
+        autoclass = start_jvm()
+        self._searcher = _open(autoclass, self.path)
+        self._searcher.set_bm25(float(k1), float(b))
+        self._new_list: Callable[[], Any] = autoclass("java.util.ArrayList")
+
+    @property
+    def name(self) -> str:
+        """What a person would call the index: the name of its directory."""
+        return self.path.resolve().name
+
+    def __len__(self) -> int:
+        return int(self._searcher.get_total_num_docs())
+
+    def search(self, query: str, k: int = 10) -> list[LuceneHit]:
+        """Return the first `k` hits, best first, equal scores by docid. Raises InputError or EngineError."""
+        check_query(query)
+        with _searching(f"the query {query[:80]!r}"):
+            return [_hit(scored) for scored in self._searcher.search(query, k)]
+
+    def batch_search(
+        self, queries: Sequence[str], qids: Sequence[str], k: int = 10, threads: int = 1
+    ) -> dict[str, list[LuceneHit]]:
+        """Search for many queries on `threads` threads of Java; each qid's hits are those of `search`."""
+        java_queries, java_qids = self._new_list(), self._new_list()
+        for query, qid in zip(queries, qids, strict=True):
+            check_query(query, qid)
+            java_queries.add(query)
+            java_qids.add(qid)
+        with _searching(f"a batch of {len(queries)} queries"):
+            found = self._searcher.batch_search(java_queries, java_qids, k, threads)
+            return {qid: [_hit(scored) for scored in found.get(qid) or ()] for qid in qids}
+
+    def doc(self, docid: str) -> LuceneHit | None:
+        """Return a document by its docid, with score 0 and Lucene's docid -1, or None if the index has none such."""
+        document = self._searcher.doc(docid)
+        return None if document is None else LuceneHit(docid, 0.0, -1, document.get("raw"), document.get("contents"))
+
+    def close(self) -> None:
+        """Close the index's files; the JVM stays."""
+        self._searcher.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def is_index(directory: Path) -> bool:
+    """Tell whether a directory holds a committed Lucene index."""
+    return directory.is_dir() and any(directory.glob("segments_*"))
+
+
+def check_query(query: str, qid: str = "") -> None:
+    """Raise InputError for a query that Lucene can't be asked."""
+    which = f"Query {qid}" if qid else "The query"
+    if not query.strip():
+        raise InputError(f"{which} is empty.", remedy="Ask for at least one word.")
+    try:
+        query.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{which} is no valid Unicode: {error}.", remedy="Pass well-formed text.") from error
+
+
+def _check_is_index(path: Path) -> None:
+    if is_index(path):
+        return
+    if not path.exists():
+        problem = f"There is no directory '{path}'."
+    elif not path.is_dir():
+        problem = f"'{path}' is a file; a Lucene index is a directory."
+    else:
+        problem = f"The directory '{path}' holds no Lucene index (no segments_* file)."
+    raise IndexNotFound(
+        problem,
+        remedy="Build one with `sidecar index CORPUS.jsonl --index DIR`. For one of Pyserini's prebuilt indexes pass "
+        "LuceneSearcher.from_prebuilt_index(name) to PyseriniConnector or RerankingSearcher.",
+    )
+
+
+def _open(autoclass: Callable[[str], Any], path: Path) -> Any:
+    from jnius import JavaException
+
+    try:
+        return autoclass("io.anserini.search.SimpleSearcher")(str(path))
+    except JavaException as error:
+        raise IndexNotFound(
+            f"The Lucene index in '{path}' can't be opened: {java_failure(error)}",
+            remedy="It is damaged, or written by another Lucene than this pyserini's: build it again.",
+        ) from error
+
+
+@contextmanager
+def _searching(asked: str) -> Iterator[None]:
+    from jnius import JavaException
+
+    try:
+        yield
+    except JavaException as error:
+        failure = java_failure(error)
+        if "TooManyClauses" in failure:
+            raise InputError(
+                f"Lucene can't search for {asked}: it has more than 1024 different words.",
+                remedy="Ask a shorter query.",
+            ) from error
+        raise EngineError(f"Lucene failed on {asked}: {failure}") from error
+
+
+def _hit(scored: Any) -> LuceneHit:
+    document = scored.lucene_document
+    return LuceneHit(scored.docid, scored.score, scored.lucene_docid, document.get("raw"), document.get("contents"))
