@@ -5,6 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from opensearchpy import OpenSearch
+
 from sidecar.reranker import Reranker
 from sidecar.settings import Settings
 
@@ -41,3 +43,7 @@ def progress(unit: str) -> Progress:
         console=Console(stderr=True),
         transient=True,
     )
+
+
+def build_opensearch_client(settings: Settings) -> OpenSearch:
+    raise NotImplementedError
