@@ -128,7 +128,7 @@ def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
     for name in sorted(environ):
         if name.upper().startswith(PREFIX) and name.upper() not in known and not name.startswith("SIDECAR_TEST_"):
             raise ConfigurationError(
-                f"{name} is no setting{nearest(name.upper(), known)}.", remedy="See `sidecar settings`."
+                f"{name} is no setting{nearest(name.upper(), known)}", remedy="See `sidecar settings`."
             )
 
 
@@ -145,14 +145,14 @@ def _read_file() -> dict[str, Any]:
         raise ConfigurationError(f"{path} is no valid TOML: {error}.") from None
     for name in values:
         if name not in Settings.model_fields:
-            raise ConfigurationError(f"{path}: {name} is no setting{nearest(name, Settings.model_fields)}.")
+            raise ConfigurationError(f"{path}: {name} is no setting{nearest(name, Settings.model_fields)}")
     return values
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """', did you mean X?' for the closest known name, or nothing."""
+    """End a complaint about `name`: with ", did you mean X?" for the closest known name, or with a full stop."""
     close = difflib.get_close_matches(name, list(known), n=1)
-    return f", did you mean {close[0]}?" if close else ""
+    return f", did you mean {close[0]}?" if close else "."
 
 
 def _explain(error: ValidationError) -> Iterable[str]:

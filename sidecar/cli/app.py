@@ -12,10 +12,11 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Rerank the first-stage hits of OpenSearch or Lucene with a cross-encoder, in the engine's own format.",
 )
+
 
 def _print_version(value: bool) -> None:
     if value:

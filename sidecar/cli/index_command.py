@@ -42,9 +42,7 @@ def index_command(
     Console(stderr=True, highlight=False).print(summary, soft_wrap=True)
 
 
-def _lucene(
-    corpus: Path, index: str, overwrite: bool, settings: Settings, advance: Callable[[int], None]
-) -> str:
+def _lucene(corpus: Path, index: str, overwrite: bool, settings: Settings, advance: Callable[[int], None]) -> str:
     del settings
     from connectors.pyserini.build import build_index
 
@@ -53,9 +51,7 @@ def _lucene(
     return f'{report.indexed} documents in {report.seconds:.1f} s{empty}. Next: sidecar search "…" --index {index}'
 
 
-def _opensearch(
-    corpus: Path, index: str, overwrite: bool, settings: Settings, advance: Callable[[int], None]
-) -> str:
+def _opensearch(corpus: Path, index: str, overwrite: bool, settings: Settings, advance: Callable[[int], None]) -> str:
     from connectors.opensearch.bulk import bulk_load
 
     report = bulk_load(

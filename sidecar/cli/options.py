@@ -14,10 +14,20 @@ from pydantic.fields import FieldInfo
 
 from sidecar.settings import Settings, load_settings, variable
 
+# Groups of settings that commands take together; the name is the panel they stand under in the help.
 MODEL = ("model", "base_model", "revision", "base_revision", "device", "dtype", "batch_size", "max_length", "compile")
 FUSION = ("fusion", "normalization", "fusion_weight", "rank_constant", "fusion_arithmetic")
 FIELDS = ("title_fields", "text_fields")
+LUCENE = ("k1", "b")
 OPENSEARCH = ("opensearch_user", "opensearch_ca_certs", "opensearch_timeout")
+
+PANELS = {
+    "Model": MODEL,
+    "Fusion": FUSION,
+    "Documents": FIELDS,
+    "Lucene": LUCENE,
+    "OpenSearch": ("opensearch_url", *OPENSEARCH),
+}
 
 
 def takes(*names: str, **flags: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -50,8 +60,9 @@ def _option(name: str, flag: str) -> inspect.Parameter:
     kind = _flag_type(field)
     declared = f"{flag}/--no-{flag.removeprefix('--')}" if kind is bool else flag
     shown = describe_default(field)
-    help_text = f"{field.description} [{variable(name)}; default: {shown}]"
-    option = typer.Option(declared, help=help_text, show_default=False)
+    help_text = f"{field.description} [dim]({variable(name)}; default: {shown})[/]"
+    panel = next((panel for panel, members in PANELS.items() if name in members), None)
+    option = typer.Option(declared, help=help_text, show_default=False, rich_help_panel=panel)
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
     )

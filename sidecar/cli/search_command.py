@@ -14,7 +14,7 @@ from rich.console import Console
 from sidecar.candidates import FirstStage, Ranking
 from sidecar.cli.app import app
 from sidecar.cli.index_command import Engine
-from sidecar.cli.options import FIELDS, FUSION, MODEL, OPENSEARCH, takes
+from sidecar.cli.options import FIELDS, FUSION, LUCENE, MODEL, OPENSEARCH, takes
 from sidecar.cli.parts import build_opensearch_client, build_reranker
 from sidecar.cli.tables import side_by_side
 from sidecar.settings import Settings
@@ -29,7 +29,7 @@ class Format(StrEnum):
 
 
 @app.command("search")
-@takes("window", *MODEL, *FUSION, "k1", "b", *FIELDS, *OPENSEARCH, opensearch_url="--url")
+@takes("window", *MODEL, *FUSION, *LUCENE, *FIELDS, *OPENSEARCH, opensearch_url="--url")
 def search_command(
     query: Annotated[str, typer.Argument(help="What to search for.")],
     index: Annotated[str, typer.Option(help="Directory of a Lucene index, or name of an OpenSearch one.")],
