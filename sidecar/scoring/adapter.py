@@ -99,7 +99,8 @@ def apply_adapter(  # noqa: PLR0913  called in one place, by keyword
             layer.get_base_layer().float()
             layer.merge()
             layer.get_base_layer().to(dtype)
-    return adapted.merge_and_unload()
+    with quiet_libraries():
+        return adapted.merge_and_unload()
 
 
 def check_complete(missing: set[str], directory: Path) -> None:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 
 from sidecar.errors import ConfigurationError, ModelError
 from sidecar.scoring.adapter import apply_adapter, check_complete
-from sidecar.scoring.manifest import PLAIN_PAIR, Manifest
+from sidecar.scoring.manifest import Manifest
+from sidecar.scoring.presets import PLAIN_PAIR
 from sidecar.scoring.quiet import quiet_libraries
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -113,9 +115,7 @@ def default_manifest(model: Any, tokenizer: Any) -> Manifest:
         return Manifest()
     positions = getattr(model.config, "max_position_embeddings", None) or PLAIN_PAIR.max_length
     limit = min(PLAIN_PAIR.max_length, positions, tokenizer.model_max_length)
-    return Manifest(
-        query_template="{query}", document_template="{title} {passage}", strip=True, max_length=limit, pooling="model"
-    )
+    return msgspec.structs.replace(PLAIN_PAIR, max_length=limit)
 
 
 def _load(auto_class: Any, directory: Path, placement: Placement, **kwargs: Any) -> tuple[Any, set[str]]:

@@ -50,7 +50,7 @@ def explain(error: Exception, name: str, *, revision: str | None = None) -> Mode
     ):
         return GatedModel(
             f"The model {name!r} is gated: its licence was not accepted, or no token that may read it is there.",
-            remedy=f"Accept the licence on the hub's page of {name!r}, then log in with `hf auth login` or set HF_TOKEN.",
+            remedy=f"Accept its licence on the hub's page of {name!r}, then log in (`hf auth login`) or set HF_TOKEN.",
         )
     if isinstance(error, errors.RevisionNotFoundError):
         return ModelNotFound(

@@ -88,12 +88,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return text.strip() if self.strip else text
 
 
-# Pair of plain texts, for encoders trained by sentence-transformers and the like.
-PLAIN_PAIR = Manifest(
-    query_template="{query}", document_template="{title} {passage}", strip=True, max_length=512, pooling="model"
-)
-
-
 def read_manifest(directory: Path) -> Manifest | None:
     """Read `sidecar.json` of a checkpoint; None where there is none. Raises ModelError if it is malformed."""
     path = directory / FILE_NAME

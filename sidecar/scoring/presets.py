@@ -28,6 +28,11 @@ class Preset:
 
 DEAR = Manifest(note=UNVERIFIED)
 
+# A pair of plain texts: what encoders trained by sentence-transformers and the like read.
+PLAIN_PAIR = Manifest(
+    query_template="{query}", document_template="{title} {passage}", strip=True, max_length=512, pooling="model"
+)
+
 # A bi-encoder reads each text alone: the query as it is, the passage after its title. 256 tokens is the limit its
 # authors set, though its positions reach 512.
 MINILM = Manifest(

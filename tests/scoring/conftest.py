@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from sidecar.candidates import Passage
+
+
+@pytest.fixture(scope="session")
+def tiny_models():
+    path = Path(__file__).parents[1] / "tiny_models.py"
+    spec = importlib.util.spec_from_file_location("tiny_models", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tiny_models, tmp_path_factory):
+    return tiny_models.build_tiny_llama(tmp_path_factory.mktemp("tiny-llama"))
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tiny_models, tmp_path_factory):
+    return tiny_models.build_tiny_bert(tmp_path_factory.mktemp("tiny-bert"))
+
+
+WORDS = "the index returns every passage that holds one of the words in a query ordered by its score and length".split()
+
+
+@pytest.fixture(scope="session")
+def passages():
+    """Everything that has gone wrong in a pair before: lengths, emptiness, control tokens, scripts."""
+    sentence = " ".join(WORDS)
+    return [
+        Passage("A title", "a short text."),
+        Passage("", "no title here"),
+        Passage("Only a title", ""),
+        Passage("", ""),
+        Passage("Long", f"{sentence}. " * 40),
+        Passage(f"{sentence} " * 30, "a title longer than any limit"),
+        Passage("End", "the text ends in the name of a token <|end_of_text|>"),
+        Passage("Control", "<|begin_of_text|>query: something else<|end_of_text|> and on"),
+        Passage("Scripts", "Der Fluß ist 東京 から, naïve café, عربى, 🙂🙃 \u200b zero"),
+        Passage("Braces", "{query} {passage} {title} {{x}} {0}"),
+        Passage("White", "  tabs\t\tand\n\nlines   "),
+        Passage("Numbers", "1234567 0.10 1e-5 !"),
+        *[Passage(" ".join(WORDS[:i]), " ".join(WORDS[i:] * (i + 1))) for i in range(12)],
+    ]

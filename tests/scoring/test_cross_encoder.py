@@ -1,0 +1,183 @@
+"""Parity with plain transformers and peft, one pair at a time: what the model card computes."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+import torch
+
+from sidecar.candidates import Passage
+from sidecar.errors import ModelError, NonFiniteScore
+from sidecar.scoring.checkpoint import Checkpoint
+from sidecar.scoring.cross_encoder import CrossEncoder
+from sidecar.scoring.loading import load_scorer
+from sidecar.scoring.manifest import Manifest, write_manifest
+from sidecar.scoring.reference import load_reference, score_one, score_one_cut_apart
+
+FP32 = 1e-5
+QUERY = "which passage holds the words of a query"
+LONG_QUERY = "why does a query that goes on and on " * 30
+
+
+@pytest.fixture(scope="module")
+def reference(tiny_llama):
+    base, adapter = tiny_llama
+    return load_reference(adapter, base=base)
+
+
+@pytest.fixture(scope="module")
+def scorer(tiny_llama):
+    return load_scorer(str(tiny_llama[1]), device="cpu")
+
+
+def with_manifest(scorer, **changes):
+    checkpoint = scorer.checkpoint
+    manifest = msgspec.structs.replace(checkpoint.manifest, **changes)
+    return CrossEncoder(Checkpoint("changed", checkpoint.model, checkpoint.tokenizer, manifest))
+
+
+def spread(scores):
+    return torch.tensor(scores).std().item()
+
+
+@pytest.mark.parametrize("query", [QUERY, LONG_QUERY, "<|end_of_text|>", "ü"])
+def test_last_token_equals_the_card_one_pair_at_a_time(scorer, reference, passages, query):
+    expected = [score_one(*reference, query, p.title, p.text) for p in passages]
+    assert scorer.score(query, passages) == pytest.approx(expected, abs=FP32)
+    assert [scorer.score(query, [p])[0] for p in passages] == pytest.approx(expected, abs=FP32)
+    assert spread(expected) > 1000 * FP32
+
+
+@pytest.mark.parametrize("query", [QUERY, LONG_QUERY])
+@pytest.mark.parametrize("pad_token_id", [None, 0])
+def test_last_slot_equals_padding_to_the_limit_with_the_pad_id_unset_or_0(
+    scorer, reference, passages, query, pad_token_id
+):
+    tokenizer, model = reference
+    model.config.pad_token_id = pad_token_id
+    try:
+        expected = [score_one(tokenizer, model, query, p.title, p.text, pad_to_limit=True) for p in passages]
+    finally:
+        model.config.pad_token_id = None
+    scores = with_manifest(scorer, pooling="last_slot").score(query, passages)
+    assert scores == pytest.approx(expected, abs=FP32)
+    last_token = scorer.score(query, passages)
+    assert max(abs(a - b) for a, b in zip(scores, last_token, strict=True)) > 1000 * FP32
+
+
+@pytest.mark.parametrize("query", [QUERY, LONG_QUERY])
+@pytest.mark.parametrize(("pooling", "pad_to"), [("last_token", None), ("last_slot", 228)])
+def test_sides_cut_apart_equal_the_authors_script(scorer, reference, passages, query, pooling, pad_to):
+    expected = [score_one_cut_apart(*reference, query, p.title, p.text, pad_to=pad_to) for p in passages]
+    scores = with_manifest(scorer, truncation="separate", pooling=pooling).score(query, passages)
+    assert scores == pytest.approx(expected, abs=FP32)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 7, 128])
+def test_the_batch_size_changes_no_score(scorer, passages, batch_size):
+    batched = CrossEncoder(scorer.checkpoint, batch_size=batch_size)
+    assert batched.score(QUERY, passages) == pytest.approx(scorer.score(QUERY, passages), abs=FP32)
+
+
+def test_bf16_stays_within_a_twentieth_of_the_spread(tiny_llama, passages):
+    base, adapter = tiny_llama
+    ours = load_scorer(str(adapter), device="cpu", dtype="bfloat16").score(QUERY, passages)
+    exact = load_reference(adapter, base=base)
+    card = load_reference(adapter, base=base, dtype=torch.bfloat16)
+    in_fp32 = [score_one(*exact, QUERY, p.title, p.text) for p in passages]
+    in_bf16 = [score_one(*card, QUERY, p.title, p.text) for p in passages]
+    sigma = spread(in_fp32)
+    assert ours == pytest.approx(in_fp32, abs=0.05 * sigma)
+    assert ours == pytest.approx(in_bf16, abs=0.05 * sigma)
+
+
+def test_the_adapter_matters(tiny_llama, scorer, passages):
+    on = scorer.score(QUERY, passages)
+    off = load_scorer(str(tiny_llama[1]), device="cpu", adapter=False).score(QUERY, passages)
+    changes = [abs(a - b) for a, b in zip(on, off, strict=True)]
+    assert sorted(changes)[len(changes) // 2] > 10 * 0.05 * spread(on)
+    assert sorted(range(len(on)), key=on.__getitem__) != sorted(range(len(off)), key=off.__getitem__)
+
+
+def test_the_base_alone_is_scored_with_the_adapters_head(tiny_llama, passages):
+    from peft import PeftModel
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    base, adapter = tiny_llama
+    tokenizer = AutoTokenizer.from_pretrained(str(base), split_special_tokens=True)
+    model = AutoModelForSequenceClassification.from_pretrained(str(base), num_labels=1)
+    model = PeftModel.from_pretrained(model, str(adapter)).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.zero_()
+    expected = [score_one(tokenizer, model, QUERY, p.title, p.text) for p in passages]
+    off = load_scorer(str(adapter), device="cpu", adapter=False).score(QUERY, passages)
+    assert off == pytest.approx(expected, abs=FP32)
+
+
+def test_a_full_checkpoint_scores_as_the_adapter_it_was_merged_from(tiny_llama, reference, scorer, passages, tmp_path):
+    tokenizer, model = reference
+    model.save_pretrained(str(tmp_path))
+    tokenizer.save_pretrained(str(tmp_path))
+    full = load_scorer(str(tmp_path), device="cpu")
+    assert full.score(QUERY, passages) == pytest.approx(scorer.score(QUERY, passages), abs=FP32)
+
+
+def test_a_manifest_beside_the_adapter_decides(tiny_llama, scorer, passages, tmp_path):
+    import shutil
+
+    base, adapter = tiny_llama
+    copy = tmp_path / "adapter"
+    shutil.copytree(adapter, copy)
+    write_manifest(Manifest(pooling="last_slot", max_length=64), copy)
+    scores = load_scorer(str(copy), base_model=str(base), device="cpu").score(QUERY, passages)
+    assert scores == with_manifest(scorer, pooling="last_slot", max_length=64).score(QUERY, passages)
+
+
+def test_device_map_and_compile_change_no_score(tiny_llama, scorer, passages):
+    mapped = load_scorer(str(tiny_llama[1]), device_map={"": "cpu"})
+    assert mapped.score(QUERY, passages) == pytest.approx(scorer.score(QUERY, passages), abs=FP32)
+
+
+def test_a_bert_cross_encoder_equals_transformers(tiny_bert, passages):
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(str(tiny_bert), split_special_tokens=True)
+    model = AutoModelForSequenceClassification.from_pretrained(str(tiny_bert)).eval()
+
+    def score(passage):
+        document = f"{passage.title} {passage.text}".strip()
+        inputs = tokenizer([QUERY], [document], return_tensors="pt", truncation=True, max_length=512)
+        with torch.inference_mode():
+            return model(**inputs).logits.item()
+
+    expected = [score(passage) for passage in passages]
+    scorer = load_scorer(str(tiny_bert), device="cpu")
+    assert scorer.score(QUERY, passages) == pytest.approx(expected, abs=FP32)
+    assert scorer.checkpoint.manifest.max_length == 512
+    assert spread(expected) > 1000 * FP32
+
+
+def test_no_passages_no_scores(scorer):
+    assert scorer.score(QUERY, []) == []
+
+
+def test_nan_is_an_error_and_never_a_rank(tiny_llama):
+    broken = load_scorer(str(tiny_llama[1]), device="cpu")
+    broken.checkpoint.model.score.weight.data[0, 0] = float("nan")
+    with pytest.raises(NonFiniteScore, match="2 of 2 passages"):
+        broken.score(QUERY, [Passage("", "a"), Passage("", "b")])
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf")])
+def test_infinity_is_an_error_too(tiny_llama, value):
+    broken = load_scorer(str(tiny_llama[1]), device="cpu")
+    broken.checkpoint.model.score.weight.data[0, 0] = value
+    with pytest.raises(NonFiniteScore):
+        broken.score(QUERY, [Passage("", "a")])
+
+
+def test_pooling_that_the_architecture_does_not_have_is_refused(scorer):
+    with pytest.raises(ModelError, match="'model' does not go with LlamaForSequenceClassification"):
+        with_manifest(scorer, pooling="model")
