@@ -1,0 +1,1 @@
+"""What `sidecar demo` shows: the embedded corpus, and the questions asked of it."""
