@@ -1,1 +1,0 @@
-"""What `sidecar demo` shows: the embedded corpus, and the questions asked of it."""
