@@ -1,0 +1,49 @@
+# Everything a fresh machine needs beyond Python >= 3.11 and make is set up in .venv by the first target that needs it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test soak lint format types pins clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+install: $(READY)  ## Set up .venv with the pinned dependencies, Java included
+
+$(READY): pyproject.toml requirements/pinned.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is older than 3.11; name another: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+		{ echo "Python's venv module is incomplete (on Debian and Ubuntu: apt-get install python3-venv)"; rm -rf $(VENV); exit 1; }
+	@echo "setting up $(VENV) (once; about 6 GB, most of it torch's CUDA libraries)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -oE '^uv==[0-9.]+' requirements/pinned.txt)"
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/pinned.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY)  ## Run the main job on the embedded model and the documentation of Python itself
+	@$(BIN)/sidecar demo
+
+test: $(READY)  ## Run the tests; OPENSEARCH_URL or Maven with a JDK brings the live ones
+	@$(BIN)/python -m pytest -m "not soak"
+
+soak: $(READY)  ## Run the slow tests
+	@$(BIN)/python -m pytest -m soak
+
+lint: $(READY)  ## Check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(READY)  ## Put the code in shape
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+pins: $(READY)  ## Resolve requirements/pinned.txt anew from pyproject.toml
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make pins" --extra pyserini --group dev pyproject.toml -o requirements/pinned.txt
+
+clean:  ## Remove what make made
+	@rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache build dist

@@ -1,0 +1,93 @@
+"""`sidecar demo`: the main job, start to end, on what every machine has: the documentation of its own Python."""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from sidecar.cli.app import app
+from sidecar.cli.options import FUSION, LUCENE, MODEL, takes
+from sidecar.cli.parts import build_reranker
+from sidecar.cli.tables import label, side_by_side
+from sidecar.reranker import Reranker
+from sidecar.settings import Settings
+
+if TYPE_CHECKING:
+    from connectors.pyserini.connector import PyseriniConnector
+
+QUESTIONS = (
+    "how do I make a temporary folder that deletes itself",
+    "keep only the most recent results of an expensive function",
+    "run a function after a delay without blocking",
+)
+SHOWN = 5
+
+NEXT = """\
+[bold]Next, with an index of your own[/]
+  sidecar index CORPUS.jsonl --index DIR            a Lucene index from {"id", "title", "text"} lines
+  sidecar search "your question" --index DIR        or any Lucene index that Pyserini made
+  sidecar search "your question" --engine opensearch --url http://localhost:9200 --index NAME
+  sidecar demo "your question"                      ask the documentation of Python something else"""
+
+
+@app.command("demo")
+@takes("window", *MODEL, *FUSION, *LUCENE)
+def demo_command(
+    question: Annotated[str | None, typer.Argument(help="A question of your own.")] = None, *, settings: Settings
+) -> None:
+    """Index the documentation of the running Python and rerank BM25's answers to a few questions."""
+    from connectors.pyserini.build import build_index
+    from connectors.pyserini.connector import PyseriniConnector
+    from connectors.pyserini.index import LuceneIndex
+    from sidecar.demo_corpus import standard_library
+
+    console = Console(highlight=False)
+    with tempfile.TemporaryDirectory(prefix="sidecar-demo-") as folder:
+        directory = Path(folder) / "index"
+        started = perf_counter()
+        documents = list(standard_library())
+        read_at = perf_counter()
+        build_index(documents, directory)
+        indexed_at = perf_counter()
+        reranker = build_reranker(settings)
+        loaded_at = perf_counter()
+        console.print(
+            f"{len(documents)} docstrings of Python {platform.python_version()}: read in {read_at - started:.1f} s, "
+            f"indexed with Lucene in {indexed_at - read_at:.1f} s; "
+            f"model {reranker.scorer.name} loaded in {loaded_at - indexed_at:.1f} s"
+        )
+        with LuceneIndex(directory, k1=settings.k1, b=settings.b) as index:
+            connector = PyseriniConnector(index)
+            for asked in [question] if question else QUESTIONS:
+                _answer(console, asked, connector, reranker, settings.window)
+    console.print()
+    console.print(NEXT)
+
+
+def _answer(console: Console, question: str, connector: PyseriniConnector, reranker: Reranker, window: int) -> None:
+    from connectors.pyserini.connector import LuceneRequest
+
+    started = perf_counter()
+    first_stage = connector.fetch(LuceneRequest(question, SHOWN, window))
+    fetched = perf_counter() - started
+    ranking = reranker.rerank(first_stage.query, first_stage.candidates)
+    console.print()
+    console.print(f"[bold cyan]{escape(question)}[/]")
+    if not ranking.hits:
+        console.print("BM25 finds nothing.")
+        return
+    console.print(side_by_side(first_stage.candidates, ranking, SHOWN))
+    best = ranking.hits[0]
+    console.print(
+        f"[bold]{escape(label(best.candidate))}[/] was BM25's rank {best.candidate.rank} · "
+        f"first stage {fetched * 1000:.0f} ms, scoring {ranking.scored} passages "
+        f"{ranking.seconds['score'] * 1000:.0f} ms, fusion {ranking.seconds['fuse'] * 1000:.1f} ms",
+        style="dim",
+    )

@@ -1,0 +1,63 @@
+"""`sidecar index`: a corpus into a Lucene index or an OpenSearch one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from sidecar.cli.app import app
+from sidecar.cli.options import OPENSEARCH, takes
+from sidecar.cli.parts import build_opensearch_client, progress
+from sidecar.corpus import read_corpus
+from sidecar.settings import Settings
+
+
+class Engine(StrEnum):
+    """Which engine holds the index."""
+
+    LUCENE = "lucene"
+    OPENSEARCH = "opensearch"
+
+
+@app.command("index")
+@takes(*OPENSEARCH, opensearch_url="--url")
+def index_command(
+    corpus: Annotated[Path, typer.Argument(help="Documents, .jsonl or .jsonl.gz: _id or id, title, text or contents.")],
+    index: Annotated[str, typer.Option(help="Directory of a Lucene index, or name of an OpenSearch one.")],
+    engine: Annotated[Engine, typer.Option(help="Which engine to index with.")] = Engine.LUCENE,
+    *,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index that is there.")] = False,
+    settings: Settings,
+) -> None:
+    """Index a corpus; the index appears when it is whole."""
+    with progress("documents") as bar:
+        task = bar.add_task("indexing", total=None)
+        build = _lucene if engine is Engine.LUCENE else _opensearch
+        summary = build(corpus, index, overwrite, settings, lambda done: bar.update(task, completed=done))
+    Console(stderr=True, highlight=False).print(summary, soft_wrap=True)
+
+
+def _lucene(corpus: Path, index: str, overwrite: bool, settings: Settings, advance: Callable[[int], None]) -> str:
+    del settings
+    from connectors.pyserini.build import build_index
+
+    report = build_index(read_corpus(corpus), Path(index), overwrite=overwrite, progress=advance)
+    empty = f", {report.empty} without text left out" if report.empty else ""
+    return f'{report.indexed} documents in {report.seconds:.1f} s{empty}. Next: sidecar search "…" --index {index}'
+
+
+def _opensearch(corpus: Path, index: str, overwrite: bool, settings: Settings, advance: Callable[[int], None]) -> str:
+    from connectors.opensearch.bulk import bulk_load
+
+    report = bulk_load(
+        build_opensearch_client(settings), index, read_corpus(corpus), overwrite=overwrite, progress=advance
+    )
+    return (
+        f"{report.indexed} documents in {report.seconds:.1f} s. "
+        f'Next: sidecar search "…" --engine opensearch --index {index}'
+    )

@@ -1,0 +1,66 @@
+"""The entry point: every subcommand, and how an error reaches a person."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+
+from rich.console import Console
+from rich.markup import escape
+
+from sidecar.cli import (
+    demo_command,
+    evaluate_command,
+    index_command,
+    rerank_command,
+    search_command,
+    settings_command,
+)
+from sidecar.cli.app import app
+from sidecar.errors import SidecarError
+
+COMMANDS = (demo_command, search_command, rerank_command, index_command, evaluate_command, settings_command)
+
+# Distributions on PyPI that install packages of the same import names as ours.
+NAMESAKES = ("sidecar", "connectors")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; an error is one message on stderr and exit status 1, with `--debug` a traceback too."""
+    words = sys.argv[1:] if arguments is None else arguments
+    console = Console(stderr=True)
+    try:
+        refuse_namesakes()
+        app(words)
+    except BrokenPipeError:
+        sys.exit(1)  # whoever read our output has left
+    except SidecarError as error:
+        if "--debug" in words:
+            raise
+        console.print(f"[bold red]error:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
+        if error.remedy:
+            console.print(escape(error.remedy), highlight=False, soft_wrap=True)
+        sys.exit(1)
+    except Exception as error:
+        if "--debug" in words:
+            raise
+        console.print(
+            f"[bold red]unexpected error:[/] {escape(type(error).__name__)}: {escape(str(error))}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        console.print("This is a fault of ours. `sidecar --debug …` shows where it happened.", highlight=False)
+        sys.exit(1)
+
+
+def refuse_namesakes() -> None:
+    """Raise `SidecarError` where a foreign distribution's package lies over ours."""
+    for name in NAMESAKES:
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        raise SidecarError(
+            f"the distribution {name!r} {version} is installed here, and its package has the same name as ours.",
+            remedy=f"Use a fresh environment, or: pip uninstall {name} && pip install --force-reinstall rerank-sidecar",
+        )

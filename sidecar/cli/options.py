@@ -1,0 +1,90 @@
+"""Command-line options out of the settings, so that flag, variable, type and help are declared once."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from collections.abc import Callable
+from enum import Enum
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import typer
+from pydantic.fields import FieldInfo
+
+from sidecar.settings import Settings, load_settings, variable
+
+# Groups of settings that commands take together; the name is the panel they stand under in the help.
+MODEL = ("model", "base_model", "revision", "base_revision", "device", "dtype", "batch_size", "max_length", "compile")
+FUSION = ("fusion", "normalization", "fusion_weight", "rank_constant", "fusion_arithmetic")
+FIELDS = ("title_fields", "text_fields")
+LUCENE = ("k1", "b")
+OPENSEARCH = ("opensearch_user", "opensearch_ca_certs", "opensearch_timeout")
+
+PANELS = {
+    "Model": MODEL,
+    "Fusion": FUSION,
+    "Documents": FIELDS,
+    "Lucene": LUCENE,
+    "OpenSearch": ("opensearch_url", *OPENSEARCH),
+}
+
+
+def takes(*names: str, **flags: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of these settings; its `settings` parameter receives the loaded `Settings`.
+
+    A name becomes the flag `--name-with-dashes`; a keyword argument gives another flag: `opensearch_url="--url"`.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        wanted = {**{name: "--" + name.replace("_", "-") for name in names}, **flags}
+        signature = inspect.signature(command, eval_str=True)
+        own = [parameter for parameter in signature.parameters.values() if parameter.name != "settings"]
+        options = [_option(name, flag) for name, flag in wanted.items()]
+
+        @functools.wraps(command)
+        def run(**arguments: Any) -> None:
+            given = {name: arguments.pop(name) for name in wanted}
+            command(**arguments, settings=load_settings(given))
+
+        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + options
+        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return run
+
+    return decorate
+
+
+def _option(name: str, flag: str) -> inspect.Parameter:
+    field = Settings.model_fields[name]
+    kind = _flag_type(field)
+    declared = f"{flag}/--no-{flag.removeprefix('--')}" if kind is bool else flag
+    shown = describe_default(field)
+    help_text = f"{field.description} [dim]({variable(name)}; default: {shown})[/]"
+    panel = next((panel for panel, members in PANELS.items() if name in members), None)
+    option = typer.Option(declared, help=help_text, show_default=False, rich_help_panel=panel)
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+    )
+
+
+def describe_default(field: FieldInfo) -> str:
+    """The default of a setting as one would type it."""
+    value = field.default
+    if value is None:
+        return "unset"
+    if isinstance(value, Enum):
+        return str(value.value)
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _flag_type(field: FieldInfo) -> Any:
+    """The type typer should parse: the field's own without None; tuples and secrets are typed as text."""
+    annotation: Any = field.annotation
+    if get_origin(annotation) in {types.UnionType, Union}:
+        annotation = next(kind for kind in get_args(annotation) if kind is not type(None))
+    if get_origin(annotation) is tuple:
+        return str
+    if get_origin(annotation) is Literal:
+        return Enum("Choice", {value: value for value in get_args(annotation)}, type=str)
+    return annotation

@@ -1,0 +1,57 @@
+"""The parts a command joins, built from the settings: reranker, connector, client."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from opensearchpy import OpenSearch
+
+from sidecar.reranker import Reranker
+from sidecar.settings import Settings
+
+
+def build_reranker(settings: Settings) -> Reranker:
+    """Load the model and join it with the fusion. Raises `ModelError`, or `FusionError` before anything is loaded."""
+    fusion = settings.as_fusion()
+    from sidecar.scoring.loading import load_scorer
+
+    scorer = load_scorer(
+        settings.model,
+        base_model=settings.base_model,
+        revision=settings.revision,
+        base_revision=settings.base_revision,
+        device=settings.device,
+        dtype=settings.dtype,
+        batch_size=settings.batch_size,
+        max_length=settings.max_length,
+        compile=settings.compile,
+    )
+    return Reranker(scorer, fusion)
+
+
+def progress(unit: str) -> Progress:
+    """A progress bar on stderr, so that results on stdout stay clean; it vanishes when done."""
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+
+
+def build_opensearch_client(settings: Settings) -> OpenSearch:
+    raise NotImplementedError

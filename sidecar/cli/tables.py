@@ -1,0 +1,45 @@
+"""What a person sees: the first stage beside the reranked list, with moves and both scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.markup import escape
+from rich.table import Table
+
+from sidecar.candidates import Candidate, Ranked, Ranking
+
+
+def side_by_side(candidates: Sequence[Candidate], ranking: Ranking, hits: int, *, engine: str = "BM25") -> Table:
+    """The first `hits` of the first stage and of the ranking, row by row."""
+    table = Table(box=None, pad_edge=False, show_edge=False, expand=False)
+    table.add_column("", justify="right", style="dim")
+    table.add_column(engine, max_width=30, no_wrap=True, overflow="ellipsis")
+    table.add_column("score", justify="right", style="dim")
+    table.add_column("reranked", max_width=30, no_wrap=True, overflow="ellipsis", style="bold")
+    table.add_column("move", justify="right")
+    table.add_column("score", justify="right", style="dim")
+    for row in range(min(hits, len(candidates))):
+        first, best = candidates[row], ranking.hits[row]
+        table.add_row(
+            str(row + 1),
+            escape(label(first)),
+            f"{first.score:.2f}",
+            escape(label(best.candidate)),
+            _move(best),
+            "–" if best.score is None else f"{best.score:.3f}",
+        )
+    return table
+
+
+def label(candidate: Candidate) -> str:
+    """What to call a document in one line: its title, else the beginning of its text, else its id."""
+    passage = candidate.passage
+    return passage.title or " ".join(passage.text[:200].split()) or candidate.docid
+
+
+def _move(hit: Ranked) -> str:
+    places = hit.candidate.rank - hit.rank
+    if places > 0:
+        return f"[green]↑{places}[/]"
+    return f"[red]↓{-places}[/]" if places else "[dim]=[/]"

@@ -1,0 +1,1 @@
+"""Batch work: candidate files in, runs out, and what they are worth."""

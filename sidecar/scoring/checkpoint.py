@@ -1,0 +1,157 @@
+"""From a directory of weights to a model ready to score: device, dtype, completeness. Knows neither hub nor presets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sidecar.errors import ConfigurationError, ModelError
+from sidecar.scoring.adapter import apply_adapter, check_complete
+from sidecar.scoring.manifest import PLAIN_PAIR, Manifest
+from sidecar.scoring.quiet import quiet_libraries
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where and how a model runs. `device_map` is transformers' own and goes before `device`."""
+
+    device: str = "auto"
+    dtype: str = "auto"
+    device_map: Any = None
+    compile: bool = False
+
+    def torch_device(self) -> torch.device:
+        """Choose the device: `auto` is CUDA, then Apple's, then the CPU."""
+        if self.device != "auto":
+            try:
+                return torch.device(self.device)
+            except RuntimeError as error:
+                raise ConfigurationError(
+                    f"There is no device {self.device!r}.", remedy="Use auto, cuda, mps or cpu."
+                ) from error
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+    def torch_dtype(self) -> torch.dtype:
+        """Choose the dtype: `auto` is bfloat16 on a GPU and float32 on the CPU."""
+        if self.dtype == "auto":
+            return torch.float32 if self.torch_device().type == "cpu" else torch.bfloat16
+        if self.dtype not in DTYPES:
+            raise ConfigurationError(f"There is no dtype {self.dtype!r}.", remedy=f"Use auto, {', '.join(DTYPES)}.")
+        return DTYPES[self.dtype]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A model in evaluation mode with its tokenizer and manifest; `name` is what the user called it."""
+
+    name: str
+    model: Any
+    tokenizer: Any
+    manifest: Manifest
+
+
+def load_classifier(
+    directory: Path, placement: Placement, *, adapter: Path | None = None, base: str = "", enabled: bool = True
+) -> Any:
+    """Load a sequence classifier with one label, with an adapter merged where one is given.
+
+    `base` is the name of the base model for messages; `enabled` False leaves the LoRA out. Raises ModelError for
+    missing weights, a head of another size or a format other than safetensors, AdapterMismatch.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    dtype = placement.torch_dtype()
+    # Under an adapter the stored dtype is kept until the merge, so that there is one cast, after it.
+    loaded = "auto" if adapter else dtype
+    model, missing = _load(AutoModelForSequenceClassification, directory, placement, dtype=loaded, num_labels=1)
+    if adapter is None:
+        check_complete(missing, directory)
+    else:
+        model = apply_adapter(model, adapter, base, missing=missing, enabled=enabled, dtype=dtype)
+    return _place(model, placement)
+
+
+def load_encoder(directory: Path, placement: Placement) -> Any:
+    """Load the bare encoder of a bi-encoder. Its pooler may be missing: mean pooling does without."""
+    from transformers import AutoModel
+
+    model, missing = _load(AutoModel, directory, placement, dtype=placement.torch_dtype())
+    check_complete({key for key in missing if not key.startswith("pooler.")}, directory)
+    return _place(model, placement)
+
+
+def load_tokenizer(directory: Path) -> Any:
+    """Load the tokenizer of a directory. Raises ModelError where there is none."""
+    from transformers import AutoTokenizer
+
+    try:
+        with quiet_libraries():
+            return AutoTokenizer.from_pretrained(str(directory), local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise ModelError(
+            f"{directory} holds no tokenizer that can be loaded: {error}", remedy="Save the tokenizer beside the model."
+        ) from error
+
+
+def is_decoder(model: Any) -> bool:
+    """Whether scores come from one pooled position under a linear `score` head (Llama, Mistral, Qwen …)."""
+    from transformers.modeling_layers import GenericForSequenceClassification
+
+    return isinstance(model, GenericForSequenceClassification)
+
+
+def default_manifest(model: Any, tokenizer: Any) -> Manifest:
+    """For a cross-encoder without `sidecar.json`: DeAR's for decoders, a plain pair of at most 512 tokens otherwise."""
+    if is_decoder(model):
+        return Manifest()
+    positions = getattr(model.config, "max_position_embeddings", None) or PLAIN_PAIR.max_length
+    limit = min(PLAIN_PAIR.max_length, positions, tokenizer.model_max_length)
+    return Manifest(
+        query_template="{query}", document_template="{title} {passage}", strip=True, max_length=limit, pooling="model"
+    )
+
+
+def _load(auto_class: Any, directory: Path, placement: Placement, **kwargs: Any) -> tuple[Any, set[str]]:
+    if not any(directory.glob("*.safetensors")):
+        raise ModelError(f"{directory} holds no safetensors weights.", remedy="Save the model with save_pretrained.")
+    try:
+        with quiet_libraries():
+            model, info = auto_class.from_pretrained(
+                str(directory),
+                output_loading_info=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                local_files_only=True,
+                device_map=placement.device_map,
+                **kwargs,
+            )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise ModelError(
+            f"The checkpoint {directory} can't be loaded: {error}",
+            remedy="It must be a transformers model with one output (num_labels 1), in safetensors.",
+        ) from error
+    return model, set(info["missing_keys"])
+
+
+def _place(model: Any, placement: Placement) -> Any:
+    dtype = placement.torch_dtype()
+    # Parameters only: rotary frequencies are buffers, and in bf16 every position would be a little off.
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+        parameter.data = parameter.data.to(dtype)
+    if placement.device_map is None:
+        model = model.to(placement.torch_device())
+    model.eval()
+    if placement.compile:
+        # In place, so that the model keeps its class and attributes; lengths vary from batch to batch.
+        model.compile(dynamic=True)
+        if is_decoder(model):
+            model.model.compile(dynamic=True)
+    return model

@@ -1,0 +1,146 @@
+"""From the name of a model to a Scorer: a preset, a directory (adapter or full) or a name at the hub.
+
+Importing this is quick: torch and transformers are loaded with the first model.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from sidecar.errors import ModelError
+from sidecar.scoring import Scorer
+from sidecar.scoring.adapter import choose_base, is_adapter, read_config
+from sidecar.scoring.embedded import find_embedded
+from sidecar.scoring.hub import fetch, not_found
+from sidecar.scoring.manifest import Manifest, read_manifest
+from sidecar.scoring.presets import DEFAULT, MINILM, PRESETS
+
+if TYPE_CHECKING:
+    from sidecar.scoring.checkpoint import Placement
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A model's directory on this machine, and its manifest where one is known before loading."""
+
+    name: str
+    directory: Path
+    manifest: Manifest | None
+
+
+def load_scorer(  # noqa: PLR0913  every one is a knob of its own, by keyword
+    model: str = DEFAULT,
+    *,
+    base_model: str | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    revision: str | None = None,
+    base_revision: str | None = None,
+    batch_size: int = 128,
+    max_length: int | None = None,
+    compile: bool = False,  # noqa: A002  the name the card and torch use
+    device_map: Any = None,
+    adapter: bool = True,
+    offline: bool = False,
+) -> Scorer:
+    """Load a model to score with.
+
+    `model` is a preset, a directory (with or without `sidecar.json`) or a hub name; `base_model` takes the place of
+    the base an adapter names, and `adapter` False leaves its LoRA out and keeps its score head. `device` is auto, cuda,
+    mps, cpu …, `dtype` auto (bfloat16 on a GPU, float32 on the CPU), float32, bfloat16 or float16; `device_map` is
+    transformers' own, for models that do not fit one device. `revision` and `base_revision` pin commits at the hub;
+    `offline` asks only its local cache. `max_length` takes the place of the manifest's token limit.
+
+    Raises ModelNotFound, GatedModel, AdapterMismatch, ChecksumMismatch, ModelError or ConfigurationError.
+    """
+    located = locate(model, revision=revision, offline=offline)
+
+    from sidecar.scoring.checkpoint import Placement
+
+    placement = Placement(device, dtype, device_map, compile)
+    if _is_bi_encoder(located):
+        return _load_bi_encoder(located, placement, batch_size=batch_size, max_length=max_length)
+    base = Located(located.name, located.directory, None)
+    if is_adapter(located.directory):
+        config = read_config(located.directory)
+        base_name = choose_base(config, base_model)
+        base = locate(base_name, revision=base_revision or config.get("revision"), offline=offline)
+    elif base_model is not None:
+        raise ModelError(f"{model!r} is no adapter, so it takes no base model.", remedy="Leave base_model out.")
+    return _load_cross_encoder(located, base, placement, batch_size=batch_size, max_length=max_length, adapter=adapter)
+
+
+def locate(model: str, *, revision: str | None = None, offline: bool = False) -> Located:
+    """Find the directory of a preset, a path or a hub name, fetching it where it is not here yet."""
+    if model == DEFAULT:
+        return Located(model, find_embedded(offline=offline), MINILM)
+    path = Path(model).expanduser()
+    if model in PRESETS:
+        preset = PRESETS[model]
+        return Located(
+            model, fetch(preset.model, revision=revision or preset.revision, offline=offline), preset.manifest
+        )
+    if path.is_dir():
+        return Located(model, path, read_manifest(path))
+    # What can't be a hub name is a path or a misspelt preset: no need to ask the hub.
+    if model.count("/") != 1 or model.startswith((".", "/", "~")):
+        raise not_found(model, "no hub name looks like that")
+    known = next((preset.manifest for preset in PRESETS.values() if preset.model == model), None)
+    directory = fetch(model, revision=revision, offline=offline)
+    return Located(model, directory, read_manifest(directory) or known)
+
+
+def _is_bi_encoder(located: Located) -> bool:
+    """Tell by the manifest, or by a sentence-transformers pooling without an adapter."""
+    if located.manifest is not None:
+        return located.manifest.kind == "bi-encoder"
+    return (located.directory / "1_Pooling").is_dir() and not is_adapter(located.directory)
+
+
+def _load_bi_encoder(located: Located, placement: Placement, *, batch_size: int, max_length: int | None) -> Scorer:
+    from sidecar.scoring.bi_encoder import BiEncoder
+    from sidecar.scoring.checkpoint import Checkpoint, load_encoder, load_tokenizer
+
+    pooling, limit = located.directory / "1_Pooling/config.json", located.directory / "sentence_bert_config.json"
+    if pooling.is_file() and not json.loads(pooling.read_text("utf-8")).get("pooling_mode_mean_tokens", True):
+        raise ModelError(f"{located.directory} does not pool by the mean.", remedy="Only mean pooling is supported.")
+    stated = json.loads(limit.read_text("utf-8")).get("max_seq_length") if limit.is_file() else None
+    manifest = located.manifest or msgspec.structs.replace(MINILM, max_length=stated or MINILM.max_length)
+    checkpoint = Checkpoint(
+        located.name,
+        load_encoder(located.directory, placement),
+        load_tokenizer(located.directory),
+        with_max_length(manifest, max_length),
+    )
+    return BiEncoder(checkpoint, batch_size=batch_size)
+
+
+def _load_cross_encoder(  # noqa: PLR0913  the rest of load_scorer, by keyword
+    located: Located, base: Located, placement: Placement, *, batch_size: int, max_length: int | None, adapter: bool
+) -> Scorer:
+    from sidecar.scoring.checkpoint import Checkpoint, default_manifest, load_classifier, load_tokenizer
+    from sidecar.scoring.cross_encoder import CrossEncoder
+
+    lora = located.directory if is_adapter(located.directory) else None
+    model = load_classifier(base.directory, placement, adapter=lora, base=base.name, enabled=adapter)
+    tokenizer = load_tokenizer(base.directory)
+    manifest = located.manifest or default_manifest(model, tokenizer)
+    checkpoint = Checkpoint(located.name, model, tokenizer, with_max_length(manifest, max_length))
+    return CrossEncoder(checkpoint, batch_size=batch_size)
+
+
+def with_max_length(manifest: Manifest, max_length: int | None) -> Manifest:
+    """Give the manifest another token limit. Raises ModelError where it contradicts the rest."""
+    if max_length is None:
+        return manifest
+    try:
+        return msgspec.structs.replace(manifest, max_length=max_length)
+    except ValueError as error:
+        raise ModelError(
+            f"max_length {max_length} does not fit this model: {error}.", remedy="Leave max_length out."
+        ) from error

@@ -1,0 +1,74 @@
+"""The oracle: plain transformers and peft, one pair at a time, as the model card of DeAR-3B-RankNet-LoRA has it.
+
+Slow on purpose and independent of the rest of this package: what the scorers compute is tested against it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def load_reference(adapter: Path, *, base: Path, dtype: torch.dtype = torch.float32) -> tuple[Any, Any]:
+    """Load as the card does: the base's tokenizer (pad = eos where it has none), base in `dtype`, LoRA merged."""
+    from peft import PeftModel
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    # split_special_tokens is the one departure: the card would let a document's text end its own pair.
+    tokenizer = AutoTokenizer.from_pretrained(str(base), split_special_tokens=True)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    model = AutoModelForSequenceClassification.from_pretrained(str(base), num_labels=1, dtype=dtype)
+    return tokenizer, PeftModel.from_pretrained(model, str(adapter)).merge_and_unload().eval()
+
+
+@torch.inference_mode()
+def score_one(  # noqa: PLR0913  one argument for each thing the card writes out
+    tokenizer: Any,
+    model: Any,
+    query: str,
+    title: str,
+    passage: str,
+    *,
+    max_length: int = 228,
+    pad_to_limit: bool = False,
+) -> float:
+    """Score one pair, cut jointly. `pad_to_limit` pads to `max_length`, as the card's single-pair example.
+
+    The model's pad id decides what is pooled: unset it is the last slot, with or without padding.
+    """
+    inputs = tokenizer(
+        f"query: {query}",
+        f"document: {title} {passage}",
+        return_tensors="pt",
+        truncation=True,
+        max_length=max_length,
+        padding="max_length" if pad_to_limit else False,
+        padding_side="right",
+    )
+    return float(model(**inputs).logits.squeeze().item())
+
+
+@torch.inference_mode()
+def score_one_cut_apart(  # noqa: PLR0913  one argument for each thing the scripts set
+    tokenizer: Any,
+    model: Any,
+    query: str,
+    title: str,
+    passage: str,
+    *,
+    limits: tuple[int, int] = (32, 196),
+    pad_to: int | None = None,
+) -> float:
+    """Score one pair, its sides cut apart as in the authors' TREC script; `pad_to` pads with eos up to there."""
+    head = tokenizer.encode(f"query: {query}", add_special_tokens=False, max_length=limits[0], truncation=True)
+    tail = tokenizer.encode(
+        f"document: {title} {passage}", add_special_tokens=False, max_length=limits[1] - 3, truncation=True
+    )
+    ids = [tokenizer.bos_token_id, *head, tokenizer.bos_token_id, *tail]
+    pads = max(0, (pad_to or 0) - len(ids))
+    input_ids = torch.tensor([ids + [tokenizer.eos_token_id] * pads])
+    mask = torch.tensor([[1] * len(ids) + [0] * pads])
+    return float(model(input_ids=input_ids, attention_mask=mask).logits.squeeze().item())

@@ -1,0 +1,162 @@
+"""Every knob, declared once; the only reader of `SIDECAR_*` variables and of `sidecar.toml`.
+
+Order of precedence: command-line flags, environment variables, the TOML file, the defaults below. The command line
+takes names, types and help from here (`sidecar.cli.options`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from sidecar.errors import ConfigurationError
+from sidecar.fusion import Arithmetic, Fusion, Method, Normalization
+
+PREFIX = "SIDECAR_"
+FILE_VARIABLE = "SIDECAR_CONFIG"
+DEFAULT_FILE = Path("sidecar.toml")
+
+Fields = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """The settings of one process; build them with `load_settings`, which names what is wrong."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True)
+
+    model: str = Field("minilm", description="Reranker: a preset, a directory (adapter or full model) or a hub name.")
+    base_model: str | None = Field(None, description="Base model of an adapter; by default the one it names.")
+    revision: str | None = Field(None, description="Revision of the model on the hub.")
+    base_revision: str | None = Field(None, description="Revision of the base model on the hub.")
+    device: str = Field("auto", description="Where to score: auto, cpu, cuda, cuda:1, mps.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="Precision of the weights; auto is bfloat16 on a GPU and float32 on a CPU."
+    )
+    batch_size: int = Field(128, ge=1, le=4096, description="Pairs in one forward pass, at most.")
+    max_length: int | None = Field(None, ge=8, le=131072, description="Tokens of a pair; by default the model's own.")
+    compile: bool = Field(False, description="Compile the model with torch.compile; slower start, faster scoring.")
+
+    window: int = Field(100, ge=1, le=10_000, description="First-stage hits to rerank, whatever the page asked for.")
+    fusion: Method = Field(Method.RERANK, description="How model and first-stage scores become one.")
+    normalization: Normalization = Field(Normalization.MIN_MAX, description="Scale of the scores before a mean.")
+    fusion_weight: float | None = Field(
+        None, ge=0, le=1, description="The model's share; the first stage has the rest. Unset: equal shares."
+    )
+    rank_constant: int = Field(60, ge=1, le=10_000, description="The k of reciprocal rank fusion.")
+    fusion_arithmetic: Arithmetic = Field(
+        Arithmetic.EXACT, description="exact, or opensearch to repeat its processors with their clamps."
+    )
+
+    title_fields: Fields = Field(("title",), description="Document fields that may hold the title, first found wins.")
+    text_fields: Fields = Field(
+        ("text", "contents", "passage", "body", "content"),
+        description="Document fields that may hold the passage, first found wins.",
+    )
+
+    k1: float = Field(0.9, ge=0, le=100, description="BM25's k1 on Lucene indexes.")
+    b: float = Field(0.4, ge=0, le=1, description="BM25's b on Lucene indexes.")
+
+    opensearch_url: str = Field("http://localhost:9200", description="OpenSearch node.")
+    opensearch_user: str | None = Field(None, description="User name for basic authentication.")
+    opensearch_password: SecretStr | None = Field(None, description="Password for basic authentication.")
+    opensearch_ca_certs: Path | None = Field(None, description="CA bundle that signs OpenSearch's certificate.")
+    opensearch_timeout: float = Field(30.0, gt=0, le=600, description="Seconds to wait for OpenSearch.")
+
+    @field_validator("title_fields", "text_fields", mode="before")
+    @classmethod
+    def _split_commas(cls, value: object) -> object:
+        """Flags and variables give `title,body.text`; TOML gives a list."""
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings passes it by name
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings passes it by name
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags and the TOML file are merged by `load_settings`; variables stand between them."""
+        return (init_settings, env_settings, _FileSource(settings_cls))
+
+    def as_fusion(self) -> Fusion:
+        """The fusion these settings describe. Raises `FusionError` where it is unsound."""
+        return Fusion(self.fusion, self.normalization, self.fusion_weight, self.rank_constant, self.fusion_arithmetic)
+
+
+class _FileSource(PydanticBaseSettingsSource):
+    """The TOML file: the lowest source above the defaults."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        del field
+        return self().get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return _read_file()
+
+
+def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
+    """Settings from flags over variables over the TOML file over defaults.
+
+    A flag that is None was not given. The file is `sidecar.toml` in the working directory, or the one that
+    `SIDECAR_CONFIG` names. Raises `ConfigurationError` for an unknown key or variable, naming the nearest known one,
+    and for a value out of range.
+    """
+    _refuse_unknown_variables(os.environ)
+    try:
+        return Settings(**{name: value for name, value in (flags or {}).items() if value is not None})
+    except ValidationError as error:
+        raise ConfigurationError("\n".join(_explain(error)), remedy="See `sidecar settings`.") from None
+
+
+def variable(name: str) -> str:
+    """Name of the environment variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
+    # pydantic-settings ignores unknown variables even where extra keys are forbidden.
+    known = [variable(name) for name in Settings.model_fields] + [FILE_VARIABLE]
+    for name in sorted(environ):
+        if name.upper().startswith(PREFIX) and name.upper() not in known and not name.startswith("SIDECAR_TEST_"):
+            raise ConfigurationError(
+                f"{name} is no setting{nearest(name.upper(), known)}", remedy="See `sidecar settings`."
+            )
+
+
+def _read_file() -> dict[str, Any]:
+    named = os.environ.get(FILE_VARIABLE)
+    path = Path(named) if named else DEFAULT_FILE
+    if not path.is_file():
+        if named:
+            raise ConfigurationError(f"{path} does not exist.", remedy=f"{FILE_VARIABLE} names it.")
+        return {}
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is no valid TOML: {error}.") from None
+    for name in values:
+        if name not in Settings.model_fields:
+            raise ConfigurationError(f"{path}: {name} is no setting{nearest(name, Settings.model_fields)}")
+    return values
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """End a complaint about `name`: with ", did you mean X?" for the closest known name, or with a full stop."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f", did you mean {close[0]}?" if close else "."
+
+
+def _explain(error: ValidationError) -> Iterable[str]:
+    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        name = ".".join(str(part) for part in problem["loc"]) or "settings"
+        unknown = nearest(name, Settings.model_fields) if problem["type"] == "extra_forbidden" else ""
+        yield f"{name}: {problem['msg'][:1].lower()}{problem['msg'][1:]}{unknown}"

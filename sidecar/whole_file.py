@@ -1,0 +1,35 @@
+"""Output files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from sidecar.errors import InputError
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[TextIO]:
+    """Open a UTF-8 text file that replaces `path` when the block ends well and vanishes when it doesn't.
+
+    A name ending in `.gz` is compressed. Raises `InputError` if the folder can't be written to.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        binary = partial.open("wb")
+    except OSError as error:
+        raise InputError(f"can't write {path}: {error.strerror}.") from None
+    try:
+        # mtime=0 keeps the bytes of a compressed file a function of its content alone.
+        raw = gzip.GzipFile(filename="", fileobj=binary, mode="wb", mtime=0) if path.suffix == ".gz" else binary
+        with binary, raw, io.TextIOWrapper(raw, encoding="utf-8", newline="\n") as text:
+            yield text
+            text.flush()
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,37 @@
+"""What every room's tests share: candidates by hand, and where the judged collections lie."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from sidecar.candidates import Candidate, Passage
+
+
+@pytest.fixture
+def candidates() -> Callable[..., list[Candidate]]:
+    """Build candidates d1, d2, … with the given first-stage scores, best first."""
+
+    def build(*scores: float, texts: Sequence[str] | None = None) -> list[Candidate]:
+        words = texts if texts is not None else [f"text of d{i}" for i in range(1, len(scores) + 1)]
+        return [
+            Candidate(docid=f"d{rank}", rank=rank, score=score, passage=Passage("", text))
+            for rank, (score, text) in enumerate(zip(scores, words, strict=True), start=1)
+        ]
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def judged() -> Path:
+    """Folder with the judged collections; tests that need it skip where it is absent, and fail in CI."""
+    folder = Path(os.environ.get("SIDECAR_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not (folder / "trec-dl19-passage").is_dir():
+        message = f"no judged collections at {folder}; set SIDECAR_TEST_DATA to a folder that holds them"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return folder

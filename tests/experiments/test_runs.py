@@ -1,0 +1,137 @@
+"""Runs as they are written and read back, and the measures over them."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+
+import pytest
+
+from sidecar.candidates import Candidate, Passage, Ranked, Ranking
+from sidecar.errors import InputError
+from sidecar.experiments.evaluate import Evaluation, evaluate, parse_measures, read_qrels
+from sidecar.experiments.run_files import RunFormat, RunWriter, read_run, run_scores, strictly_falling
+
+
+def ranked(docid: str, first_rank: int, rank: int, score: float | None) -> Ranked:
+    return Ranked(Candidate(docid, first_rank, 10.0 - first_rank, Passage("", docid)), rank, score, score)
+
+
+RANKING = Ranking("the query", (ranked("b", 2, 1, 1.5), ranked("a", 1, 2, -0.5), ranked("c", 3, 3, None)), {})
+DOCS = [b'{"n": 0.10}', b'"b"', b"null"]
+
+
+def written(run_format: RunFormat) -> str:
+    stream = io.StringIO()
+    RunWriter(stream, run_format, "tag").write("q1", RANKING, DOCS)
+    return stream.getvalue()
+
+
+def test_trec():
+    assert written(RunFormat.TREC) == "q1 Q0 b 1 1.5 tag\nq1 Q0 a 2 -0.5 tag\nq1 Q0 c 3 -1.5 tag\n"
+
+
+def test_msmarco():
+    assert written(RunFormat.MSMARCO) == "q1\tb\t1\nq1\ta\t2\nq1\tc\t3\n"
+
+
+def test_jsonl_keeps_documents_as_they_came():
+    line = written(RunFormat.JSONL)
+    assert '"doc":{"n": 0.10}' in line
+    found = json.loads(line)
+    assert found["query"] == {"text": "the query", "qid": "q1"}
+    assert found["candidates"][0] == {
+        "docid": "b",
+        "score": 1.5,
+        "doc": "b",
+        "rerank_score": 1.5,
+        "first_stage_score": 8.0,
+        "first_stage_rank": 2,
+    }
+    assert [(c["docid"], c["score"], c["rerank_score"]) for c in found["candidates"]] == [
+        ("b", 1.5, 1.5),
+        ("a", -0.5, -0.5),
+        ("c", -1.5, None),
+    ]
+
+
+def test_without_any_scored_hit_the_first_stage_scores_stay():
+    assert run_scores([ranked("a", 1, 1, None), ranked("b", 2, 2, None)]) == [9.0, 8.0]
+
+
+def test_equal_scores_fall_by_one_step_of_single_precision():
+    step = 2.0**-23  # the gap above 1
+    assert strictly_falling([1.0, 1.0, 1.0, 0.5]) == [1.0, 1.0 - step / 2, 1.0 - step, 0.5]
+    assert strictly_falling([0.0, 0.0]) == [0.0, -(2.0**-149)]
+    assert strictly_falling([-1.0, -1.0]) == [-1.0, -1.0 - step]
+    assert strictly_falling([2.0**-149, 2.0**-149, 2.0**-149]) == [2.0**-149, 0.0, -(2.0**-149)]
+
+
+@pytest.mark.parametrize("run_format", list(RunFormat))
+def test_every_format_reads_back_in_order(tmp_path, run_format):
+    path = tmp_path / "run"
+    path.write_text(written(run_format))
+    assert sorted(read_run(path)["q1"], key=read_run(path)["q1"].get, reverse=True) == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("q1 Q0 d 1 1.0 tag\nq1 d\n", "run:2: neither a TREC line"),
+        ("q1 Q0 d 1 nan tag\n", "run:1: neither a TREC line"),
+        ("q1\td\t1\nq1\td\t2\n", "run:2: document 'd' is listed twice"),
+        ('{"query": {"qid": "q"}}\n', "run:1: no candidate list"),
+        ("", "run is empty"),
+    ],
+)
+def test_a_malformed_run_is_named(tmp_path, text, message):
+    (tmp_path / "run").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize("text", ["query-id\tcorpus-id\tscore\nq1\ta\t2\nq2\tb\t0\n", "q1 0 a 2\nq2 0 b 0\n"])
+def test_qrels_of_both_shapes(tmp_path, text):
+    (tmp_path / "qrels").write_text(text)
+    assert read_qrels(tmp_path / "qrels") == {"q1": {"a": 2}, "q2": {"b": 0}}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("q1 0 a 2\nq1 a two\n", "qrels:2"), ("q1 0 a 2\nq1 a\n", "qrels:2"), ("\n", "no judgement")],
+)
+def test_malformed_qrels_are_named(tmp_path, text, message):
+    (tmp_path / "qrels").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_qrels(tmp_path / "qrels")
+
+
+def test_measures_over_all_judged_queries(tmp_path):
+    (tmp_path / "run").write_text(written(RunFormat.TREC))
+    qrels = {"q1": {"a": 1}, "q2": {"z": 1}}
+    (found,) = evaluate([tmp_path / "run"], qrels, parse_measures("nDCG@10,RR(rel=1)@10,R@100"))
+    # the one relevant document stands at rank 2: gain 1/log2(3), reciprocal rank 1/2; q2 has no result and counts 0
+    assert found == Evaluation(
+        run=str(tmp_path / "run"),
+        values={
+            "nDCG@10": pytest.approx(1 / math.log2(3) / 2),
+            "RR@10": pytest.approx(1 / 2 / 2),
+            "R@100": pytest.approx(1 / 2),
+        },
+        queries=2,
+        missing=1,
+        unjudged=0,
+    )
+
+
+@pytest.mark.parametrize("text", ["nDGC@10", "AP(", "nDCG(nothing=1)@10", ""])
+def test_an_unknown_measure_is_refused(text):
+    with pytest.raises(InputError, match="measure"):
+        parse_measures(text)
+
+
+def test_a_run_of_another_collection_is_refused(tmp_path):
+    (tmp_path / "run").write_text(written(RunFormat.TREC))
+    with pytest.raises(InputError, match="none of the judged queries"):
+        evaluate([tmp_path / "run"], {"other": {"a": 1}}, parse_measures("AP"))

@@ -1,0 +1,80 @@
+"""Where a setting comes from, and what is said of one that is wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from sidecar.errors import ConfigurationError, FusionError
+from sidecar.fusion import Fusion, Method
+from sidecar.settings import Settings, load_settings, variable
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch, tmp_path):
+    for name in Settings.model_fields:
+        monkeypatch.delenv(variable(name), raising=False)
+    monkeypatch.delenv("SIDECAR_CONFIG", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_flags_over_variables_over_file_over_defaults(monkeypatch, tmp_path):
+    (tmp_path / "sidecar.toml").write_text('window = 20\nbatch_size = 20\nmodel = "dear-3b"\n')
+    monkeypatch.setenv("SIDECAR_WINDOW", "30")
+    monkeypatch.setenv("SIDECAR_BATCH_SIZE", "30")
+    settings = load_settings({"window": 40, "k1": None})
+    assert (settings.window, settings.batch_size, settings.model, settings.k1) == (40, 30, "dear-3b", 0.9)
+
+
+def test_the_file_may_lie_elsewhere(monkeypatch, tmp_path):
+    (tmp_path / "other.toml").write_text('text_fields = ["body.text", "abstract"]\n')
+    monkeypatch.setenv("SIDECAR_CONFIG", str(tmp_path / "other.toml"))
+    assert load_settings().text_fields == ("body.text", "abstract")
+
+
+def test_fields_are_a_comma_list_on_the_command_line_and_in_variables(monkeypatch):
+    monkeypatch.setenv("SIDECAR_TITLE_FIELDS", "headline, title")
+    settings = load_settings({"text_fields": "body"})
+    assert (settings.title_fields, settings.text_fields) == (("headline", "title"), ("body",))
+
+
+@pytest.mark.parametrize(
+    ("variable_name", "value", "message"),
+    [
+        ("SIDECAR_WINDW", "5", "SIDECAR_WINDW is no setting, did you mean SIDECAR_WINDOW"),
+        ("SIDECAR_WINDOW", "0", "window: input should be greater than or equal to 1"),
+        ("SIDECAR_WINDOW", "many", "window: input should be a valid integer"),
+        ("SIDECAR_FUSION", "best", "fusion: input should be 'rerank', 'linear'"),
+        ("SIDECAR_CONFIG", "nowhere.toml", "nowhere.toml does not exist"),
+    ],
+)
+def test_a_wrong_variable_is_named(monkeypatch, variable_name, value, message):
+    monkeypatch.setenv(variable_name, value)
+    with pytest.raises(ConfigurationError, match=message):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("windw = 5", "windw is no setting, did you mean window"),
+        ("window = ", "no valid TOML"),
+        ("window = 'x'", "window: input should be a valid integer"),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path, text, message):
+    (tmp_path / "sidecar.toml").write_text(text)
+    with pytest.raises(ConfigurationError, match=message):
+        load_settings()
+
+
+def test_a_password_is_never_shown(monkeypatch):
+    monkeypatch.setenv("SIDECAR_OPENSEARCH_PASSWORD", "hunter2")
+    settings = load_settings()
+    assert "hunter2" not in repr(settings)
+    assert settings.opensearch_password.get_secret_value() == "hunter2"
+
+
+def test_fusion_is_built_from_the_settings():
+    assert load_settings({"fusion": "linear", "fusion_weight": 0.7}).as_fusion() == Fusion(Method.LINEAR, weight=0.7)
+    with pytest.raises(FusionError):
+        load_settings({"fusion": "geometric", "normalization": "z_score"}).as_fusion()
