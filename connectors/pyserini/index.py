@@ -55,9 +55,13 @@ class LuceneIndex:
             check_query(query, qid)
             java_queries.add(query)
             java_qids.add(qid)
-        with _searching(f"a batch of {len(queries)} queries"):
-            found = self._searcher.batch_search(java_queries, java_qids, k, threads)
-            return {qid: [_hit(scored) for scored in found.get(qid) or ()] for qid in qids}
+        try:
+            with _searching(f"a batch of {len(queries)} queries"):
+                found = self._searcher.batch_search(java_queries, java_qids, k, threads)
+                return {qid: [_hit(scored) for scored in found.get(qid) or ()] for qid in qids}
+        except EngineError:
+            # Anserini fails as a whole and says nothing of the query it failed on: one by one, that query tells.
+            return {qid: self.search(query, k) for query, qid in zip(queries, qids, strict=True)}
 
     def doc(self, docid: str) -> LuceneHit | None:
         """Return a document by its docid, with score 0 and Lucene's docid -1, or None if the index has none such."""
