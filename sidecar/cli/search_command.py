@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -17,6 +18,7 @@ from sidecar.cli.index_command import Engine
 from sidecar.cli.options import FIELDS, FUSION, LUCENE, MODEL, OPENSEARCH, takes
 from sidecar.cli.parts import build_opensearch_client, build_reranker
 from sidecar.cli.tables import side_by_side
+from sidecar.experiments.run_files import trec_lines
 from sidecar.settings import Settings
 
 
@@ -40,36 +42,43 @@ def search_command(
     settings: Settings,
 ) -> None:
     """Search an index and rerank its first hits."""
-    search = _lucene if engine is Engine.LUCENE else _opensearch
-    first_stage, ranking, response = search(query, index, hits, settings)
-    if first_stage.skipped:
-        Console(stderr=True).print(f"not reranked: {first_stage.skipped}")
+    found = (_lucene if engine is Engine.LUCENE else _opensearch)(query, index, hits, settings)
+    if found.first_stage.skipped:
+        Console(stderr=True).print(f"not reranked: {found.first_stage.skipped}")
     if output_format is Format.JSON:
-        sys.stdout.write(response.decode() + "\n")
+        sys.stdout.write(found.response.decode() + "\n")
     elif output_format is Format.TREC:
-        from sidecar.experiments.run_files import RunFormat, RunWriter
-
-        cut = Ranking(ranking.query, ranking.hits[:hits], ranking.seconds)
-        RunWriter(sys.stdout, RunFormat.TREC, "rerank-sidecar").write("1", cut)
+        sys.stdout.writelines(trec_lines("1", found.docids, found.scores, "rerank-sidecar"))
     else:
-        Console().print(side_by_side(first_stage.candidates, ranking, hits))
+        Console().print(side_by_side(found.first_stage.candidates, found.ranking, hits))
 
 
-def _lucene(query: str, index: str, hits: int, settings: Settings) -> tuple[FirstStage[object], Ranking, bytes]:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one search gave: the stages for the table, the native response, and its hits for a run."""
+
+    first_stage: FirstStage[Any]
+    ranking: Ranking
+    response: bytes
+    docids: list[str]
+    scores: list[float]
+
+
+def _lucene(query: str, index: str, hits: int, settings: Settings) -> Found:
     from connectors.pyserini.connector import LuceneRequest, PyseriniConnector
     from connectors.pyserini.hits import rest_response
     from connectors.pyserini.index import LuceneIndex
-    from connectors.pyserini.passages import PassageFields
 
     searcher = LuceneIndex(Path(index), k1=settings.k1, b=settings.b)
     connector = PyseriniConnector(searcher, PassageFields(settings.title_fields, settings.text_fields))
     first_stage = connector.fetch(LuceneRequest(query, hits, settings.window))
     ranking = build_reranker(settings).rerank(query, first_stage.candidates)
-    response = rest_response(searcher.name, query, connector.respond(first_stage, ranking))
-    return first_stage, ranking, msgspec.json.encode(response)
+    answer = connector.respond(first_stage, ranking)
+    response = msgspec.json.encode(rest_response(searcher.name, query, answer))
+    return Found(first_stage, ranking, response, [hit.docid for hit in answer], [hit.score for hit in answer])
 
 
-def _opensearch(query: str, index: str, hits: int, settings: Settings) -> tuple[FirstStage[object], Ranking, bytes]:
+def _opensearch(query: str, index: str, hits: int, settings: Settings) -> Found:
     from connectors.opensearch.connector import OpenSearchConnector, SearchRequest
 
     fields = [*settings.title_fields, *settings.text_fields]
@@ -77,6 +86,8 @@ def _opensearch(query: str, index: str, hits: int, settings: Settings) -> tuple[
     connector = OpenSearchConnector(
         build_opensearch_client(settings), title_fields=settings.title_fields, text_fields=settings.text_fields
     )
-    first_stage = connector.fetch(SearchRequest(index, body, window=settings.window))
+    first_stage = connector.fetch(SearchRequest(index, msgspec.json.encode(body), window=settings.window))
     ranking = build_reranker(settings).rerank(query, first_stage.candidates)
-    return first_stage, ranking, connector.respond(first_stage, ranking)
+    response = connector.respond(first_stage, ranking)
+    answer = msgspec.json.decode(response)["hits"]["hits"]
+    return Found(first_stage, ranking, response, [hit["_id"] for hit in answer], [hit["_score"] for hit in answer])

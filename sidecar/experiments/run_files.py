@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -51,13 +51,16 @@ class RunWriter:
         if self.run_format is RunFormat.JSONL:
             self.stream.write(_candidate_list(qid, ranking, docs) + "\n")
         elif self.run_format is RunFormat.TREC:
-            scores = strictly_falling(run_scores(ranking.hits))
-            self.stream.writelines(
-                f"{qid} Q0 {hit.candidate.docid} {hit.rank} {score!r} {self.tag}\n"
-                for hit, score in zip(ranking.hits, scores, strict=True)
-            )
+            docids = [hit.candidate.docid for hit in ranking.hits]
+            self.stream.writelines(trec_lines(qid, docids, run_scores(ranking.hits), self.tag))
         else:
             self.stream.writelines(f"{qid}\t{hit.candidate.docid}\t{hit.rank}\n" for hit in ranking.hits)
+
+
+def trec_lines(qid: str, docids: Sequence[str], scores: Sequence[float], tag: str) -> Iterator[str]:
+    """`qid Q0 docid rank score tag`, best first, the scores falling strictly."""
+    for rank, (docid, score) in enumerate(zip(docids, strictly_falling(scores), strict=True), start=1):
+        yield f"{qid} Q0 {docid} {rank} {score!r} {tag}\n"
 
 
 def _candidate_list(qid: str, ranking: Ranking, docs: Sequence[bytes]) -> str:
