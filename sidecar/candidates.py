@@ -105,3 +105,11 @@ class Connector(Protocol[Request, Kept, Response]):
     def respond(self, first_stage: FirstStage[Kept], ranking: Ranking) -> Response:
         """Cut the response the caller asked for out of the engine's own."""
         ...
+
+
+class Reranks(Protocol):
+    """Anything that orders the candidates of a query; it fetches nothing."""
+
+    def rerank(self, query: str, candidates: Sequence[Candidate]) -> Ranking:
+        """Order the candidates, the scored ones first; what could not be scored follows in first-stage order."""
+        ...

@@ -35,12 +35,14 @@ _NOT_RERANKED = {
 class Plan:
     """What to send instead of a search, and what its caller asked for.
 
-    `body` and `params` are to be sent. `query` is the text to rerank by. `start` and `size` cut the caller's page
+    `body` and `params` are to be sent; if the engine refuses them, `original` is: the caller's own body, less our
+    `ext.rerank`. `query` is the text to rerank by. `start` and `size` cut the caller's page
     out of the reranked list, of which the first `window` hits are scored. `borrowed` are fields the caller did not ask
     for: they carry the text that his `_source` hides, and leave the response again.
     """
 
     body: bytes
+    original: bytes
     params: Mapping[str, Any]
     query: str
     start: int
@@ -98,6 +100,7 @@ def plan(
         raw["fields"] = _with_fields(raw.get("fields"), borrowed)
     return Plan(
         body=splice.unveiled(splice.joined(raw)),
+        original=forwarded,
         params={key: value for key, value in params.items() if key not in {"from", "size"}},
         query=query,
         start=start,

@@ -69,6 +69,13 @@ def test_the_page_is_remembered_and_the_window_stays(page, params, start, size, 
     assert b'"size":%d' % fetched in made.body
 
 
+def test_the_original_is_kept_without_our_ext():
+    body = b"{ " + MATCH + b',"size":5}'
+    assert planned(body).original == body
+    with_ext = b"{ " + MATCH + b',"ext":{"rerank":{"query_context":{"query_text":"x"}}}}'
+    assert planned(with_ext).original == b"{" + MATCH + b"}"
+
+
 def test_params_lose_from_and_size_alone():
     params = {"from": 3, "size": 4, "routing": "a", "timeout": "1s"}
     assert planned(b"{" + MATCH + b"}", **params).params == {"routing": "a", "timeout": "1s"}

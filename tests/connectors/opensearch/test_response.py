@@ -14,7 +14,7 @@ HEAD = (
     b'"hits":{"total":{"value":4,"relation":"eq"},"max_score":'
 )
 TAIL = b'},"aggregations":{"n":{"value":0.10,"as_string":"1e400"}},"x":[ 1e400 ,\n 1234567890123456789012345]}'
-A = b'{"_index":"i","_id":"a","_score":%s,"_source":{"title":"A","text":"caf\\u00e9","n":0.10},"highlight":{"text":[ ]}}'
+A = b'{"_index":"i","_id":"a","_score":%s,"_source":{"title":"A","text":"caf\\u00e9","n":0.10},"highlight":{"t":[ ]}}'
 B = b'{"_index":"i","_id":"b","_score":%s,"_source":{ "text":"b", "n":1e400 },"sort":[1]}'
 C = b'{"_index":"i","_id":"c","_score":%s,"_source":{"n":1234567890123456789012345}}'
 D = b'{"_index":"i","_id":"d","_score":%s,"_source":{"text":"d","bad":"\\ud83d"}}'
@@ -28,7 +28,7 @@ FOUR = whole(b"4.5", A % b"4.5", B % b"3.25", C % b"2.0", D % b"0.1")
 
 
 def a_plan(start=0, size=10, window=100, borrowed=()):
-    return Plan(b"", {}, "red fox", start, size, window, frozenset(borrowed))
+    return Plan(b"", b"", {}, "red fox", start, size, window, frozenset(borrowed))
 
 
 def listed(raw, plan):
