@@ -17,6 +17,8 @@ CHUNK = 500
 CHUNK_BYTES = 10 * 1024 * 1024
 # A node that is too busy rejects documents with 429; nothing of them was written, so they may be sent again.
 RETRIES_WHEN_BUSY = 5
+MAX_ID_BYTES = 512
+MAX_REASONS = 100
 
 
 class Document(Protocol):
@@ -71,9 +73,6 @@ class Loaded:
     reasons: tuple[tuple[str, str], ...]
 
 
-MAX_REASONS = 100
-
-
 def load(
     client: OpenSearch,
     index: str,
@@ -110,29 +109,42 @@ def _create(indices: IndicesClient, index: str, options: IndexOptions) -> None:
 
 
 def _send(writer: OpenSearch, index: str, documents: Iterable[Document], progress: Callable[[int], None]) -> Loaded:
-    indexed = rejected = 0
-    reasons: list[tuple[str, str]] = []
+    count = _Count()
     answers = streaming_bulk(
         writer,
-        _actions(index, documents),
+        _actions(index, documents, count),
         chunk_size=CHUNK,
         max_chunk_bytes=CHUNK_BYTES,
         max_retries=RETRIES_WHEN_BUSY,
         raise_on_error=False,
     )
-    for done, (fine, answer) in enumerate(answers, start=1):
+    for fine, answer in answers:
         if fine:
-            indexed += 1
+            count.indexed += 1
         else:
-            rejected += 1
-            if len(reasons) < MAX_REASONS:
-                reasons.append(_reason(answer))
-        progress(done)
-    return Loaded(indexed, rejected, tuple(reasons))
+            count.reject(*_reason(answer))
+        progress(count.indexed + count.rejected)
+    return Loaded(count.indexed, count.rejected, tuple(count.reasons))
 
 
-def _actions(index: str, documents: Iterable[Document]) -> Iterator[dict[str, Any]]:
+class _Count:
+    def __init__(self) -> None:
+        self.indexed = self.rejected = 0
+        self.reasons: list[tuple[str, str]] = []
+
+    def reject(self, docid: str, reason: str) -> None:
+        self.rejected += 1
+        if len(self.reasons) < MAX_REASONS:
+            self.reasons.append((docid, reason))
+
+
+def _actions(index: str, documents: Iterable[Document], count: _Count) -> Iterator[dict[str, Any]]:
     for document in documents:
+        size = len(document.docid.encode("utf-8", "surrogatepass"))
+        # OpenSearch would refuse the whole chunk for one such id.
+        if not 0 < size <= MAX_ID_BYTES:
+            count.reject(document.docid, f"the id has {size} bytes, not 1 to {MAX_ID_BYTES}")
+            continue
         source = {"title": document.title, "text": document.text}
         yield {"_op_type": "create", "_index": index, "_id": document.docid, "_source": source}
 
