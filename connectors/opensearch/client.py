@@ -19,7 +19,8 @@ from opensearchpy.serializer import JSONSerializer
 from sidecar.errors import ConfigurationError, EngineError, EngineRejected, EngineUnreachable, IndexNotFound
 
 TIMEOUT = 30.0
-_NEVER_IN_URL = {"http_auth", "api_key", "opaque_id"}
+# What opensearch-py takes as arguments of a call and never writes into the URL.
+NEVER_IN_URL = {"api_key", "http_auth", "ignore", "opaque_id", "request_timeout", "timeout"}
 _REMEDIES = {
     401: "Give a user name and password, in the URL (https://user:password@host:9200) or to the client.",
     403: "Ask for the permission, or use an account that has it.",
@@ -69,13 +70,13 @@ def search(
 ) -> bytes:
     """Send a search and return the bytes of the answer. Raises an `EngineError`.
 
-    `params` are the URL's, except what opensearch-py keeps to itself: `request_timeout` and `timeout` (seconds),
+    `params` are the URL's, except `NEVER_IN_URL`: `request_timeout` and `timeout` (seconds),
     `ignore` (statuses that are no errors), `http_auth`, `api_key` and `opaque_id`.
     """
     twin = _twin(client)
     twin.transport.serializer, twin.transport.deserializer = _Verbatim(), _Verbatim()
-    own = {key: value for key, value in params.items() if key in _NEVER_IN_URL}
-    url = {key: value for key, value in params.items() if key not in _NEVER_IN_URL}
+    own = {key: value for key, value in params.items() if key in NEVER_IN_URL}
+    url = {key: value for key, value in params.items() if key not in NEVER_IN_URL}
     try:
         answer = twin.search(index=index, body=body or None, params=url, headers=dict(headers), **own)
     except TransportError as error:

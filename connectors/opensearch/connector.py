@@ -67,7 +67,7 @@ class OpenSearchConnector:
 
         Raises `EngineUnreachable`, or `EngineRejected` (`MissingIndex` for an unknown index) with OpenSearch's message.
         """
-        params = {key: value if key == "ignore" else _wire(value) for key, value in request.params.items()}
+        params = {key: value if key in wire.NEVER_IN_URL else _wire(value) for key, value in request.params.items()}
         planned = plan(
             self._bytes(request.body),
             window=request.window,
