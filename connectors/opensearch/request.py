@@ -1,0 +1,247 @@
+"""Rewrite a search body so that the engine answers with a whole window. Pure: bytes in, bytes out.
+
+The window never depends on `from` and `size`, so every page is a slice of one reranked list.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import msgspec
+
+from connectors.opensearch import splice
+from connectors.opensearch.documents import TEXT_FIELDS, TITLE_FIELDS
+from connectors.opensearch.query_text import query_text, without_operators
+from sidecar.errors import ConfigurationError
+
+WINDOW = 100
+# As OpenSearch has it for a query_text_path.
+MAX_PATH = 1000
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_NOT_RERANKED = {
+    "search_after": "search_after pages by sort values, which reranking would break",
+    "pit": "a point in time pages by sort values, which reranking would break",
+    "slice": "a slice is part of a scroll, which keeps its own order",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to send instead of a search, and what its caller asked for.
+
+    `body` and `params` are to be sent; if the engine refuses them, `original` is: the caller's own body, less our
+    `ext.rerank`. `query` is the text to rerank by. `start` and `size` cut the caller's page
+    out of the reranked list, of which the first `window` hits are scored. `borrowed` are fields the caller did not ask
+    for: they carry the text that his `_source` hides, and leave the response again.
+    """
+
+    body: bytes
+    original: bytes
+    params: Mapping[str, Any]
+    query: str
+    start: int
+    size: int
+    window: int
+    borrowed: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Unranked:
+    """A search that can't be reranked, and why. `body` is to be sent: the caller's own, less our `ext.rerank`."""
+
+    reason: str
+    body: bytes
+
+
+class _NotRerankable(Exception):
+    """Ends the planning; its message is the reason."""
+
+
+def plan(
+    body: bytes,
+    *,
+    window: int = WINDOW,
+    title_fields: Sequence[str] = TITLE_FIELDS,
+    text_fields: Sequence[str] = TEXT_FIELDS,
+    params: Mapping[str, Any] | None = None,
+) -> Plan | Unranked:
+    """Rewrite a search to fetch `max(window, from + size)` hits with their text, or say why it can't be.
+
+    `params` are the URL's; OpenSearch lets them override the body (2.19 and 3.3, measured), and so does this. What
+    is malformed is left for the engine to refuse in its own words. Raises `ConfigurationError` for a window below 1.
+    """
+    if window < 1:
+        raise ConfigurationError(f"the window is {window} hits.", remedy="Rerank at least 1 hit, usually 100.")
+    params = params or {}
+    try:
+        raw = splice.members(splice.veiled(body)) if body.strip() else {}
+        search = json.loads(body, object_pairs_hook=_unique) if body.strip() else {}
+    except (ValueError, RecursionError):
+        return Unranked("the body is not well-formed JSON", body)
+    foreign_ext = _ext_of_others(raw)
+    if foreign_ext is not None:
+        raw = {key: value for key, value in raw.items() if key != "ext"} | foreign_ext
+    forwarded = splice.unveiled(splice.joined(raw)) if foreign_ext is not None else body
+    try:
+        _require_rerankable(search, params)
+        start, size = _page(search, params)
+        query = _query_of(search, params)
+    except _NotRerankable as reason:
+        return Unranked(str(reason), forwarded)
+    raw |= {"from": msgspec.Raw(b"0"), "size": msgspec.Raw(b"%d" % max(window, start + size))}
+    borrowed = _hidden(search, params, (*title_fields, *text_fields))
+    if borrowed:
+        raw["fields"] = _with_fields(raw.get("fields"), borrowed)
+    return Plan(
+        body=splice.unveiled(splice.joined(raw)),
+        original=forwarded,
+        params={key: value for key, value in params.items() if key not in {"from", "size"}},
+        query=query,
+        start=start,
+        size=size,
+        window=window,
+        borrowed=frozenset(borrowed),
+    )
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """OpenSearch refuses a key that occurs twice; a dict would lose the first silently."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key occurs twice")
+    return found
+
+
+def _ext_of_others(raw: Mapping[str, msgspec.Raw]) -> dict[str, msgspec.Raw] | None:
+    """Take ours out of `ext`, None if it is not there: a node without neural-search refuses `ext.rerank`."""
+    try:
+        ext = splice.members(raw["ext"]) if "ext" in raw else {}
+    except splice.Malformed:
+        return None
+    if "rerank" not in ext:
+        return None
+    del ext["rerank"]
+    return {"ext": msgspec.Raw(splice.joined(ext))} if ext else {}
+
+
+def _require_rerankable(search: Mapping[str, Any], params: Mapping[str, Any]) -> None:
+    for key, reason in _NOT_RERANKED.items():
+        if key in search:
+            raise _NotRerankable(reason)
+    if not isinstance(search.get("fields", []), list):
+        raise _NotRerankable("fields is not a list")
+    if "scroll" in params:
+        raise _NotRerankable("a scroll keeps its own order over all its pages")
+    if "source" in params:
+        raise _NotRerankable("the body came in the URL (source)")
+    if "filter_path" in params:
+        raise _NotRerankable("filter_path may hide what reranking needs")
+    if str(params.get("format", "json")) != "json":
+        raise _NotRerankable("the response was asked for in another format than JSON")
+    if not _by_score(params["sort"] if "sort" in params else search.get("sort", [])):
+        raise _NotRerankable("the hits are sorted by something else than their score")
+    stored = params.get("stored_fields", search.get("stored_fields"))
+    if stored in ("_none_", ["_none_"]):
+        raise _NotRerankable("stored_fields _none_ leaves no text to rerank by")
+
+
+def _by_score(sort: object) -> bool:
+    """Tell whether a sort says no more than the default, `_score` descending; OpenSearch then writes no sort values."""
+    if isinstance(sort, list):
+        return not sort or (len(sort) == 1 and _by_score(sort[0]))
+    if isinstance(sort, Mapping) and list(sort) == ["_score"]:
+        order = sort["_score"]
+        return order in ("desc", {}, {"order": "desc"})
+    return sort in ("_score", "_score:desc")
+
+
+def _page(search: Mapping[str, Any], params: Mapping[str, Any]) -> tuple[int, int]:
+    """Read the page asked for, as OpenSearch does: the first 10 hits by default."""
+    start, size = _whole(search, params, "from", 0), _whole(search, params, "size", 10)
+    if size == 0:
+        raise _NotRerankable("size is 0: there are no hits to rerank")
+    return start, size
+
+
+def _whole(search: Mapping[str, Any], params: Mapping[str, Any], key: str, default: int) -> int:
+    """Read a whole number from 0 on. OpenSearch takes `"10"` and `10.0` in a body, too, and cuts 2.7 to 2."""
+    value = params[key] if key in params else search.get(key, default)
+    try:
+        number = -1 if value is None or isinstance(value, bool) else int(value)
+    except (TypeError, ValueError, OverflowError):
+        number = -1
+    if number < 0:
+        raise _NotRerankable(f"{key} is not a whole number from 0 on")
+    return number
+
+
+def _query_of(search: Mapping[str, Any], params: Mapping[str, Any]) -> str:
+    """Find the text to rerank by: as `ext.rerank` names it, or derived from the query, which `?q=` overrides."""
+    ext = search.get("ext")
+    ours = ext.get("rerank") if isinstance(ext, Mapping) else None
+    if ours is not None:
+        text = _named(search, ours)
+    elif "q" in params:
+        text = without_operators(str(params["q"]))
+    else:
+        text = query_text(search.get("query"))
+    if not text.strip():
+        raise _NotRerankable("no query text found; name it in ext.rerank.query_context.query_text")
+    # No tokenizer takes half a surrogate pair.
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def _named(search: Mapping[str, Any], ours: object) -> str:
+    context = ours.get("query_context") if isinstance(ours, Mapping) else None
+    given = context if isinstance(context, Mapping) else {}
+    text, path = given.get("query_text"), given.get("query_text_path")
+    if (text is None) == (path is None):
+        raise _NotRerankable("ext.rerank.query_context needs exactly one of query_text and query_text_path")
+    if path is not None:
+        if not isinstance(path, str) or len(path) > MAX_PATH:
+            raise _NotRerankable(f"ext.rerank: query_text_path is not a path of at most {MAX_PATH} characters")
+        text = _at(search, path)
+    if not isinstance(text, str):
+        raise _NotRerankable(f"ext.rerank: {'query_text' if path is None else path!r} is not a text")
+    return text
+
+
+def _at(value: object, path: str) -> object:
+    for key in path.split("."):
+        if isinstance(value, Mapping):
+            value = value.get(key)
+        elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):
+            value = value[int(key)]
+        else:
+            return None
+    return value
+
+
+def _hidden(search: Mapping[str, Any], params: Mapping[str, Any], wanted: Sequence[str]) -> list[str]:
+    """List the fields to ask for in addition, if `_source` won't be there whole: those the caller did not ask for."""
+    if _source_is_whole(search, params):
+        return []
+    fields = search.get("fields", [])
+    asked = [entry.get("field") if isinstance(entry, Mapping) else entry for entry in fields]
+    return [name for name in dict.fromkeys(wanted) if not any(fnmatchcase(name, str(pattern)) for pattern in asked)]
+
+
+def _source_is_whole(search: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
+    if "_source_includes" in params or "_source_excludes" in params:
+        return False
+    stored = "stored_fields" in params or "stored_fields" in search
+    source = params["_source"] if "_source" in params else search.get("_source", not stored)
+    if isinstance(source, Mapping):
+        return not any(source.values())
+    return source in (True, "true", "*", [], ["*"])
+
+
+def _with_fields(asked: msgspec.Raw | None, borrowed: Sequence[str]) -> msgspec.Raw:
+    entries = splice.elements(asked) if asked is not None else []
+    return msgspec.Raw(msgspec.json.encode([*entries, *borrowed]))

@@ -1,0 +1,116 @@
+"""The very response OpenSearch gave, its hits in another order. Pure: bytes in, bytes out.
+
+Replaced are the order of the hits, their `_score`, and `max_score`; cut is the page asked for. All else (total,
+aggregations, highlight, `_source`, `_shards`, `took`, …) keeps its bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from connectors.opensearch import splice
+from connectors.opensearch.documents import passage
+from connectors.opensearch.request import Plan
+from connectors.opensearch.scores import scores_below, window_scores
+from sidecar.candidates import Candidate, Ranking
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A search response taken apart: `top` are its members, `hits` those of its `hits`, `found` the hits themselves."""
+
+    top: dict[str, msgspec.Raw]
+    hits: dict[str, msgspec.Raw]
+    found: list[msgspec.Raw]
+
+    @property
+    def failed_shards(self) -> int:
+        """How many shards could not answer; their hits are missing."""
+        return msgspec.json.decode(self.top.get("_shards", b"{}"), type=_Shards).failed
+
+
+class _Shards(msgspec.Struct):
+    failed: int = 0
+
+
+class _Hit(msgspec.Struct, rename={"docid": "_id", "score": "_score", "source": "_source"}):
+    docid: str = ""
+    score: float | None = None
+    source: msgspec.Raw = msgspec.Raw(b"{}")
+    fields: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+def read(response: bytes) -> Answer:
+    """Take a response apart. Raises `splice.Malformed` where it holds no hits."""
+    try:
+        return _read(response)
+    except splice.Malformed:
+        return _read(splice.veiled(response))
+
+
+def _read(response: bytes) -> Answer:
+    top = splice.members(response)
+    hits = splice.members(top.get("hits", b""))
+    return Answer(top, hits, splice.elements(hits.get("hits", b"")))
+
+
+def candidates(answer: Answer, plan: Plan, title_fields: Sequence[str], text_fields: Sequence[str]) -> list[Candidate]:
+    """List the hits of the window. Raises `splice.Malformed` where a hit has no score."""
+    found = []
+    for rank, raw in enumerate(answer.found[: plan.window], start=1):
+        try:
+            hit = msgspec.json.decode(raw, type=_Hit)
+        except msgspec.DecodeError as error:
+            raise splice.Malformed(str(error)) from error
+        if hit.score is None:
+            raise splice.Malformed(f"hit {hit.docid!r} has no score")
+        # `fields` first: where it was borrowed, `_source` is what the caller's filters left of it.
+        read_from = (hit.fields, hit.source) if plan.borrowed else (hit.source, hit.fields)
+        found.append(Candidate(hit.docid, rank, hit.score, passage(read_from, title_fields, text_fields)))
+    return found
+
+
+def respond(answer: Answer, plan: Plan, ranking: Ranking) -> bytes:
+    """Cut the caller's page out of the reranked list.
+
+    The scored hits come first, then the rest in the engine's order: what had no text, then what lies beyond the
+    window. If nothing was scored, the engine's own scores stay.
+    """
+    scored = [hit for hit in ranking.hits if hit.score is not None]
+    order = [hit.candidate.rank - 1 for hit in scored]
+    order += sorted(set(range(len(answer.found))) - set(order))
+    mapped = window_scores([hit.score for hit in scored if hit.score is not None])
+    hits = dict(answer.hits)
+    if mapped:
+        mapped += scores_below(min(mapped), len(order) - len(mapped))
+        if bytes(hits.get("max_score", b"null")) != b"null":
+            hits["max_score"] = _number(max(mapped))
+    page = [
+        _hit(answer.found[position], mapped[place] if mapped else None, plan.borrowed)
+        for place, position in list(enumerate(order))[plan.start : plan.start + plan.size]
+    ]
+    hits["hits"] = msgspec.Raw(b"[" + b",".join(page) + b"]")
+    return splice.unveiled(splice.joined(answer.top | {"hits": msgspec.Raw(splice.joined(hits))}))
+
+
+def _hit(raw: msgspec.Raw, score: float | None, borrowed: frozenset[str]) -> bytes:
+    """One hit with its new score, if any, and without what was borrowed."""
+    if score is None and not borrowed:
+        return bytes(raw)
+    hit = splice.members(raw)
+    if score is not None:
+        hit["_score"] = _number(score)
+    if borrowed and "fields" in hit:
+        fields = {name: value for name, value in splice.members(hit["fields"]).items() if name not in borrowed}
+        if fields:
+            hit["fields"] = msgspec.Raw(splice.joined(fields))
+        else:
+            del hit["fields"]
+    return splice.joined(hit)
+
+
+def _number(value: float) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(value))
