@@ -5,15 +5,13 @@ Knows nothing of an engine; an index of any kind is built from what `read_corpus
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
 
 from sidecar.errors import InputError
+from sidecar.lines import numbered_lines
 
 DOCID_FIELDS = ("_id", "id", "docid", "pid")
 TEXT_FIELDS = ("text", "contents", "passage")
@@ -35,24 +33,13 @@ class Document:
 
 
 def read_corpus(path: Path) -> Iterator[Document]:
-    """Yield the documents of `path`, a `.jsonl` or `.jsonl.gz` file, in its order and in bounded memory.
+    """Yield the documents of `path`, a file of JSON lines, gzipped or not, in its order and in bounded memory.
 
     The id is the first of `DOCID_FIELDS` that is there (a string or an integer), the text the first of `TEXT_FIELDS`;
     `title` and text may be missing or null. Blank lines are passed over. Raises InputError.
     """
-    try:
-        with path.open("rb") as file:
-            unzipped = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if path.suffix == ".gz" else file
-            for number, line in enumerate(unzipped, start=1):
-                if line.strip():
-                    yield _document(line, f"{path}:{number}")
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path} is not a whole gzip file: {error}", remedy="Fetch or compress it again.") from error
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(
-            f"{path} can't be read: {reason}.", remedy="Give the path of a .jsonl or .jsonl.gz file."
-        ) from (error)
+    for place, line in numbered_lines(path):
+        yield _document(line, place)
 
 
 def unique(documents: Iterable[Document]) -> Iterator[Document]:

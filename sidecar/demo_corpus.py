@@ -20,11 +20,13 @@ from types import ModuleType
 from sidecar.corpus import Document
 
 # Jokes, tests, programs, windows, and modules that only hold what another public name shows.
-_LEFT_OUT = frozenset(
-    "antigravity distutils encodings ensurepip idlelib imp lib2to3 msilib nt ntpath nturl2path posix posixpath pydoc_data "
-    "pyexpat readline rlcompleter sre_compile sre_constants sre_parse test this tkinter turtle turtledemo xxlimited "
-    "xxlimited_35".split()
-)
+# fmt: off
+_LEFT_OUT = frozenset({
+    "antigravity", "distutils", "encodings", "ensurepip", "idlelib", "imp", "lib2to3", "msilib", "nt", "ntpath",
+    "nturl2path", "posix", "posixpath", "pydoc_data", "pyexpat", "readline", "rlcompleter", "sre_compile",
+    "sre_constants", "sre_parse", "test", "this", "tkinter", "turtle", "turtledemo", "xxlimited", "xxlimited_35",
+})
+# fmt: on
 
 
 def standard_library() -> list[Document]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[str, bytes]]:
             for number, line in enumerate(stream, start=1):
                 if line.strip():
                     yield f"{path}:{number}", line.rstrip(b"\r\n")
-    except (gzip.BadGzipFile, EOFError) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(f"{path} is damaged: {error}.", remedy="Fetch or write the file again.") from None
     except OSError as error:
         raise InputError(f"can't read {path}: {error.strerror}.") from None

@@ -91,22 +91,21 @@ def test_reading_streams_up_to_the_fault(corpus):
 
 
 def test_a_missing_file_and_a_directory(tmp_path):
-    with pytest.raises(InputError, match=r"nowhere\.jsonl can't be read: No such file or directory"):
+    with pytest.raises(InputError, match=r"can't read .*nowhere\.jsonl: No such file or directory"):
         list(read_corpus(tmp_path / "nowhere.jsonl"))
-    with pytest.raises(InputError, match="can't be read: Is a directory"):
+    with pytest.raises(InputError, match=r"can't read .*: Is a directory"):
         list(read_corpus(tmp_path))
 
 
-def test_a_cut_and_a_false_gzip_file(corpus, tmp_path):
-    whole = corpus(*({"_id": str(i), "text": "x" * i} for i in range(200)), name="whole.jsonl.gz")
-    cut = tmp_path / "cut.jsonl.gz"
-    cut.write_bytes(whole.read_bytes()[:-20])
-    with pytest.raises(InputError, match=r"cut\.jsonl\.gz is not a whole gzip file"):
+def test_a_cut_and_a_corrupted_gzip_file(corpus, tmp_path):
+    whole = corpus(*({"_id": str(i), "text": "x" * i} for i in range(200)), name="whole.jsonl.gz").read_bytes()
+    cut, corrupted = tmp_path / "cut.jsonl.gz", tmp_path / "corrupted.jsonl.gz"
+    cut.write_bytes(whole[:-20])
+    corrupted.write_bytes(whole[:40] + b"\xff" * 40 + whole[80:])
+    with pytest.raises(InputError, match=r"cut\.jsonl\.gz is damaged"):
         list(read_corpus(cut))
-    false = tmp_path / "false.jsonl.gz"
-    false.write_text('{"_id": "a"}')
-    with pytest.raises(InputError, match=r"false\.jsonl\.gz is not a whole gzip file"):
-        list(read_corpus(false))
+    with pytest.raises(InputError, match=r"corrupted\.jsonl\.gz is damaged"):
+        list(read_corpus(corrupted))
 
 
 def test_a_second_document_of_one_docid_is_named():

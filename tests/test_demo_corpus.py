@@ -61,7 +61,8 @@ def test_the_same_in_a_fresh_process_without_a_word(documents):
         "print(hashlib.sha256(repr(s()).encode()).hexdigest()); import sys; assert 'turtle' not in sys.modules"
     )
     runs = [
-        subprocess.run([sys.executable, "-W", "error", "-c", command], capture_output=True, check=True) for _ in range(2)
+        subprocess.run([sys.executable, "-W", "error", "-c", command], capture_output=True, check=True)
+        for _ in range(2)
     ]
     assert runs[0].stdout == runs[1].stdout
     assert len(runs[0].stdout.strip()) == 64

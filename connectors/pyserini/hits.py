@@ -53,7 +53,8 @@ def rest_response(index: str, query: str, hits: Sequence[LuceneHit | RerankedHit
 def _stored(raw: str | None) -> object:
     if raw is None:
         return None
-    return json_object(raw) or raw
+    record = json_object(raw)
+    return raw if record is None else record
 
 
 def json_object(raw: str) -> dict[str, object] | None:

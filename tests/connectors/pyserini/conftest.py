@@ -1,0 +1,77 @@
+"""A searcher and a reranker that answer from memory, and Python with a JVM in a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from connectors.pyserini.hits import LuceneHit
+from sidecar.candidates import Ranked, Ranking
+
+ROOT = Path(__file__).parents[3]
+
+
+class ListSearcher:
+    """Answers every query with the same list; remembers what it was asked."""
+
+    def __init__(self, hits):
+        self.hits = hits
+        self.asked = []
+
+    def search(self, query, k=10):
+        self.asked.append((query, k))
+        return self.hits[:k]
+
+
+class TableReranker:
+    """Scores passages by a table of their texts; a text that is not in it stays unscored."""
+
+    def __init__(self, scores):
+        self.scores = scores
+
+    def rerank(self, query, candidates):
+        scored = [c for c in candidates if c.passage.text in self.scores]
+        scored.sort(key=lambda c: (-self.scores[c.passage.text], c.rank))
+        rest = [c for c in candidates if c.passage.text not in self.scores]
+        hits = [
+            Ranked(c, rank, self.scores.get(c.passage.text), self.scores.get(c.passage.text))
+            for rank, c in enumerate(scored + rest, start=1)
+        ]
+        return Ranking(query, tuple(hits), {})
+
+
+@pytest.fixture
+def list_searcher():
+    return ListSearcher
+
+
+@pytest.fixture
+def table_reranker():
+    return TableReranker
+
+
+@pytest.fixture
+def lucene_hits():
+    """Make the hits d1, d2, … of the texts given, with the scores 10, 9, … and Lucene's docids 101, 102, …."""
+
+    def build(*texts):
+        return [LuceneHit(f"d{i}", 11.0 - i, 100 + i, text) for i, text in enumerate(texts, start=1)]
+
+    return build
+
+
+@pytest.fixture
+def fresh_python(tmp_path):
+    """Run a script in a new Python with next to nothing in its environment; what else it needs goes in by name."""
+
+    def command(script, **environment):
+        bare = {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "PATH": os.environ["PATH"], **environment}
+        return {"args": [sys.executable, "-c", script], "env": bare, "cwd": tmp_path, "text": True}
+
+    def run(script, **environment):
+        return subprocess.run(**command(script, **environment), capture_output=True, timeout=120, check=False)
+
+    run.command = command
+    return run

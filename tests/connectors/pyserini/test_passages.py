@@ -1,0 +1,64 @@
+import json
+
+import pytest
+
+from connectors.pyserini.passages import PassageFields, passage_of
+from sidecar.candidates import Passage
+
+WIKI = '"Aaron"\nAaron is a prophet.'
+
+
+@pytest.mark.parametrize(
+    ("raw", "contents", "expected"),
+    [
+        pytest.param({"_id": "1", "title": "T", "text": "words"}, None, ("T", "words"), id="BEIR"),
+        pytest.param({"id": "1", "contents": "words"}, None, ("", "words"), id="MS MARCO v1"),
+        pytest.param({"pid": "1", "passage": "words", "spans": "(0,5)"}, None, ("", "words"), id="MS MARCO v2"),
+        pytest.param(
+            {"docid": "1", "url": "u", "title": "T", "headings": "h", "body": "words"},
+            None,
+            ("T", "words"),
+            id="MS MARCO v2 document",
+        ),
+        pytest.param(
+            {"docid": "1", "title": "T", "segment": "words"}, None, ("T", "words"), id="MS MARCO v2 document segment"
+        ),
+        pytest.param({"id": "1", "contents": WIKI}, None, ("Aaron", "Aaron is a prophet."), id="wiki"),
+        pytest.param(
+            {"id": "1", "contents": '"The "Big" One"\r\nwords'},
+            None,
+            ('The "Big" One', "words"),
+            id="quotes in a title",
+        ),
+        pytest.param({"id": "1", "title": "T", "contents": WIKI}, None, ("T", WIKI), id="a title of its own stays"),
+        pytest.param({"id": "1", "contents": '"Said he.'}, None, ("", '"Said he.'), id="one quotation mark"),
+        pytest.param({"id": "1", "contents": '"A" and\n"B"'}, None, ("", '"A" and\n"B"'), id="quoted words in a line"),
+        pytest.param({"id": "1", "contents": '"only"'}, None, ("", '"only"'), id="a quoted title and nothing else"),
+        pytest.param({"_id": "1", "title": "T", "text": ""}, None, ("T", ""), id="title alone"),
+        pytest.param({"_id": "1", "title": "", "text": " "}, None, ("", ""), id="nothing"),
+        pytest.param({"_id": "1", "title": None, "text": None}, None, ("", ""), id="null"),
+        pytest.param({"id": "1", "text": "", "contents": "words"}, None, ("", "words"), id="blank gives way"),
+        pytest.param({"id": "1", "contents": ["words"]}, None, ("", ""), id="not a string"),
+        pytest.param({"id": "1", "vector": {}}, "words", ("", "words"), id="text in contents alone"),
+        pytest.param("plain words", None, ("", "plain words"), id="raw is no JSON"),
+        pytest.param("<DOC>\n<TEXT>words", "words", ("", "words"), id="TREC markup gives way to contents"),
+        pytest.param(WIKI, None, ("Aaron", "Aaron is a prophet."), id="wiki without JSON"),
+        pytest.param("{not JSON}", None, ("", "{not JSON}"), id="looks like JSON"),
+        pytest.param("[1, 2]", None, ("", "[1, 2]"), id="JSON, not an object"),
+        pytest.param('{"a":' * 100_000, None, ("", '{"a":' * 100_000), id="too deep to parse"),
+        pytest.param(None, "words", ("", "words"), id="raw not stored"),
+        pytest.param(None, WIKI, ("Aaron", "Aaron is a prophet."), id="wiki, raw not stored"),
+        pytest.param(None, None, ("", ""), id="nothing stored"),
+    ],
+)
+def test_the_usual_shapes(raw, contents, expected):
+    stored = json.dumps(raw, indent=2) if isinstance(raw, dict) else raw
+    assert passage_of(stored, contents, PassageFields()) == Passage(*expected)
+
+
+def test_fields_of_ones_own_are_tried_in_order():
+    raw = json.dumps({"id": "1", "name": "N", "headline": "H", "abstract": "A", "text": "not asked for"})
+    assert passage_of(raw, None, PassageFields(title=("headline", "name"), text=("summary", "abstract"))) == Passage(
+        "H", "A"
+    )
+    assert passage_of(raw, None, PassageFields(title=(), text=("abstract",))) == Passage("", "A")
