@@ -60,8 +60,8 @@ class Settings(BaseSettings):
         description="Document fields that may hold the passage, first found wins.",
     )
 
-    k1: float = Field(0.9, ge=0, le=100, description="BM25's k1 on Lucene indexes.")
-    b: float = Field(0.4, ge=0, le=1, description="BM25's b on Lucene indexes.")
+    k1: float = Field(0.9, ge=0, le=100, description="BM25's k1: of a Lucene search, or of a new OpenSearch index.")
+    b: float = Field(0.4, ge=0, le=1, description="BM25's b, likewise.")
 
     opensearch_url: str = Field("http://localhost:9200", description="OpenSearch node.")
     opensearch_user: str | None = Field(None, description="User name for basic authentication.")

@@ -36,10 +36,16 @@ class _Answered(TransportError):
     """OpenSearch answered with an error: the arguments are its status and its own text."""
 
 
-def connect(
-    url: str, *, timeout: float = TIMEOUT, verify_certs: bool = True, ca_certs: str | None = None
+def connect(  # noqa: PLR0913  each is a setting of its own, by keyword
+    url: str,
+    *,
+    user: str | None = None,
+    password: str | None = None,
+    timeout: float = TIMEOUT,
+    verify_certs: bool = True,
+    ca_certs: str | None = None,
 ) -> OpenSearch:
-    """Make a client from a URL, which may hold a user name and password; nothing is sent yet.
+    """Make a client from a URL, which may hold a user name and password itself; nothing is sent yet.
 
     `timeout` is in seconds and for each request. Raises `ConfigurationError` for what is no http(s) URL, without
     repeating it, for it may hold a password.
@@ -59,6 +65,8 @@ def connect(
     if parts.path.strip("/"):
         host["url_prefix"] = parts.path
     account = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+    if user is not None:
+        account = (user, password or "")
     options: dict[str, Any] = (
         {"verify_certs": verify_certs, "ca_certs": ca_certs, "ssl_show_warn": False} if secure else {}
     )

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from sidecar.cli.app import app
-from sidecar.cli.options import FUSION, LUCENE, MODEL, takes
+from sidecar.cli.options import BM25, FUSION, MODEL, takes
 from sidecar.cli.parts import build_reranker
 from sidecar.cli.tables import label, side_by_side
 from sidecar.reranker import Reranker
@@ -38,7 +38,7 @@ NEXT = """\
 
 
 @app.command("demo")
-@takes("window", *MODEL, *FUSION, *LUCENE)
+@takes("window", *MODEL, *FUSION, *BM25)
 def demo_command(
     question: Annotated[str | None, typer.Argument(help="A question of your own.")] = None, *, settings: Settings
 ) -> None:

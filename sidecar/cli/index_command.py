@@ -11,9 +11,9 @@ import typer
 from rich.console import Console
 
 from sidecar.cli.app import app
-from sidecar.cli.options import OPENSEARCH, takes
+from sidecar.cli.options import BM25, OPENSEARCH, takes
 from sidecar.cli.parts import build_opensearch_client, progress
-from sidecar.corpus import read_corpus
+from sidecar.corpus import read_corpus, unique
 from sidecar.settings import Settings
 
 
@@ -25,7 +25,7 @@ class Engine(StrEnum):
 
 
 @app.command("index")
-@takes(*OPENSEARCH, opensearch_url="--url")
+@takes(*BM25, *OPENSEARCH, opensearch_url="--url")
 def index_command(
     corpus: Annotated[Path, typer.Argument(help="Documents, .jsonl or .jsonl.gz: _id or id, title, text or contents.")],
     index: Annotated[str, typer.Option(help="Directory of a Lucene index, or name of an OpenSearch one.")],
@@ -52,12 +52,14 @@ def _lucene(corpus: Path, index: str, overwrite: bool, settings: Settings, advan
 
 
 def _opensearch(corpus: Path, index: str, overwrite: bool, settings: Settings, advance: Callable[[int], None]) -> str:
-    from connectors.opensearch.bulk import bulk_load
+    from connectors.opensearch.bulk import IndexOptions, load
 
-    report = bulk_load(
-        build_opensearch_client(settings), index, read_corpus(corpus), overwrite=overwrite, progress=advance
+    options = IndexOptions(k1=settings.k1, b=settings.b, overwrite=overwrite)
+    loaded = load(
+        build_opensearch_client(settings), index, unique(read_corpus(corpus)), options=options, progress=advance
     )
+    rejected = "".join(f"\nrejected: {docid}: {reason}" for docid, reason in loaded.reasons)
     return (
-        f"{report.indexed} documents in {report.seconds:.1f} s. "
-        f'Next: sidecar search "…" --engine opensearch --index {index}'
+        f"{loaded.indexed} documents, {loaded.rejected} rejected. "
+        f'Next: sidecar search "…" --engine opensearch --index {index}{rejected}'
     )

@@ -18,14 +18,14 @@ from sidecar.settings import Settings, load_settings, variable
 MODEL = ("model", "base_model", "revision", "base_revision", "device", "dtype", "batch_size", "max_length", "compile")
 FUSION = ("fusion", "normalization", "fusion_weight", "rank_constant", "fusion_arithmetic")
 FIELDS = ("title_fields", "text_fields")
-LUCENE = ("k1", "b")
+BM25 = ("k1", "b")
 OPENSEARCH = ("opensearch_user", "opensearch_ca_certs", "opensearch_timeout")
 
 PANELS = {
     "Model": MODEL,
     "Fusion": FUSION,
     "Documents": FIELDS,
-    "Lucene": LUCENE,
+    "BM25": BM25,
     "OpenSearch": ("opensearch_url", *OPENSEARCH),
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -13,10 +15,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from opensearchpy import OpenSearch
-
 from sidecar.reranker import Reranker
 from sidecar.settings import Settings
+
+if TYPE_CHECKING:
+    from opensearchpy import OpenSearch
 
 
 def build_reranker(settings: Settings) -> Reranker:
@@ -54,4 +57,14 @@ def progress(unit: str) -> Progress:
 
 
 def build_opensearch_client(settings: Settings) -> OpenSearch:
-    raise NotImplementedError
+    """Make the client these settings describe; nothing is sent yet. Raises `ConfigurationError` for a wrong URL."""
+    from connectors.opensearch.client import connect
+
+    password = settings.opensearch_password
+    return connect(
+        settings.opensearch_url,
+        user=settings.opensearch_user,
+        password=password.get_secret_value() if password else None,
+        timeout=settings.opensearch_timeout,
+        ca_certs=str(settings.opensearch_ca_certs) if settings.opensearch_ca_certs else None,
+    )

@@ -15,7 +15,7 @@ from rich.console import Console
 from sidecar.candidates import FirstStage, Ranking
 from sidecar.cli.app import app
 from sidecar.cli.index_command import Engine
-from sidecar.cli.options import FIELDS, FUSION, LUCENE, MODEL, OPENSEARCH, takes
+from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, OPENSEARCH, takes
 from sidecar.cli.parts import build_opensearch_client, build_reranker
 from sidecar.cli.tables import side_by_side
 from sidecar.experiments.run_files import trec_lines
@@ -31,7 +31,7 @@ class Format(StrEnum):
 
 
 @app.command("search")
-@takes("window", *MODEL, *FUSION, *LUCENE, *FIELDS, *OPENSEARCH, opensearch_url="--url")
+@takes("window", *MODEL, *FUSION, *BM25, *FIELDS, *OPENSEARCH, opensearch_url="--url")
 def search_command(
     query: Annotated[str, typer.Argument(help="What to search for.")],
     index: Annotated[str, typer.Option(help="Directory of a Lucene index, or name of an OpenSearch one.")],
@@ -68,6 +68,7 @@ def _lucene(query: str, index: str, hits: int, settings: Settings) -> Found:
     from connectors.pyserini.connector import LuceneRequest, PyseriniConnector
     from connectors.pyserini.hits import rest_response
     from connectors.pyserini.index import LuceneIndex
+    from connectors.pyserini.passages import PassageFields
 
     searcher = LuceneIndex(Path(index), k1=settings.k1, b=settings.b)
     connector = PyseriniConnector(searcher, PassageFields(settings.title_fields, settings.text_fields))
