@@ -227,9 +227,20 @@ def _hidden(search: Mapping[str, Any], params: Mapping[str, Any], wanted: Sequen
     """List the fields to ask for in addition, if `_source` won't be there whole: those the caller did not ask for."""
     if _source_is_whole(search, params):
         return []
-    fields = search.get("fields", [])
-    asked = [entry.get("field") if isinstance(entry, Mapping) else entry for entry in fields]
-    return [name for name in dict.fromkeys(wanted) if not any(fnmatchcase(name, str(pattern)) for pattern in asked)]
+    asked = _asked_for(search, params)
+    return [name for name in dict.fromkeys(wanted) if not any(fnmatchcase(name, pattern) for pattern in asked)]
+
+
+def _asked_for(search: Mapping[str, Any], params: Mapping[str, Any]) -> list[str]:
+    """List the names and patterns of all that the caller will find in a hit's `fields`."""
+    asked: list[Any] = [*search["fields"]] if "fields" in search else []
+    for key in ("docvalue_fields", "stored_fields"):
+        value = params[key].split(",") if key in params else search.get(key, [])
+        asked += value if isinstance(value, list) else [value]
+    collapse = search.get("collapse")
+    asked += [collapse.get("field")] if isinstance(collapse, Mapping) else []
+    asked += search.get("script_fields") or []
+    return [str(entry.get("field") if isinstance(entry, Mapping) else entry) for entry in asked]
 
 
 def _source_is_whole(search: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
