@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
@@ -17,6 +16,7 @@ import msgspec
 from connectors.opensearch import splice
 from connectors.opensearch.documents import TEXT_FIELDS, TITLE_FIELDS
 from connectors.opensearch.query_text import query_text, without_operators
+from connectors.opensearch.source_filter import hidden, with_fields
 from sidecar.errors import ConfigurationError
 
 WINDOW = 100
@@ -95,9 +95,9 @@ def plan(
     except _NotRerankable as reason:
         return Unranked(str(reason), forwarded)
     raw |= {"from": msgspec.Raw(b"0"), "size": msgspec.Raw(b"%d" % max(window, start + size))}
-    borrowed = _hidden(search, params, (*title_fields, *text_fields))
+    borrowed = hidden(search, params, (*title_fields, *text_fields))
     if borrowed:
-        raw["fields"] = _with_fields(raw.get("fields"), borrowed)
+        raw["fields"] = with_fields(raw.get("fields"), borrowed)
     return Plan(
         body=splice.unveiled(splice.joined(raw)),
         original=forwarded,
@@ -221,27 +221,3 @@ def _at(value: object, path: str) -> object:
         else:
             return None
     return value
-
-
-def _hidden(search: Mapping[str, Any], params: Mapping[str, Any], wanted: Sequence[str]) -> list[str]:
-    """List the fields to ask for in addition, if `_source` won't be there whole: those the caller did not ask for."""
-    if _source_is_whole(search, params):
-        return []
-    fields = search.get("fields", [])
-    asked = [entry.get("field") if isinstance(entry, Mapping) else entry for entry in fields]
-    return [name for name in dict.fromkeys(wanted) if not any(fnmatchcase(name, str(pattern)) for pattern in asked)]
-
-
-def _source_is_whole(search: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
-    if "_source_includes" in params or "_source_excludes" in params:
-        return False
-    stored = "stored_fields" in params or "stored_fields" in search
-    source = params["_source"] if "_source" in params else search.get("_source", not stored)
-    if isinstance(source, Mapping):
-        return not any(source.values())
-    return source in (True, "true", "*", [], ["*"])
-
-
-def _with_fields(asked: msgspec.Raw | None, borrowed: Sequence[str]) -> msgspec.Raw:
-    entries = splice.elements(asked) if asked is not None else []
-    return msgspec.Raw(msgspec.json.encode([*entries, *borrowed]))

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Self
 
 HERE = Path(__file__).parent
+JVMS = Path("/usr/lib/jvm")
 RECIPE = (HERE / "pom.xml", HERE / "opensearch_node.py")
 
 ASM = r"asm(-\w+)?"
@@ -72,7 +73,7 @@ def jdk(version: str) -> Path:
     named = os.environ.get(f"OS{major}_JAVA_HOME")
     if named:
         return Path(named)
-    homes = [os.environ.get("JAVA_HOME", ""), *sorted(map(str, Path("/usr/lib/jvm").glob("*")))]
+    homes = [os.environ.get("JAVA_HOME", ""), *sorted(map(str, JVMS.glob("*")))]
     for home in map(Path, filter(None, homes)):
         release = home / "release"
         found = re.search(r'JAVA_VERSION="(\d+)', release.read_text()) if release.exists() else None
@@ -181,8 +182,10 @@ class Node:
             raise
 
     def stop(self) -> None:
-        """End the node, by force if it does not end by itself."""
+        """End the node, by force if it never started or does not end by itself."""
         self.process.stdin.close()
+        if not self.url:
+            self.process.kill()
         try:
             self.process.wait(timeout=20)
         except subprocess.TimeoutExpired:

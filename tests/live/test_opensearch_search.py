@@ -11,78 +11,10 @@ import pytest
 
 from connectors.opensearch.connector import SearchRequest
 from connectors.opensearch.searcher import RerankingClient
-from sidecar.candidates import Ranked, Ranking
+from sidecar.candidates import Passage
+from tests.live.foxes import DOCS, EITHER, QUERY, ByLength, direct, hits, ids, without_took
 
 pytestmark = pytest.mark.live
-
-DOCS = 130
-QUERY = {"match": {"text": "fox"}}
-
-
-class ByLength:
-    """Scores a passage by the length of its text, less 60: some scores are negative, some equal."""
-
-    def rerank(self, query, candidates):
-        scored = [(c, len(c.passage.text) - 60.0) for c in candidates if not c.passage.is_empty]
-        scored.sort(key=lambda pair: (-pair[1], pair[0].rank))
-        hits = [Ranked(c, rank, score, score) for rank, (c, score) in enumerate(scored, 1)]
-        empty = [c for c in candidates if c.passage.is_empty]
-        hits += [Ranked(c, rank, None, None) for rank, c in enumerate(empty, len(hits) + 1)]
-        return Ranking(query, tuple(hits), {})
-
-
-def source(i):
-    """A document whose bytes a re-encoder would change. Every tenth has no text where a model looks for it."""
-    text = b'"text":"' + b"fox " * (1 + i % 7) + b"x" * (i * 37 % 101) + b'"' if i % 10 else b'"title":"","text":" "'
-    awkward = b'"price":0.10,"big":1234567890123456789012345,"u":"\\u00e9\\u003c","bad":"\\ud83d", "odd" : [ 1e2 ]'
-    return b'{"docno":%d,"tag":"t%d",%s,"hidden":"fox",%s}' % (i, i % 3, text, awkward)
-
-
-@pytest.fixture(scope="module")
-def index(client):
-    name = f"fox-{uuid.uuid4().hex[:8]}"
-    text = {"type": "text"}
-    properties = {"title": text, "text": text, "hidden": text, "tag": {"type": "keyword"}, "docno": {"type": "integer"}}
-    off = {name: {"type": "object", "enabled": False} for name in ("big", "bad", "odd", "u")}
-    settings = {"number_of_shards": 1, "number_of_replicas": 0}
-    client.indices.create(
-        index=name,
-        body={"settings": settings, "mappings": {"properties": {**properties, **off, "big": {"type": "double"}}}},
-    )
-    lines = b"".join(b'{"index":{"_id":"%d"}}\n%s\n' % (i, source(i)) for i in range(DOCS))
-    assert client.bulk(body=lines, index=name, refresh=True)["errors"] is False
-    yield name
-    client.indices.delete(index=name)
-
-
-@pytest.fixture
-def reranking(client):
-    return RerankingClient(client, ByLength(), window=50)
-
-
-def direct(client, index, body, **params):
-    """Ask OpenSearch itself, for bytes."""
-    connection = client.transport.get_connection()
-    _, _, text = connection.perform_request("POST", f"/{index}/_search", params, json.dumps(body).encode())
-    return text.encode("utf-8", "surrogatepass")
-
-
-def without_took(raw):
-    return re.sub(rb'"took":\d+', b"", raw)
-
-
-def hits(raw):
-    """Each hit's own bytes, its score cut out."""
-    until_aggregations = raw.partition(b',"aggregations":')[0]
-    (array,) = re.findall(rb'"hits":\[(\{"_(?:index|shard)":.*\})\]\}', until_aggregations, re.DOTALL)
-    return [re.sub(rb'"_score":[^,}]+', b"", hit) for hit in re.split(rb'(?<=\}),(?=\{"_(?:index|shard)":)', array)]
-
-
-def ids(answer):
-    return [hit["_id"] for hit in answer["hits"]["hits"]]
-
-
-EITHER = {"bool": {"should": [{"match": {"text": "fox"}}, {"match": {"hidden": "fox"}}]}}
 
 
 def test_pages_are_slices_of_one_list(reranking, index):
@@ -133,7 +65,7 @@ def test_all_else_is_untouched_byte_for_byte(reranking, client, index):
     assert len(hits(answered)) == 9
     assert set(hits(answered)) <= set(hits(asked))
     assert (
-        b'"price":0.10,"big":1234567890123456789012345,"u":"\\u00e9\\u003c","bad":"\\ud83d", "odd" : [ 1e2 ]'
+        b'"price":0.10,"big":1234567890123456789012345,"u":"\\u00e9\\u003c","bad":"\\ud83d", "odd" : [ 1e400 ]'
         in answered
     )
 
@@ -165,39 +97,6 @@ def test_url_source_filters_hide_too(reranking, index):
         assert not any("text" in hit.get("_source", {}) or "fields" in hit for hit in answer["hits"]["hits"])
 
 
-@pytest.mark.parametrize(
-    ("body", "params"),
-    [
-        ({"query": QUERY, "size": 0, "aggs": {"tags": {"terms": {"field": "tag"}}}}, {}),
-        ({"query": QUERY, "sort": ["docno"]}, {}),
-        ({"query": QUERY, "sort": ["_score", {"docno": "asc"}], "search_after": [1.0, 3]}, {}),
-        ({"query": QUERY}, {"sort": "docno:desc"}),
-        ({"query": QUERY}, {"filter_path": "hits.hits._id"}),
-        ({"query": {"match_all": {}}}, {}),
-        ({"query": {"term": {"tag": "t1"}}}, {}),
-        ({"query": QUERY, "stored_fields": "_none_"}, {}),
-    ],
-)
-def test_what_is_not_reranked_is_answered_as_ever(reranking, client, index, body, params):
-    answer = reranking.rerank(SearchRequest(index, json.dumps(body).encode(), params))
-    assert answer.skipped
-    assert without_took(answer.body) == without_took(direct(client, index, body, **params))
-
-
-def test_a_scroll_is_not_reranked(reranking, client, index):
-    answer = reranking.search(index=index, body={"query": QUERY}, scroll="1m", size=3)
-    assert len(ids(answer)) == 3
-    client.clear_scroll(scroll_id=answer["_scroll_id"])
-
-
-def test_our_ext_never_reaches_the_engine(reranking, index):
-    text = {"rerank": {"query_context": {"query_text": "which fox?"}}}
-    ranked = reranking.rerank(SearchRequest(index, json.dumps({"query": QUERY, "ext": text}).encode()))
-    assert ranked.ranking.query == "which fox?"
-    skipped = reranking.rerank(SearchRequest(index, json.dumps({"size": 0, "ext": text}).encode()))
-    assert skipped.skipped == "size is 0: there are no hits to rerank"
-
-
 def test_url_parameters_override_the_body(reranking, index):
     whole = ids(reranking.search(index=index, body={"query": QUERY, "size": 20}))
     assert (
@@ -218,52 +117,45 @@ def test_no_hits(reranking, client, index):
     assert without_took(reranking.search_raw(index=index, body=body)) == without_took(direct(client, index, body))
 
 
-def test_pretty_and_compressed_values_survive(reranking, index):
+def test_a_pretty_response_is_reranked_too(reranking, index):
     plain = reranking.search(index=index, body={"query": QUERY})
-    pretty = reranking.search_raw(index=index, body={"query": QUERY}, pretty=True)
-    assert json.loads(pretty)["hits"] == plain["hits"]
-    assert b'\n      "_source"' in pretty or b'"_source" : {' in pretty or b'"_source":{' in pretty
+    assert ids(reranking.search(index=index, body={"query": QUERY}, pretty=True)) == ids(plain)
 
 
-def test_a_window_the_index_refuses_falls_back(reranking, client, index):
-    client.indices.put_settings(index=index, body={"index.max_result_window": 20})
-    try:
-        answer = reranking.rerank(SearchRequest(index, json.dumps({"query": QUERY, "size": 5}).encode()))
-        assert answer.skipped.startswith(
-            "OpenSearch refused the window: OpenSearch answered 400: Result window is too large"
-        )
-        assert without_took(answer.body) == without_took(direct(client, index, {"query": QUERY, "size": 5}))
-        assert len(ids(reranking.search(index=index, body={"query": QUERY, "size": 5}, window=20))) == 5
-    finally:
-        client.indices.put_settings(index=index, body={"index.max_result_window": None})
+@pytest.mark.parametrize(
+    "feature",
+    [
+        {"collapse": {"field": "tag", "inner_hits": {"name": "same", "size": 2, "_source": False}}},
+        {"rescore": {"window_size": 20, "query": {"rescore_query": {"match": {"hidden": "fox"}}}}},
+        {"post_filter": {"term": {"tag": "t1"}}},
+        {"min_score": 0.0001, "track_scores": True, "track_total_hits": False},
+        {"script_fields": {"twice": {"script": {"source": "doc['docno'].value * 2"}}}, "_source": True},
+        {"indices_boost": [{"*": 2.0}], "profile": True},
+    ],
+)
+def test_what_else_a_search_can_do_still_works(reranking, client, index, feature):
+    body = {"query": QUERY, "size": 50} | feature
+    answered = reranking.search_raw(index=index, body=body)
+    assert sorted(hits(answered)) == sorted(hits(direct(client, index, body)))
+    scores = [hit["_score"] for hit in json.loads(answered)["hits"]["hits"]]
+    assert scores == sorted(scores, reverse=True)
+    assert max(scores) == json.loads(answered)["hits"]["max_score"]
 
 
-@pytest.fixture
-def sourceless(client):
-    name = f"nosource-{uuid.uuid4().hex[:8]}"
-    mappings = {"_source": {"enabled": False}, "properties": {"text": {"type": "text"}}}
-    client.indices.create(index=name, body={"settings": {"number_of_shards": 1}, "mappings": mappings})
-    client.index(index=name, id="only", body={"text": "fox"}, refresh=True)
-    yield name
+def test_text_in_objects_and_nested_documents(client):
+    name = f"nested-{uuid.uuid4().hex[:8]}"
+    text = {"properties": {"text": {"type": "text"}}}
+    mappings = {"properties": {"all": {"type": "text"}, "meta": text, "parts": {"type": "nested", **text}}}
+    client.indices.create(index=name, body={"mappings": mappings})
+    document = {"all": "fox", "meta": {"text": "A title"}, "parts": [{"text": "one"}, {"text": "two"}]}
+    client.index(index=name, body=document, refresh=True)
+    reranking = RerankingClient(client, ByLength(), title_fields=["meta.text"], text_fields=["parts.text"])
+    for extra in ({}, {"_source": False}, {"_source": ["all"]}):
+        body = {"query": {"match": {"all": "fox"}}} | extra
+        answer = reranking.rerank(SearchRequest(name, body))
+        assert answer.ranking.hits[0].candidate.passage == Passage("A title", "one\ntwo")
+        assert hits(answer.body) == hits(direct(client, name, body))
     client.indices.delete(index=name)
-
-
-def test_an_index_without_source_is_answered_as_ever(reranking, client, sourceless):
-    hiding = {"query": QUERY, "_source": False}
-    answer = reranking.rerank(SearchRequest(sourceless, json.dumps(hiding).encode()))
-    assert "since _source is disabled" in answer.skipped
-    assert without_took(answer.body) == without_took(direct(client, sourceless, hiding))
-    unscored = reranking.rerank(SearchRequest(sourceless, json.dumps({"query": QUERY}).encode()))
-    assert (unscored.skipped, unscored.ranking.unscored) == (None, 1)
-    assert without_took(unscored.body) == without_took(direct(client, sourceless, {"query": QUERY}))
-
-
-def test_no_hit_is_lost_where_one_index_of_several_refuses(reranking, client, index, sourceless):
-    body = {"query": QUERY, "_source": False, "size": 100}
-    names = [index, sourceless]
-    answer = reranking.rerank(SearchRequest(names, json.dumps(body).encode()))
-    assert answer.skipped == "some shards refused the window"
-    assert without_took(answer.body) == without_took(direct(client, ",".join(names), body))
 
 
 def test_searches_from_many_threads_do_not_mix(reranking, index):

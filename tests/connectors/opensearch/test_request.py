@@ -258,3 +258,16 @@ def test_fields_the_caller_asked_for_are_not_borrowed():
     assert made.borrowed == {"text", "body"}
     assert b'"fields":["ti*",{"field":"date","format":"yyyy"},"text","body"]' in made.body
     assert planned(b"{" + MATCH + b',"_source":false,"fields":["*"]}').borrowed == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("extra", "params"),
+    [
+        (b',"docvalue_fields":["text",{"field":"body"}]', {}),
+        (b',"stored_fields":["text","body"]', {}),
+        (b"", {"stored_fields": "text,body"}),
+        (b',"collapse":{"field":"text"},"script_fields":{"body":{"script":"1"}}', {}),
+    ],
+)
+def test_what_else_writes_into_fields_is_not_borrowed_either(extra, params):
+    assert planned(b"{" + MATCH + b',"_source":false' + extra + b"}", **params).borrowed == {"title"}

@@ -1,0 +1,87 @@
+"""What a real OpenSearch does not let us rerank is answered as ever, with the reason."""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+import pytest
+
+from connectors.opensearch.connector import SearchRequest
+from tests.live.foxes import QUERY, direct, ids, without_took
+
+pytestmark = pytest.mark.live
+
+
+@pytest.mark.parametrize(
+    ("body", "params"),
+    [
+        ({"query": QUERY, "size": 0, "aggs": {"tags": {"terms": {"field": "tag"}}}}, {}),
+        ({"query": QUERY, "sort": ["docno"]}, {}),
+        ({"query": QUERY, "sort": ["_score", {"docno": "asc"}], "search_after": [1.0, 3]}, {}),
+        ({"query": QUERY}, {"sort": "docno:desc"}),
+        ({"query": QUERY}, {"filter_path": "hits.hits._id"}),
+        ({"query": {"match_all": {}}}, {}),
+        ({"query": {"term": {"tag": "t1"}}}, {}),
+        ({"query": QUERY, "stored_fields": "_none_"}, {}),
+    ],
+)
+def test_what_is_not_reranked_is_answered_as_ever(reranking, client, index, body, params):
+    answer = reranking.rerank(SearchRequest(index, json.dumps(body).encode(), params))
+    assert answer.skipped
+    assert without_took(answer.body) == without_took(direct(client, index, body, **params))
+
+
+def test_a_scroll_is_not_reranked(reranking, client, index):
+    answer = reranking.search(index=index, body={"query": QUERY}, scroll="1m", size=3)
+    assert len(ids(answer)) == 3
+    client.clear_scroll(scroll_id=answer["_scroll_id"])
+
+
+def test_our_ext_never_reaches_the_engine(reranking, index):
+    text = {"rerank": {"query_context": {"query_text": "which fox?"}}}
+    ranked = reranking.rerank(SearchRequest(index, json.dumps({"query": QUERY, "ext": text}).encode()))
+    assert ranked.ranking.query == "which fox?"
+    skipped = reranking.rerank(SearchRequest(index, json.dumps({"size": 0, "ext": text}).encode()))
+    assert skipped.skipped == "size is 0: there are no hits to rerank"
+
+
+def test_a_window_the_index_refuses_falls_back(reranking, client, index):
+    client.indices.put_settings(index=index, body={"index.max_result_window": 20})
+    try:
+        answer = reranking.rerank(SearchRequest(index, json.dumps({"query": QUERY, "size": 5}).encode()))
+        assert answer.skipped.startswith(
+            "OpenSearch refused the window: OpenSearch answered 400: Result window is too large"
+        )
+        assert without_took(answer.body) == without_took(direct(client, index, {"query": QUERY, "size": 5}))
+        assert len(ids(reranking.search(index=index, body={"query": QUERY, "size": 5}, window=20))) == 5
+    finally:
+        client.indices.put_settings(index=index, body={"index.max_result_window": None})
+
+
+@pytest.fixture
+def sourceless(client):
+    name = f"nosource-{uuid.uuid4().hex[:8]}"
+    mappings = {"_source": {"enabled": False}, "properties": {"text": {"type": "text"}}}
+    client.indices.create(index=name, body={"settings": {"number_of_shards": 1}, "mappings": mappings})
+    client.index(index=name, id="only", body={"text": "fox"}, refresh=True)
+    yield name
+    client.indices.delete(index=name)
+
+
+def test_an_index_without_source_is_answered_as_ever(reranking, client, sourceless):
+    hiding = {"query": QUERY, "_source": False}
+    answer = reranking.rerank(SearchRequest(sourceless, json.dumps(hiding).encode()))
+    assert "since _source is disabled" in answer.skipped
+    assert without_took(answer.body) == without_took(direct(client, sourceless, hiding))
+    unscored = reranking.rerank(SearchRequest(sourceless, json.dumps({"query": QUERY}).encode()))
+    assert (unscored.skipped, unscored.ranking.unscored) == (None, 1)
+    assert without_took(unscored.body) == without_took(direct(client, sourceless, {"query": QUERY}))
+
+
+def test_no_hit_is_lost_where_one_index_of_several_refuses(reranking, client, index, sourceless):
+    body = {"query": QUERY, "_source": False, "size": 100}
+    names = [index, sourceless]
+    answer = reranking.rerank(SearchRequest(names, json.dumps(body).encode()))
+    assert answer.skipped == "some shards refused the window"
+    assert without_took(answer.body) == without_took(direct(client, ",".join(names), body))
