@@ -58,7 +58,7 @@ def jvm_options(version: int, heap: str | None = None) -> list[str]:
         # Lucene 9 unmaps its files through sun.misc.Unsafe, which Java 24 and later announce on stderr.
         options.append("--sun-misc-unsafe-memory-access=allow")
     if heap is not None:
-        if not re.fullmatch(r"[1-9]\d*[kmgKMG]", heap):
+        if not re.fullmatch(r"[1-9][0-9]*[kmgKMG]", heap):
             raise ConfigurationError(f"'{heap}' is no heap size.", remedy="Write it as 512m or 2g.")
         options.append(f"-Xmx{heap}")
     return options
