@@ -64,10 +64,9 @@ def test_a_large_document_makes_a_batch_of_its_own(tmp_path):
 
 
 def test_writing_out_now_and_then_keeps_every_document(tmp_path, jvm):
-    writer = build._Writer(jvm, tmp_path / "index", threads=2, flush_characters=1)
-    for start in range(0, 50, 10):
-        writer.add([Document(str(i), "", f"text{i}") for i in range(start, start + 10)])
-    writer.close()
+    with build._Writer(jvm, tmp_path / "index", threads=2, flush_characters=1) as writer:
+        for start in range(0, 50, 10):
+            writer.add([Document(str(i), "", f"text{i}") for i in range(start, start + 10)])
     with LuceneIndex(tmp_path / "index") as index:
         assert len(index) == 50
         assert [hit.docid for hit in index.search("text3")] == ["3"]
@@ -83,10 +82,31 @@ def test_a_docid_that_comes_twice_leaves_nothing_behind(tmp_path):
 
 def test_what_lucene_refuses_is_named(tmp_path):
     documents = [Document("a", "", "x", "c:1"), Document("b" * 40_000, "", "y", "c:2")]
-    with pytest.raises(InputError, match="between c:1 and c:2"):
+    with pytest.raises(InputError, match=r"Lucene refused a document, c:2"):
         build_index(documents, tmp_path / "index")
     with pytest.raises(InputError, match="Lucene refused a document, c:3: StreamConstraintsException: "):
         build_index([Document("c", "", "z" * 20_000_001, "c:3")], tmp_path / "index")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_memory_that_runs_out_is_no_fault_of_the_documents(fresh_python, tmp_path):
+    script = """
+import random
+from connectors.pyserini.build import build_index
+from connectors.pyserini.jvm import start_jvm
+from sidecar.corpus import Document
+from sidecar.errors import EngineError
+
+start_jvm(heap="64m")
+numbers = random.Random(0)
+try:
+    build_index((Document(str(i), "", " ".join(str(numbers.random()) for _ in range(150))) for i in range(20000)), "i")
+except EngineError as error:
+    print(error)
+"""
+    done = fresh_python(script)
+    assert done.stdout.startswith("Lucene stopped writing, docid '")
+    assert "JAVA_TOOL_OPTIONS=-Xmx4g" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,5 +1,6 @@
 import json
 import math
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -108,6 +109,16 @@ def test_searching_from_several_threads(index):
     expected = index.search("dog")
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(index.search, ["dog"] * 40)) == [expected] * 40
+
+
+def test_the_jvm_forgets_threads_that_end(index, jvm):
+    threads_of_java = jvm("java.lang.Thread").activeCount
+    before = threads_of_java()
+    for _ in range(20):
+        thread = threading.Thread(target=index.search, args=("dog",))
+        thread.start()
+        thread.join()
+    assert threads_of_java() == before
 
 
 def test_a_document_by_its_docid(index):
