@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from connectors.pyserini.index import is_index
 from connectors.pyserini.jvm import java_failure, start_jvm
@@ -61,7 +62,7 @@ def build_index(
     with _beside(target, overwrite) as building:
         writer = _Writer(autoclass, building, threads or os.cpu_count() or 1)
         read = empty = 0
-        try:
+        with writer:
             for batch in _batches(unique(documents)):
                 kept = [document for document in batch if not document.is_empty]
                 writer.add(kept)
@@ -69,8 +70,6 @@ def build_index(
                 empty += len(batch) - len(kept)
                 if progress is not None:
                     progress(read)
-        finally:
-            writer.close()
         _check_complete(autoclass, building, read - empty)
     return BuildReport(read - empty, empty, time.perf_counter() - started)
 
@@ -95,22 +94,42 @@ class _Writer:
         """Index one batch of documents, none of them empty."""
         if not documents:
             return
-        if self._waiting >= self._flush_characters:
-            self.close()
-            self._indexer = self._new_indexer([*self._arguments, "-append"])
-            self._waiting = 0
         # ASCII escapes carry every character, and lone surrogates too, safely from Python's strings to Java's.
         text = json.dumps([{"_id": one.docid, "title": one.title, "text": one.text} for one in documents])
-        self._waiting += len(text)
         with _refusals(documents):
+            if self._waiting >= self._flush_characters:
+                self._indexer.close()
+                self._indexer = self._new_indexer([*self._arguments, "-append"])
+                self._waiting = 0
+            self._waiting += len(text)
             nodes = self._json.readTree(text)
-            added = self._indexer.addJsonDocuments([self._new_document(nodes.get(at)) for at in range(len(documents))])
-            if added != len(documents):
-                raise InputError(f"Lucene took {added} of {len(documents)} documents{_between(documents)}.")
+            batch = [self._new_document(nodes.get(at)) for at in range(len(documents))]
+            added = self._indexer.addJsonDocuments(batch)
+        if added != len(documents):
+            self._find_refused(documents, batch)
+            raise EngineError(f"Lucene took {added} of {len(documents)} documents{_between(documents)}.")
 
-    def close(self) -> None:
-        """Write out what waits in the heap; a failure shows in the count of documents afterwards."""
-        self._indexer.close()
+    def _find_refused(self, documents: list[Document], batch: list[Any]) -> None:
+        """Raise for the first document that Lucene refuses: a batch only tells how many there are, one alone tells why.
+
+        The index is lost by then, so it does no harm that the others are added twice.
+        """
+        for document, java_document in zip(documents, batch, strict=True):
+            with _refusals([document]):
+                if not self._indexer.addJsonDocument(java_document):
+                    raise InputError(f"Lucene refused a document{_between([document])}.")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Write out what waits in the heap. What can't be written shows when the documents on disk are counted."""
+        from jnius import JavaException
+
+        with suppress(JavaException):
+            self._indexer.close()
 
 
 def _check_target(target: Path, overwrite: bool) -> None:
@@ -131,15 +150,24 @@ def _beside(target: Path, overwrite: bool) -> Iterator[Path]:
     """Give a new directory beside `target`, which becomes `target` at the end and is removed on any error."""
     building = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        building.mkdir()
+        with _writing(target):
+            building.mkdir(parents=True)
         yield building
         _check_target(target, overwrite)
-        _replace(target, building)
-    except OSError as error:
-        raise EngineError(f"The index '{target}' can't be written: {error}.") from error
+        with _writing(target):
+            _replace(target, building)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise EngineError(
+            f"The index '{target}' can't be written: {error}.", remedy="Name a directory where you may write."
+        ) from error
 
 
 def _replace(target: Path, building: Path) -> None:
@@ -178,7 +206,14 @@ def _refusals(documents: list[Document]) -> Iterator[None]:
     try:
         yield
     except JavaException as error:
-        raise InputError(f"Lucene refused a document{_between(documents)}: {java_failure(error)}") from error
+        failure = java_failure(error)
+        # Once memory or disk have run out Lucene closes its writer, and AlreadyClosedException is all it says.
+        if any(name in failure for name in ("OutOfMemoryError", "AlreadyClosedException", "IOException")):
+            raise EngineError(
+                f"Lucene stopped writing{_between(documents)}: {failure}",
+                remedy="Is the disk full? If memory ran out, set the environment variable JAVA_TOOL_OPTIONS=-Xmx4g.",
+            ) from error
+        raise InputError(f"Lucene refused a document{_between(documents)}: {failure}") from error
 
 
 def _between(documents: list[Document]) -> str:

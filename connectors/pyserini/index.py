@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from connectors.pyserini.hits import LuceneHit
-from connectors.pyserini.jvm import java_failure, start_jvm
+from connectors.pyserini.jvm import java_failure, leave_jvm_with_thread, start_jvm
 from sidecar.errors import ConfigurationError, EngineError, IndexNotFound, InputError
 
 
@@ -50,13 +50,11 @@ class LuceneIndex:
         self, queries: Sequence[str], qids: Sequence[str], k: int = 10, threads: int = 1
     ) -> dict[str, list[LuceneHit]]:
         """Search for many queries on `threads` threads of Java; each qid's hits are those of `search`."""
-        java_queries, java_qids = self._new_list(), self._new_list()
         for query, qid in zip(queries, qids, strict=True):
             check_query(query, qid)
-            java_queries.add(query)
-            java_qids.add(qid)
         try:
             with _searching(f"a batch of {len(queries)} queries"):
+                java_queries, java_qids = self._list(queries), self._list(qids)
                 found = self._searcher.batch_search(java_queries, java_qids, k, threads)
                 return {qid: [_hit(scored) for scored in found.get(qid) or ()] for qid in qids}
         except EngineError:
@@ -65,12 +63,21 @@ class LuceneIndex:
 
     def doc(self, docid: str) -> LuceneHit | None:
         """Return a document by its docid, with score 0 and Lucene's docid -1, or None if the index has none such."""
-        document = self._searcher.doc(docid)
-        return None if document is None else LuceneHit(docid, 0.0, -1, document.get("raw"), document.get("contents"))
+        with _searching(f"the docid {docid[:80]!r}"):
+            document = self._searcher.doc(docid)
+            if document is None:
+                return None
+            return LuceneHit(docid, 0.0, -1, document.get("raw"), document.get("contents"))
 
     def close(self) -> None:
         """Close the index's files; the JVM stays."""
         self._searcher.close()
+
+    def _list(self, strings: Sequence[str]) -> Any:
+        java_list = self._new_list()
+        for string in strings:
+            java_list.add(string)
+        return java_list
 
     def __enter__(self) -> Self:
         return self
@@ -129,6 +136,7 @@ def _open(autoclass: Callable[[str], Any], path: Path) -> Any:
 def _searching(asked: str) -> Iterator[None]:
     from jnius import JavaException
 
+    leave_jvm_with_thread()
     try:
         yield
     except JavaException as error:

@@ -71,7 +71,39 @@ def fresh_python(tmp_path):
         return {"args": [sys.executable, "-c", script], "env": bare, "cwd": tmp_path, "text": True}
 
     def run(script, **environment):
-        return subprocess.run(**command(script, **environment), capture_output=True, timeout=120, check=False)
+        return subprocess.run(**command(script, **environment), capture_output=True, timeout=300, check=False)
 
     run.command = command
     return run
+
+
+@pytest.fixture(scope="session")
+def jvm():
+    """Start the JVM in this process; the tests that need it skip where there is no pyserini or no Java, not in CI."""
+    from connectors.pyserini.jvm import start_jvm
+    from sidecar.errors import ConfigurationError, JavaError
+
+    try:
+        return start_jvm()
+    except (ConfigurationError, JavaError) as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(error.message)
+
+
+@pytest.fixture(scope="session")
+def animals(jvm, tmp_path_factory):
+    """The directory of an index of four documents."""
+    del jvm
+    from connectors.pyserini.build import build_index
+    from sidecar.corpus import Document
+
+    directory = tmp_path_factory.mktemp("indexes") / "animals"
+    documents = [
+        Document("fox", "Red fox", "The quick fox jumps over the lazy dog."),
+        Document("dog", "Dog", "A dog sleeps."),
+        Document("cat", "Cat", "A cat watches a dog and another dog."),
+        Document("emoji", "😀 漢字", "naïve café \x00 \ud800 end"),
+    ]
+    build_index(documents, directory, threads=1)
+    return directory
