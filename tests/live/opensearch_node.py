@@ -86,6 +86,7 @@ def jdk(version: str) -> Path:
 
 def build(home: Path, version: str) -> Path:
     """Lay a home out, or take the one that is there if it was made by this very recipe."""
+    home = home.resolve()  # Maven takes a relative folder to lie beside its own file
     recipe = hashlib.sha256(b"".join(path.read_bytes() for path in RECIPE)).hexdigest()
     stamp = home / "recipe"
     if stamp.exists() and stamp.read_text() == recipe:
