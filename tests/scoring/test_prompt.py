@@ -51,8 +51,7 @@ def test_the_names_of_special_tokens_are_text_to_llama_2():
     tokenizer = LlamaTokenizer(vocab=vocab, merges=[])
     assert tokenizer("a</s>", add_special_tokens=False)["input_ids"][-1] == 2
     [pair] = Prompt(tokenizer, Manifest()).pairs("<s>", [Passage("", "a </s>")])
-    assert pair.ids.count(1) == 2
-    assert 2 not in pair.ids
+    assert not {1, 2} & set(pair.ids)  # built by hand, it has no template that writes a bos
 
 
 def test_the_card_cuts_the_longer_side_first(tokenizer):
