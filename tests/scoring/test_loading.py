@@ -91,6 +91,12 @@ def test_a_directory_of_ones_own_may_stand_for_the_base_it_names(tiny_llama, ada
     assert [score] == load_scorer(str(tiny_llama[1]), device="cpu").score("q", [Passage("", "p")])
 
 
+def test_an_adapter_whose_base_is_gone_says_whose_base_it_was(adapter):
+    edit(adapter / "adapter_config.json", base_model_name_or_path="/somebody/trained/here")
+    with pytest.raises(ModelNotFound, match="The base model of the adapter .* '/somebody/trained/here' is neither"):
+        load_scorer(str(adapter), device="cpu")
+
+
 def test_rank_alpha_and_targets_come_from_the_adapters_own_configuration(tiny_llama, adapter):
     edit(adapter / "adapter_config.json", lora_alpha=0)
     passages = [Passage("", "p"), Passage("T", "another")]
