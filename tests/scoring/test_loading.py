@@ -93,7 +93,7 @@ def test_a_directory_of_ones_own_may_stand_for_the_base_it_names(tiny_llama, ada
 
 def test_an_adapter_whose_base_is_gone_says_whose_base_it_was(adapter):
     edit(adapter / "adapter_config.json", base_model_name_or_path="/somebody/trained/here")
-    with pytest.raises(ModelNotFound, match="The base model of the adapter .* '/somebody/trained/here' is neither"):
+    with pytest.raises(ModelNotFound, match=r"The base model of the adapter .* '/somebody/trained/here' is neither"):
         load_scorer(str(adapter), device="cpu")
 
 
