@@ -1,7 +1,7 @@
 """Tiny checkpoints of the real shapes, built on the spot and saved as any other: for tests, never for use.
 
-`build_tiny_llama` makes what the model card has: a causal base without a score head, and a LoRA adapter (r 16, alpha 32,
-seven targets, SEQ_CLS) that brings the head. LoRA B and the head are random, so that scores spread and the adapter
+`build_tiny_llama` makes what the model card has: a causal base without a score head, and a LoRA adapter (r 16, alpha
+32, seven targets, SEQ_CLS) that brings the head. LoRA B and the head are random, so that scores spread and the adapter
 matters.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig, get_peft_model
-from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     AutoModelForSequenceClassification,
     BertConfig,
@@ -30,7 +30,10 @@ from transformers.utils import logging
 
 BOS, EOS = "<|begin_of_text|>", "<|end_of_text|>"
 TARGETS = ["q_proj", "v_proj", "k_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 
 
 def build_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
@@ -63,6 +66,7 @@ def build_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
             ),
         ]
     )
+    tokenizer.decoder = decoders.ByteLevel()
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token=BOS, eos_token=EOS, model_input_names=["input_ids", "attention_mask"]
     )
@@ -70,7 +74,7 @@ def build_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
     return fast
 
 
-def build_tiny_llama(  # noqa: PLR0913  each is a way in which tests need the checkpoint to differ
+def build_tiny_llama(
     directory: Path,
     *,
     seed: int = 0,

@@ -151,7 +151,5 @@ def _place(model: Any, placement: Placement) -> Any:
     model.eval()
     if placement.compile:
         # In place, so that the model keeps its class and attributes; lengths vary from batch to batch.
-        model.compile(dynamic=True)
-        if is_decoder(model):
-            model.model.compile(dynamic=True)
+        (model.model if is_decoder(model) else model).compile(dynamic=True)
     return model

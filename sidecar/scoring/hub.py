@@ -44,7 +44,9 @@ def explain(error: Exception, name: str, *, revision: str | None = None) -> Mode
     """Say in our words why the hub gave nothing for `name`."""
     from huggingface_hub import errors
 
-    status = getattr(getattr(error, "response", None), "status_code", None)
+    # Where it can, the hub's client looks into its cache after a refusal, and what was refused is then the cause.
+    answers = (getattr(e, "response", None) for e in (error, error.__cause__))
+    status = next((answer.status_code for answer in answers if answer is not None), None)
     if isinstance(error, errors.GatedRepoError) or (
         status in (401, 403) and not isinstance(error, errors.RepositoryNotFoundError)
     ):

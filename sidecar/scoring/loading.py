@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from sidecar.errors import ModelError
+from sidecar.errors import ModelError, ModelNotFound
 from sidecar.scoring import Scorer
 from sidecar.scoring.adapter import choose_base, is_adapter, read_config
 from sidecar.scoring.embedded import find_embedded
@@ -67,9 +67,7 @@ def load_scorer(  # noqa: PLR0913  every one is a knob of its own, by keyword
         return _load_bi_encoder(located, placement, batch_size=batch_size, max_length=max_length)
     base = Located(located.name, located.directory, None)
     if is_adapter(located.directory):
-        config = read_config(located.directory)
-        base_name = choose_base(config, base_model)
-        base = locate(base_name, revision=base_revision or config.get("revision"), offline=offline)
+        base = _locate_base(located, base_model, revision=base_revision, offline=offline)
     elif base_model is not None:
         raise ModelError(f"{model!r} is no adapter, so it takes no base model.", remedy="Leave base_model out.")
     return _load_cross_encoder(located, base, placement, batch_size=batch_size, max_length=max_length, adapter=adapter)
@@ -93,6 +91,17 @@ def locate(model: str, *, revision: str | None = None, offline: bool = False) ->
     known = next((preset.manifest for preset in PRESETS.values() if preset.model == model), None)
     directory = fetch(model, revision=revision, offline=offline)
     return Located(model, directory, read_manifest(directory) or known)
+
+
+def _locate_base(adapter: Located, override: str | None, *, revision: str | None, offline: bool) -> Located:
+    config = read_config(adapter.directory)
+    try:
+        return locate(choose_base(config, override), revision=revision or config.get("revision"), offline=offline)
+    except ModelNotFound as error:
+        raise ModelNotFound(
+            f"The base model of the adapter {adapter.name!r} can't be had: {error.message}",
+            remedy="Give the base model's directory or hub name as the base model.",
+        ) from error
 
 
 def _is_bi_encoder(located: Located) -> bool:

@@ -27,13 +27,13 @@ def tiny_bert(tiny_models, tmp_path_factory):
     return tiny_models.build_tiny_bert(tmp_path_factory.mktemp("tiny-bert"))
 
 
-WORDS = "the index returns every passage that holds one of the words in a query ordered by its score and length".split()
+SENTENCE = "the index returns every passage that holds one of the words in a query ordered by its score and length"
 
 
 @pytest.fixture(scope="session")
 def passages():
     """Everything that has gone wrong in a pair before: lengths, emptiness, control tokens, scripts."""
-    sentence = " ".join(WORDS)
+    sentence, words = SENTENCE, SENTENCE.split()
     return [
         Passage("A title", "a short text."),
         Passage("", "no title here"),
@@ -47,5 +47,5 @@ def passages():
         Passage("Braces", "{query} {passage} {title} {{x}} {0}"),
         Passage("White", "  tabs\t\tand\n\nlines   "),
         Passage("Numbers", "1234567 0.10 1e-5 !"),
-        *[Passage(" ".join(WORDS[:i]), " ".join(WORDS[i:] * (i + 1))) for i in range(12)],
+        *[Passage(" ".join(words[:i]), " ".join(words[i:] * (i + 1))) for i in range(12)],
     ]

@@ -1,0 +1,118 @@
+"""The embedded default against plain transformers, on its real weights."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import torch
+
+from sidecar.candidates import Passage
+from sidecar.errors import NonFiniteScore
+from sidecar.scoring.bi_encoder import BiEncoder, EmbeddingCache
+from sidecar.scoring.embedded import find_embedded
+from sidecar.scoring.loading import load_scorer
+
+QUERY = "which passage holds the words of a query"
+
+
+@pytest.fixture(scope="module")
+def minilm():
+    return load_scorer("minilm", device="cpu")
+
+
+def plain_cosines(query, documents):
+    from transformers import AutoModel, AutoTokenizer
+
+    directory = str(find_embedded())
+    tokenizer = AutoTokenizer.from_pretrained(directory, split_special_tokens=True)
+    model = AutoModel.from_pretrained(directory).eval()
+
+    def embed(text):
+        inputs = tokenizer([text], return_tensors="pt", truncation=True, max_length=256)
+        with torch.inference_mode():
+            return model(**inputs).last_hidden_state[0].mean(0)
+
+    return [torch.cosine_similarity(embed(query), embed(document), dim=0).item() for document in documents]
+
+
+def test_it_equals_a_plain_mean_pool_and_cosine(minilm, passages):
+    expected = plain_cosines(QUERY, [f"{p.title} {p.text}".strip() for p in passages])
+    assert minilm.score(QUERY, passages) == pytest.approx(expected, abs=1e-5)
+    assert max(expected) - min(expected) > 0.3
+
+
+def test_it_tells_bread_from_cars(minilm):
+    bread, car = minilm.score(
+        "how do I bake bread", [Passage("", "flour, water and an oven"), Passage("", "a fast car")]
+    )
+    assert bread > car + 0.3
+
+
+def test_passages_are_read_after_their_title(minilm):
+    apart, together = minilm.score(QUERY, [Passage("Tea", "is hot."), Passage("", "Tea is hot.")])
+    assert apart == together
+
+
+def test_a_passage_seen_before_is_not_embedded_again(minilm, passages):
+    scorer = BiEncoder(minilm.checkpoint)
+    first = scorer.score(QUERY, passages)
+    forwards = []
+    hook = minilm.checkpoint.model.register_forward_pre_hook(lambda *_: forwards.append(1))
+    try:
+        again = scorer.score(QUERY, passages)
+    finally:
+        hook.remove()
+    assert forwards == [1]  # the query
+    assert again == first
+
+
+def test_the_cache_keeps_the_rows_used_last():
+    cache = EmbeddingCache(2)
+    a, b, c = (torch.tensor([float(i)]) for i in range(3))
+    cache.put("a", a)
+    cache.put("b", b)
+    assert cache.get("a") is a
+    cache.put("c", c)
+    assert cache.get("b") is None
+    assert cache.get("a") is a
+    assert cache.get("c") is c
+    assert len(cache) == 2
+
+
+def test_a_cache_of_none_keeps_none():
+    cache = EmbeddingCache(0)
+    cache.put("a", torch.zeros(1))
+    assert cache.get("a") is None
+
+
+def test_without_a_cache_the_scores_are_the_same(minilm, passages):
+    assert BiEncoder(minilm.checkpoint, cache_size=0).score(QUERY, passages) == pytest.approx(
+        minilm.score(QUERY, passages), abs=1e-6
+    )
+
+
+def test_threads_get_the_scores_of_their_own_query(minilm, passages):
+    queries = ["bread", "a fast car", "numbers", QUERY]
+    alone = {query: minilm.score(query, passages) for query in queries}
+    scorer = BiEncoder(minilm.checkpoint)
+    together = {}
+    threads = [threading.Thread(target=lambda q=q: together.update({q: scorer.score(q, passages)})) for q in queries]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for query in queries:
+        assert together[query] == pytest.approx(alone[query], abs=1e-5)
+
+
+def test_nan_is_an_error():
+    scorer = load_scorer("minilm", device="cpu")
+    parameter = next(scorer.checkpoint.model.parameters())
+    parameter.data[101] = float("nan")  # [CLS]
+    with pytest.raises(NonFiniteScore):
+        scorer.score(QUERY, [Passage("", "a")])
+
+
+def test_no_passages_no_scores(minilm):
+    assert minilm.score(QUERY, []) == []
