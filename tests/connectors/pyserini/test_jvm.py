@@ -136,6 +136,7 @@ except JavaError as error:
 
 WAITING = """
 import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background has its children ignore SIGINT
 from connectors.pyserini.index import LuceneIndex
 index = LuceneIndex({animals!r})
 {before}
