@@ -98,8 +98,7 @@ def _search(
     collection: Collection, reranker: Reranker, connector: Connector[Any, Any, Any], request: Callable[[str], object]
 ) -> dict[str, Ranking]:
     return {
-        qid: reranker.rerank(text, connector.fetch(request(text)).candidates)
-        for qid, text in collection.queries.items()
+        qid: reranker.rank(text, connector.fetch(request(text)).candidates) for qid, text in collection.queries.items()
     }
 
 

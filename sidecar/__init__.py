@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sidecar.version import __version__
 
 if TYPE_CHECKING:
-    from sidecar.scoring.pairs import load_reranker
+    from sidecar.reranker import load_reranker
 
 __all__ = ["__version__", "load_reranker"]
 
@@ -15,7 +15,7 @@ __all__ = ["__version__", "load_reranker"]
 def __getattr__(name: str) -> Any:
     # On first use, so that `import sidecar` stays light.
     if name == "load_reranker":
-        from sidecar.scoring.pairs import load_reranker
+        from sidecar.reranker import load_reranker
 
         return load_reranker
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -107,9 +107,9 @@ class Connector(Protocol[Request, Kept, Response]):
         ...
 
 
-class Reranks(Protocol):
+class Ranks(Protocol):
     """Anything that puts a query's candidates in their final order; `sidecar.reranker.Reranker` is ours."""
 
-    def rerank(self, query: str, candidates: Sequence[Candidate]) -> Ranking:
+    def rank(self, query: str, candidates: Sequence[Candidate]) -> Ranking:
         """Return every candidate once, the scored ones first; no candidates give an empty ranking."""
         ...

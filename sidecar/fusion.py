@@ -144,9 +144,14 @@ def ranks(scores: Sequence[float], candidates: Sequence[Candidate]) -> list[int]
 def tail_scores(lowest: float, count: int) -> list[float]:
     """Scores for `count` hits that follow the scored ones: strictly below `lowest` and falling by 1 a hit.
 
-    Whole steps survive the single precision in which trec_eval and Lucene compare scores.
+    Whole steps survive the single precision in which trec_eval and Lucene compare scores. From 2^53 on, where one less
+    is the same float, each is the next lower float.
     """
-    return [lowest - step for step in range(1, count + 1)]
+    tail: list[float] = []
+    for _ in range(count):
+        lowest = min(lowest - 1, math.nextafter(lowest, -math.inf))
+        tail.append(lowest)
+    return tail
 
 
 def min_max(scores: Sequence[float]) -> list[float]:

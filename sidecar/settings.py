@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from sidecar.documents import PassageFields
 from sidecar.errors import ConfigurationError
 from sidecar.fusion import Arithmetic, Fusion, Method, Normalization
 
@@ -54,9 +55,11 @@ class Settings(BaseSettings):
         Arithmetic.EXACT, description="exact, or opensearch to repeat its processors with their clamps."
     )
 
-    title_fields: Fields = Field(("title",), description="Document fields that may hold the title, first found wins.")
+    title_fields: Fields = Field(
+        PassageFields().title, description="Document fields that may hold the title, first found wins."
+    )
     text_fields: Fields = Field(
-        ("text", "contents", "passage", "body", "content"),
+        PassageFields().text,
         description="Document fields that may hold the passage, first found wins.",
     )
 
@@ -90,6 +93,10 @@ class Settings(BaseSettings):
     def as_fusion(self) -> Fusion:
         """The fusion these settings describe. Raises `FusionError` where it is unsound."""
         return Fusion(self.fusion, self.normalization, self.fusion_weight, self.rank_constant, self.fusion_arithmetic)
+
+    def as_fields(self) -> PassageFields:
+        """Where a document's title and text are."""
+        return PassageFields(self.title_fields, self.text_fields)
 
 
 class _FileSource(PydanticBaseSettingsSource):

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 # Room → the rooms of ours it may import; a room is the longest prefix that fits. Order is reading order.
 ALLOWED = {
-    "sidecar": {"sidecar.version", "sidecar.scoring"},
+    "sidecar": {"sidecar.version", "sidecar.reranker"},
     "sidecar.version": set(),
     "sidecar.candidates": set(),
     "sidecar.errors": set(),
@@ -24,7 +24,7 @@ ALLOWED = {
     "sidecar.demo_corpus": {"sidecar.corpus"},
     "sidecar.fusion_opensearch": set(),
     "sidecar.fusion": {"sidecar.candidates", "sidecar.errors", "sidecar.fusion_opensearch"},
-    "sidecar.settings": {"sidecar.errors", "sidecar.fusion"},
+    "sidecar.settings": {"sidecar.documents", "sidecar.errors", "sidecar.fusion"},
     "sidecar.scoring": {"sidecar.candidates", "sidecar.errors"},
     "sidecar.reranker": {"sidecar.candidates", "sidecar.errors", "sidecar.fusion", "sidecar.scoring"},
     "sidecar.experiments": {

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from opensearchpy import OpenSearch, TransportError
 from opensearchpy.client.indices import IndicesClient
 from opensearchpy.helpers import streaming_bulk
 
 from connectors.opensearch.client import engine_error, for_writing
+from sidecar.corpus import Document
 from sidecar.errors import ConfigurationError
 
 CHUNK = 500
@@ -19,25 +20,6 @@ CHUNK_BYTES = 10 * 1024 * 1024
 RETRIES_WHEN_BUSY = 5
 MAX_ID_BYTES = 512
 MAX_REASONS = 100
-
-
-class Document(Protocol):
-    """What is loaded: an id of its own, a title (it may be empty) and a text."""
-
-    @property
-    def docid(self) -> str:
-        """Its `_id` in the index."""
-        ...
-
-    @property
-    def title(self) -> str:
-        """Its title, or nothing."""
-        ...
-
-    @property
-    def text(self) -> str:
-        """What is searched and read besides."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

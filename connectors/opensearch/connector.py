@@ -10,10 +10,10 @@ from opensearchpy import OpenSearch
 
 from connectors.opensearch import client as wire
 from connectors.opensearch import response, splice
-from connectors.opensearch.documents import TEXT_FIELDS, TITLE_FIELDS
 from connectors.opensearch.request import WINDOW, Plan, Unranked, plan
 from connectors.opensearch.response import Answer
 from sidecar.candidates import Candidate, FirstStage, Ranking
+from sidecar.documents import PassageFields
 from sidecar.errors import EngineRejected
 
 # Refusals that the caller's own, smaller search would meet just the same.
@@ -47,20 +47,12 @@ class Native:
 class OpenSearchConnector:
     """OpenSearch behind `fetch` and `respond`; the client stays the user's own and unchanged.
 
-    `title_fields` and `text_fields` name where a document's title and text are, by dotted path; of each the first that
-    holds text is read.
+    `fields` says where a document's title and text are, by dotted path.
     """
 
-    def __init__(
-        self,
-        client: OpenSearch,
-        *,
-        title_fields: Sequence[str] = TITLE_FIELDS,
-        text_fields: Sequence[str] = TEXT_FIELDS,
-    ) -> None:
+    def __init__(self, client: OpenSearch, fields: PassageFields | None = None) -> None:
         self.client = client
-        self.title_fields = tuple(title_fields)
-        self.text_fields = tuple(text_fields)
+        self.fields = fields or PassageFields()
 
     def fetch(self, request: SearchRequest) -> FirstStage[Native]:
         """Search for the window. What can't be reranked is answered as OpenSearch answers it, with the reason.
@@ -68,13 +60,7 @@ class OpenSearchConnector:
         Raises `EngineUnreachable`, or `EngineRejected` (`MissingIndex` for an unknown index) with OpenSearch's message.
         """
         params = {key: value if key in wire.NEVER_IN_URL else _wire(value) for key, value in request.params.items()}
-        planned = plan(
-            self._bytes(request.body),
-            window=request.window,
-            title_fields=self.title_fields,
-            text_fields=self.text_fields,
-            params=params,
-        )
+        planned = plan(self._bytes(request.body), window=request.window, fields=self.fields, params=params)
         if isinstance(planned, Unranked):
             return _skipped(self._send(request, planned.body, params), planned.reason)
         try:
@@ -87,7 +73,7 @@ class OpenSearchConnector:
             )
         try:
             answer = response.read(raw)
-            found = response.candidates(answer, planned, self.title_fields, self.text_fields)
+            found = response.candidates(answer, planned, self.fields)
         except splice.Malformed as reason:
             return _skipped(self._send(request, planned.original, params), f"the response can't be reranked: {reason}")
         if answer.failed_shards:

@@ -8,18 +8,16 @@ import msgspec
 
 from connectors.opensearch import splice
 from sidecar.candidates import Passage
-
-TITLE_FIELDS = ("title",)
-TEXT_FIELDS = ("text", "contents", "passage", "body", "content")
+from sidecar.documents import PassageFields
 
 
-def passage(sources: Iterable[msgspec.Raw], title_fields: Sequence[str], text_fields: Sequence[str]) -> Passage:
+def passage(sources: Iterable[msgspec.Raw], fields: PassageFields) -> Passage:
     """Read the first of the title fields and the first of the text fields that hold any text.
 
     `sources` are the objects to look in, best first. A field is a dotted path through objects and arrays of them.
     """
     objects = [splice.members(source) for source in sources]
-    return Passage(title=_first(objects, title_fields, " "), text=_first(objects, text_fields, "\n"))
+    return Passage(title=_first(objects, fields.title, " "), text=_first(objects, fields.text, "\n"))
 
 
 def _first(objects: Sequence[dict[str, msgspec.Raw]], fields: Sequence[str], separator: str) -> str:

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from connectors.opensearch import splice
-from connectors.opensearch.documents import TEXT_FIELDS, TITLE_FIELDS
 from connectors.opensearch.query_text import query_text, without_operators
 from connectors.opensearch.source_filter import hidden, with_fields
+from sidecar.documents import PassageFields
 from sidecar.errors import ConfigurationError
 
 WINDOW = 100
@@ -67,8 +67,7 @@ def plan(
     body: bytes,
     *,
     window: int = WINDOW,
-    title_fields: Sequence[str] = TITLE_FIELDS,
-    text_fields: Sequence[str] = TEXT_FIELDS,
+    fields: PassageFields = PassageFields(),
     params: Mapping[str, Any] | None = None,
 ) -> Plan | Unranked:
     """Rewrite a search to fetch `max(window, from + size)` hits with their text, or say why it can't be.
@@ -95,7 +94,7 @@ def plan(
     except _NotRerankable as reason:
         return Unranked(str(reason), forwarded)
     raw |= {"from": msgspec.Raw(b"0"), "size": msgspec.Raw(b"%d" % max(window, start + size))}
-    borrowed = hidden(search, params, (*title_fields, *text_fields))
+    borrowed = hidden(search, params, fields.all)
     if borrowed:
         raw["fields"] = with_fields(raw.get("fields"), borrowed)
     return Plan(

@@ -6,7 +6,6 @@ aggregations, highlight, `_source`, `_shards`, `took`, …) keeps its bytes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -16,6 +15,7 @@ from connectors.opensearch.documents import passage
 from connectors.opensearch.request import Plan
 from connectors.opensearch.scores import scores_below, window_scores
 from sidecar.candidates import Candidate, Ranking
+from sidecar.documents import PassageFields
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def _read(response: bytes) -> Answer:
     return Answer(top, hits, splice.elements(hits.get("hits", b"")))
 
 
-def candidates(answer: Answer, plan: Plan, title_fields: Sequence[str], text_fields: Sequence[str]) -> list[Candidate]:
+def candidates(answer: Answer, plan: Plan, fields: PassageFields) -> list[Candidate]:
     """List the hits of the window. Raises `splice.Malformed` where a hit has no score."""
     found = []
     for rank, raw in enumerate(answer.found[: plan.window], start=1):
@@ -69,7 +69,7 @@ def candidates(answer: Answer, plan: Plan, title_fields: Sequence[str], text_fie
             raise splice.Malformed(f"hit {hit.docid!r} has no score")
         # `fields` first: where it was borrowed, `_source` is what the caller's filters left of it.
         read_from = (hit.fields, hit.source) if plan.borrowed else (hit.source, hit.fields)
-        found.append(Candidate(hit.docid, rank, hit.score, passage(read_from, title_fields, text_fields)))
+        found.append(Candidate(hit.docid, rank, hit.score, passage(read_from, fields)))
     return found
 
 

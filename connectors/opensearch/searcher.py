@@ -9,9 +9,9 @@ from typing import Any
 from opensearchpy import OpenSearch
 
 from connectors.opensearch.connector import OpenSearchConnector, SearchRequest
-from connectors.opensearch.documents import TEXT_FIELDS, TITLE_FIELDS
 from connectors.opensearch.request import WINDOW
-from sidecar.candidates import Ranking, Reranks
+from sidecar.candidates import Ranking, Ranks
+from sidecar.documents import PassageFields
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +30,19 @@ class RerankingClient:
     """
 
     def __init__(
-        self,
-        client: OpenSearch,
-        reranker: Reranks,
-        *,
-        window: int = WINDOW,
-        title_fields: Sequence[str] = TITLE_FIELDS,
-        text_fields: Sequence[str] = TEXT_FIELDS,
+        self, client: OpenSearch, reranker: Ranks, *, window: int = WINDOW, fields: PassageFields | None = None
     ) -> None:
         self.client = client
         self.reranker = reranker
         self.window = window
-        self.connector = OpenSearchConnector(client, title_fields=title_fields, text_fields=text_fields)
+        self.connector = OpenSearchConnector(client, fields)
 
     def rerank(self, request: SearchRequest) -> Reranked:
         """Search and rerank. Raises an `EngineError`, or what the reranker raises."""
         first_stage = self.connector.fetch(request)
         if first_stage.skipped is not None:
             return Reranked(first_stage.native.raw, None, first_stage.skipped)
-        ranking = self.reranker.rerank(first_stage.query, first_stage.candidates)
+        ranking = self.reranker.rank(first_stage.query, first_stage.candidates)
         return Reranked(self.connector.respond(first_stage, ranking), ranking, None)
 
     def search(self, **arguments: Any) -> Any:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from connectors.pyserini.hits import LuceneHit, RerankedHit
 from connectors.pyserini.index import check_query
-from connectors.pyserini.passages import PassageFields, passage_of
 from sidecar.candidates import Candidate, FirstStage, Ranking
+from sidecar.documents import PassageFields, passage_of
 from sidecar.errors import InputError
+from sidecar.fusion import tail_scores
 
 
 class Searcher(Protocol):
@@ -110,18 +110,6 @@ class PyseriniConnector:
             for rank, hit in enumerate(hits[: request.window], start=1)
         ]
         return FirstStage(request.query, candidates, LuceneFirstStage(request, hits))
-
-
-def tail_scores(lowest: float, count: int) -> list[float]:
-    """Return scores for what follows a list that ends in `lowest`: lowest - 1, lowest - 2, …, always falling.
-
-    From 2^53 on, where one less is the same float, each is the next lower float.
-    """
-    scores: list[float] = []
-    for _ in range(count):
-        lowest = min(lowest - 1, math.nextafter(lowest, -math.inf))
-        scores.append(lowest)
-    return scores
 
 
 def lucene_hit(hit: Any, searcher: Searcher) -> LuceneHit:

@@ -5,9 +5,10 @@ Pure: no JVM in here.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from sidecar.documents import json_object
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +56,3 @@ def _stored(raw: str | None) -> object:
         return None
     record = json_object(raw)
     return raw if record is None else record
-
-
-def json_object(raw: str) -> dict[str, object] | None:
-    """Return `raw` parsed if it is a JSON object, None for any other text."""
-    if not raw.lstrip().startswith("{"):
-        return None
-    try:
-        record = json.loads(raw)
-    except (ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) else None

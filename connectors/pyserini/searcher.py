@@ -8,8 +8,8 @@ from pathlib import Path
 from connectors.pyserini.connector import LuceneRequest, PyseriniConnector, Searcher
 from connectors.pyserini.hits import RerankedHit
 from connectors.pyserini.index import LuceneIndex
-from connectors.pyserini.passages import PassageFields
-from sidecar.candidates import Reranks
+from sidecar.candidates import Ranks
+from sidecar.documents import PassageFields
 from sidecar.errors import InputError
 
 # The hits of one round of BM25 wait in memory, with their text, to be reranked query by query.
@@ -24,7 +24,7 @@ class RerankingSearcher:
     """
 
     def __init__(
-        self, index: str | Path | Searcher, reranker: Reranks, *, window: int = 100, fields: PassageFields | None = None
+        self, index: str | Path | Searcher, reranker: Ranks, *, window: int = 100, fields: PassageFields | None = None
     ) -> None:
         searcher = LuceneIndex(index) if isinstance(index, str | Path) else index
         self._connector = PyseriniConnector(searcher, fields)
@@ -34,7 +34,7 @@ class RerankingSearcher:
     def search(self, query: str, k: int = 10, window: int | None = None) -> list[RerankedHit]:
         """Return the `k` best hits after the first `window` of BM25 were reranked (default: the searcher's)."""
         first_stage = self._connector.fetch(LuceneRequest(query, k, self._window if window is None else window))
-        return self._connector.respond(first_stage, self._reranker.rerank(first_stage.query, first_stage.candidates))
+        return self._connector.respond(first_stage, self._reranker.rank(first_stage.query, first_stage.candidates))
 
     def batch_search(
         self, queries: Sequence[str], qids: Sequence[str], k: int = 10, threads: int = 1, window: int | None = None
@@ -50,6 +50,6 @@ class RerankingSearcher:
         for start in range(0, len(requests), _ROUND):
             found = self._connector.fetch_batch(dict(requests[start : start + _ROUND]), threads)
             for qid, first_stage in found.items():
-                ranking = self._reranker.rerank(first_stage.query, first_stage.candidates)
+                ranking = self._reranker.rank(first_stage.query, first_stage.candidates)
                 answers[qid] = self._connector.respond(first_stage, ranking)
         return answers

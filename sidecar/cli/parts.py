@@ -15,7 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from sidecar.reranker import Reranker
+from sidecar.reranker import Reranker, load_reranker
 from sidecar.settings import Settings
 
 if TYPE_CHECKING:
@@ -24,11 +24,9 @@ if TYPE_CHECKING:
 
 def build_reranker(settings: Settings) -> Reranker:
     """Load the model and join it with the fusion. Raises `ModelError`, or `FusionError` before anything is loaded."""
-    fusion = settings.as_fusion()
-    from sidecar.scoring.loading import load_scorer
-
-    scorer = load_scorer(
+    return load_reranker(
         settings.model,
+        fusion=settings.as_fusion(),
         base_model=settings.base_model,
         revision=settings.revision,
         base_revision=settings.base_revision,
@@ -38,7 +36,6 @@ def build_reranker(settings: Settings) -> Reranker:
         max_length=settings.max_length,
         compile=settings.compile,
     )
-    return Reranker(scorer, fusion)
 
 
 def progress(unit: str) -> Progress:

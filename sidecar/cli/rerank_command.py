@@ -33,7 +33,7 @@ def rerank_command(
     from sidecar.whole_file import whole_file
 
     def read() -> Iterator[CandidateList]:
-        return read_candidates(candidates, title_fields=settings.title_fields, text_fields=settings.text_fields)
+        return read_candidates(candidates, settings.as_fields())
 
     # The whole file is checked before the first pair is scored: a typo in the last line costs no hour.
     queries = sum(1 for _ in read())
@@ -42,7 +42,7 @@ def rerank_command(
     with whole_file(output) as stream, progress("queries") as bar:
         writer, task = RunWriter(stream, output_format, tag), bar.add_task("reranking", total=queries)
         for found in read():
-            ranking = reranker.rerank(found.query, found.candidates)
+            ranking = reranker.rank(found.query, found.candidates)
             writer.write(found.qid, ranking, found.docs)
             scored, unscored = scored + ranking.scored, unscored + ranking.unscored
             bar.advance(task)

@@ -68,12 +68,11 @@ def _lucene(query: str, index: str, hits: int, settings: Settings) -> Found:
     from connectors.pyserini.connector import LuceneRequest, PyseriniConnector
     from connectors.pyserini.hits import rest_response
     from connectors.pyserini.index import LuceneIndex
-    from connectors.pyserini.passages import PassageFields
 
     searcher = LuceneIndex(Path(index), k1=settings.k1, b=settings.b)
-    connector = PyseriniConnector(searcher, PassageFields(settings.title_fields, settings.text_fields))
+    connector = PyseriniConnector(searcher, settings.as_fields())
     first_stage = connector.fetch(LuceneRequest(query, hits, settings.window))
-    ranking = build_reranker(settings).rerank(query, first_stage.candidates)
+    ranking = build_reranker(settings).rank(query, first_stage.candidates)
     answer = connector.respond(first_stage, ranking)
     response = msgspec.json.encode(rest_response(searcher.name, query, answer))
     return Found(first_stage, ranking, response, [hit.docid for hit in answer], [hit.score for hit in answer])
@@ -84,11 +83,9 @@ def _opensearch(query: str, index: str, hits: int, settings: Settings) -> Found:
 
     fields = [*settings.title_fields, *settings.text_fields]
     body = {"query": {"multi_match": {"query": query, "fields": fields, "type": "cross_fields"}}, "size": hits}
-    connector = OpenSearchConnector(
-        build_opensearch_client(settings), title_fields=settings.title_fields, text_fields=settings.text_fields
-    )
+    connector = OpenSearchConnector(build_opensearch_client(settings), settings.as_fields())
     first_stage = connector.fetch(SearchRequest(index, msgspec.json.encode(body), window=settings.window))
-    ranking = build_reranker(settings).rerank(query, first_stage.candidates)
+    ranking = build_reranker(settings).rank(query, first_stage.candidates)
     response = connector.respond(first_stage, ranking)
     answer = msgspec.json.decode(response)["hits"]["hits"]
     return Found(first_stage, ranking, response, [hit["_id"] for hit in answer], [hit["_score"] for hit in answer])

@@ -8,7 +8,7 @@ A candidate's `doc` is kept as the bytes it came in, so that what is written is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from sidecar.candidates import Candidate, Passage
+from sidecar.documents import PassageFields, passage_of, passage_of_record
 from sidecar.errors import InputError
 from sidecar.lines import numbered_lines
 
@@ -39,13 +40,10 @@ class _Hit(msgspec.Struct):
     docid: str | int
     score: float | None = None
     doc: msgspec.Raw = msgspec.Raw()  # an empty one means the field is absent: msgspec knows no `Raw | None`
-    title: str | None = None
-    text: str | None = None
-    contents: str | None = None
 
 
 class _Line(msgspec.Struct):
-    candidates: list[_Hit]
+    candidates: list[msgspec.Raw]
     query: _Query | str
     query_id: str | int | None = None
     qid: str | int | None = None
@@ -54,7 +52,7 @@ class _Line(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_Line)
 
 
-def read_candidates(path: Path, *, title_fields: Sequence[str], text_fields: Sequence[str]) -> Iterator[CandidateList]:
+def read_candidates(path: Path, fields: PassageFields) -> Iterator[CandidateList]:
     """Every query of a candidate file (`.jsonl` or `.jsonl.gz`), streaming.
 
     Candidates come in file order, which is the first stage's. Scores that are missing count down from the top in its
@@ -64,7 +62,7 @@ def read_candidates(path: Path, *, title_fields: Sequence[str], text_fields: Seq
     seen: set[str] = set()
     for where, line in numbered_lines(path):
         try:
-            found = _to_list(_DECODER.decode(line), where, title_fields, text_fields)
+            found = _to_list(_DECODER.decode(line), where, fields)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InputError(
                 f"{where}: no candidate list: {error}.",
@@ -77,23 +75,21 @@ def read_candidates(path: Path, *, title_fields: Sequence[str], text_fields: Seq
         yield found
 
 
-def _to_list(line: _Line, where: str, title_fields: Sequence[str], text_fields: Sequence[str]) -> CandidateList:
+def _to_list(line: _Line, where: str, fields: PassageFields) -> CandidateList:
     query, qid = (line.query.text, line.query.qid) if isinstance(line.query, _Query) else (line.query, _flat_qid(line))
     if qid is None:
         raise InputError(f"{where}: the query has no id.", remedy="Give `query_id` beside `query`.")
     candidates, docs, seen = [], [], set()
-    for rank, hit in enumerate(line.candidates, start=1):
+    for rank, raw in enumerate(line.candidates, start=1):
+        hit = msgspec.json.decode(raw, type=_Hit)
         docid = str(hit.docid)
         if docid in seen:
             raise InputError(f"{where}: document {docid!r} is listed twice for query {qid!r}.")
         seen.add(docid)
-        doc = _document(hit, where)
-        passage = (
-            Passage(_first(doc, title_fields), _first(doc, text_fields)) if isinstance(doc, dict) else Passage("", doc)
-        )
+        doc = bytes(hit.doc) or _flat_document(raw)
         score = float(len(line.candidates) - rank + 1) if hit.score is None else hit.score
-        candidates.append(Candidate(docid, rank, score, passage))
-        docs.append(bytes(hit.doc) or msgspec.json.encode(doc))
+        candidates.append(Candidate(docid, rank, score, _passage(doc, fields)))
+        docs.append(doc)
     return CandidateList(str(qid), query, candidates, docs)
 
 
@@ -101,22 +97,15 @@ def _flat_qid(line: _Line) -> str | int | None:
     return line.query_id if line.query_id is not None else line.qid
 
 
-def _document(hit: _Hit, where: str) -> dict[str, Any] | str:
-    """The document as an object or a string; a string may itself be the JSON that Lucene stores as `raw`."""
-    if not bytes(hit.doc):
-        flat = {"title": hit.title, "text": hit.text, "contents": hit.contents}
-        return {name: value for name, value in flat.items() if value is not None}
-    try:
-        doc = msgspec.json.decode(hit.doc, type=dict[str, Any] | str | None)
-    except msgspec.ValidationError:
-        raise InputError(f"{where}: the doc of {hit.docid!r} is neither an object nor a string.") from None
-    if isinstance(doc, str) and doc.lstrip().startswith("{"):
-        try:
-            return msgspec.json.decode(doc, type=dict[str, Any])
-        except msgspec.DecodeError:
-            return doc  # a passage that happens to begin with a brace
-    return {} if doc is None else doc
+def _flat_document(hit: msgspec.Raw) -> bytes:
+    """What a flat candidate says of its document, beside id, score and rank."""
+    values = msgspec.json.decode(hit, type=dict[str, msgspec.Raw])
+    return msgspec.json.encode(
+        {name: value for name, value in values.items() if name not in {"docid", "score", "rank"}}
+    )
 
 
-def _first(doc: dict[str, Any], names: Sequence[str]) -> str:
-    return next((value for name in names if isinstance(value := doc.get(name), str) and value.strip()), "")
+def _passage(doc: bytes, fields: PassageFields) -> Passage:
+    """A document is an object, or a string as Lucene stores it in `raw`, which may itself be JSON; or null."""
+    found = msgspec.json.decode(doc, type=dict[str, Any] | str | None)
+    return passage_of_record(found, fields) if isinstance(found, dict) else passage_of(found, None, fields)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.candidates import Candidate, Passage
+from sidecar.documents import PassageFields
 from sidecar.errors import InputError
 from sidecar.experiments.candidate_files import CandidateList, read_candidates
 
@@ -14,7 +15,7 @@ def read(tmp_path):
     def read_text(text: str) -> list[CandidateList]:
         path = tmp_path / "candidates.jsonl"
         path.write_text(text, encoding="utf-8")
-        return list(read_candidates(path, title_fields=("title",), text_fields=("text", "contents", "passage")))
+        return list(read_candidates(path, PassageFields()))
 
     return read_text
 
@@ -76,7 +77,7 @@ GOOD = '{"query_id": "q", "query": "x", "candidates": []}\n'
             '{"query_id": "q", "query": "x", "candidates": [{"docid": "a"}, {"docid": "a"}]}',
             r":1: document 'a' is listed twice",
         ),
-        (CASTORINI % "[1]", r":1: the doc of 'd9' is neither an object nor a string"),
+        (CASTORINI % "[1]", r":1: no candidate list: Expected `object \| str \| null`, got `array`"),
     ],
 )
 def test_a_malformed_line_is_named(read, text, message):

@@ -12,6 +12,7 @@ import pytest
 from connectors.opensearch.connector import SearchRequest
 from connectors.opensearch.searcher import RerankingClient
 from sidecar.candidates import Passage
+from sidecar.documents import PassageFields
 from tests.live.foxes import DOCS, EITHER, QUERY, ByLength, direct, hits, ids, without_took
 
 pytestmark = pytest.mark.live
@@ -149,7 +150,7 @@ def test_text_in_objects_and_nested_documents(client):
     client.indices.create(index=name, body={"mappings": mappings})
     document = {"all": "fox", "meta": {"text": "A title"}, "parts": [{"text": "one"}, {"text": "two"}]}
     client.index(index=name, body=document, refresh=True)
-    reranking = RerankingClient(client, ByLength(), title_fields=["meta.text"], text_fields=["parts.text"])
+    reranking = RerankingClient(client, ByLength(), fields=PassageFields(("meta.text",), ("parts.text",)))
     for extra in ({}, {"_source": False}, {"_source": ["all"]}):
         body = {"query": {"match": {"all": "fox"}}} | extra
         answer = reranking.rerank(SearchRequest(name, body))

@@ -15,10 +15,10 @@ from safetensors.torch import load_file, save_file
 
 from sidecar.candidates import Passage
 from sidecar.errors import AdapterMismatch, ConfigurationError, GatedModel, ModelError, ModelNotFound
+from sidecar.reranker import Reranker, load_reranker
 from sidecar.scoring.checkpoint import Placement
 from sidecar.scoring.hub import fetch
 from sidecar.scoring.loading import load_scorer
-from sidecar.scoring.pairs import PairReranker, load_reranker
 
 
 @pytest.fixture
@@ -188,7 +188,7 @@ def test_the_cards_own_face_gives_index_and_score_best_first():
         def score(self, _query, passages):
             return [float(len(passage.text)) for passage in passages]
 
-    reranker = PairReranker(Lengths())
+    reranker = Reranker(Lengths())
     assert reranker.rerank("q", [("", "a"), ("", "ccc"), ("T", "b"), ("", "")]) == [
         (1, 3.0),
         (0, 1.0),

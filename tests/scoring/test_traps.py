@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import load_file
 
 from sidecar.candidates import Passage
+from sidecar.reranker import Reranker
 from sidecar.scoring.checkpoint import Checkpoint
 from sidecar.scoring.cross_encoder import CrossEncoder
 from sidecar.scoring.loading import load_scorer
-from sidecar.scoring.pairs import PairReranker
 from sidecar.scoring.reference import load_reference, score_one, score_one_cut_apart
 
 QUERY = "which passage holds the words"
@@ -121,7 +121,7 @@ def test_trap_8_one_input_has_one_score_and_ties_keep_their_order(scorer):
     scores = scorer.score(QUERY, twins)
     assert scores == scorer.score(QUERY, twins)
     assert scores[0] == scores[2] == scores[3]
-    order = [index for index, _ in PairReranker(scorer).rerank(QUERY, [("", twin.text) for twin in twins])]
+    order = [index for index, _ in Reranker(scorer).rerank(QUERY, [("", twin.text) for twin in twins])]
     assert [index for index in order if index != 1] == [0, 2, 3]
 
 

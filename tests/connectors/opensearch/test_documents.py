@@ -5,12 +5,13 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from connectors.opensearch.documents import TEXT_FIELDS, TITLE_FIELDS, passage
+from connectors.opensearch.documents import passage
 from sidecar.candidates import Passage
+from sidecar.documents import PassageFields
 
 
-def of(*sources, title=TITLE_FIELDS, text=TEXT_FIELDS):
-    return passage([msgspec.Raw(source) for source in sources], title, text)
+def of(*sources, title=("title",), text=("text", "contents", "passage", "body", "content")):
+    return passage([msgspec.Raw(source) for source in sources], PassageFields(tuple(title), tuple(text)))
 
 
 @pytest.mark.parametrize(

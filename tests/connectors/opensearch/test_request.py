@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from connectors.opensearch.request import Plan, Unranked, plan
+from sidecar.documents import PassageFields
 from sidecar.errors import ConfigurationError
 
 MATCH = b'"query":{"match":{"text":"red fox"}}'
@@ -12,13 +13,13 @@ SECOND_QUERY = b'{"query":{"dis_max":{"queries":[{"match_all":{}},{"match":{"t":
 
 
 def planned(body, window=100, **params):
-    made = plan(body, window=window, title_fields=("title",), text_fields=("text", "body"), params=params)
+    made = plan(body, window=window, fields=PassageFields(("title",), ("text", "body")), params=params)
     assert isinstance(made, Plan), made
     return made
 
 
 def unranked(body, **params):
-    made = plan(body, window=100, title_fields=("title",), text_fields=("text", "body"), params=params)
+    made = plan(body, window=100, fields=PassageFields(("title",), ("text", "body")), params=params)
     assert isinstance(made, Unranked), made
     return made
 

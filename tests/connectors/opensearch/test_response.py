@@ -7,6 +7,7 @@ import pytest
 from connectors.opensearch import response, splice
 from connectors.opensearch.request import Plan
 from sidecar.candidates import Candidate, Passage, Ranked, Ranking
+from sidecar.documents import PassageFields
 
 # Everything a re-encoder would spoil: 0.10, 1e400, 25 digits, escapes, white space inside values, lone surrogates.
 HEAD = (
@@ -33,7 +34,7 @@ def a_plan(start=0, size=10, window=100, borrowed=()):
 
 def listed(raw, plan):
     answer = response.read(raw)
-    return answer, response.candidates(answer, plan, ("title",), ("text",))
+    return answer, response.candidates(answer, plan, PassageFields(("title",), ("text",)))
 
 
 def ranking(candidates, *scores):

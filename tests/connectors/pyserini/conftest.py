@@ -31,7 +31,7 @@ class TableReranker:
     def __init__(self, scores):
         self.scores = scores
 
-    def rerank(self, query, candidates):
+    def rank(self, query, candidates):
         scored = [c for c in candidates if c.passage.text in self.scores]
         scored.sort(key=lambda c: (-self.scores[c.passage.text], c.rank))
         rest = [c for c in candidates if c.passage.text not in self.scores]

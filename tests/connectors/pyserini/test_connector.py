@@ -5,15 +5,15 @@ import pytest
 
 from connectors.pyserini.connector import LuceneRequest, PyseriniConnector, tail_scores
 from connectors.pyserini.hits import LuceneHit, RerankedHit
-from connectors.pyserini.passages import PassageFields
 from sidecar.candidates import Candidate, Connector, Passage
+from sidecar.documents import PassageFields
 from sidecar.errors import InputError
 
 
 def answer(searcher, reranker, request, fields=None):
     connector: Connector = PyseriniConnector(searcher, fields)
     first_stage = connector.fetch(request)
-    return connector.respond(first_stage, reranker.rerank(first_stage.query, first_stage.candidates))
+    return connector.respond(first_stage, reranker.rank(first_stage.query, first_stage.candidates))
 
 
 @pytest.mark.parametrize(("hits", "window", "depth"), [(10, 100, 100), (100, 10, 100), (5, 5, 5)])

@@ -13,7 +13,7 @@ from connectors.pyserini.searcher import RerankingSearcher
 from sidecar.candidates import Ranked, Ranking
 
 class Backwards:
-    def rerank(self, query, candidates):
+    def rank(self, query, candidates):
         turned = list(reversed(candidates))
         hits = [Ranked(c, rank, -float(rank), -float(rank)) for rank, c in enumerate(turned, start=1)]
         return Ranking(query, tuple(hits), {{}})

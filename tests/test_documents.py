@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from connectors.pyserini.passages import PassageFields, passage_of
 from sidecar.candidates import Passage
+from sidecar.documents import PassageFields, passage_of
 
 WIKI = '"Aaron"\nAaron is a prophet.'
 
