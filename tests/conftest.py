@@ -35,3 +35,36 @@ def judged() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_models():
+    from tests import tiny_models  # torch, transformers and peft: only where they are needed
+
+    return tiny_models
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tiny_models, tmp_path_factory):
+    """Directories of a tiny Llama and of a LoRA adapter on it, with the card's settings."""
+    return tiny_models.build_tiny_llama(tmp_path_factory.mktemp("tiny-llama"))
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tiny_models, tmp_path_factory):
+    """Directory of a tiny BERT cross-encoder."""
+    return tiny_models.build_tiny_bert(tmp_path_factory.mktemp("tiny-bert"))
+
+
+@pytest.fixture(scope="session")
+def jvm():
+    """Start the JVM in this process; the tests that need it skip where there is no pyserini or no Java, not in CI."""
+    from connectors.pyserini.jvm import start_jvm
+    from sidecar.errors import ConfigurationError, JavaError
+
+    try:
+        return start_jvm()
+    except (ConfigurationError, JavaError) as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(error.message)

@@ -77,7 +77,7 @@ GOOD = '{"query_id": "q", "query": "x", "candidates": []}\n'
             '{"query_id": "q", "query": "x", "candidates": [{"docid": "a"}, {"docid": "a"}]}',
             r":1: document 'a' is listed twice",
         ),
-        (CASTORINI % "[1]", r":1: no candidate list: Expected `object \| str \| null`, got `array`"),
+        (CASTORINI % "[1]", r":1: no candidate list: Expected .*, got `array`"),
     ],
 )
 def test_a_malformed_line_is_named(read, text, message):

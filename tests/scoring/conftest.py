@@ -1,31 +1,8 @@
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 
 from sidecar.candidates import Passage
-
-
-@pytest.fixture(scope="session")
-def tiny_models():
-    path = Path(__file__).parents[1] / "tiny_models.py"
-    spec = importlib.util.spec_from_file_location("tiny_models", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="session")
-def tiny_llama(tiny_models, tmp_path_factory):
-    return tiny_models.build_tiny_llama(tmp_path_factory.mktemp("tiny-llama"))
-
-
-@pytest.fixture(scope="session")
-def tiny_bert(tiny_models, tmp_path_factory):
-    return tiny_models.build_tiny_bert(tmp_path_factory.mktemp("tiny-bert"))
-
 
 SENTENCE = "the index returns every passage that holds one of the words in a query ordered by its score and length"
 

@@ -78,20 +78,6 @@ def fresh_python(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def jvm():
-    """Start the JVM in this process; the tests that need it skip where there is no pyserini or no Java, not in CI."""
-    from connectors.pyserini.jvm import start_jvm
-    from sidecar.errors import ConfigurationError, JavaError
-
-    try:
-        return start_jvm()
-    except (ConfigurationError, JavaError) as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(error.message)
-
-
-@pytest.fixture(scope="session")
 def animals(jvm, tmp_path_factory):
     """The directory of an index of four documents."""
     del jvm

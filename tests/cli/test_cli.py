@@ -1,0 +1,194 @@
+"""The command line as a person meets it: what is printed, what is written, what is said of a mistake."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sidecar.cli.main import main
+from sidecar.errors import InputError
+from sidecar.version import __version__
+
+CANDIDATES = [
+    {
+        "query": {"text": "red fox", "qid": "q1"},
+        "candidates": [
+            {"docid": "a", "score": 3.0, "doc": {"title": "Dog", "contents": "a dog sleeps"}},
+            {"docid": "b", "score": 2.0, "doc": {"contents": ""}},
+            {"docid": "c", "score": 1.0, "doc": '{"contents": "a red fox jumps", "n": 0.10}'},
+        ],
+    },
+    {"query_id": "q2", "query": "nothing found", "candidates": []},
+]
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path, capsys):
+    """Run the command in an empty folder; returns exit status, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def command(*words: object) -> tuple[int, str, str]:
+        status = 0
+        try:
+            main([str(word) for word in words])
+        except SystemExit as end:
+            status = int(end.code or 0)
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return command
+
+
+@pytest.fixture
+def candidates_file(tmp_path):
+    path = tmp_path / "candidates.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in CANDIDATES))
+    return path
+
+
+@pytest.fixture
+def adapter(tiny_llama):
+    return tiny_llama[1]
+
+
+def test_version(run):
+    assert run("--version") == (0, f"rerank-sidecar {__version__}\n", "")
+
+
+def test_rerank_writes_candidate_lists(run, tmp_path, candidates_file, adapter):
+    status, out, err = run("rerank", candidates_file, "--output", "out.jsonl", "--model", adapter)
+    assert (status, out) == (0, "")
+    assert "2 queries, 2 passages scored" in err
+    assert "1 candidates without text were not scored" in err
+    first, second = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
+    assert second == {"query": {"text": "nothing found", "qid": "q2"}, "candidates": []}
+    assert first["query"] == {"text": "red fox", "qid": "q1"}
+    hits = first["candidates"]
+    assert {hit["docid"] for hit in hits[:2]} == {"a", "c"}
+    assert hits[0]["score"] == hits[0]["rerank_score"] > hits[1]["score"] == hits[1]["rerank_score"]
+    assert hits[2] == {
+        "docid": "b",
+        "score": hits[1]["score"] - 1,
+        "doc": {"contents": ""},
+        "rerank_score": None,
+        "first_stage_score": 2.0,
+        "first_stage_rank": 2,
+    }
+    assert next(hit["doc"] for hit in hits if hit["docid"] == "c") == '{"contents": "a red fox jumps", "n": 0.10}'
+
+
+def test_rerank_then_evaluate(run, tmp_path, candidates_file, adapter):
+    (tmp_path / "qrels").write_text("q1 0 a 1\nq2 0 z 1\n")
+    for run_format in ("trec", "msmarco", "jsonl"):
+        words = ("rerank", candidates_file, "--output", f"run.{run_format}", "--format", run_format, "--model", adapter)
+        assert run(*words, "--fusion", "linear", "--fusion-weight", "0")[0] == 0
+    runs = [f"run.{run_format}" for run_format in ("trec", "msmarco", "jsonl")]
+    status, out, _ = run("evaluate", *runs, "--qrels", "qrels", "--metrics", "RR@10,nDCG@10", "--json")
+    # With all weight on the first stage `a` stays first: reciprocal rank 1 for q1, 0 for q2, which has no result.
+    assert (status, [one["values"] for one in json.loads(out)]) == (0, [{"RR@10": 0.5, "nDCG@10": 0.5}] * 3)
+    status, out, err = run("evaluate", "run.trec", "--qrels", "qrels", "--metrics", "RR@10")
+    assert out.split() == ["run", "RR@10", "queries", "run.trec", "0.5000", "2"]
+    assert "1 judged queries without a result count as 0" in " ".join(err.split())
+
+
+@pytest.mark.live
+@pytest.mark.usefixtures("jvm")
+def test_index_and_search_lucene(run, tmp_path, adapter):
+    documents = [{"_id": f"d{i}", "title": f"Title {i}", "text": "fox " + "filler " * i} for i in range(1, 13)]
+    (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(document) + "\n" for document in documents))
+    status, _, err = run("index", "corpus.jsonl", "--index", "lucene")
+    assert (status, "12 documents in" in err) == (0, True)
+    status, _, err = run("index", "corpus.jsonl", "--index", "lucene")
+    assert (status, "--overwrite" in err) == (1, True)
+
+    search = ("search", "fox", "--index", "lucene", "--model", adapter, "--hits", "3", "--window", "5")
+    status, out, err = run(*search, "--format", "json")
+    found = json.loads(out)
+    assert (status, err) == (0, "")
+    assert (found["api"], found["index"], found["query"]) == ("v1", "lucene", {"text": "fox"})
+    assert [hit["rank"] for hit in found["candidates"]] == [1, 2, 3]
+    docids = [hit["docid"] for hit in found["candidates"]]
+    assert set(docids) <= {"d1", "d2", "d3", "d4", "d5"}
+    assert found["candidates"][0]["doc"] == next(one for one in documents if one["_id"] == docids[0])
+
+    _, out, _ = run(*search, "--format", "trec")
+    assert [line.split()[2] for line in out.splitlines()] == docids
+    _, out, _ = run(*search)
+    assert "BM25" in out
+    assert [f"Title {docid[1:]}" in out for docid in docids] == [True] * 3
+
+
+@pytest.mark.live
+def test_index_and_search_opensearch(run, tmp_path, adapter, opensearch_url):
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "a", "text": "red fox"}\n{"_id": "b", "text": "a fox"}\n')
+    where = ("--engine", "opensearch", "--url", opensearch_url, "--index", "cli-test")
+    assert run("index", "corpus.jsonl", *where, "--overwrite")[0] == 0
+    status, out, err = run("search", "fox", *where, "--model", adapter, "--format", "json")
+    found = json.loads(out)
+    assert (status, err) == (0, "")
+    assert found["hits"]["total"] == {"value": 2, "relation": "eq"}
+    assert found["hits"]["max_score"] == found["hits"]["hits"][0]["_score"]
+    assert run("search", "fox", *where[:-1], "nowhere", "--model", adapter)[2].startswith(
+        "error: OpenSearch answered 404: no such index [nowhere]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("rerank", "missing.jsonl", "--output", "out"), "can't read missing.jsonl"),
+        (("rerank", "candidates.jsonl", "--output", "out", "--model", "dear-3b-ranknet"), "'dear-3b-ranknet' is neither"),
+        (
+            ("rerank", "candidates.jsonl", "--output", "out", "--fusion", "geometric", "--normalization", "z_score"),
+            "a geometric mean is not defined for negative scores",
+        ),
+        (("search", "fox", "--index", "missing"), "There is no directory 'missing'"),
+        (("search", "fox", "--index", "x", "--engine", "opensearch", "--url", "http://127.0.0.1:9"), "no connection"),
+        (("search", "fox", "--index", "x", "--engine", "opensearch", "--url", "localhost"), "the OpenSearch URL"),
+        (("evaluate", "missing", "--qrels", "missing"), "can't read missing"),
+        (("index", "missing.jsonl", "--index", "lucene"), "can't read missing.jsonl"),
+    ],
+)
+def test_a_mistake_is_one_message_without_traceback(run, tmp_path, candidates_file, words, message):
+    status, out, err = run(*words)
+    assert (status, out) == (1, "")
+    assert err.startswith("error: ")
+    assert message in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_debug_shows_the_traceback(run):
+    with pytest.raises(InputError, match="can't read missing"):
+        run("--debug", "evaluate", "missing", "--qrels", "missing")
+
+
+def test_an_unknown_variable_is_named(run, monkeypatch):
+    monkeypatch.setenv("SIDECAR_WINDW", "3")
+    status, _, err = run("settings")
+    assert (status, err.splitlines()[0]) == (1, "error: SIDECAR_WINDW is no setting, did you mean SIDECAR_WINDOW?")
+
+
+def test_settings_say_where_a_value_comes_from(run, monkeypatch):
+    monkeypatch.setenv("SIDECAR_WINDOW", "77")
+    assert json.loads(run("settings", "--json")[1])["window"] == 77
+
+
+def test_a_namesake_is_named(run, monkeypatch, tmp_path):
+    (tmp_path / "connectors-1.2.dist-info").mkdir()
+    (tmp_path / "connectors-1.2.dist-info" / "METADATA").write_text("Name: connectors\nVersion: 1.2\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    status, _, err = run("settings")
+    assert (status, "the distribution 'connectors' 1.2 is installed here" in err) == (1, True)
+    assert "pip uninstall connectors" in err
+
+
+def test_a_malformed_line_costs_nothing(run, tmp_path, candidates_file):
+    (tmp_path / "out").write_text("before")
+    with candidates_file.open("a") as file:
+        file.write("{broken\n")
+    status, _, err = run("rerank", candidates_file, "--output", "out", "--model", "never-loaded")
+    assert (status, "candidates.jsonl:3: no candidate list" in err) == (1, True)
+    assert (tmp_path / "out").read_text() == "before"
