@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from sidecar.candidates import Candidate, Passage
+from tests.live.nodes import client, opensearch_url
+
+__all__ = ["client", "opensearch_url"]
 
 
 @pytest.fixture

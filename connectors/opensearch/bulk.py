@@ -84,7 +84,8 @@ def _create(indices: IndicesClient, index: str, options: IndexOptions) -> None:
     if indices.exists(index=index):
         if not options.overwrite:
             raise ConfigurationError(
-                f"the index {index!r} is there already.", remedy="Choose another name, or ask to overwrite it."
+                f"the index {index!r} is there already.",
+                remedy="Choose another name, or ask to overwrite it (overwrite=True, --overwrite).",
             )
         indices.delete(index=index)
     indices.create(index=index, body=options.body())

@@ -83,7 +83,7 @@ class _Writer:
         self._new_indexer = autoclass("io.anserini.index.SimpleIndexer")
         self._new_document = autoclass("io.anserini.collection.BeirFlatCollection$Document")
         self._json = autoclass("com.fasterxml.jackson.databind.ObjectMapper")()
-        self._arguments = ["-index", str(directory), "-threads", str(threads)]
+        self._arguments = ["-index", str(directory.absolute()), "-threads", str(threads)]
         self._arguments += ["-input", "", "-collection", "JsonCollection"]  # both demanded and not read
         self._arguments += ["-storeRaw", "-storePositions", "-storeDocvectors"]
         self._flush_characters = flush_characters
@@ -141,7 +141,7 @@ def _check_target(target: Path, overwrite: bool) -> None:
         return
     remedy = "Name another directory, or remove it yourself."
     if is_index(target):
-        remedy = "Name another directory, or ask to overwrite it."
+        remedy = "Name another directory, or ask to overwrite it (overwrite=True, --overwrite)."
     raise ConfigurationError(f"The directory '{target}' is not empty.", remedy=remedy)
 
 
@@ -227,7 +227,7 @@ def _check_complete(autoclass: Callable[[str], Any], directory: Path, expected: 
 
     found = 0
     with suppress(JavaException):
-        searcher = autoclass("io.anserini.search.SimpleSearcher")(str(directory))
+        searcher = autoclass("io.anserini.search.SimpleSearcher")(str(directory.absolute()))
         found = searcher.get_total_num_docs()
         searcher.close()
     if found != expected:

@@ -124,7 +124,8 @@ def _open(autoclass: Callable[[str], Any], path: Path) -> Any:
     from jnius import JavaException
 
     try:
-        return autoclass("io.anserini.search.SimpleSearcher")(str(path))
+        # Java knows only the working directory its process began in; Python may have left it since.
+        return autoclass("io.anserini.search.SimpleSearcher")(str(path.absolute()))
     except JavaException as error:
         raise IndexNotFound(
             f"The Lucene index in '{path}' can't be opened: {java_failure(error)}",

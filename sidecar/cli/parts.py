@@ -39,7 +39,8 @@ def build_reranker(settings: Settings) -> Reranker:
 
 
 def progress(unit: str) -> Progress:
-    """A progress bar on stderr, so that results on stdout stay clean; it vanishes when done."""
+    """A progress bar on stderr, so that results on stdout stay clean; it vanishes when done, and logs stay without."""
+    console = Console(stderr=True)
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -48,8 +49,9 @@ def progress(unit: str) -> Progress:
         TextColumn(unit),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,
     )
 
 

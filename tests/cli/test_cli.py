@@ -99,7 +99,7 @@ def test_index_and_search_lucene(run, tmp_path, adapter):
     documents = [{"_id": f"d{i}", "title": f"Title {i}", "text": "fox " + "filler " * i} for i in range(1, 13)]
     (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(document) + "\n" for document in documents))
     status, _, err = run("index", "corpus.jsonl", "--index", "lucene")
-    assert (status, "12 documents in" in err) == (0, True)
+    assert (status, "12 documents in" in err) == (0, True), err
     status, _, err = run("index", "corpus.jsonl", "--index", "lucene")
     assert (status, "--overwrite" in err) == (1, True)
 
@@ -139,7 +139,10 @@ def test_index_and_search_opensearch(run, tmp_path, adapter, opensearch_url):
     ("words", "message"),
     [
         (("rerank", "missing.jsonl", "--output", "out"), "can't read missing.jsonl"),
-        (("rerank", "candidates.jsonl", "--output", "out", "--model", "dear-3b-ranknet"), "'dear-3b-ranknet' is neither"),
+        (
+            ("rerank", "candidates.jsonl", "--output", "out", "--model", "dear-3b-ranknet"),
+            "'dear-3b-ranknet' is neither",
+        ),
         (
             ("rerank", "candidates.jsonl", "--output", "out", "--fusion", "geometric", "--normalization", "z_score"),
             "a geometric mean is not defined for negative scores",

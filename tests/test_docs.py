@@ -1,0 +1,75 @@
+"""Docs are tested: every setting, command and preset is in them, and their Python runs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from sidecar.cli import main  # noqa: F401 - importing it registers the commands
+from sidecar.cli.app import app
+from sidecar.cli.options import describe_default
+from sidecar.scoring.presets import PRESETS
+from sidecar.settings import Settings, variable
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SETTINGS = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+MODELS = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+
+
+def python_blocks(text: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_documented_as_it_is(name):
+    field = Settings.model_fields[name]
+    default = describe_default(field)
+    shown = "unset" if default == "unset" else f"`{default}`"
+    assert f"| `{variable(name)}` | {shown} | {field.description} |" in SETTINGS
+
+
+def test_every_command_is_in_the_readme():
+    commands = get_command(app).commands
+    assert {name for name in commands if f"`sidecar {name}" not in README} == set()
+
+
+def test_every_preset_is_documented():
+    assert {name for name in PRESETS if f"`{name}`" not in MODELS or f"`{name}`" not in README} == set()
+
+
+def test_links_lead_somewhere():
+    texts = {path: path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]}
+    for path, text in texts.items():
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+@pytest.mark.live
+@pytest.mark.usefixtures("jvm")
+def test_the_readmes_python_runs(monkeypatch, tmp_path, client, opensearch_url, capsys):
+    from connectors.opensearch.bulk import IndexOptions, load
+    from connectors.pyserini.build import build_index
+    from sidecar.corpus import Document
+
+    documents = [Document("flea", "", "The life cycle of a flea is long."), Document("dog", "", "How long a dog is.")]
+    build_index(documents, tmp_path / "indexes" / "my-index")
+    load(client, "docs", documents, options=IndexOptions(overwrite=True))
+    monkeypatch.chdir(tmp_path)
+    lucene, opensearch, pairs = python_blocks(README)
+    found: dict[str, object] = {}
+    exec(lucene.replace("load_reranker()", 'load_reranker(device="cpu")'), found)
+    assert capsys.readouterr().out.splitlines()[0].startswith("flea ")
+    exec(opensearch.replace("http://localhost:9200", opensearch_url), found)
+    assert found["response"]["hits"]["hits"][0]["_id"] == "flea"
+    exec(pairs, found)
+    assert re.fullmatch(r"\[\(0, 0\.\d+\), \(1, -?0\.\d+\)\]\n", capsys.readouterr().out)
+
+
+def test_the_python_about_models_runs(capsys):
+    for block in python_blocks(MODELS):
+        exec(block, {})
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["0", "1"]
