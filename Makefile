@@ -12,14 +12,14 @@ help:  ## Show this list
 
 install: $(READY)  ## Set up .venv with the pinned dependencies, Java included
 
-$(READY): pyproject.toml requirements/pinned.txt
+$(READY): pyproject.toml requirements/develop.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "$(PYTHON) is older than 3.11; name another: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 		{ echo "Python's venv module is incomplete (on Debian and Ubuntu: apt-get install python3-venv)"; rm -rf $(VENV); exit 1; }
 	@echo "setting up $(VENV) (once; about 6 GB, most of it torch's CUDA libraries)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -oE '^uv==[0-9.]+' requirements/pinned.txt)"
-	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/pinned.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -oE '^uv==[0-9.]+' requirements/develop.txt)"
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/develop.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -41,9 +41,12 @@ format: $(READY)  ## Put the code in shape
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-pins: $(READY)  ## Resolve requirements/pinned.txt anew from pyproject.toml
-	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--custom-compile-command "make pins" --extra pyserini --group dev pyproject.toml -o requirements/pinned.txt
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make pins" --extra pyserini pyproject.toml
+
+pins: $(READY)  ## Resolve requirements/*.txt anew from pyproject.toml
+	@$(COMPILE) --upgrade --group dev -o requirements/develop.txt
+	@$(COMPILE) --constraint requirements/develop.txt -o requirements/run.txt
 
 clean:  ## Remove what make made
 	@rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache build dist

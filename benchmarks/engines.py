@@ -1,4 +1,4 @@
-"""One collection, both engines: BM25 and reranked nDCG@10 side by side, and how far the two first stages agree.
+"""One collection, both engines: nDCG@10 of BM25, reranked and blended, and how far the two first stages agree.
 
     python -m benchmarks.engines COLLECTION --url http://localhost:9200
 
@@ -29,11 +29,13 @@ from sidecar.candidates import Candidate, Connector, Ranking
 from sidecar.corpus import read_corpus
 from sidecar.experiments.evaluate import Qrels, read_qrels
 from sidecar.experiments.run_files import run_scores, strictly_falling
+from sidecar.fusion import Fusion, Method, Normalization, best_first
 from sidecar.lines import numbered_lines
-from sidecar.reranker import Reranker
+from sidecar.reranker import Reranker, load_reranker
 
 INDEX = "sidecar-benchmark"
 WINDOW = 100
+BLEND = Fusion(Method.LINEAR, Normalization.Z_SCORE)
 Run = dict[str, dict[str, float]]
 
 
@@ -68,21 +70,28 @@ def read_collection(folder: Path) -> Collection:
     return Collection(folder.name, folder / "corpus.jsonl.gz", queries, qrels)
 
 
-def compare(collection: Collection, client: OpenSearch, reranker: Reranker, index: Path) -> Outcome:
-    """Index the collection in both engines and send every query through both connectors."""
+def compare(collection: Collection, client: OpenSearch, rerankers: tuple[Reranker, Reranker], index: Path) -> Outcome:
+    """Index the collection in both engines and send every query through both connectors.
+
+    Each engine has a reranker of its own, so that equal scores are computed twice and not remembered.
+    """
     build_index(read_corpus(collection.corpus), index)
     load(client, INDEX, read_corpus(collection.corpus), options=IndexOptions(k1=0.9, b=0.4, overwrite=True))
     rankings = {}
     with LuceneIndex(index) as searcher:
         lucene = PyseriniConnector(searcher)
-        rankings["Lucene"] = _search(collection, reranker, lucene, lambda text: LuceneRequest(text, 10, WINDOW))
+        rankings["Lucene"] = _search(collection, rerankers[0], lucene, lambda text: LuceneRequest(text, 10, WINDOW))
     opensearch = OpenSearchConnector(client)
-    rankings["OpenSearch"] = _search(collection, reranker, opensearch, _body)
+    rankings["OpenSearch"] = _search(collection, rerankers[1], opensearch, _body)
     return Outcome(
         ndcg={
             f"{engine} {stage}": _ndcg(collection.qrels, run)
             for engine, by_query in rankings.items()
-            for stage, run in (("BM25", _first_run(by_query)), ("reranked", _final_run(by_query)))
+            for stage, run in (
+                ("BM25", _first_run(by_query)),
+                ("reranked", _final_run(by_query)),
+                ("blended", _blended_run(by_query)),
+            )
         },
         overlap=_overlap(*rankings.values()),
         difference=_difference(*rankings.values()),
@@ -117,6 +126,18 @@ def _final_run(rankings: dict[str, Ranking]) -> Run:
         qid: _falling([hit.candidate.docid for hit in ranking.hits], run_scores(ranking.hits))
         for qid, ranking in rankings.items()
     }
+
+
+def _blended_run(rankings: dict[str, Ranking]) -> Run:
+    """Half model, half BM25, both as z-scores: `--fusion linear --normalization z_score`."""
+    run = {}
+    for qid, ranking in rankings.items():
+        scored = [hit for hit in ranking.hits if hit.rerank_score is not None]
+        candidates = [hit.candidate for hit in scored]
+        fused = BLEND.fuse([hit.rerank_score for hit in scored if hit.rerank_score is not None], candidates)
+        order = best_first(fused, candidates)
+        run[qid] = _falling([candidates[i].docid for i in order], [fused[i] for i in order])
+    return run
 
 
 def _falling(docids: Sequence[str], scores: Sequence[float]) -> dict[str, float]:
@@ -154,12 +175,10 @@ def main() -> None:
     parser.add_argument("--url", default="http://localhost:9200")
     arguments = parser.parse_args()
 
-    from sidecar.scoring.loading import load_scorer
-
-    reranker = Reranker(load_scorer())
+    rerankers = (load_reranker(), load_reranker())
     for folder in arguments.collections:
         with tempfile.TemporaryDirectory() as scratch:
-            found = compare(read_collection(folder), connect(arguments.url), reranker, Path(scratch) / "index")
+            found = compare(read_collection(folder), connect(arguments.url), rerankers, Path(scratch) / "index")
         figures = " | ".join(f"{name} {value:.4f}" for name, value in found.ndcg.items())
         row = f"{folder.name} | {figures} | overlap {found.overlap:.3f} | largest difference {found.difference:.1e}"
         print(row)  # noqa: T201 - a benchmark prints

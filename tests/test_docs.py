@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from pathlib import Path
 
 import pytest
@@ -51,19 +52,21 @@ def test_links_lead_somewhere():
 @pytest.mark.live
 @pytest.mark.usefixtures("jvm")
 def test_the_readmes_python_runs(monkeypatch, tmp_path, client, opensearch_url, capsys):
-    from connectors.opensearch.bulk import IndexOptions, load
+    from connectors.opensearch.bulk import load
     from connectors.pyserini.build import build_index
     from sidecar.corpus import Document
 
     documents = [Document("flea", "", "The life cycle of a flea is long."), Document("dog", "", "How long a dog is.")]
     build_index(documents, tmp_path / "indexes" / "my-index")
-    load(client, "docs", documents, options=IndexOptions(overwrite=True))
+    name = f"docs-{uuid.uuid4().hex[:8]}"
+    load(client, name, documents)
     monkeypatch.chdir(tmp_path)
     lucene, opensearch, pairs = python_blocks(README)
     found: dict[str, object] = {}
     exec(lucene.replace("load_reranker()", 'load_reranker(device="cpu")'), found)
     assert capsys.readouterr().out.splitlines()[0].startswith("flea ")
-    exec(opensearch.replace("http://localhost:9200", opensearch_url), found)
+    exec(opensearch.replace("http://localhost:9200", opensearch_url).replace('"docs"', f'"{name}"'), found)
+    client.indices.delete(index=name)
     assert found["response"]["hits"]["hits"][0]["_id"] == "flea"
     exec(pairs, found)
     assert re.fullmatch(r"\[\(0, 0\.\d+\), \(1, -?0\.\d+\)\]\n", capsys.readouterr().out)

@@ -49,6 +49,8 @@ def search_command(
         sys.stdout.write(found.response.decode() + "\n")
     elif output_format is Format.TREC:
         sys.stdout.writelines(trec_lines("1", found.docids, found.scores, "rerank-sidecar"))
+    elif found.first_stage.skipped:
+        sys.stdout.writelines(f"{docid}\t{score}\n" for docid, score in zip(found.docids, found.scores, strict=True))
     else:
         Console().print(side_by_side(found.first_stage.candidates, found.ranking, hits))
 

@@ -56,8 +56,8 @@ def read_candidates(path: Path, fields: PassageFields) -> Iterator[CandidateList
     """Every query of a candidate file (`.jsonl` or `.jsonl.gz`), streaming.
 
     Candidates come in file order, which is the first stage's. Scores that are missing count down from the top in its
-    stead. Raises `InputError` with file and line for a malformed line, a query listed twice, or a docid listed twice
-    within a query.
+    stead. Raises `InputError` with file and line for a malformed line, an empty query, a query listed twice, or a docid
+    listed twice within a query.
     """
     seen: set[str] = set()
     for where, line in numbered_lines(path):
@@ -79,6 +79,8 @@ def _to_list(line: _Line, where: str, fields: PassageFields) -> CandidateList:
     query, qid = (line.query.text, line.query.qid) if isinstance(line.query, _Query) else (line.query, _flat_qid(line))
     if qid is None:
         raise InputError(f"{where}: the query has no id.", remedy="Give `query_id` beside `query`.")
+    if not query.strip():
+        raise InputError(f"{where}: the query {qid!r} is empty.")
     candidates, docs, seen = [], [], set()
     for rank, raw in enumerate(line.candidates, start=1):
         hit = msgspec.json.decode(raw, type=_Hit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 
 import pytest
 
@@ -121,15 +122,19 @@ def test_index_and_search_lucene(run, tmp_path, adapter):
 
 
 @pytest.mark.live
-def test_index_and_search_opensearch(run, tmp_path, adapter, opensearch_url):
+def test_index_and_search_opensearch(run, tmp_path, adapter, client, opensearch_url):
     (tmp_path / "corpus.jsonl").write_text('{"_id": "a", "text": "red fox"}\n{"_id": "b", "text": "a fox"}\n')
-    where = ("--engine", "opensearch", "--url", opensearch_url, "--index", "cli-test")
-    assert run("index", "corpus.jsonl", *where, "--overwrite")[0] == 0
+    name = f"cli-{uuid.uuid4().hex[:8]}"
+    where = ("--engine", "opensearch", "--url", opensearch_url, "--index", name)
+    assert run("index", "corpus.jsonl", *where)[0] == 0
+    status, _, err = run("index", "corpus.jsonl", *where)
+    assert (status, "--overwrite" in err) == (1, True)
     status, out, err = run("search", "fox", *where, "--model", adapter, "--format", "json")
     found = json.loads(out)
     assert (status, err) == (0, "")
     assert found["hits"]["total"] == {"value": 2, "relation": "eq"}
     assert found["hits"]["max_score"] == found["hits"]["hits"][0]["_score"]
+    client.indices.delete(index=name)
     assert run("search", "fox", *where[:-1], "nowhere", "--model", adapter)[2].startswith(
         "error: OpenSearch answered 404: no such index [nowhere]"
     )

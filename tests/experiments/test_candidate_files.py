@@ -72,6 +72,7 @@ GOOD = '{"query_id": "q", "query": "x", "candidates": []}\n'
         (GOOD + "\n{broken\n", r"candidates.jsonl:3: no candidate list"),
         (GOOD + '{"query": "x", "candidates": []}', r"candidates.jsonl:2: the query has no id"),
         (GOOD + GOOD, r"candidates.jsonl:2: query 'q' was already listed"),
+        (GOOD.replace('"x"', '" "'), r"candidates.jsonl:1: the query 'q' is empty"),
         ('{"query_id": "q", "query": "x"}', r"candidates.jsonl:1: .*`candidates`"),
         (
             '{"query_id": "q", "query": "x", "candidates": [{"docid": "a"}, {"docid": "a"}]}',
