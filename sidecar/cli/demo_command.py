@@ -31,10 +31,10 @@ SHOWN = 5
 
 NEXT = """\
 [bold]Next, with an index of your own[/]
-  sidecar index CORPUS.jsonl --index DIR            a Lucene index from {"id", "title", "text"} lines
-  sidecar search "your question" --index DIR        or any Lucene index that Pyserini made
-  sidecar search "your question" --engine opensearch --url http://localhost:9200 --index NAME
-  sidecar demo "your question"                      ask the documentation of Python something else"""
+  sidecar index CORPUS.jsonl --index DIR       from {"id", "title", "text"} lines
+  sidecar search "your question" --index DIR   any Lucene index Pyserini can read
+  sidecar search "your question" --engine opensearch --url URL --index NAME
+  sidecar demo "your question"                 ask Python's documentation again"""
 
 
 @app.command("demo")
@@ -59,8 +59,8 @@ def demo_command(
         reranker = build_reranker(settings)
         loaded_at = perf_counter()
         console.print(
-            f"{len(documents)} docstrings of Python {platform.python_version()}: read in {read_at - started:.1f} s, "
-            f"indexed with Lucene in {indexed_at - read_at:.1f} s; "
+            f"{len(documents)} docstrings of Python {platform.python_version()}\n"
+            f"read in {read_at - started:.1f} s, indexed with Lucene in {indexed_at - read_at:.1f} s, "
             f"model {reranker.scorer.name} loaded in {loaded_at - indexed_at:.1f} s"
         )
         with LuceneIndex(directory, k1=settings.k1, b=settings.b) as index:
@@ -86,8 +86,8 @@ def _answer(console: Console, question: str, connector: PyseriniConnector, reran
     console.print(side_by_side(first_stage.candidates, ranking, SHOWN))
     best = ranking.hits[0]
     console.print(
-        f"[bold]{escape(label(best.candidate))}[/] was BM25's rank {best.candidate.rank} · "
-        f"first stage {fetched * 1000:.0f} ms, scoring {ranking.scored} passages "
-        f"{ranking.seconds['score'] * 1000:.0f} ms, fusion {ranking.seconds['fuse'] * 1000:.1f} ms",
+        f"[bold]{escape(label(best.candidate))}[/]: BM25's rank {best.candidate.rank}, now 1\n"
+        f"first stage {fetched * 1000:.0f} ms · scoring {ranking.scored} passages "
+        f"{ranking.seconds['score'] * 1000:.0f} ms · fusion {ranking.seconds['fuse'] * 1000:.1f} ms",
         style="dim",
     )

@@ -13,12 +13,12 @@ from sidecar.candidates import Candidate, Ranked, Ranking
 def side_by_side(candidates: Sequence[Candidate], ranking: Ranking, hits: int, *, engine: str = "BM25") -> Table:
     """The first `hits` of the first stage and of the ranking, row by row."""
     table = Table(box=None, pad_edge=False, show_edge=False, expand=False)
-    table.add_column("", justify="right", style="dim")
-    table.add_column(engine, max_width=30, no_wrap=True, overflow="ellipsis")
-    table.add_column("score", justify="right", style="dim")
-    table.add_column("reranked", max_width=30, no_wrap=True, overflow="ellipsis", style="bold")
-    table.add_column("move", justify="right")
-    table.add_column("score", justify="right", style="dim")
+    table.add_column("", justify="right", style="dim", min_width=2)
+    table.add_column(engine, max_width=34, no_wrap=True, overflow="ellipsis")
+    table.add_column("score", justify="right", style="dim", min_width=6)
+    table.add_column("reranked", max_width=34, no_wrap=True, overflow="ellipsis", style="bold")
+    table.add_column("move", justify="right", min_width=4)
+    table.add_column("score", justify="right", style="dim", min_width=6)
     for row in range(min(hits, len(candidates))):
         first, best = candidates[row], ranking.hits[row]
         table.add_row(
