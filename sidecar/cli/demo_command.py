@@ -31,8 +31,8 @@ SHOWN = 5
 
 NEXT = """\
 [bold]Next, with an index of your own[/]
-  sidecar index CORPUS.jsonl --index DIR       from {"id", "title", "text"} lines
-  sidecar search "your question" --index DIR   any Lucene index Pyserini can read
+  sidecar index CORPUS.jsonl --index DIR       lines of {"id", "title", "text"}
+  sidecar search "your question" --index DIR   any Lucene index of Pyserini's
   sidecar search "your question" --engine opensearch --url URL --index NAME
   sidecar demo "your question"                 ask Python's documentation again"""
 
@@ -83,7 +83,7 @@ def _answer(console: Console, question: str, connector: PyseriniConnector, reran
     if not ranking.hits:
         console.print("BM25 finds nothing.")
         return
-    console.print(side_by_side(first_stage.candidates, ranking, SHOWN))
+    console.print(side_by_side(first_stage.candidates, ranking, SHOWN, width=console.width))
     best = ranking.hits[0]
     console.print(
         f"[bold]{escape(label(best.candidate))}[/]: BM25's rank {best.candidate.rank}, now 1\n"

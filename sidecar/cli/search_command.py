@@ -52,7 +52,8 @@ def search_command(
     elif found.first_stage.skipped:
         sys.stdout.writelines(f"{docid}\t{score}\n" for docid, score in zip(found.docids, found.scores, strict=True))
     else:
-        Console().print(side_by_side(found.first_stage.candidates, found.ranking, hits))
+        console = Console()
+        console.print(side_by_side(found.first_stage.candidates, found.ranking, hits, width=console.width))
 
 
 @dataclass(frozen=True, slots=True)

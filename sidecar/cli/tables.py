@@ -9,14 +9,18 @@ from rich.table import Table
 
 from sidecar.candidates import Candidate, Ranked, Ranking
 
+# Characters of a row that are no label: place, two scores, move, and the gaps between six columns.
+_BESIDE_LABELS = 2 + 6 + 4 + 6 + 5 * 2
 
-def side_by_side(candidates: Sequence[Candidate], ranking: Ranking, hits: int, *, engine: str = "BM25") -> Table:
-    """The first `hits` of the first stage and of the ranking, row by row."""
+
+def side_by_side(candidates: Sequence[Candidate], ranking: Ranking, hits: int, *, width: int) -> Table:
+    """The first `hits` of the first stage and of the ranking, row by row, in `width` characters."""
+    label_width = max(12, min(40, (width - _BESIDE_LABELS) // 2))
     table = Table(box=None, pad_edge=False, show_edge=False, expand=False)
     table.add_column("", justify="right", style="dim", min_width=2)
-    table.add_column(engine, max_width=34, no_wrap=True, overflow="ellipsis")
+    table.add_column("BM25", max_width=label_width, no_wrap=True, overflow="ellipsis")
     table.add_column("score", justify="right", style="dim", min_width=6)
-    table.add_column("reranked", max_width=34, no_wrap=True, overflow="ellipsis", style="bold")
+    table.add_column("reranked", max_width=label_width, no_wrap=True, overflow="ellipsis", style="bold")
     table.add_column("move", justify="right", min_width=4)
     table.add_column("score", justify="right", style="dim", min_width=6)
     for row in range(min(hits, len(candidates))):
