@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -38,10 +40,11 @@ def build_reranker(settings: Settings) -> Reranker:
     )
 
 
-def progress(unit: str) -> Progress:
+@contextmanager
+def progress(unit: str) -> Iterator[Progress]:
     """A progress bar on stderr, so that results on stdout stay clean; it vanishes when done, and logs stay without."""
     console = Console(stderr=True)
-    return Progress(
+    bar = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
@@ -51,8 +54,12 @@ def progress(unit: str) -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
     )
+    if not console.is_terminal:
+        yield bar  # counts, but shows nothing
+        return
+    with bar:
+        yield bar
 
 
 def build_opensearch_client(settings: Settings) -> OpenSearch:
