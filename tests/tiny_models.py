@@ -2,8 +2,8 @@
 
 `build_tiny_llama` makes what the model card has: a causal base without a score head, and a LoRA adapter (r 16, alpha
 32, seven targets, SEQ_CLS) that brings the head. LoRA B and the head are random, so that scores spread and the adapter
-matters; the base is drawn flat, so that bfloat16 alone moves no score by more than 0.02 to 0.05 σ (six seeds tried; 0.025
-with the default one).
+matters; the base is drawn flat, so that bfloat16 alone moves no score by more than 0.02 to 0.05 σ (six seeds tried;
+0.025 with the default one).
 """
 
 from __future__ import annotations

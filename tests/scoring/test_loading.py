@@ -206,7 +206,10 @@ def test_the_cards_own_face_loads_a_directory(tiny_llama):
 
 
 def test_importing_loads_no_torch():
-    code = "import sys, sidecar, sidecar.reranker, sidecar.scoring.loading; print({'torch', 'transformers', 'peft'} & set(sys.modules))"
+    code = (
+        "import sys, sidecar, sidecar.reranker, sidecar.scoring.loading; "
+        "print({'torch', 'transformers', 'peft'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
 
