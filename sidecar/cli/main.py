@@ -13,13 +13,22 @@ from sidecar.cli import (
     evaluate_command,
     index_command,
     rerank_command,
+    run_command,
     search_command,
     settings_command,
 )
 from sidecar.cli.app import app
 from sidecar.errors import SidecarError
 
-COMMANDS = (demo_command, search_command, rerank_command, index_command, evaluate_command, settings_command)
+COMMANDS = (
+    demo_command,
+    search_command,
+    rerank_command,
+    run_command,
+    index_command,
+    evaluate_command,
+    settings_command,
+)
 
 # Distributions on PyPI that install packages of the same import names as ours.
 NAMESAKES = ("sidecar", "connectors")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -17,6 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL
 from sidecar.reranker import Reranker, load_reranker
 from sidecar.settings import Settings
 
@@ -24,8 +27,11 @@ if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
 
-def build_reranker(settings: Settings) -> Reranker:
-    """Load the model and join it with the fusion. Raises `ModelError`, or `FusionError` before anything is loaded."""
+def build_reranker(settings: Settings, *, remember: bool = True) -> Reranker:
+    """Load the model and join it with the fusion. Raises `ModelError`, or `FusionError` before anything is loaded.
+
+    Without `remember` a score never depends on what was scored before, so that a resumed run gives the same bytes.
+    """
     return load_reranker(
         settings.model,
         fusion=settings.as_fusion(),
@@ -37,6 +43,7 @@ def build_reranker(settings: Settings) -> Reranker:
         batch_size=settings.batch_size,
         max_length=settings.max_length,
         compile=settings.compile,
+        **({} if remember else {"cache_size": 0}),
     )
 
 
@@ -60,6 +67,15 @@ def progress(unit: str) -> Iterator[Progress]:
         return
     with bar:
         yield bar
+
+
+def identity(settings: Settings, source: Path, output_format: str, **more: object) -> dict[str, str]:
+    """Everything that decides a run's result, for its journal: a run is only gone on with if all of it is the same."""
+    with source.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    decisive = (*MODEL, *FUSION, *BM25, *FIELDS, "window")
+    chosen = {name: str(getattr(settings, name)) for name in decisive}
+    return {"input": digest, "format": output_format, **chosen, **{name: str(value) for name, value in more.items()}}
 
 
 def build_opensearch_client(settings: Settings) -> OpenSearch:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from sidecar.cli.app import app
 from sidecar.cli.options import FIELDS, FUSION, MODEL, takes
-from sidecar.cli.parts import build_reranker, progress
+from sidecar.cli.parts import build_reranker, identity, progress
 from sidecar.experiments.run_files import RunFormat
 from sidecar.settings import Settings
 
@@ -25,27 +25,34 @@ def rerank_command(
     output_format: Annotated[RunFormat, typer.Option("--format", help="What to write.")] = RunFormat.JSONL,
     tag: Annotated[str, typer.Option(help="Name of the run in TREC's last column.")] = "rerank-sidecar",
     *,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was cut off.")] = False,
     settings: Settings,
 ) -> None:
     """Rerank every query of a candidate file."""
     from sidecar.experiments.candidate_files import CandidateList, read_candidates
-    from sidecar.experiments.run_files import RunWriter
-    from sidecar.whole_file import whole_file
+    from sidecar.experiments.journal import Journal
+    from sidecar.experiments.publish import publish
+    from sidecar.experiments.run_files import candidate_list, run_hits
 
     def read() -> Iterator[CandidateList]:
         return read_candidates(candidates, settings.as_fields())
 
     # The whole file is checked before the first pair is scored: a typo in the last line costs no hour.
     queries = sum(1 for _ in read())
-    reranker = build_reranker(settings)
     started, scored, unscored = perf_counter(), 0, 0
-    with whole_file(output) as stream, progress("queries") as bar:
-        writer, task = RunWriter(stream, output_format, tag), bar.add_task("reranking", total=queries)
-        for found in read():
-            ranking = reranker.rank(found.query, found.candidates)
-            writer.write(found.qid, ranking, found.docs)
-            scored, unscored = scored + ranking.scored, unscored + ranking.unscored
-            bar.advance(task)
+    with Journal(output, identity(settings, candidates, output_format), resume=resume) as journal:
+        reranker = build_reranker(settings, remember=False)
+        with progress("queries") as bar:
+            task = bar.add_task("reranking", total=queries, completed=len(journal.done))
+            for found in read():
+                if found.qid in journal.done:
+                    continue
+                ranking = reranker.rank(found.query, found.candidates)
+                docs = found.docs if output_format is RunFormat.JSONL else None
+                journal.add(found.qid, candidate_list(found.qid, found.query, run_hits(ranking, docs)))
+                scored, unscored = scored + ranking.scored, unscored + ranking.unscored
+                bar.advance(task)
+        publish(journal, output, output_format, tag)
     seconds = perf_counter() - started
     console = Console(stderr=True, highlight=False)
     console.print(

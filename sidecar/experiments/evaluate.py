@@ -10,7 +10,7 @@ from pathlib import Path
 import ir_measures
 
 from sidecar.errors import InputError
-from sidecar.experiments.run_files import read_run
+from sidecar.experiments.run_reading import read_run
 from sidecar.lines import numbered_lines
 
 Qrels = dict[str, dict[str, int]]

@@ -46,6 +46,7 @@ def load_scorer(  # noqa: PLR0913  every one is a knob of its own, by keyword
     compile: bool = False,  # noqa: A002  the name the card and torch use
     device_map: Any = None,
     adapter: bool = True,
+    cache_size: int = 16384,
     offline: bool = False,
 ) -> Scorer:
     """Load a model to score with.
@@ -54,7 +55,8 @@ def load_scorer(  # noqa: PLR0913  every one is a knob of its own, by keyword
     the base an adapter names, and `adapter` False leaves its LoRA out and keeps its score head. `device` is auto, cuda,
     mps, cpu …, `dtype` auto (bfloat16 on a GPU, float32 on the CPU), float32, bfloat16 or float16; `device_map` is
     transformers' own, for models that do not fit one device. `revision` and `base_revision` pin commits at the hub;
-    `offline` asks only its local cache. `max_length` takes the place of the manifest's token limit.
+    `offline` asks only its local cache. `max_length` takes the place of the manifest's token limit. `cache_size` is how
+    many passages a bi-encoder keeps the embeddings of.
 
     Raises ModelNotFound, GatedModel, AdapterMismatch, ChecksumMismatch, ModelError or ConfigurationError.
     """
@@ -64,7 +66,7 @@ def load_scorer(  # noqa: PLR0913  every one is a knob of its own, by keyword
 
     placement = Placement(device, dtype, device_map, compile)
     if _is_bi_encoder(located):
-        return _load_bi_encoder(located, placement, batch_size=batch_size, max_length=max_length)
+        return _load_bi_encoder(located, placement, batch_size=batch_size, max_length=max_length, cache_size=cache_size)
     base = Located(located.name, located.directory, None)
     if is_adapter(located.directory):
         base = _locate_base(located, base_model, revision=base_revision, offline=offline)
@@ -111,7 +113,9 @@ def _is_bi_encoder(located: Located) -> bool:
     return (located.directory / "1_Pooling").is_dir() and not is_adapter(located.directory)
 
 
-def _load_bi_encoder(located: Located, placement: Placement, *, batch_size: int, max_length: int | None) -> Scorer:
+def _load_bi_encoder(
+    located: Located, placement: Placement, *, batch_size: int, max_length: int | None, cache_size: int
+) -> Scorer:
     from sidecar.scoring.bi_encoder import BiEncoder
     from sidecar.scoring.checkpoint import Checkpoint, load_encoder, load_tokenizer
 
@@ -126,7 +130,7 @@ def _load_bi_encoder(located: Located, placement: Placement, *, batch_size: int,
         load_tokenizer(located.directory),
         with_max_length(manifest, max_length),
     )
-    return BiEncoder(checkpoint, batch_size=batch_size)
+    return BiEncoder(checkpoint, batch_size=batch_size, cache_size=cache_size)
 
 
 def _load_cross_encoder(  # noqa: PLR0913  the rest of load_scorer, by keyword

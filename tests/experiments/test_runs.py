@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 
@@ -11,7 +10,16 @@ import pytest
 from sidecar.candidates import Candidate, Passage, Ranked, Ranking
 from sidecar.errors import InputError
 from sidecar.experiments.evaluate import Evaluation, evaluate, parse_measures, read_qrels
-from sidecar.experiments.run_files import RunFormat, RunWriter, read_run, run_scores, strictly_falling
+from sidecar.experiments.run_files import (
+    RunFormat,
+    candidate_list,
+    first_stage,
+    formatted,
+    run_hits,
+    run_scores,
+    strictly_falling,
+)
+from sidecar.experiments.run_reading import read_run
 
 
 def ranked(docid: str, first_rank: int, rank: int, score: float | None) -> Ranked:
@@ -23,9 +31,7 @@ DOCS = [b'{"n": 0.10}', b'"b"', b"null"]
 
 
 def written(run_format: RunFormat) -> str:
-    stream = io.StringIO()
-    RunWriter(stream, run_format, "tag").write("q1", RANKING, DOCS)
-    return stream.getvalue()
+    return formatted(candidate_list("q1", RANKING.query, run_hits(RANKING, DOCS)), run_format, "tag")
 
 
 def test_trec():
@@ -34,6 +40,16 @@ def test_trec():
 
 def test_msmarco():
     assert written(RunFormat.MSMARCO) == "q1\tb\t1\nq1\ta\t2\nq1\tc\t3\n"
+
+
+def test_the_first_stage_of_a_list():
+    line = candidate_list("q1", RANKING.query, run_hits(RANKING, None))
+    assert b"doc" not in line.replace(b"docid", b"")
+    assert formatted(first_stage(line), RunFormat.TREC, "bm25") == (
+        "q1 Q0 a 1 9.0 bm25\nq1 Q0 b 2 8.0 bm25\nq1 Q0 c 3 7.0 bm25\n"
+    )
+    with_docs = candidate_list("q1", RANKING.query, run_hits(RANKING, DOCS))
+    assert [hit["doc"] for hit in json.loads(first_stage(with_docs))["candidates"]] == [{"n": 0.1}, "b", None]
 
 
 def test_jsonl_keeps_documents_as_they_came():

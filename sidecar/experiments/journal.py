@@ -1,0 +1,107 @@
+"""The finished queries of a long run, kept beside its output until the output is whole: what was computed is not lost.
+
+A journal knows nothing of rankings: each entry is one line of JSON under a query's id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from sidecar.errors import ConfigurationError, InputError
+
+
+class _Header(msgspec.Struct):
+    """The first line: everything that decides what the run's lines are."""
+
+    run: dict[str, str]
+
+
+class _Entry(msgspec.Struct):
+    qid: str
+    line: msgspec.Raw
+
+
+class Journal:
+    """An append-only file `.NAME.journal` beside the output `NAME`.
+
+    `identity` names everything that decides the run's result (model, input, fusion, …); a journal of another identity
+    is never gone on with. A line that was cut off in the middle of being written is dropped. Raises
+    `ConfigurationError` if an unfinished journal is there and `resume` is False, or if it belongs to another run.
+    """
+
+    def __init__(self, output: Path, identity: Mapping[str, str], *, resume: bool) -> None:
+        self.path = output.with_name(f".{output.name}.journal")
+        self._identity = dict(identity)
+        self.done: set[str] = set()
+        if self.path.exists():
+            self._go_on(resume)
+        try:
+            self._file = self.path.open("ab")
+        except OSError as error:
+            raise InputError(f"can't write {self.path}: {error.strerror}.") from None
+        if self._file.tell() == 0:
+            self._append(msgspec.json.encode(_Header(self._identity)))
+
+    def add(self, qid: str, line: bytes) -> None:
+        """Keep one finished query; it survives the end of this process, however that comes."""
+        self._append(msgspec.json.encode(_Entry(qid, msgspec.Raw(line))))
+        self.done.add(qid)
+
+    def lines(self) -> Iterator[bytes]:
+        """Every kept line, in the order of adding."""
+        with self.path.open("rb") as file:
+            next(file)
+            for entry in file:
+                yield bytes(msgspec.json.decode(entry, type=_Entry).line)
+
+    def remove(self) -> None:
+        """Forget the run: its output is whole."""
+        self._file.close()
+        self.path.unlink()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def _append(self, line: bytes) -> None:
+        self._file.write(line + b"\n")
+        # Into the kernel's hands: a killed process loses nothing that it has written there.
+        self._file.flush()
+
+    def _go_on(self, resume: bool) -> None:
+        whole = 0
+        with self.path.open("rb") as file:
+            for number, line in enumerate(file):
+                if not line.endswith(b"\n"):
+                    break
+                if number == 0:
+                    self._compare(line)
+                else:
+                    self.done.add(msgspec.json.decode(line, type=_Entry).qid)
+                whole += len(line)
+        if not resume and self.done:
+            raise ConfigurationError(
+                f"an unfinished run with {len(self.done)} queries lies in {self.path}.",
+                remedy="Go on with it by --resume, or remove that file.",
+            )
+        with self.path.open("r+b") as file:
+            file.truncate(whole)
+
+    def _compare(self, line: bytes) -> None:
+        found = msgspec.json.decode(line, type=_Header).run
+        names = found.keys() | self._identity.keys()
+        changed = sorted(name for name in names if found.get(name) != self._identity.get(name))
+        if changed:
+            raise ConfigurationError(
+                f"the unfinished run in {self.path} differs in {', '.join(changed)}.",
+                remedy="Repeat the command it was begun with, or remove that file.",
+            )

@@ -1,0 +1,79 @@
+"""Reading runs of any of the formats we write, for evaluation."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import msgspec
+
+from sidecar.errors import InputError
+from sidecar.experiments.run_files import strictly_falling
+from sidecar.lines import numbered_lines
+
+
+def read_run(path: Path) -> dict[str, dict[str, float]]:
+    """A run as query id → document id → score, from a TREC, MS MARCO or candidate-list file, told by its first line.
+
+    MS MARCO runs carry ranks alone: their scores are the negative ranks. Raises `InputError` with file and line for a
+    malformed line, or a document listed twice for a query.
+    """
+    run: dict[str, dict[str, float]] = {}
+    for where, line in numbered_lines(path):
+        entries = _json_entries(line, where) if line.lstrip().startswith(b"{") else [_column_entry(line, where)]
+        for qid, docid, score in entries:
+            scores = run.setdefault(qid, {})
+            if docid in scores:
+                raise InputError(f"{where}: document {docid!r} is listed twice for query {qid!r}.")
+            scores[docid] = score
+    if not run:
+        raise InputError(f"{path} is empty.")
+    return run
+
+
+def _column_entry(line: bytes, where: str) -> tuple[str, str, float]:
+    try:
+        columns = line.decode().split()
+        if len(columns) == 6:
+            return columns[0], columns[2], _finite(columns[4])
+        qid, docid, rank = columns
+        return qid, docid, -_finite(rank)
+    except ValueError:
+        raise InputError(
+            f"{where}: neither a TREC line (qid Q0 docid rank score tag) nor an MS MARCO one (qid docid rank)."
+        ) from None
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+class _RunHit(msgspec.Struct):
+    docid: str | int
+    score: float
+
+
+class _RunQuery(msgspec.Struct):
+    qid: str | int
+
+
+class _RunLine(msgspec.Struct):
+    candidates: list[_RunHit]
+    query: _RunQuery | str
+    query_id: str | int | None = None
+
+
+def _json_entries(line: bytes, where: str) -> list[tuple[str, str, float]]:
+    try:
+        found = msgspec.json.decode(line, type=_RunLine)
+    except msgspec.DecodeError as error:
+        raise InputError(f"{where}: no candidate list: {error}.") from None
+    qid = found.query.qid if isinstance(found.query, _RunQuery) else found.query_id
+    if qid is None:
+        raise InputError(f"{where}: the query has no id.")
+    # The order in the list is the ranking; its scores are lowered to fall with it.
+    scores = strictly_falling(hit.score for hit in found.candidates)
+    return [(str(qid), str(hit.docid), score) for hit, score in zip(found.candidates, scores, strict=True)]

@@ -1,0 +1,67 @@
+"""What a killed run keeps, and what it refuses to go on with."""
+
+from __future__ import annotations
+
+import pytest
+
+from sidecar.errors import ConfigurationError, InputError
+from sidecar.experiments.journal import Journal
+
+IDENTITY = {"model": "minilm", "window": "100"}
+
+
+def journal(folder, *, resume=False, **changed):
+    return Journal(folder / "run.trec", IDENTITY | changed, resume=resume)
+
+
+def test_what_was_added_is_there_after_a_kill(tmp_path):
+    first = journal(tmp_path)
+    first.add("q1", b'{"n":0.10}')
+    first.add("q2", b'{"text":"line\\nbreak"}')
+    # Not closed: a killed process closes nothing.
+    with journal(tmp_path, resume=True) as second:
+        assert second.done == {"q1", "q2"}
+        second.add("q3", b"{}")
+        assert list(second.lines()) == [b'{"n":0.10}', b'{"text":"line\\nbreak"}', b"{}"]
+        second.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("cut", [1, 5, 20])
+def test_a_line_cut_off_is_dropped(tmp_path, cut):
+    with journal(tmp_path) as first:
+        first.add("q1", b"{}")
+        first.add("q2", b'{"a":[1,2,3,4,5,6,7,8,9]}')
+    path = tmp_path / ".run.trec.journal"
+    path.write_bytes(path.read_bytes()[:-cut])
+    with journal(tmp_path, resume=True) as second:
+        assert second.done == {"q1"}
+        second.add("q2", b"[2]")
+        assert list(second.lines()) == [b"{}", b"[2]"]
+
+
+def test_a_header_cut_off_begins_anew(tmp_path):
+    (tmp_path / ".run.trec.journal").write_bytes(b'{"run":{"mod')
+    with journal(tmp_path) as again:
+        again.add("q1", b"{}")
+    with journal(tmp_path, resume=True) as second:
+        assert second.done == {"q1"}
+
+
+def test_an_unfinished_run_is_not_thrown_away_by_accident(tmp_path):
+    with journal(tmp_path) as first:
+        first.add("q1", b"{}")
+    with pytest.raises(ConfigurationError, match=r"unfinished run with 1 queries .*\n.*--resume"):
+        journal(tmp_path)
+
+
+def test_a_run_is_not_mixed_with_another(tmp_path):
+    with journal(tmp_path) as first:
+        first.add("q1", b"{}")
+    with pytest.raises(ConfigurationError, match="differs in model, window"):
+        journal(tmp_path, resume=True, model="dear-3b", window="50")
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match="can't write"):
+        journal(tmp_path / "nowhere")
