@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from sidecar.cli import (
     demo_command,
+    doctor_command,
     evaluate_command,
     index_command,
     rerank_command,
@@ -27,6 +28,7 @@ COMMANDS = (
     run_command,
     index_command,
     evaluate_command,
+    doctor_command,
     settings_command,
 )
 

@@ -48,6 +48,18 @@ class Placement:
             raise ConfigurationError(f"There is no dtype {self.dtype!r}.", remedy=f"Use auto, {', '.join(DTYPES)}.")
         return DTYPES[self.dtype]
 
+    def describe(self) -> str:
+        """Say in words what this placement comes to here: device, dtype, torch. Raises ConfigurationError."""
+        device, dtype = self.torch_device(), str(self.torch_dtype()).removeprefix("torch.")
+        gpus = torch.cuda.device_count()
+        if device.type == "cuda" and (device.index or 0) >= gpus:
+            raise ConfigurationError(
+                f"device {self.device} was asked for, and this torch ({torch.__version__}) sees {gpus or 'no'} GPUs.",
+                remedy="Use --device auto or cpu, or install a torch build for this machine's CUDA.",
+            )
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
+        return f"{device} ({name}), weights in {dtype}, torch {torch.__version__}"
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:

@@ -67,6 +67,11 @@ def explain(error: Exception, name: str, *, revision: str | None = None) -> Mode
 
 def not_found(name: str, why: str) -> ModelNotFound:
     """Make the error for a name that leads nowhere, with the presets and the nearest of them."""
+    if any(name == preset.model for preset in PRESETS.values()):
+        return ModelNotFound(
+            f"The model {name!r} {why}.",
+            remedy="Let this machine reach the hub once, or bring the model here and give its directory.",
+        )
     near = difflib.get_close_matches(name, PRESETS, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return ModelNotFound(

@@ -38,6 +38,8 @@ def test_a_real_lucene_searcher_gives_what_our_index_gives(fresh_python, animals
         second="from pyserini.search.lucene import LuceneSearcher",
     )
     done = fresh_python(script, OPENAI_API_KEY="not-used")
+    if done.returncode and "prebuilt_index_info.py" in done.stderr and "URLError" in done.stderr:
+        pytest.skip("pyserini 2.x downloads a catalogue when pyserini.search.lucene is imported; there is no network")
     assert done.returncode == 0, done.stderr
     theirs, ours = json.loads(done.stdout.splitlines()[-1])
     assert [row[0] for row in theirs] == ["fox", "cat", "dog"]
