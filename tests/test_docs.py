@@ -18,6 +18,7 @@ from sidecar.settings import Settings, variable
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SETTINGS = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+CONNECTORS = (ROOT / "docs" / "connectors.md").read_text(encoding="utf-8")
 MODELS = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
 
 
@@ -70,6 +71,28 @@ def test_the_readmes_python_runs(monkeypatch, tmp_path, client, opensearch_url, 
     assert found["response"]["hits"]["hits"][0]["_id"] == "flea"
     exec(pairs, found)
     assert re.fullmatch(r"\[\(0, 0\.\d+\), \(1, -?0\.\d+\)\]\n", capsys.readouterr().out)
+
+
+def test_the_tests_that_the_connectors_page_names_exist():
+    named = set(re.findall(r"`(test_\w+\.py)`", CONNECTORS))
+    assert len(named) > 5
+    assert {name for name in named if not list((ROOT / "tests").rglob(name))} == set()
+
+
+@pytest.mark.live
+@pytest.mark.usefixtures("jvm")
+def test_the_python_about_connectors_runs(monkeypatch, tmp_path):
+    from connectors.pyserini.build import build_index
+    from sidecar.corpus import Document
+
+    documents = [Document("flea", "", "The life cycle of a flea is long."), Document("dog", "", "How long a dog is.")]
+    build_index(documents, tmp_path / "indexes" / "my-index")
+    monkeypatch.chdir(tmp_path)
+    opensearch, lucene = python_blocks(CONNECTORS)
+    exec(opensearch, {})  # sends nothing
+    found: dict[str, object] = {}
+    exec(lucene, found)
+    assert [hits[0].docid for hits in found["hits"].values()] == ["flea", "dog"]
 
 
 def test_the_python_about_models_runs(capsys):

@@ -1,0 +1,208 @@
+"""Hundreds of searches against OpenSearch itself: with a ranking that changes nothing, nothing may change.
+
+Each body goes through the connector with the first stage's own order, and straight to OpenSearch with the window's
+size; both answers must be the same bytes apart from `took`, `_score` and `max_score`. Then a third of them once more
+with the order turned round, where only the order of the hits may differ.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import re
+import uuid
+from collections import Counter
+
+import pytest
+
+from connectors.opensearch import OpenSearchConnector, SearchRequest, splice
+from connectors.opensearch.bulk import IndexOptions
+from sidecar.candidates import Ranked, Ranking
+from tests.live.foxes import direct
+
+pytestmark = pytest.mark.live
+
+DOCS, WINDOW = 90, 60
+WORDS = ["fox", "dog", "cat", "hen", "owl", "bee"]
+
+QUERIES = [
+    {"match": {"text": "fox dog"}},
+    {"match": {"text": {"query": "fox hen", "operator": "or", "_name": "named"}}},
+    {"match_phrase": {"text": {"query": "fox dog", "slop": 9}}},
+    {"match_bool_prefix": {"text": "owl fo"}},
+    {"multi_match": {"query": "fox cat", "fields": ["title^2", "text"]}},
+    {"multi_match": {"query": "fox bee", "fields": ["title", "text"], "type": "cross_fields"}},
+    {"query_string": {"query": "+fox dog -bee", "default_field": "text"}},
+    {"simple_query_string": {"query": "fox | owl", "fields": ["text"]}},
+    {"bool": {"must": [{"match": {"text": "fox"}}], "filter": [{"range": {"docno": {"lt": 80}}}]}},
+    {
+        "bool": {
+            "should": [{"match": {"text": "hen"}}, {"match": {"title": "fox"}}],
+            "must_not": {"term": {"tag": "t1"}},
+        }
+    },
+    {"dis_max": {"queries": [{"match": {"text": "fox"}}, {"match": {"title": "owl"}}], "tie_breaker": 0.3}},
+    {
+        "function_score": {
+            "query": {"match": {"text": "fox"}},
+            "field_value_factor": {"field": "docno", "modifier": "ln2p"},
+        }
+    },
+    {"boosting": {"positive": {"match": {"text": "fox"}}, "negative": {"term": {"tag": "t2"}}, "negative_boost": 0.5}},
+    {"nested": {"path": "parts", "query": {"match": {"parts.name": "fox"}}, "inner_hits": {}}},
+    {"script_score": {"query": {"match": {"text": "dog"}}, "script": {"source": "_score + doc['docno'].value"}}},
+]
+PAGES = [{}, {"size": 3}, {"from": 7, "size": 5}, {"from": 55, "size": 10}, {"from": 70, "size": 10}, {"size": 80}]
+OPTIONS = [
+    {},
+    {"_source": False},
+    {"_source": ["docno", "price"]},
+    {"_source": {"excludes": ["text", "big"]}},
+    {"fields": ["docno", {"field": "tag"}]},
+    {"fields": ["t*"], "_source": False},
+    {"docvalue_fields": ["docno"]},
+    {"stored_fields": ["docno"]},
+    {"highlight": {"fields": {"text": {}}}},
+    {"aggs": {"tags": {"terms": {"field": "tag"}, "aggs": {"price": {"avg": {"field": "docno"}}}}}},
+    {"sort": ["_score"]},
+    {"sort": [{"_score": {"order": "desc"}}]},
+    {"track_total_hits": False},
+    {"track_total_hits": 5},
+    {"explain": True},
+    {"version": True, "seq_no_primary_term": True},
+    {"min_score": 0.4},
+    {"post_filter": {"range": {"docno": {"gte": 20}}}},
+    {"collapse": {"field": "tag"}},
+    {"rescore": {"window_size": 20, "query": {"rescore_query": {"match": {"title": "fox"}}}}},
+    {"suggest": {"s": {"text": "foxx", "term": {"field": "text"}}}},
+    {"script_fields": {"twice": {"script": "doc['docno'].value * 2"}}, "_source": True},
+    {"indices_boost": [{"diff-*": 1.5}]},
+    {"timeout": "10s"},
+    {"ext": {"rerank": {"query_context": {"query_text": "something else"}}}},
+]
+# What can't be reranked, and the beginning of the reason.
+SKIPPED = [
+    ({"size": 0}, "size is 0"),
+    ({"sort": ["docno"]}, "the hits are sorted by something else"),
+    ({"sort": [{"_score": "asc"}]}, "the hits are sorted by something else"),
+    ({"sort": ["_score", "docno"]}, "the hits are sorted by something else"),
+    ({"sort": ["docno"], "search_after": [5]}, "search_after pages by sort values"),
+    ({"stored_fields": "_none_"}, "stored_fields _none_"),
+    ({"query": {"term": {"tag": "t1"}}}, "no query text found"),
+    ({"query": {"match_all": {}}}, "no query text found"),
+    ({"query": {"bool": {"filter": [{"match": {"text": "fox"}}]}}}, "no query text found"),
+    ({"query": {"constant_score": {"filter": {"match": {"text": "fox"}}}}}, "no query text found"),
+]
+
+
+class InOrder:
+    """Scores every candidate by its place, so that the first stage's order stays, or is turned round."""
+
+    def __init__(self, *, turned: bool = False) -> None:
+        self.turned = turned
+
+    def rank(self, query, candidates):
+        order = list(reversed(candidates)) if self.turned else list(candidates)
+        scores = [len(order) / 2 - place for place in range(len(order))]
+        hits = [Ranked(c, rank, s, s) for rank, (c, s) in enumerate(zip(order, scores, strict=True), start=1)]
+        return Ranking(query, tuple(hits), {})
+
+
+def bodies() -> list[dict[str, object]]:
+    """Every option with every page over queries in turn, and two options at once drawn by a fixed seed."""
+    turn = itertools.cycle(QUERIES)
+    made = [{"query": next(turn), **page, **option} for page in PAGES for option in OPTIONS]
+    draw = random.Random(19)
+    while len(made) < 330:
+        one, other = draw.sample(OPTIONS, 2)
+        # OpenSearch itself refuses these two together.
+        if {"collapse", "rescore"} <= {*one, *other}:
+            continue
+        made.append({"query": draw.choice(QUERIES), **draw.choice(PAGES), **one, **other})
+    return made
+
+
+@pytest.fixture(scope="module")
+def animals(client):
+    """An index whose `_source` bytes a re-encoder would change, with equal documents in it."""
+    name = f"diff-{uuid.uuid4().hex[:8]}"
+    made = IndexOptions().body()
+    made["mappings"]["properties"] |= {
+        "tag": {"type": "keyword"},
+        "docno": {"type": "integer", "store": True},
+        "big": {"type": "double"},
+        "parts": {"type": "nested", "properties": {"name": {"type": "text"}}},
+    }
+    client.indices.create(index=name, body=made)
+    draw, lines = random.Random(7), []
+    for i in range(DOCS):
+        text = " ".join(draw.choices(WORDS, k=3 + i % 5 * 4)) if i % 10 else "fox dog"
+        source = (
+            f'{{"docno":{i}, "tag":"t{i % 25}","title":"{draw.choice(WORDS)}","text":"{text} é 漢字 \\u00e9",'
+            f'"price":0.10,"big":1234567890123456789012345,"tiny":1E-7,"parts":[{{"name":"fox {i}"}}]}}'
+        )
+        lines.append(f'{{"index":{{"_id":"{i}"}}}}\n{source}\n')
+    answer = client.bulk(body="".join(lines), index=name, refresh=True)
+    assert answer["errors"] is False
+    yield name
+    client.indices.delete(index=name)
+
+
+def taken_apart(raw: bytes) -> tuple[dict[str, bytes], list[dict[str, bytes]]]:
+    """What is not a hit, and the hits, each value as its bytes; scores and times cut out."""
+    top = splice.members(raw)
+    hits = splice.members(top.pop("hits"))
+    found = [splice.members(hit) for hit in splice.elements(hits.pop("hits"))]
+    del top["took"]
+    hits.pop("max_score", None)
+    rest = {**{name: bytes(value) for name, value in top.items()}, **{f"hits.{k}": bytes(v) for k, v in hits.items()}}
+    return rest, [{name: bytes(value) for name, value in hit.items() if name != "_score"} for hit in found]
+
+
+def window_sized(body: dict[str, object]) -> tuple[dict[str, object], int, int]:
+    start, size = int(body.get("from", 0)), int(body.get("size", 10))
+    plain = {name: value for name, value in body.items() if name != "ext"}
+    return {**plain, "from": 0, "size": max(WINDOW, start + size)}, start, size
+
+
+def test_nothing_but_scores_changes_when_the_order_does_not(client, animals):
+    connector, outcomes = OpenSearchConnector(client), Counter()
+    for body in bodies():
+        first_stage = connector.fetch(SearchRequest(animals, body, window=WINDOW))
+        outcomes[first_stage.skipped or "applied"] += 1
+        ours = connector.respond(first_stage, InOrder().rank(first_stage.query, first_stage.candidates))
+        larger, start, size = window_sized(body)
+        rest, hits = taken_apart(direct(client, animals, larger))
+        our_rest, our_hits = taken_apart(ours)
+        assert our_rest == rest, body
+        assert our_hits == hits[start : start + size], body
+        scores = [hit["_score"] for hit in json.loads(ours)["hits"]["hits"]]
+        assert scores == sorted(scores, reverse=True), body
+        assert all(score > 0 for score in scores), body
+    assert outcomes == {"applied": 330}
+
+
+def test_only_the_order_changes_when_it_is_turned_round(client, animals):
+    connector = OpenSearchConnector(client)
+    for body in bodies()[::3]:
+        first_stage = connector.fetch(SearchRequest(animals, body, window=WINDOW))
+        ours = connector.respond(first_stage, InOrder(turned=True).rank("", first_stage.candidates))
+        larger, start, size = window_sized(body)
+        rest, hits = taken_apart(direct(client, animals, larger))
+        our_rest, our_hits = taken_apart(ours)
+        assert our_rest == rest, body
+        assert our_hits == (hits[:WINDOW][::-1] + hits[WINDOW:])[start : start + size], body
+
+
+def test_what_is_skipped_is_opensearchs_own_answer_with_the_reason(client, animals):
+    connector = OpenSearchConnector(client)
+    for extra, reason in SKIPPED:
+        body = {"query": {"match": {"text": "fox"}}, **extra}
+        first_stage = connector.fetch(SearchRequest(animals, body, window=WINDOW))
+        assert first_stage.skipped is not None, body
+        assert first_stage.skipped.startswith(reason), body
+        ours = connector.respond(first_stage, Ranking("", (), {}))
+        assert re.sub(rb'"took":\d+', b"", ours) == re.sub(
+            rb'"took":\d+', b"", direct(client, animals, json.loads(json.dumps(body)))
+        ), body
