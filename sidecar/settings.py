@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_serializer, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from sidecar.documents import PassageFields
@@ -66,7 +67,7 @@ class Settings(BaseSettings):
     k1: float = Field(0.9, ge=0, le=100, description="BM25's k1: of a Lucene search, or of a new OpenSearch index.")
     b: float = Field(0.4, ge=0, le=1, description="BM25's b, likewise.")
 
-    opensearch_url: str = Field("http://localhost:9200", description="OpenSearch node.")
+    opensearch_url: str = Field("http://localhost:9200", description="OpenSearch node.", repr=False)
     opensearch_user: str | None = Field(None, description="User name for basic authentication.")
     opensearch_password: SecretStr | None = Field(None, description="Password for basic authentication.")
     opensearch_ca_certs: Path | None = Field(None, description="CA bundle that signs OpenSearch's certificate.")
@@ -77,6 +78,11 @@ class Settings(BaseSettings):
     def _split_commas(cls, value: object) -> object:
         """Flags and variables give `title,body.text`; TOML gives a list."""
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_serializer("opensearch_url")
+    def _hide_password(self, url: str) -> str:
+        """A URL may hold a password; what is shown or written never does."""
+        return re.sub(r"//[^/@]*@", "//***@", url)
 
     @classmethod
     def settings_customise_sources(
