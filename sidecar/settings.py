@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     @field_serializer("opensearch_url")
     def _hide_password(self, url: str) -> str:
         """A URL may hold a password; what is shown or written never does."""
-        return re.sub(r"//[^/@]*@", "//***@", url)
+        return re.sub(r"//[^/]*@", "//***@", url)
 
     @classmethod
     def settings_customise_sources(

@@ -69,11 +69,11 @@ def test_a_wrong_file_is_named(tmp_path, text, message):
 
 def test_a_password_is_never_shown(monkeypatch):
     monkeypatch.setenv("SIDECAR_OPENSEARCH_PASSWORD", "hunter2")
-    monkeypatch.setenv("SIDECAR_OPENSEARCH_URL", "https://me:hunter3@search.example:9200/path")
+    monkeypatch.setenv("SIDECAR_OPENSEARCH_URL", "https://me:p@hunter3@search.example:9200/path")
     settings = load_settings()
     assert "hunter" not in repr(settings) + settings.model_dump_json()
     assert settings.model_dump()["opensearch_url"] == "https://***@search.example:9200/path"
-    assert settings.opensearch_url == "https://me:hunter3@search.example:9200/path"
+    assert settings.opensearch_url == "https://me:p@hunter3@search.example:9200/path"
     assert settings.opensearch_password.get_secret_value() == "hunter2"
 
 
