@@ -22,7 +22,10 @@ def evaluate_command(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Evaluate runs over all judged queries; one without results counts as 0."""
+    """Evaluate runs over all judged queries; one without results counts as 0.
+
+    Of several runs the first is the baseline: p is that of a paired, two-sided t-test of each other run against it.
+    """
     from sidecar.experiments.evaluate import evaluate, parse_measures, read_qrels
 
     found = evaluate(runs, read_qrels(qrels), parse_measures(metrics))
@@ -31,7 +34,10 @@ def evaluate_command(
         return
     table = Table("run", *found[0].values, "queries", box=None, pad_edge=False)
     for one in found:
-        row = [f"{value:.4f}" for value in one.values.values()]
+        row = [
+            f"{value:.4f}" + (f" [dim]{_p_value(one.p_values[name])}[/]" if one.p_values else "")
+            for name, value in one.values.items()
+        ]
         table.add_row(one.run, *row, str(one.queries))
     Console().print(table)
     for one in found:
@@ -40,3 +46,7 @@ def evaluate_command(
                 f"{one.run}: {one.missing} judged queries without a result count as 0; "
                 f"{one.unjudged} queries without judgements are left out."
             )
+
+
+def _p_value(p: float) -> str:
+    return "p<0.001" if p < 0.001 else f"p={p:.3f}"

@@ -14,6 +14,8 @@ from sidecar.experiments.run_reading import read_run
 from sidecar.lines import numbered_lines
 
 Qrels = dict[str, dict[str, int]]
+# Measure → query id → value.
+PerQuery = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,8 @@ class Evaluation:
     """Mean of each measure over all judged queries; a query the run lacks counts as 0.
 
     `missing` are the judged queries without a result, `unjudged` the run's queries that the qrels don't know.
+    `p_values` compare each measure with the first run's by a paired t-test over the judged queries, two-sided; it is
+    empty for the first run itself, and 1 where no query differs.
     """
 
     run: str
@@ -28,6 +32,7 @@ class Evaluation:
     queries: int
     missing: int
     unjudged: int
+    p_values: dict[str, float]
 
 
 def read_qrels(path: Path) -> Qrels:
@@ -77,23 +82,59 @@ def evaluate(runs: Sequence[Path], qrels: Qrels, measures: Sequence[ir_measures.
         evaluator = ir_measures.evaluator(measures, qrels)
     except ValueError as error:  # a measure whose program is an extra of ir-measures
         raise InputError(str(error)) from None
-    return [_evaluate_one(path, qrels, measures, evaluator) for path in runs]
+    found: list[Evaluation] = []
+    first: PerQuery = {}
+    for path in runs:
+        run = read_run(path)
+        by_query = _by_query(run, measures, evaluator)
+        first = first or by_query
+        p_values = {} if by_query is first else {name: _paired(first[name], by_query[name]) for name in by_query}
+        values = {str(measure): _aggregate(measure, by_query[str(measure)]) for measure in measures}
+        found.append(_evaluation(path, run, qrels, values, p_values))
+    return found
 
 
-def _evaluate_one(
-    path: Path, qrels: Qrels, measures: Sequence[ir_measures.Measure], evaluator: ir_measures.providers.Evaluator
+def _aggregate(measure: ir_measures.Measure, values: dict[str, float]) -> float:
+    """The mean for most measures, the sum for counts: the measure knows."""
+    aggregator = measure.aggregator()
+    for value in values.values():
+        aggregator.add(value)
+    return float(aggregator.result())
+
+
+def _by_query(
+    run: dict[str, dict[str, float]],
+    measures: Sequence[ir_measures.Measure],
+    evaluator: ir_measures.providers.Evaluator,
+) -> PerQuery:
+    by_query: PerQuery = {str(measure): {} for measure in measures}
+    for metric in evaluator.iter_calc(run):
+        by_query[str(metric.measure)][metric.query_id] = float(metric.value)
+    return by_query
+
+
+def _paired(first: dict[str, float], other: dict[str, float]) -> float:
+    from scipy.stats import ttest_rel
+
+    pairs = [(first.get(qid, 0.0), other.get(qid, 0.0)) for qid in sorted(first.keys() | other.keys())]
+    if all(one == two for one, two in pairs):
+        return 1.0
+    return float(ttest_rel([one for one, _ in pairs], [two for _, two in pairs]).pvalue)
+
+
+def _evaluation(
+    path: Path, run: dict[str, dict[str, float]], qrels: Qrels, values: dict[str, float], p_values: dict[str, float]
 ) -> Evaluation:
-    run = read_run(path)
     judged = run.keys() & qrels.keys()
     if not judged:
         raise InputError(
             f"{path} has none of the judged queries.", remedy="Are these the qrels of the same collection?"
         )
-    values = evaluator.calc_aggregate(run)
     return Evaluation(
         run=str(path),
-        values={str(measure): float(values[measure]) for measure in measures},
+        values=values,
         queries=len(qrels),
         missing=len(qrels) - len(judged),
         unjudged=len(run) - len(judged),
+        p_values=p_values,
     )

@@ -138,7 +138,29 @@ def test_measures_over_all_judged_queries(tmp_path):
         queries=2,
         missing=1,
         unjudged=0,
+        p_values={},
     )
+
+
+def test_runs_are_compared_with_the_first_by_a_paired_t_test(tmp_path):
+    qrels = {f"q{i}": {"good": 1} for i in range(4)}
+    lists = {
+        "first": ["bad good", "bad good", "good bad", "bad good"],  # reciprocal ranks 1/2, 1/2, 1, 1/2
+        "other": ["good bad", "good bad", "good bad", "bad good"],  # 1, 1, 1, 1/2
+    }
+    for name, orders in lists.items():
+        lines = [
+            f"q{i}\t{docid}\t{rank}" for i, order in enumerate(orders) for rank, docid in enumerate(order.split(), 1)
+        ]
+        (tmp_path / name).write_text("\n".join(lines))
+    runs = [tmp_path / "first", tmp_path / "other", tmp_path / "first"]
+    found = evaluate(runs, qrels, parse_measures("RR,NumRet"))
+    assert [one.values for one in found] == [{"RR": mean, "NumRet": 8.0} for mean in (0.625, 0.875, 0.625)]
+    # Differences 1/2, 1/2, 0, 0: mean 1/4, sample deviation 1/√12, so t = (1/4)/(1/√12/2) = √3 with 3 degrees of
+    # freedom, whose two-sided p is 1 − (2/π)(arctan(1) + 1/2) = 1/2 − 1/π.
+    assert found[0].p_values == {}
+    assert found[1].p_values == {"RR": pytest.approx(0.5 - 1 / math.pi), "NumRet": 1.0}
+    assert found[2].p_values == {"RR": 1.0, "NumRet": 1.0}
 
 
 @pytest.mark.parametrize("text", ["nDGC@10", "AP(", "nDCG(nothing=1)@10", ""])
