@@ -20,6 +20,7 @@ from rich.progress import (
 )
 
 from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL
+from sidecar.experiments.journal import Journal
 from sidecar.reranker import Reranker, load_reranker
 from sidecar.settings import Settings
 
@@ -67,6 +68,18 @@ def progress(unit: str) -> Iterator[Progress]:
         return
     with bar:
         yield bar
+
+
+@contextmanager
+def kept(journal: Journal) -> Iterator[Journal]:
+    """Open a journal; whatever ends the work early, the person is told that nothing of it is lost."""
+    try:
+        with journal:
+            yield journal
+    except BaseException:
+        if journal.done and journal.path.exists():
+            Console(stderr=True).print(f"{len(journal.done)} finished queries are kept: go on with --resume.")
+        raise
 
 
 def identity(settings: Settings, source: Path, output_format: str, **more: object) -> dict[str, str]:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from sidecar.cli.app import app
 from sidecar.cli.options import FIELDS, FUSION, MODEL, takes
-from sidecar.cli.parts import build_reranker, identity, progress
+from sidecar.cli.parts import build_reranker, identity, kept, progress
 from sidecar.experiments.run_files import RunFormat
 from sidecar.settings import Settings
 
@@ -40,7 +40,7 @@ def rerank_command(
     # The whole file is checked before the first pair is scored: a typo in the last line costs no hour.
     queries = sum(1 for _ in read())
     started, scored, unscored = perf_counter(), 0, 0
-    with Journal(output, identity(settings, candidates, output_format), resume=resume) as journal:
+    with kept(Journal(output, identity(settings, candidates, output_format), resume=resume)) as journal:
         reranker = build_reranker(settings, remember=False)
         with progress("queries") as bar:
             task = bar.add_task("reranking", total=queries, completed=len(journal.done))

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from sidecar.cli.app import app
 from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, takes
-from sidecar.cli.parts import build_reranker, identity, progress
+from sidecar.cli.parts import build_reranker, identity, kept, progress
 from sidecar.experiments.run_files import RunFormat, RunHit, candidate_list
 from sidecar.settings import Settings
 
@@ -51,7 +51,7 @@ def run_command(
     with LuceneIndex(index, k1=settings.k1, b=settings.b) as searcher:
         own = identity(settings, topics, output_format, index=f"{index} ({len(searcher)} documents)", hits=hits)
         connector = PyseriniConnector(searcher, settings.as_fields())
-        with Journal(output, own, resume=resume) as journal:
+        with kept(Journal(output, own, resume=resume)) as journal:
             reranker = build_reranker(settings, remember=False)
             with progress("queries") as bar:
                 task = bar.add_task("running", total=total, completed=len(journal.done))

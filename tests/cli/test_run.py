@@ -85,6 +85,19 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, words):
     assert list(run["q0"])[20:] == by_bm25[20:]
 
 
+def test_ctrl_c_ends_the_run_and_says_what_is_kept(tmp_path, words):
+    process = sidecar(words("stopped.trec"), cwd=tmp_path, start_new_session=True)
+    journal = tmp_path / ".stopped.trec.journal"
+    deadline = time.monotonic() + 120
+    while not (journal.exists() and len(journal.read_bytes().splitlines()) > 3) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130
+    done = len(journal.read_bytes().splitlines()) - 1
+    assert process.stderr.read() == f"{done} finished queries are kept: go on with --resume.\n"
+    assert not (tmp_path / "stopped.trec").exists()
+
+
 def test_candidate_lists_carry_the_stored_documents(tmp_path, words):
     process = sidecar(words("run.jsonl", "--output-format", "jsonl"), cwd=tmp_path)
     assert process.wait() == 0, process.stderr.read()
