@@ -36,17 +36,15 @@ class Finding:
 
 
 @app.command("doctor")
-@takes(*MODEL, *OPENSEARCH)
+@takes(*MODEL, *OPENSEARCH, opensearch_url="--url")
 def doctor_command(
-    url: Annotated[str | None, typer.Option(help="OpenSearch node to look at (SIDECAR_OPENSEARCH_URL).")] = None,
     index: Annotated[str | None, typer.Option(help="OpenSearch index that must be searchable.")] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     settings: Settings,
 ) -> None:
     """Look at Python, model, device, Java and OpenSearch; exit status 1 if the main job can't run."""
-    asked = url or (settings.opensearch_url if "opensearch_url" in settings.model_fields_set else None)
-    findings = list(examine(settings.model_copy(update={"opensearch_url": asked}) if asked else settings, asked, index))
+    findings = list(examine(settings, index))
     can_run = can_rerank(findings)
     if as_json:
         report = {"can_rerank": can_run, "findings": [asdict(finding) for finding in findings]}
@@ -63,13 +61,13 @@ def can_rerank(findings: list[Finding]) -> bool:
     return states["model"] == states["device"] == "fine" and "fine" in engines and states["OpenSearch"] != "missing"
 
 
-def examine(settings: Settings, url: str | None, index: str | None) -> Iterator[Finding]:
+def examine(settings: Settings, index: str | None) -> Iterator[Finding]:
     """Everything the main job needs, each looked at for real: the model located, the JVM started, OpenSearch asked."""
     yield Finding("rerank-sidecar", "fine", f"{__version__} on Python {platform.python_version()}")
     yield _look("device", lambda: _device(settings))
     yield _look("model", lambda: _model(settings))
     yield _look("Lucene", _lucene)
-    if url is None:
+    if "opensearch_url" not in settings.model_fields_set:
         yield Finding("OpenSearch", "unasked", "no --url and no SIDECAR_OPENSEARCH_URL")
     else:
         yield _look("OpenSearch", lambda: _opensearch(settings, index))

@@ -6,7 +6,6 @@ compares them, so equal fused scores are parted by one unit in the last place.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 
@@ -14,6 +13,7 @@ import msgspec
 
 from sidecar.candidates import Ranked, Ranking
 from sidecar.fusion import tail_scores
+from sidecar.single_precision import next_below, single
 
 
 class RunFormat(StrEnum):
@@ -115,20 +115,6 @@ def strictly_falling(scores: Iterable[float]) -> list[float]:
     """The scores, best first; one that does not fall below its predecessor is lowered by one single-precision step."""
     falling: list[float] = []
     for score in scores:
-        single = _f32(score)
-        falling.append(single if not falling or single < falling[-1] else _next_below(falling[-1]))
+        rounded = single(score)
+        falling.append(rounded if not falling or rounded < falling[-1] else next_below(falling[-1]))
     return falling
-
-
-def _f32(value: float) -> float:
-    rounded: float = struct.unpack("f", struct.pack("f", value))[0]
-    return rounded
-
-
-def _next_below(value: float) -> float:
-    """The largest single-precision number below `value`, itself single precision and finite."""
-    if value == 0:
-        return -(2.0**-149)
-    (bits,) = struct.unpack("i", struct.pack("f", value))
-    stepped: float = struct.unpack("f", struct.pack("i", bits - 1 if value > 0 else bits + 1))[0]
-    return stepped

@@ -1,0 +1,20 @@
+"""Single-precision numbers, in which Java's `float` and trec_eval's scores live. Pure arithmetic."""
+
+from __future__ import annotations
+
+import struct
+
+
+def single(value: float) -> float:
+    """Round to the nearest single-precision number."""
+    rounded: float = struct.unpack("f", struct.pack("f", value))[0]
+    return rounded
+
+
+def next_below(value: float) -> float:
+    """The largest single-precision number below `value`, itself single precision and finite."""
+    if value == 0:
+        return -(2.0**-149)
+    (bits,) = struct.unpack("i", struct.pack("f", value))
+    stepped: float = struct.unpack("f", struct.pack("i", bits - 1 if value > 0 else bits + 1))[0]
+    return stepped
