@@ -11,6 +11,7 @@ SidecarError
 │   └── ChecksumMismatch          a weight file is not the one that was asked for
 ├── ScoringError                  the model ran and its output can't be used
 │   └── NonFiniteScore            NaN or infinity, which is never a rank
+├── ScorerUnavailable             no scorer to ask: it starts, hangs, ended, or too much waits for it
 └── EngineError                   the first stage can't answer
 ├── IndexNotFound             no index there
 ├── JavaError                 no Java that fits, or the JVM did not boot
@@ -71,6 +72,10 @@ class ScoringError(SidecarError):
 
 class NonFiniteScore(ScoringError):
     """NaN or infinity, which is never a rank."""
+
+
+class ScorerUnavailable(SidecarError):
+    """No scorer to ask: it is starting, hangs, has ended, or too much waits for it."""
 
 
 class EngineError(SidecarError):

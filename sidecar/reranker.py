@@ -12,6 +12,21 @@ from sidecar.fusion import Fusion, best_first
 from sidecar.scoring import Scorer
 
 
+def arrange(query: str, candidates: Sequence[Candidate], scores: Sequence[float | None], fusion: Fusion) -> Ranking:
+    """Order the candidates: the scored ones by fused score, then those without one (None) in first-stage order.
+
+    Ties keep first-stage order; no candidates give an empty ranking. Raises what the fusion raises.
+    """
+    pairs = [(one, score) for one, score in zip(candidates, scores, strict=True) if score is not None]
+    scored, logits = [one for one, _ in pairs], [score for _, score in pairs]
+    fused = fusion.fuse(logits, scored)
+    order = best_first(fused, scored)
+    hits = [Ranked(scored[i], rank, fused[i], logits[i]) for rank, i in enumerate(order, start=1)]
+    rest = [one for one, score in zip(candidates, scores, strict=True) if score is None]
+    hits += [Ranked(one, rank, None, None) for rank, one in enumerate(rest, start=len(hits) + 1)]
+    return Ranking(query, tuple(hits), {})
+
+
 class Reranker:
     """A scorer and a way to fuse its scores with the first stage's: what every door leads to.
 

@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from sidecar.documents import PassageFields
 from sidecar.errors import ConfigurationError
 from sidecar.fusion import Arithmetic, Fusion, Method, Normalization
+from sidecar.service_settings import ServiceSettings
 
 PREFIX = "SIDECAR_"
 FILE_VARIABLE = "SIDECAR_CONFIG"
@@ -28,7 +29,7 @@ DEFAULT_FILE = Path("sidecar.toml")
 Fields = Annotated[tuple[str, ...], NoDecode]
 
 
-class Settings(BaseSettings):
+class Settings(ServiceSettings, BaseSettings):
     """The settings of one process; build them with `load_settings`, which names what is wrong."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True)

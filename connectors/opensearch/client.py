@@ -11,25 +11,16 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import msgspec
 from opensearchpy import ConnectionError as NoConnection
 from opensearchpy import ConnectionTimeout, OpenSearch, SSLError, TransportError
 from opensearchpy.serializer import JSONSerializer
 
-from sidecar.errors import ConfigurationError, EngineError, EngineRejected, EngineUnreachable, IndexNotFound
+from connectors.opensearch.refusal import refusal
+from sidecar.errors import ConfigurationError, EngineError, EngineUnreachable
 
 TIMEOUT = 30.0
 # What opensearch-py takes as arguments of a call and never writes into the URL.
 NEVER_IN_URL = {"api_key", "http_auth", "ignore", "opaque_id", "request_timeout", "timeout"}
-_REMEDIES = {
-    401: "Give a user name and password, in the URL (https://user:password@host:9200) or to the client.",
-    403: "Ask for the permission, or use an account that has it.",
-    429: "The cluster is overloaded: wait, or ask for a smaller window.",
-}
-
-
-class MissingIndex(EngineRejected, IndexNotFound):
-    """OpenSearch has no such index; its status and answer are kept."""
 
 
 class _Answered(TransportError):
@@ -114,38 +105,7 @@ def engine_error(client: OpenSearch, error: TransportError) -> EngineError:
         return EngineUnreachable(
             f"no connection to OpenSearch at {hosts}: {error.error}", remedy="Is it running, and is the URL right?"
         )
-    return _rejected(error.status_code, str(error.error))
-
-
-def _rejected(status: int, text: str) -> EngineRejected:
-    kind, reason = _cause(text)
-    message = f"OpenSearch answered {status}: {reason}"
-    body = text.encode("utf-8", "surrogatepass")
-    if status == 404 and kind == "index_not_found_exception":
-        return MissingIndex(message, status=status, body=body, remedy="Create the index, or name another one.")
-    return EngineRejected(message, status=status, body=body, remedy=_REMEDIES.get(status, ""))
-
-
-class _Error(msgspec.Struct):
-    type: str = ""
-    reason: str | None = None
-    root_cause: list[_Error] = []
-
-
-class _ErrorBody(msgspec.Struct):
-    error: _Error | str
-
-
-def _cause(text: str) -> tuple[str, str]:
-    """Type and reason of an error's root cause; a text that is not OpenSearch's JSON is its own reason."""
-    try:
-        error = msgspec.json.decode(text, type=_ErrorBody).error
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        return "", text.strip()[:500] or "nothing"
-    if isinstance(error, str):
-        return "", error
-    root = error.root_cause[0] if error.root_cause else error
-    return root.type, root.reason or root.type
+    return refusal(error.status_code, str(error.error))
 
 
 def _twin(client: OpenSearch) -> Any:

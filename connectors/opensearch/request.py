@@ -184,6 +184,8 @@ def _query_of(search: Mapping[str, Any], params: Mapping[str, Any]) -> str:
     """Find the text to rerank by: as `ext.rerank` names it, or derived from the query, which `?q=` overrides."""
     ext = search.get("ext")
     ours = ext.get("rerank") if isinstance(ext, Mapping) else None
+    if isinstance(ours, Mapping) and "query_context" not in ours:
+        ours = None  # it asks for reranking, and leaves the text to the query
     if ours is not None:
         text = _named(search, ours)
     elif "q" in params:

@@ -16,6 +16,7 @@ from sidecar.cli import (
     rerank_command,
     run_command,
     search_command,
+    serve_command,
     settings_command,
 )
 from sidecar.cli.app import app
@@ -28,6 +29,7 @@ COMMANDS = (
     run_command,
     index_command,
     evaluate_command,
+    serve_command,
     doctor_command,
     settings_command,
 )

@@ -20,6 +20,11 @@ FUSION = ("fusion", "normalization", "fusion_weight", "rank_constant", "fusion_a
 FIELDS = ("title_fields", "text_fields")
 BM25 = ("k1", "b")
 OPENSEARCH = ("opensearch_user", "opensearch_ca_certs", "opensearch_timeout")
+SERVICE = (
+    "host", "port", "api_port", "pass_through", "budget_ms", "on_failure", "max_body_bytes", "max_documents",
+    "max_characters", "max_concurrent", "max_queue", "score_cache", "hang_seconds", "breaker_failures",
+    "breaker_seconds", "drain_seconds", "slow_client_seconds", "trusted_proxies", "allowed_hosts",
+)  # fmt: skip
 
 PANELS = {
     "Model": MODEL,
@@ -27,6 +32,7 @@ PANELS = {
     "Documents": FIELDS,
     "BM25": BM25,
     "OpenSearch": ("opensearch_url", *OPENSEARCH),
+    "Service": SERVICE,
 }
 
 

@@ -1,0 +1,56 @@
+"""The knobs of `sidecar serve`, declared once; `sidecar.settings` reads them with all the others."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, SecretStr, field_validator
+from pydantic_settings import NoDecode
+
+Names = Annotated[tuple[str, ...], NoDecode]
+
+
+class ServiceSettings(BaseModel):
+    """What the service does and allows; every limit is here."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on; loopback, unless you open it.")
+    port: int = Field(9280, ge=0, le=65535, description="Port of the OpenSearch face.")
+    api_port: int = Field(9281, ge=0, le=65535, description="Port of the rerank API; 0 chooses a free one.")
+    api_key: SecretStr | None = Field(
+        None, description="Key that the rerank API and /_sidecar ask for; it never reaches OpenSearch."
+    )
+    models: dict[str, str] = Field(
+        {}, description='More models that requests may name: {"name": "preset, directory or hub name"}.'
+    )
+    rules: list[dict[str, Any]] = Field(
+        [], description="Indexes to rerank unasked: [{index, percent, shadow, model, window}, …], the first that fits."
+    )
+    pass_through: Literal["all", "read-only", "search"] = Field(
+        "all", description="What of OpenSearch can be reached through the sidecar."
+    )
+    budget_ms: int = Field(3000, ge=1, le=600_000, description="Milliseconds for a reranked search, all told.")
+    on_failure: Literal["first-stage", "error"] = Field(
+        "first-stage", description="Answer when reranking fails: OpenSearch's own hits, or 503."
+    )
+    max_body_bytes: int = Field(10_485_760, ge=1024, description="Largest body that is looked at.")
+    max_documents: int = Field(2000, ge=1, description="Documents in one request to the rerank API.")
+    max_characters: int = Field(10_000_000, ge=1, description="Characters in one request to the rerank API.")
+    max_concurrent: int = Field(64, ge=1, description="Searches reranked at a time; the next ones are not.")
+    max_queue: int = Field(20_000, ge=1, description="Passages that may wait to be scored.")
+    score_cache: int = Field(100_000, ge=0, description="Scores kept in memory, so that pages cost one scoring.")
+    hang_seconds: float = Field(
+        30, gt=0, le=3600, description="A scorer without a sign of life is replaced after this."
+    )
+    breaker_failures: int = Field(5, ge=1, description="Failures in a row after which the scorer is left alone.")
+    breaker_seconds: float = Field(10, gt=0, description="Seconds for which it is left alone.")
+    drain_seconds: float = Field(20, ge=0, description="Seconds for requests under way when the service is stopped.")
+    slow_client_seconds: float = Field(30, gt=0, description="Seconds a part of a request may take to arrive.")
+    trusted_proxies: Names = Field(
+        (), description="Addresses of proxies whose identity headers (X-Forwarded-For, …) go on to OpenSearch."
+    )
+    allowed_hosts: Names = Field((), description="Host names served; empty for any.")
+
+    @field_validator("trusted_proxies", "allowed_hosts", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

@@ -1,0 +1,100 @@
+"""What the service and its scorer process say to each other: length-prefixed msgpack over pipes. Knows no model."""
+
+from __future__ import annotations
+
+import struct
+from typing import BinaryIO
+
+import msgspec
+
+_LENGTH = struct.Struct(">I")
+
+
+class Load(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """The first frame to the scorer: what each model's name stands for, as keyword arguments of `load_scorer`."""
+
+    models: dict[str, dict[str, object]]
+    slice_size: int
+
+
+class Job(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """Passages, as (title, text), to score against a query; `seconds` is how long the answer is of any use."""
+
+    number: int
+    model: str
+    query: str
+    passages: list[tuple[str, str]]
+    seconds: float
+
+
+class Drop(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """Nobody waits for this job any more."""
+
+    number: int
+
+
+class Ping(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """A sign of life is wanted; the loop that scores sends it back between two slices."""
+
+
+class Loaded(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """The first frame from the scorer: it can score. `calibrations` are (a, b) of a model's score mapping, or None."""
+
+    calibrations: dict[str, tuple[float, float] | None]
+    kinds: dict[str, str]
+
+
+class Slice(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """Scores of `len(scores)` passages of a job, from position `start` on."""
+
+    number: int
+    start: int
+    scores: list[float]
+
+
+class Failed(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """The job can't be scored; number 0 says that the scorer itself can't start."""
+
+    number: int
+    kind: str
+    message: str
+    remedy: str
+
+
+ToScorer = Load | Job | Drop | Ping
+FromScorer = Loaded | Slice | Failed | Ping
+
+_encoder = msgspec.msgpack.Encoder()
+_to_scorer: msgspec.msgpack.Decoder[ToScorer] = msgspec.msgpack.Decoder(ToScorer)
+_from_scorer: msgspec.msgpack.Decoder[FromScorer] = msgspec.msgpack.Decoder(FromScorer)
+
+
+def packed(frame: ToScorer | FromScorer) -> bytes:
+    """A frame as it goes through the pipe."""
+    body = _encoder.encode(frame)
+    return _LENGTH.pack(len(body)) + body
+
+
+def to_scorer(body: bytes) -> ToScorer:
+    """Read a frame's body on the scorer's side."""
+    return _to_scorer.decode(body)
+
+
+def from_scorer(body: bytes) -> FromScorer:
+    """Read a frame's body on the service's side."""
+    return _from_scorer.decode(body)
+
+
+def length_of(header: bytes) -> int:
+    """The number of bytes that follow the four of a header."""
+    (length,) = _LENGTH.unpack(header)
+    return int(length)
+
+
+def read_body(stream: BinaryIO) -> bytes | None:
+    """Read one frame's body from a blocking stream; None at its end."""
+    header = stream.read(_LENGTH.size)
+    return stream.read(length_of(header)) if len(header) == _LENGTH.size else None
+
+
+HEADER_SIZE = _LENGTH.size

@@ -1,0 +1,84 @@
+"""What lies under `/_sidecar` on the OpenSearch face: health, metrics, and the switch. Never reaches OpenSearch."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from sidecar.serving.asgi import Exchange
+from sidecar.serving.bodies import Body
+from sidecar.serving.headers import OUR_KEY, Headers
+from sidecar.serving.metrics import Metrics
+from sidecar.serving.service import RerankingService
+
+_JSON: Headers = [(b"content-type", b"application/json; charset=UTF-8")]
+_METRICS: Headers = [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")]
+
+
+class Switch(Protocol):
+    """What can be switched off and on while it runs."""
+
+    enabled: bool
+
+
+class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
+    enabled: bool
+
+
+class Management:
+    """Answers `/_sidecar/health/live`, `/health/ready`, `/metrics` and `/rerank`.
+
+    With an `api_key`, metrics and the switch ask for it: `Authorization: Bearer KEY` or `X-Sidecar-Api-Key: KEY`.
+    """
+
+    def __init__(
+        self, service: RerankingService, metrics: Metrics, switch: Callable[[], Switch], api_key: str | None
+    ) -> None:
+        self.service = service
+        self.metrics = metrics
+        self.switch = switch
+        self.api_key = api_key
+
+    async def __call__(self, exchange: Exchange) -> None:
+        """Answer one request."""
+        path = exchange.raw_path.removeprefix(b"/_sidecar")
+        if path == b"/health/live":
+            await _answer(exchange, 200, {"status": "live"})
+        elif path in {b"/health/ready", b"/ready"}:
+            scorer = self.service.scorer
+            said = {"status": "ready"} if scorer.ready else {"status": "not ready", "reason": scorer.why_not_ready}
+            await _answer(exchange, 200 if scorer.ready else 503, said)
+        elif path not in {b"/metrics", b"/rerank"}:
+            await _answer(exchange, 404, {"error": "there is nothing here"})
+        elif not key_fits(self.api_key, exchange):
+            await _answer(exchange, 401, {"error": "the sidecar's API key is missing or wrong"})
+        elif path == b"/metrics":
+            await exchange.answer(200, _METRICS, self.metrics.text(self.service))
+        else:
+            await self._switch(exchange)
+
+    async def _switch(self, exchange: Exchange) -> None:
+        if exchange.method in {"PUT", "POST"}:
+            body = Body(exchange.receive, limit=1024, seconds=10)
+            await body.read()
+            try:
+                self.switch().enabled = msgspec.json.decode(body.prefix, type=_Wanted).enabled
+            except msgspec.DecodeError as error:
+                await _answer(exchange, 400, {"error": f'expected {{"enabled": true or false}}: {error}'})
+                return
+        await _answer(exchange, 200, {"enabled": self.switch().enabled})
+
+
+def key_fits(api_key: str | None, exchange: Exchange) -> bool:
+    """Whether a request brings our key, compared in constant time; True where there is none to bring."""
+    if api_key is None:
+        return True
+    brought = exchange.header(OUR_KEY) or exchange.header(b"authorization").removeprefix(b"Bearer ")
+    return hmac.compare_digest(brought, api_key.encode())
+
+
+async def _answer(exchange: Exchange, status: int, said: Mapping[str, object]) -> None:
+    await exchange.answer(status, _JSON, msgspec.json.encode(said))

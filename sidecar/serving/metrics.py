@@ -1,0 +1,87 @@
+"""What is counted and timed, for Prometheus. One registry for each service, so that two can live in one process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+if TYPE_CHECKING:
+    from sidecar.serving.asgi import Exchange
+    from sidecar.serving.service import Outcome, RerankingService, Status
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Metrics:
+    """Counters and histograms; names begin with `sidecar_`, times are seconds."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        made: Any = {"registry": self.registry}
+        self._requests = Counter(
+            "sidecar_requests", "Requests answered, by face, kind and HTTP status.", ["face", "kind", "status"], **made
+        )
+        self._outcomes = Counter(
+            "sidecar_reranks", "Rerankings, by face and what became of them.", ["face", "status"], **made
+        )
+        self._fallbacks = Counter(
+            "sidecar_fallbacks", "Answers in first-stage order, by the kind of reason.", ["reason"], **made
+        )
+        self._seconds = Histogram(
+            "sidecar_request_seconds", "Time to answer.", ["face", "kind"], buckets=_SECONDS, **made
+        )
+        self._stages = Histogram("sidecar_stage_seconds", "Time by stage.", ["stage"], buckets=_SECONDS, **made)
+        self._passages = Histogram(
+            "sidecar_passages", "Passages scored in one request.", buckets=(1, 10, 25, 50, 100, 250, 1000), **made
+        )
+        self._kept = Histogram(
+            "sidecar_shadow_overlap", "Share of the first stage's top 10 kept.", buckets=(0, 0.25, 0.5, 0.75, 1), **made
+        )
+        self._gauges = {
+            name: Gauge(f"sidecar_{name}", text, **made)
+            for name, text in {
+                "scorer_ready": "Whether a model answers.",
+                "scorer_restarts": "How often the scorer process was replaced.",
+                "queued_passages": "Passages that wait to be scored.",
+                "cached_scores": "Scores in the cache.",
+                "breaker_open": "Whether the scorer is left alone after failures.",
+            }.items()
+        }
+
+    def request(self, face: str, kind: str, exchange: Exchange, outcome: Outcome | None) -> None:
+        """Count one answered request."""
+        self._requests.labels(face, kind, str(exchange.answered)).inc()
+        self._seconds.labels(face, kind).observe(exchange.elapsed)
+        if outcome is not None:
+            self.outcome(face, outcome)
+
+    def outcome(self, face: str, outcome: Outcome) -> None:
+        """Count what became of a reranking."""
+        self._outcomes.labels(face, outcome.status.value).inc()
+        for stage, seconds in outcome.seconds.items():
+            self._stages.labels(stage).observe(seconds)
+        if outcome.ranking is None:
+            self._fallbacks.labels(_kind_of(outcome.reason)).inc()
+        else:
+            self._passages.observe(outcome.ranking.scored)
+
+    def shadow(self, status: Status, kept: float | None) -> None:
+        """Count a reranking that nobody saw."""
+        self._outcomes.labels("shadow", status.value).inc()
+        if kept is not None:
+            self._kept.observe(kept)
+
+    def text(self, service: RerankingService) -> bytes:
+        """All of it in Prometheus's text format."""
+        self._gauges["scorer_ready"].set(service.scorer.ready)
+        self._gauges["scorer_restarts"].set(service.scorer.restarts)
+        self._gauges["queued_passages"].set(service.scorer.waiting_passages)
+        self._gauges["cached_scores"].set(len(service.cache))
+        self._gauges["breaker_open"].set(service.breaker.open)
+        return generate_latest(self.registry)
+
+
+def _kind_of(reason: str) -> str:
+    """A reason without its numbers and names, so that there are few of them."""
+    return " ".join(word for word in reason.partition(":")[0].split() if word.isalpha())[:60]

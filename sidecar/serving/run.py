@@ -1,0 +1,142 @@
+"""Builds the service out of the settings and runs it: two listeners, one scorer, one end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import uvicorn
+from pydantic import ValidationError
+
+from sidecar.errors import ConfigurationError
+from sidecar.serving.asked import Rule, Terms
+from sidecar.serving.breaker import CircuitBreaker
+from sidecar.serving.management import Management
+from sidecar.serving.metrics import Metrics
+from sidecar.serving.opensearch_face import FaceOptions, OpenSearchFace
+from sidecar.serving.routes import PassThrough
+from sidecar.serving.score_cache import ScoreCache
+from sidecar.serving.scorer_client import ScorerProcess
+from sidecar.serving.service import RerankingService
+from sidecar.serving.upstream import Upstream
+from sidecar.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What runs."""
+
+    service: RerankingService
+    upstream: Upstream
+    face: OpenSearchFace
+    metrics: Metrics
+
+
+def declared_models(settings: Settings) -> dict[str, dict[str, object]]:
+    """Every model that requests may name, as keyword arguments of `load_scorer`; the first is the default.
+
+    A default that is a path or a hub name goes by the last part of it.
+    """
+    common: dict[str, object] = {
+        "device": settings.device,
+        "dtype": settings.dtype,
+        "batch_size": settings.batch_size,
+        "max_length": settings.max_length,
+        "compile": settings.compile,
+    }
+    default = {
+        "model": settings.model,
+        "base_model": settings.base_model,
+        "revision": settings.revision,
+        "base_revision": settings.base_revision,
+    }
+    found = {settings.model.rstrip("/").rpartition("/")[2]: default | common}
+    return found | {name: {"model": model, **common} for name, model in settings.models.items()}
+
+
+@asynccontextmanager
+async def parts(settings: Settings) -> AsyncIterator[Parts]:
+    """Start everything but the listeners, and end it. Raises `ModelError` or `ConfigurationError`."""
+    models = declared_models(settings)
+    options = _face_options(settings, tuple(models))
+    scorer = ScorerProcess(models, hang_seconds=settings.hang_seconds, most_waiting=settings.max_queue)
+    await scorer.start()
+    tls: ssl.SSLContext | bool = True
+    if settings.opensearch_ca_certs is not None:
+        tls = ssl.create_default_context(cafile=str(settings.opensearch_ca_certs))
+    upstream = Upstream(
+        [node.strip() for node in settings.opensearch_url.split(",")], timeout=settings.opensearch_timeout, tls=tls
+    )
+    try:
+        service = RerankingService(
+            scorer,
+            cache=ScoreCache(settings.score_cache),
+            breaker=CircuitBreaker(settings.breaker_failures, settings.breaker_seconds),
+        )
+        metrics = Metrics()
+        key = settings.api_key.get_secret_value() if settings.api_key else None
+        management = Management(service, metrics, lambda: face, key)
+        face = OpenSearchFace(upstream, service, options, ours=management, metrics=metrics)
+        yield Parts(service, upstream, face, metrics)
+        await face.drain()
+    finally:
+        await upstream.close()
+        await scorer.stop()
+
+
+def _face_options(settings: Settings, models: tuple[str, ...]) -> FaceOptions:
+    try:
+        rules = tuple(Rule.model_validate(rule) for rule in settings.rules)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ConfigurationError(f"rules: {first['loc'][0]}: {first['msg']}.", remedy="See docs/SERVICE.md.") from None
+    unknown = {rule.model for rule in rules if rule.model} - set(models)
+    if unknown:
+        raise ConfigurationError(f"rules: no model {', '.join(sorted(unknown))} is declared.")
+    return FaceOptions(
+        defaults=Terms(
+            model=models[0],
+            fusion=settings.as_fusion(),
+            window=settings.window,
+            fields=settings.as_fields(),
+            seconds=settings.budget_ms / 1000,
+            on_failure=settings.on_failure,
+        ),
+        models=models,
+        rules=rules,
+        pass_through=PassThrough(settings.pass_through),
+        max_body=settings.max_body_bytes,
+        body_seconds=settings.slow_client_seconds,
+        max_concurrent=settings.max_concurrent,
+        trusted_proxies=frozenset(settings.trusted_proxies),
+        allowed_hosts=frozenset(settings.allowed_hosts),
+    )
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM, then let what is under way end."""
+    async with parts(settings) as running:
+        server = uvicorn.Server(_config(settings, running.face, settings.port))
+        with contextlib.suppress(asyncio.CancelledError):
+            await server.serve()
+
+
+def _config(settings: Settings, app: object, port: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        host=settings.host,
+        port=port,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=int(settings.drain_seconds),
+        timeout_keep_alive=75,
+        proxy_headers=False,
+        ws="none",
+    )

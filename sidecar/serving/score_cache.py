@@ -1,0 +1,62 @@
+"""The scores given last, so that a search's pages are slices of one list and cost one scoring. Bounded memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+from sidecar.candidates import Passage
+
+Value = TypeVar("Value")
+
+
+class ScoreCache(Generic[Value]):
+    """At most `size` scores (about 200 bytes each), the one unused longest going first; 0 keeps none."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.hits = self.misses = 0
+        self._scores: OrderedDict[bytes, Value] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._scores)
+
+    def look_up(self, keys: Sequence[bytes]) -> list[Value | None]:
+        """The score kept under each key, now the ones used last; None where there is none."""
+        found = [self._scores.get(key) for key in keys]
+        for key, score in zip(keys, found, strict=True):
+            if score is not None:
+                self._scores.move_to_end(key)
+        known = sum(score is not None for score in found)
+        self.hits += known
+        self.misses += len(found) - known
+        return found
+
+    def keep(self, key: bytes, score: Value) -> None:
+        """Keep a score."""
+        self._scores[key] = score
+        if len(self._scores) > self.size:
+            self._scores.popitem(last=False)
+
+
+def cache_keys(model: str, query: str, passages: Sequence[Passage]) -> list[bytes]:
+    """A key for each pair; equal keys mean the same model, query and passage."""
+    head = hashlib.blake2b(digest_size=16)
+    for part in (model, query):
+        _add(head, part)
+    keys = []
+    for passage in passages:
+        digest = head.copy()
+        _add(digest, passage.title)
+        _add(digest, passage.text)
+        keys.append(digest.digest())
+    return keys
+
+
+def _add(digest: hashlib.blake2b, text: str) -> None:
+    data = text.encode("utf-8", "surrogatepass")
+    # The length first, so that no two different lists of texts run together to the same bytes.
+    digest.update(len(data).to_bytes(8, "big"))
+    digest.update(data)

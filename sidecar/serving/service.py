@@ -1,0 +1,100 @@
+"""Candidates in, an outcome out, within a budget and never an exception: what both faces of the service lead to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from sidecar.candidates import Candidate, Passage, Ranking
+from sidecar.errors import ScorerUnavailable, SidecarError
+from sidecar.fusion import Fusion
+from sidecar.reranker import arrange
+from sidecar.serving.breaker import CircuitBreaker
+from sidecar.serving.score_cache import ScoreCache, cache_keys
+from sidecar.serving.scorer_client import ScorerProcess
+
+
+class Status(StrEnum):
+    """What became of a request, as `X-Rerank-Status` says it."""
+
+    APPLIED = "applied"
+    PARTIAL = "partial"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a reranking: its ranking, None where nothing was scored, and the reason where not all was.
+
+    `seconds` are the wall times of its stages.
+    """
+
+    status: Status
+    reason: str = ""
+    ranking: Ranking | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+class RerankingService:
+    """One scorer, its cache and its circuit breaker."""
+
+    def __init__(self, scorer: ScorerProcess, *, cache: ScoreCache[float], breaker: CircuitBreaker) -> None:
+        self.scorer = scorer
+        self.cache = cache
+        self.breaker = breaker
+
+    async def scores(
+        self, model: str, query: str, passages: Sequence[Passage], *, seconds: float
+    ) -> list[float | None]:
+        """Score what is not remembered; None for passages that were not scored in time.
+
+        Raises `ScorerUnavailable` or `ScoringError`.
+        """
+        keys = cache_keys(model, query, passages)
+        known = self.cache.look_up(keys)
+        unknown = [position for position, score in enumerate(known) if score is None]
+        if not unknown:
+            return known
+        if not self.breaker.allows(time.monotonic()):
+            raise ScorerUnavailable("the scorer failed several times in a row and is left alone for a while")
+        try:
+            fresh = await self.scorer.score(model, query, [passages[position] for position in unknown], seconds=seconds)
+        except SidecarError:
+            self.breaker.failed(time.monotonic())
+            raise
+        if all(score is None for score in fresh):
+            self.breaker.failed(time.monotonic())
+        else:
+            self.breaker.succeeded()
+        for position, score in zip(unknown, fresh, strict=True):
+            known[position] = score
+            if score is not None:
+                self.cache.keep(keys[position], score)
+        return known
+
+    async def rank(
+        self, query: str, candidates: Sequence[Candidate], *, model: str, fusion: Fusion, seconds: float
+    ) -> Outcome:
+        """Rerank within `seconds`: what is scored in time goes first, the rest follows in first-stage order."""
+        started = time.perf_counter()
+        readable = [candidate for candidate in candidates if not candidate.passage.is_empty]
+        if not readable:
+            return Outcome(Status.SKIPPED, "no candidate has text where the model looks")
+        try:
+            found = await self.scores(model, query, [one.passage for one in readable], seconds=seconds)
+            scored_at = time.perf_counter()
+            scored = sum(score is not None for score in found)
+            if not scored:
+                return Outcome(Status.FAILED, f"nothing was scored within {seconds:.3g} s")
+            by_rank = {candidate.rank: score for candidate, score in zip(readable, found, strict=True)}
+            scores = [by_rank.get(candidate.rank) for candidate in candidates]
+            ranking = arrange(query, candidates, scores, fusion)
+        except SidecarError as error:
+            return Outcome(Status.FAILED, error.message)
+        stages = {"score": scored_at - started, "fuse": time.perf_counter() - scored_at}
+        if scored < len(readable):
+            return Outcome(Status.PARTIAL, f"{scored} of {len(readable)} passages were scored in time", ranking, stages)
+        return Outcome(Status.APPLIED, "", ranking, stages)

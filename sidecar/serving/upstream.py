@@ -1,0 +1,137 @@
+"""OpenSearch as the proxy sees it: one or several nodes, asked with the caller's own bytes and headers.
+
+Nothing is decoded, decompressed, redirected or kept; reads may be tried on another node, writes never.
+"""
+
+from __future__ import annotations
+
+import itertools
+import ssl
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+from yarl import URL
+
+from sidecar.serving.headers import Headers, to_client
+
+# Seconds for which a node that refused a connection is passed over, where there are others.
+REST = 5.0
+# OpenSearch's own `http.max_header_size` is 16 kB for requests; answers with many warnings are longer.
+MAX_HEADER = 65536
+
+
+class UpstreamDown(Exception):
+    """No node took the request, or the connection was lost before an answer began."""
+
+
+class UpstreamSlow(Exception):
+    """No answer began in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request for OpenSearch. `target` is the raw path with its query; `body` a stream for what passes through."""
+
+    method: str
+    target: str
+    headers: Headers
+    body: bytes | AsyncIterator[bytes] | None = None
+    is_read: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer; `headers` are end-to-end ones."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+class Upstream:
+    """The nodes of one cluster. `timeout` is how many seconds an answer may take to begin."""
+
+    def __init__(
+        self,
+        nodes: Sequence[str],
+        *,
+        timeout: float,
+        connections: int = 256,
+        tls: ssl.SSLContext | bool = True,
+    ) -> None:
+        self._nodes = [URL(node.rstrip("/"), encoded=True) for node in nodes]
+        self._turn = itertools.count()
+        self._resting: dict[URL, float] = {}
+        self._timeout = timeout
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=connections, ssl=tls, keepalive_timeout=60),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=min(10.0, timeout), sock_read=timeout),
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+            max_line_size=MAX_HEADER,
+            max_field_size=MAX_HEADER,
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+
+    async def ask(self, request: Request) -> Reply:
+        """Send a request and read the answer whole. Raises `UpstreamDown` or `UpstreamSlow`."""
+        async with self.stream(request) as answer:
+            try:
+                body = await answer.read()
+            except TimeoutError:
+                raise UpstreamSlow from None
+            except aiohttp.ClientError as error:
+                raise UpstreamDown(_why(error)) from None
+            return Reply(answer.status, to_client(answer.raw_headers), body)
+
+    @asynccontextmanager
+    async def stream(self, request: Request) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send a request; the answer's body is still to be read. Raises `UpstreamDown` or `UpstreamSlow`."""
+        answer = await self._begin(request)
+        try:
+            yield answer
+        finally:
+            # What was not read to its end (the caller left) is no connection to use again.
+            if answer.content.at_eof():
+                answer.release()
+            else:
+                answer.close()
+
+    async def _begin(self, request: Request) -> aiohttp.ClientResponse:
+        nodes = self._in_turn()
+        tries = len(nodes) if request.is_read and not isinstance(request.body, AsyncIterator) else 1
+        failure: Exception = UpstreamDown("there is no node")
+        for node in nodes[:tries]:
+            try:
+                return await self._session.request(
+                    request.method,
+                    URL(f"{node}{request.target}", encoded=True),
+                    headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers],
+                    data=request.body,
+                    allow_redirects=False,
+                )
+            except TimeoutError:
+                failure = UpstreamSlow(f"no answer within {self._timeout:g} s")
+            except aiohttp.ClientError as error:
+                failure = UpstreamDown(_why(error))
+                self._resting[node] = time.monotonic() + REST
+        raise failure
+
+    def _in_turn(self) -> list[URL]:
+        """All nodes, beginning with the next one; those that just failed come last."""
+        first = next(self._turn) % len(self._nodes)
+        now = time.monotonic()
+        turned = self._nodes[first:] + self._nodes[:first]
+        return sorted(turned, key=lambda node: self._resting.get(node, 0.0) > now)
+
+
+def _why(error: Exception) -> str:
+    # An aiohttp error's text may hold the URL, and a URL a password.
+    return type(error).__name__

@@ -1,0 +1,137 @@
+"""The scorer in a process of its own: what is asked comes back, and every way it can go wrong ends in a known outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sidecar.candidates import Passage
+from sidecar.errors import ModelError, ScorerUnavailable, ScoringError
+from sidecar.serving.scorer_client import ScorerProcess
+
+FAKE = (sys.executable, str(Path(__file__).with_name("fake_scorer.py")))
+PASSAGES = [Passage("", f"score {i}") for i in range(40)]
+
+
+def with_scorer(test, **options):
+    async def run():
+        scorer = ScorerProcess({"m": {}}, command=FAKE, **options)
+        await scorer.start()
+        try:
+            return await test(scorer)
+        finally:
+            await scorer.stop()
+
+    return asyncio.run(run())
+
+
+def test_scores_come_back_in_the_order_given():
+    async def test(scorer):
+        return await scorer.score("m", "query", PASSAGES, seconds=5), await scorer.score("m", "query", [], seconds=5)
+
+    assert with_scorer(test) == ([float(i) for i in range(40)], [])
+
+
+def test_many_callers_get_their_own_scores():
+    async def test(scorer):
+        lists = [[Passage("", f"score {i * 100 + j}") for j in range(1 + i * 7 % 40)] for i in range(30)]
+        return await asyncio.gather(*(scorer.score("m", "query", one, seconds=20) for one in lists))
+
+    assert with_scorer(test) == [[float(i * 100 + j) for j in range(1 + i * 7 % 40)] for i in range(30)]
+
+
+def test_what_is_scored_in_time_is_kept_and_is_what_came_first():
+    async def test(scorer):
+        slow = [Passage("", f"score {i} sleep 20") for i in range(40)]
+        started = time.monotonic()
+        scores = await scorer.score("m", "query", slow, seconds=0.5)
+        return scores, time.monotonic() - started, scorer.waiting_passages
+
+    scores, seconds, waiting = with_scorer(test, slice_size=4)
+    scored = [score for score in scores if score is not None]
+    assert scores == scored + [None] * (40 - len(scored))
+    assert scored == [float(i) for i in range(len(scored))]
+    assert 4 <= len(scored) < 40
+    assert (seconds < 1.5, waiting) == (True, 0)
+
+
+@pytest.mark.parametrize(("query", "message"), [("fail", "told to fail"), ("nan", "NaN or infinity")])
+def test_one_jobs_failure_is_that_jobs(query, message):
+    async def test(scorer):
+        with pytest.raises(ScoringError, match=message):
+            await scorer.score("m", query, PASSAGES, seconds=5)
+        return await scorer.score("m", "query", PASSAGES[:2], seconds=5)
+
+    assert with_scorer(test) == [0.0, 1.0]
+
+
+async def until_ready(scorer):
+    async with asyncio.timeout(20):
+        while not scorer.ready:
+            await asyncio.sleep(0.05)
+
+
+def test_a_scorer_that_dies_fails_its_callers_at_once_and_is_replaced():
+    async def test(scorer):
+        before = scorer.pid
+        with pytest.raises(ScorerUnavailable, match="ended"):
+            await scorer.score("m", "die", PASSAGES, seconds=60)
+        assert not scorer.ready
+        with pytest.raises(ScorerUnavailable):
+            await scorer.score("m", "query", PASSAGES, seconds=60)
+        await until_ready(scorer)
+        assert (scorer.pid != before, scorer.restarts) == (True, 1)
+        return await scorer.score("m", "query", PASSAGES[:2], seconds=5)
+
+    assert with_scorer(test) == [0.0, 1.0]
+
+
+def test_a_scorer_that_hangs_is_killed_and_replaced_though_its_callers_left():
+    async def test(scorer):
+        before = scorer.pid
+        assert await scorer.score("m", "hang", PASSAGES, seconds=0.2) == [None] * 40
+        async with asyncio.timeout(20):
+            while scorer.restarts == 0:
+                await asyncio.sleep(0.05)
+        await until_ready(scorer)
+        assert scorer.pid != before
+        return await scorer.score("m", "query", PASSAGES[:2], seconds=5)
+
+    assert with_scorer(test, hang_seconds=1.0) == [0.0, 1.0]
+
+
+def test_more_than_may_wait_is_refused():
+    async def test(scorer):
+        with pytest.raises(ScorerUnavailable, match="0 passages wait"):
+            await scorer.score("m", "query", PASSAGES, seconds=5)
+        return await scorer.score("m", "query", PASSAGES[:30], seconds=5)
+
+    assert with_scorer(test, most_waiting=30) == [float(i) for i in range(30)]
+
+
+def test_a_model_that_cant_be_loaded_is_said():
+    async def run():
+        await ScorerProcess({"m": {"model": "nosuchthing"}}).start()
+
+    with pytest.raises(ModelError, match="nosuchthing"):
+        asyncio.run(run())
+
+
+def test_a_process_that_ends_before_it_can_score_is_said():
+    async def run():
+        await ScorerProcess({"m": {}}, command=(sys.executable, "-c", "pass")).start()
+
+    with pytest.raises(ModelError, match="ended before it could score"):
+        asyncio.run(run())
+
+
+def test_nothing_is_left_behind():
+    async def test(scorer):
+        return scorer.pid
+
+    pid = with_scorer(test)
+    assert not Path(f"/proc/{pid}").exists()
