@@ -1,4 +1,4 @@
-"""The scorer in a process of its own: what is asked comes back, and every way it can go wrong ends in a known outcome."""
+"""The scorer in its own process: what is asked comes back, and every way it can go wrong ends in a known outcome."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ def test_one_jobs_failure_is_that_jobs(query, message):
     assert with_scorer(test) == [0.0, 1.0]
 
 
-async def until_ready(scorer):
+async def until(holds):
     async with asyncio.timeout(20):
-        while not scorer.ready:
+        while not holds():  # noqa: ASYNC110  what is waited for is another process
             await asyncio.sleep(0.05)
 
 
@@ -83,7 +83,7 @@ def test_a_scorer_that_dies_fails_its_callers_at_once_and_is_replaced():
         assert not scorer.ready
         with pytest.raises(ScorerUnavailable):
             await scorer.score("m", "query", PASSAGES, seconds=60)
-        await until_ready(scorer)
+        await until(lambda: scorer.ready)
         assert (scorer.pid != before, scorer.restarts) == (True, 1)
         return await scorer.score("m", "query", PASSAGES[:2], seconds=5)
 
@@ -94,10 +94,8 @@ def test_a_scorer_that_hangs_is_killed_and_replaced_though_its_callers_left():
     async def test(scorer):
         before = scorer.pid
         assert await scorer.score("m", "hang", PASSAGES, seconds=0.2) == [None] * 40
-        async with asyncio.timeout(20):
-            while scorer.restarts == 0:
-                await asyncio.sleep(0.05)
-        await until_ready(scorer)
+        await until(lambda: scorer.restarts == 1)
+        await until(lambda: scorer.ready)
         assert scorer.pid != before
         return await scorer.score("m", "query", PASSAGES[:2], seconds=5)
 
