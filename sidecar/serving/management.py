@@ -12,9 +12,9 @@ from sidecar.serving.asgi import Exchange
 from sidecar.serving.bodies import Body
 from sidecar.serving.headers import OUR_KEY, Headers
 from sidecar.serving.metrics import Metrics
+from sidecar.serving.opensearch_errors import JSON
 from sidecar.serving.service import RerankingService
 
-_JSON: Headers = [(b"content-type", b"application/json; charset=UTF-8")]
 _METRICS: Headers = [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")]
 
 
@@ -81,4 +81,4 @@ def key_fits(api_key: str | None, exchange: Exchange) -> bool:
 
 
 async def _answer(exchange: Exchange, status: int, said: Mapping[str, object]) -> None:
-    await exchange.answer(status, _JSON, msgspec.json.encode(said))
+    await exchange.answer(status, JSON, msgspec.json.encode(said))

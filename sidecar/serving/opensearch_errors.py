@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from sidecar.serving.headers import Headers
+
+JSON: Headers = [(b"content-type", b"application/json; charset=UTF-8")]
 # A type that OpenSearch's clients know, for each status of ours.
 _TYPES = {
     400: "illegal_argument_exception",

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sidecar.errors import SidecarError
 from sidecar.serving import bodies, search_story
 from sidecar.serving.asgi import Exchange, Receive, Scope, Send
 from sidecar.serving.asked import Asked, Rule, Terms, asked_in, rule_for, terms
-from sidecar.serving.headers import Headers, to_client, to_upstream
+from sidecar.serving.headers import Headers
 from sidecar.serving.metrics import Metrics
-from sidecar.serving.opensearch_errors import error_body
-from sidecar.serving.routes import Kind, PassThrough, Route, passes, route
+from sidecar.serving.proxy import Proxy, refuse, upstream_failed
+from sidecar.serving.routes import Kind, Route, route
 from sidecar.serving.search_story import Answered, Search
 from sidecar.serving.service import Outcome, RerankingService, Status
-from sidecar.serving.upstream import Request, Upstream, UpstreamDown, UpstreamSlow
-
-_JSON: Headers = [(b"content-type", b"application/json; charset=UTF-8")]
-_log = logging.getLogger("sidecar.opensearch")
+from sidecar.serving.upstream import UpstreamDown, UpstreamSlow
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +27,8 @@ class FaceOptions:
     defaults: Terms
     models: Sequence[str]
     rules: Sequence[Rule] = ()
-    pass_through: PassThrough = PassThrough.ALL
     max_body: int = 10 * 1024 * 1024
-    body_seconds: float = 30.0
     max_concurrent: int = 64
-    trusted_proxies: frozenset[str] = frozenset()
     allowed_hosts: frozenset[str] = frozenset()
 
 
@@ -45,18 +37,18 @@ class _Skip(Exception):
 
 
 class OpenSearchFace:
-    """An ASGI application. `ours` answers what lies under `/_sidecar`."""
+    """An ASGI application. `ours` answers what lies under `/_sidecar`; `enabled` is the switch of all reranking."""
 
     def __init__(
         self,
-        upstream: Upstream,
+        proxy: Proxy,
         service: RerankingService,
         options: FaceOptions,
         *,
-        ours: Callable[[Exchange], Any],
+        ours: Callable[[Exchange], Awaitable[None]],
         metrics: Metrics,
     ) -> None:
-        self.upstream = upstream
+        self.proxy = proxy
         self.service = service
         self.options = options
         self.enabled = True
@@ -72,21 +64,19 @@ class OpenSearchFace:
         outcome = None
         try:
             if not self._host_is_allowed(exchange):
-                await _refuse(exchange, 403, "this host name is not served here")
+                await refuse(exchange, 403, "this host name is not served here")
             elif found.kind is Kind.OURS:
                 await self._ours(exchange)
             elif found.kind is Kind.OTHER or not self.enabled:
-                await self._pass(exchange)
+                await self.proxy.pass_on(exchange)
             else:
                 outcome = await self._search(exchange, found)
         except bodies.ClientLeft:
-            return
+            pass
         except bodies.BodyTooSlow:
-            await _refuse(exchange, 408, "the request's body did not arrive in time")
-        except UpstreamDown as down:
-            await _refuse(exchange, 502, f"no OpenSearch node took the request ({down})")
-        except UpstreamSlow as slow:
-            await _refuse(exchange, 504, f"OpenSearch gave no answer in time ({slow})")
+            await refuse(exchange, 408, "the request's body did not arrive in time")
+        except (UpstreamDown, UpstreamSlow) as failure:
+            await upstream_failed(exchange, failure)
         finally:
             self._metrics.request("opensearch", found.kind.value, exchange, outcome)
 
@@ -99,31 +89,28 @@ class OpenSearchFace:
         host = exchange.header(b"host").decode("latin-1")
         return not allowed or host in allowed or host.rpartition(":")[0] in allowed
 
-    def _headers(self, exchange: Exchange) -> Headers:
-        return to_upstream(exchange.headers, trusted=exchange.peer in self.options.trusted_proxies)
-
     async def _search(self, exchange: Exchange, found: Route) -> Outcome | None:
         """Rerank a search if it asks for it, or a rule does; None if nobody does."""
-        body = bodies.Body(exchange.receive, limit=self.options.max_body, seconds=self.options.body_seconds)
+        body = bodies.Body(exchange.receive, limit=self.options.max_body, seconds=self.proxy.seconds)
         try:
             plain = await self._plain(exchange, body)
             chosen = self._terms(found, plain)
             if chosen is None:
-                await self._pass(exchange, body)
+                await self.proxy.pass_on(exchange, body)
                 return None
             self._check(exchange, found)
         except _Skip as reason:
             outcome = Outcome(Status.SKIPPED, str(reason))
-            await self._pass(exchange, body, extra=_said(outcome))
+            await self.proxy.pass_on(exchange, body, extra=_said(outcome))
             return outcome
         except SidecarError as error:
-            await _refuse(exchange, 400, error.message)
+            await refuse(exchange, 400, error.message)
             return None
         path, query = exchange.raw_path.decode("latin-1"), exchange.query.decode("latin-1")
-        search = Search(exchange.method, path, query, self._headers(exchange), found.index, plain)
+        search = Search(exchange.method, path, query, self.proxy.headers(exchange), found.index, plain)
         if not chosen.shadow:
             return await self._rerank(exchange, search, chosen)
-        await self._pass(exchange, body)
+        await self.proxy.pass_on(exchange, body)
         task = asyncio.create_task(self._shadow(search, chosen))
         self._shadows.add(task)
         task.add_done_callback(self._shadows.discard)
@@ -161,13 +148,12 @@ class OpenSearchFace:
     async def _rerank(self, exchange: Exchange, search: Search, chosen: Terms) -> Outcome:
         self.in_flight += 1
         try:
-            answered = await search_story.answer(search, chosen, self.upstream, self.service, exchange.started)
+            answered = await search_story.answer(search, chosen, self.proxy.upstream, self.service, exchange.started)
         finally:
             self.in_flight -= 1
         outcome = answered.outcome
         if outcome.status is Status.FAILED and chosen.on_failure == "error":
-            reason = f"reranking failed: {outcome.reason}"
-            await exchange.answer(503, [*_JSON, *_said(outcome)], error_body(503, reason))
+            await refuse(exchange, 503, f"reranking failed: {outcome.reason}", _said(outcome))
             return outcome
         timing = _server_timing(answered, exchange.elapsed)
         await exchange.answer(answered.status, [*answered.headers, *_said(outcome), timing], answered.body)
@@ -177,40 +163,13 @@ class OpenSearchFace:
         """Rerank what was answered already, and count what that would have changed."""
         self.in_flight += 1
         try:
-            answered = await search_story.answer(search, chosen, self.upstream, self.service, time.perf_counter())
+            answered = await search_story.answer(search, chosen, self.proxy.upstream, self.service, time.perf_counter())
             ranking = answered.outcome.ranking
             self._metrics.shadow(answered.outcome.status, search_story.kept_at_top(ranking) if ranking else None)
         except (UpstreamDown, UpstreamSlow):
             self._metrics.shadow(Status.FAILED, None)
         finally:
             self.in_flight -= 1
-
-    async def _pass(self, exchange: Exchange, body: bodies.Body | None = None, extra: Headers | None = None) -> None:
-        """Stream a request through, and its answer back."""
-        if not passes(exchange.method, exchange.raw_path, self.options.pass_through):
-            await _refuse(exchange, 403, f"only {self.options.pass_through.value} requests pass here")
-            return
-        body = body or bodies.Body(exchange.receive, limit=0, seconds=self.options.body_seconds)
-        has_body = any(name in {b"content-length", b"transfer-encoding"} for name, _ in exchange.headers)
-        request = Request(
-            exchange.method,
-            exchange.target,
-            self._headers(exchange),
-            body.stream() if has_body else None,
-            is_read=exchange.method in {"GET", "HEAD"},
-        )
-        async with self.upstream.stream(request) as answer:
-            await exchange.begin(answer.status, [*to_client(answer.raw_headers), *(extra or [])])
-            async for part in answer.content.iter_any():
-                await exchange.more(part)
-            await exchange.more(b"", last=True)
-
-
-async def _refuse(exchange: Exchange, status: int, reason: str) -> None:
-    if exchange.answered:
-        _log.warning("an answer was cut off: %s", reason)
-        return
-    await exchange.answer(status, _JSON, error_body(status, reason))
 
 
 def _said(outcome: Outcome) -> Headers:

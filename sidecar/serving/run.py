@@ -18,6 +18,7 @@ from sidecar.serving.breaker import CircuitBreaker
 from sidecar.serving.management import Management
 from sidecar.serving.metrics import Metrics
 from sidecar.serving.opensearch_face import FaceOptions, OpenSearchFace
+from sidecar.serving.proxy import Proxy
 from sidecar.serving.routes import PassThrough
 from sidecar.serving.score_cache import ScoreCache
 from sidecar.serving.scorer_client import ScorerProcess
@@ -80,7 +81,13 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
         metrics = Metrics()
         key = settings.api_key.get_secret_value() if settings.api_key else None
         management = Management(service, metrics, lambda: face, key)
-        face = OpenSearchFace(upstream, service, options, ours=management, metrics=metrics)
+        proxy = Proxy(
+            upstream,
+            allowed=PassThrough(settings.pass_through),
+            seconds=settings.slow_client_seconds,
+            trusted=frozenset(settings.trusted_proxies),
+        )
+        face = OpenSearchFace(proxy, service, options, ours=management, metrics=metrics)
         yield Parts(service, upstream, face, metrics)
         await face.drain()
     finally:
@@ -108,11 +115,8 @@ def _face_options(settings: Settings, models: tuple[str, ...]) -> FaceOptions:
         ),
         models=models,
         rules=rules,
-        pass_through=PassThrough(settings.pass_through),
         max_body=settings.max_body_bytes,
-        body_seconds=settings.slow_client_seconds,
         max_concurrent=settings.max_concurrent,
-        trusted_proxies=frozenset(settings.trusted_proxies),
         allowed_hosts=frozenset(settings.allowed_hosts),
     )
 

@@ -83,13 +83,18 @@ class Upstream:
     async def ask(self, request: Request) -> Reply:
         """Send a request and read the answer whole. Raises `UpstreamDown` or `UpstreamSlow`."""
         async with self.stream(request) as answer:
-            try:
-                body = await answer.read()
-            except TimeoutError:
-                raise UpstreamSlow from None
-            except aiohttp.ClientError as error:
-                raise UpstreamDown(_why(error)) from None
+            body = b"".join([part async for part in self.parts(answer)])
             return Reply(answer.status, to_client(answer.raw_headers), body)
+
+    async def parts(self, answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+        """Yield an answer's body as it arrives. Raises `UpstreamDown` or `UpstreamSlow` where it breaks off."""
+        try:
+            async for part in answer.content.iter_any():
+                yield part
+        except TimeoutError:
+            raise UpstreamSlow(f"nothing more within {self._timeout:g} s") from None
+        except aiohttp.ClientError as error:
+            raise UpstreamDown(_why(error)) from None
 
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncIterator[aiohttp.ClientResponse]:

@@ -1,0 +1,74 @@
+"""Requests that are not ours, streamed to OpenSearch and back unchanged: bytes, status, headers."""
+
+from __future__ import annotations
+
+import logging
+
+from sidecar.serving import bodies
+from sidecar.serving.asgi import Exchange
+from sidecar.serving.headers import Headers, to_client, to_upstream
+from sidecar.serving.opensearch_errors import JSON, error_body
+from sidecar.serving.routes import PassThrough, passes
+from sidecar.serving.upstream import Request, Upstream, UpstreamDown, UpstreamSlow
+
+_log = logging.getLogger("sidecar.proxy")
+
+
+class Proxy:
+    """A way to OpenSearch for whole requests. `seconds` is how long a part of a body may take to arrive.
+
+    `trusted` are the addresses of proxies that may say who a caller is.
+    """
+
+    def __init__(
+        self, upstream: Upstream, *, allowed: PassThrough, seconds: float, trusted: frozenset[str] = frozenset()
+    ) -> None:
+        self.upstream = upstream
+        self.allowed = allowed
+        self.seconds = seconds
+        self.trusted = trusted
+
+    def headers(self, exchange: Exchange) -> Headers:
+        """The request's headers for OpenSearch."""
+        return to_upstream(exchange.headers, trusted=exchange.peer in self.trusted)
+
+    async def pass_on(self, exchange: Exchange, body: bodies.Body | None = None, extra: Headers | None = None) -> None:
+        """Stream a request through, and its answer back with the `extra` headers.
+
+        `body` is the request's where part of it was read already. An answer that breaks off in its middle breaks off
+        at the caller, too. Raises `ClientLeft`.
+        """
+        if not passes(exchange.method, exchange.raw_path, self.allowed):
+            await refuse(exchange, 403, f"only {self.allowed.value} requests pass here")
+            return
+        body = body or bodies.Body(exchange.receive, limit=0, seconds=self.seconds)
+        framed = any(name in {b"content-length", b"transfer-encoding"} for name, _ in exchange.headers)
+        is_read = exchange.method in {"GET", "HEAD"} and not framed
+        content = body.stream() if framed else None
+        request = Request(exchange.method, exchange.target, self.headers(exchange), content, is_read=is_read)
+        try:
+            async with self.upstream.stream(request) as answer:
+                await exchange.begin(answer.status, [*to_client(answer.raw_headers), *(extra or [])])
+                async for part in self.upstream.parts(answer):
+                    await exchange.more(part)
+                await exchange.more(b"", last=True)
+        except (UpstreamDown, UpstreamSlow) as failure:
+            await upstream_failed(exchange, failure)
+        except bodies.BodyTooSlow:
+            await refuse(exchange, 408, "the request's body did not arrive in time")
+
+
+async def upstream_failed(exchange: Exchange, failure: UpstreamDown | UpstreamSlow) -> None:
+    """Answer for an OpenSearch that did not."""
+    if isinstance(failure, UpstreamSlow):
+        await refuse(exchange, 504, f"OpenSearch gave no answer in time ({failure})")
+    else:
+        await refuse(exchange, 502, f"no OpenSearch node answered ({failure})")
+
+
+async def refuse(exchange: Exchange, status: int, reason: str, extra: Headers | None = None) -> None:
+    """Answer with an error in OpenSearch's shape; of an answer that has begun, the connection's end is the error."""
+    if exchange.answered:
+        _log.warning("an answer was cut off: %s", reason)
+        return
+    await exchange.answer(status, [*JSON, *(extra or [])], error_body(status, reason))
