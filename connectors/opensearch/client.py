@@ -1,39 +1,40 @@
-"""Bytes in, bytes out through a user's own opensearch-py client, which stays as it is.
-
-opensearch-py decodes every answer and keeps no status; here its transport (connection pool, retries, sniffing,
-authentication, signing) is used with an answer's bytes and status kept. Retried are reads alone.
-"""
+"""Bytes in, bytes out through a user's own opensearch-py client, which stays as it is. Retried are reads alone."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-import msgspec
 from opensearchpy import ConnectionError as NoConnection
 from opensearchpy import ConnectionTimeout, OpenSearch, SSLError, TransportError
-from opensearchpy.serializer import JSONSerializer
 
-from sidecar.errors import ConfigurationError, EngineError, EngineRejected, EngineUnreachable, IndexNotFound
+from connectors.opensearch.refusal import refusal
+from connectors.opensearch.verbatim import is_asynchronous, twin_of, verbatim_twin_of
+from sidecar.errors import ConfigurationError, EngineError, EngineUnreachable
+
+if TYPE_CHECKING:
+    from opensearchpy import AsyncOpenSearch  # there with aiohttp alone
 
 TIMEOUT = 30.0
 # What opensearch-py takes as arguments of a call and never writes into the URL.
 NEVER_IN_URL = {"api_key", "http_auth", "ignore", "opaque_id", "request_timeout", "timeout"}
-_REMEDIES = {
-    401: "Give a user name and password, in the URL (https://user:password@host:9200) or to the client.",
-    403: "Ask for the permission, or use an account that has it.",
-    429: "The cluster is overloaded: wait, or ask for a smaller window.",
-}
 
 
-class MissingIndex(EngineRejected, IndexNotFound):
-    """OpenSearch has no such index; its status and answer are kept."""
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A search, or several of them (`multi`), as it is sent.
 
+    `params` are the URL's, except `NEVER_IN_URL`: `request_timeout` and `timeout` (seconds), `ignore` (statuses that
+    are no errors), `http_auth`, `api_key` and `opaque_id`.
+    """
 
-class _Answered(TransportError):
-    """OpenSearch answered with an error: the arguments are its status and its own text."""
+    index: str | None
+    body: bytes
+    params: Mapping[str, Any]
+    headers: Mapping[str, str]
+    multi: bool = False
 
 
 def connect(  # noqa: PLR0913  each is a setting of its own, by keyword
@@ -76,30 +77,55 @@ def connect(  # noqa: PLR0913  each is a setting of its own, by keyword
 def search(
     client: OpenSearch, index: str | None, body: bytes, params: Mapping[str, Any], headers: Mapping[str, str]
 ) -> bytes:
-    """Send a search and return the bytes of the answer. Raises an `EngineError`.
+    """Send one search and return the bytes of the answer. Raises an `EngineError`."""
+    return send(client, Call(index, body, params, headers))
 
-    `params` are the URL's, except `NEVER_IN_URL`: `request_timeout` and `timeout` (seconds),
-    `ignore` (statuses that are no errors), `http_auth`, `api_key` and `opaque_id`.
-    """
-    twin = _twin(client)
-    twin.transport.serializer, twin.transport.deserializer = _Verbatim(), _Verbatim()
-    own = {key: value for key, value in params.items() if key in NEVER_IN_URL}
-    url = {key: value for key, value in params.items() if key not in NEVER_IN_URL}
+
+def send(client: OpenSearch, call: Call) -> bytes:
+    """Send what is to be sent and return the bytes of the answer. Raises an `EngineError`."""
+    if is_asynchronous(client):
+        raise ConfigurationError("the client is asynchronous.", remedy="Give it to an AsyncRerankingClient.")
     try:
-        answer = twin.search(index=index, body=body or None, params=url, headers=dict(headers), **own)
+        answer = _begun(client, call)
     except TransportError as error:
         raise engine_error(client, error) from error
-    return str(answer).encode("utf-8", "surrogatepass")
+    return _bytes(answer)
+
+
+async def send_async(client: AsyncOpenSearch, call: Call) -> bytes:
+    """As `send`, through an asynchronous client."""
+    if not is_asynchronous(client):
+        raise ConfigurationError("the client is synchronous.", remedy="Give it to a RerankingClient.")
+    try:
+        answer = await _begun(client, call)
+    except TransportError as error:
+        raise engine_error(client, error) from error
+    return _bytes(answer)
+
+
+def _begun(client: Any, call: Call) -> Any:
+    """Call the client's own method: the answer's text, or what is to be awaited for it."""
+    twin = verbatim_twin_of(client)
+    own = {key: value for key, value in call.params.items() if key in NEVER_IN_URL}
+    url = {key: value for key, value in call.params.items() if key not in NEVER_IN_URL}
+    if call.multi:
+        # opensearch-py refuses an empty body, and ends any other with a new line if it lacks one.
+        return twin.msearch(index=call.index, body=call.body or b"\n", params=url, headers=dict(call.headers), **own)
+    return twin.search(index=call.index, body=call.body or None, params=url, headers=dict(call.headers), **own)
+
+
+def _bytes(text: object) -> bytes:
+    return str(text).encode("utf-8", "surrogatepass")
 
 
 def for_writing(client: OpenSearch) -> OpenSearch:
     """Copy a client for requests that are not repeated after a failure; the copy shares its connections."""
-    twin: OpenSearch = _twin(client)
+    twin: OpenSearch = twin_of(client)
     twin.transport.max_retries = 0
     return twin
 
 
-def engine_error(client: OpenSearch, error: TransportError) -> EngineError:
+def engine_error(client: OpenSearch | AsyncOpenSearch, error: TransportError) -> EngineError:
     """Say in our words what opensearch-py raised; credentials are in none of them."""
     hosts = ", ".join(str(connection.host) for connection in client.transport.connection_pool.connections)
     if isinstance(error, ConnectionTimeout):
@@ -114,89 +140,4 @@ def engine_error(client: OpenSearch, error: TransportError) -> EngineError:
         return EngineUnreachable(
             f"no connection to OpenSearch at {hosts}: {error.error}", remedy="Is it running, and is the URL right?"
         )
-    return _rejected(error.status_code, str(error.error))
-
-
-def _rejected(status: int, text: str) -> EngineRejected:
-    kind, reason = _cause(text)
-    message = f"OpenSearch answered {status}: {reason}"
-    body = text.encode("utf-8", "surrogatepass")
-    if status == 404 and kind == "index_not_found_exception":
-        return MissingIndex(message, status=status, body=body, remedy="Create the index, or name another one.")
-    return EngineRejected(message, status=status, body=body, remedy=_REMEDIES.get(status, ""))
-
-
-class _Error(msgspec.Struct):
-    type: str = ""
-    reason: str | None = None
-    root_cause: list[_Error] = []
-
-
-class _ErrorBody(msgspec.Struct):
-    error: _Error | str
-
-
-def _cause(text: str) -> tuple[str, str]:
-    """Type and reason of an error's root cause; a text that is not OpenSearch's JSON is its own reason."""
-    try:
-        error = msgspec.json.decode(text, type=_ErrorBody).error
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        return "", text.strip()[:500] or "nothing"
-    if isinstance(error, str):
-        return "", error
-    root = error.root_cause[0] if error.root_cause else error
-    return root.type, root.reason or root.type
-
-
-def _twin(client: OpenSearch) -> Any:
-    """Copy a client with a transport that keeps an error's bytes and status; connections are shared."""
-    if not isinstance(client, OpenSearch):
-        raise ConfigurationError(
-            f"the client is a {type(client).__name__}.", remedy="Give an opensearchpy.OpenSearch, the synchronous one."
-        )
-    twin: Any = copy.copy(client)
-    twin.transport = copy.copy(client.transport)
-    pool = _Pool(client.transport)
-    twin.transport.get_connection = pool.get_connection
-    twin.transport.mark_dead = pool.mark_dead
-    twin.transport.connection_pool = pool
-    return twin
-
-
-class _Verbatim(JSONSerializer):
-    """Hands text through both ways; it stands in for opensearch-py's serializer and its deserializer."""
-
-    def dumps(self, data: Any) -> Any:
-        return data
-
-    def loads(self, s: str, mimetype: str | None = None) -> Any:  # noqa: ARG002 -- the deserializer's signature
-        return s
-
-
-class _Pool:
-    """The user's connections, each dressed as `_Line`; sniffing and dead nodes stay his transport's business."""
-
-    def __init__(self, transport: Any) -> None:
-        self.transport = transport
-
-    def get_connection(self) -> _Line:
-        return _Line(self.transport.get_connection())
-
-    def mark_dead(self, line: _Line) -> None:
-        self.transport.mark_dead(line.connection)
-
-    def mark_live(self, line: _Line) -> None:
-        self.transport.connection_pool.mark_live(line.connection)
-
-
-class _Line:
-    """A connection that raises an error answer whole, where opensearch-py would keep only what it parsed of it."""
-
-    def __init__(self, connection: Any) -> None:
-        self.connection = connection
-
-    def perform_request(self, *args: Any, ignore: Collection[int] = (), **options: Any) -> Any:
-        status, headers, data = self.connection.perform_request(*args, ignore=range(300, 600), **options)
-        if not 200 <= status < 300 and status not in ignore:
-            raise _Answered(status, data, None)
-        return status, headers, data
+    return refusal(error.status_code, str(error.error))
