@@ -1,0 +1,98 @@
+"""The conversation with OpenSearch over one search: what to ask next, given its answers. Pure: it sends nothing.
+
+Whoever drives it (a synchronous client, an asynchronous one, one item of an `_msearch`, a proxy) sends each `Ask` to
+the search's own path with its own headers, and hands back the answer's bytes or throws the refusal in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from connectors.opensearch import response, splice
+from connectors.opensearch.request import Plan, Unranked, plan
+from connectors.opensearch.response import Answer
+from sidecar.candidates import FirstStage
+from sidecar.documents import PassageFields
+from sidecar.errors import EngineRejected
+
+# Refusals that the caller's own, smaller search would meet just the same.
+_FINAL = {401, 403, 404, 502, 503, 504}
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One search to send: the body and the URL's parameters."""
+
+    body: bytes
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Native:
+    """What OpenSearch answered: its bytes, and if it can be reranked the plan behind it and its parts."""
+
+    raw: bytes
+    plan: Plan | None = None
+    answer: Answer | None = None
+
+
+# Asks, is sent the bytes of each answer (or has an `EngineRejected` thrown in), and returns the first stage.
+Conversation = Generator[Ask, bytes, FirstStage[Native]]
+
+
+def conversation(body: bytes, params: Mapping[str, Any], *, window: int, fields: PassageFields) -> Conversation:
+    """Search for the window; what can't be reranked is asked for as it came, and the reason is kept.
+
+    A search that OpenSearch refuses, or can't answer whole, once it is rewritten is replayed as it came. Ends with the
+    `EngineRejected` thrown in where the caller's own search would have met it, too.
+    """
+    planned = plan(body, window=window, fields=fields, params=params)
+    if isinstance(planned, Unranked):
+        return skipped((yield Ask(planned.body, params)), planned.reason)
+    original = Ask(planned.original, params)
+    try:
+        raw = yield Ask(planned.body, planned.params)
+    except EngineRejected as refusal:
+        if refusal.status in _FINAL:
+            raise
+        reason = f"OpenSearch refused the window: {refusal.message}"
+        return skipped((yield original), reason)
+    try:
+        answer = response.read(raw)
+        found = response.candidates(answer, planned, fields)
+    except splice.Malformed as malformed:
+        reason = f"the response can't be reranked: {malformed}"
+        return skipped((yield original), reason)
+    if answer.failed_shards:
+        whole = yield original
+        if _failed_shards(whole) < answer.failed_shards:
+            return skipped(whole, "some shards refused the window")
+    return FirstStage(query=planned.query, candidates=found, native=Native(raw, planned, answer))
+
+
+def proceed(talk: Conversation, answer: bytes | EngineRejected | None = None) -> Ask | FirstStage[Native]:
+    """Hand the last answer over (none at the beginning) and return what to ask next, or the first stage at the end.
+
+    Raises the `EngineRejected` that the caller's own search met.
+    """
+    try:
+        if isinstance(answer, EngineRejected):
+            return talk.throw(answer)
+        return next(talk) if answer is None else talk.send(answer)
+    except StopIteration as end:
+        first_stage: FirstStage[Native] = end.value
+        return first_stage
+
+
+def skipped(raw: bytes, reason: str) -> FirstStage[Native]:
+    """OpenSearch's own answer, not to be reranked, and why."""
+    return FirstStage(query="", candidates=(), native=Native(raw), skipped=reason)
+
+
+def _failed_shards(raw: bytes) -> int:
+    try:
+        return response.read(raw).failed_shards
+    except splice.Malformed:
+        return 0
