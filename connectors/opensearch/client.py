@@ -9,20 +9,22 @@ from __future__ import annotations
 import copy
 from collections.abc import Collection, Mapping
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import msgspec
 from opensearchpy import ConnectionError as NoConnection
 from opensearchpy import ConnectionTimeout, OpenSearch, SSLError, TransportError
 from opensearchpy.serializer import JSONSerializer
+from urllib3.exceptions import NewConnectionError
 
+from connectors.opensearch.access import Access, client_options
 from sidecar.errors import ConfigurationError, EngineError, EngineRejected, EngineUnreachable, IndexNotFound
 
 TIMEOUT = 30.0
+RETRIES = 3
 # What opensearch-py takes as arguments of a call and never writes into the URL.
 NEVER_IN_URL = {"api_key", "http_auth", "ignore", "opaque_id", "request_timeout", "timeout"}
 _REMEDIES = {
-    401: "Give a user name and password, in the URL (https://user:password@host:9200) or to the client.",
+    401: "Give the right user name and password (in the URL: https://user:password@host:9200), token or certificate.",
     403: "Ask for the permission, or use an account that has it.",
     429: "The cluster is overloaded: wait, or ask for a smaller window.",
 }
@@ -36,41 +38,13 @@ class _Answered(TransportError):
     """OpenSearch answered with an error: the arguments are its status and its own text."""
 
 
-def connect(  # noqa: PLR0913  each is a setting of its own, by keyword
-    url: str,
-    *,
-    user: str | None = None,
-    password: str | None = None,
-    timeout: float = TIMEOUT,
-    verify_certs: bool = True,
-    ca_certs: str | None = None,
-) -> OpenSearch:
-    """Make a client from a URL, which may hold a user name and password itself; nothing is sent yet.
+def connect(url: str, access: Access | None = None, *, timeout: float = TIMEOUT, retries: int = RETRIES) -> OpenSearch:
+    """Make a client for one node, or for several with commas between; nothing is sent yet.
 
-    `timeout` is in seconds and for each request. Raises `ConfigurationError` for what is no http(s) URL, without
-    repeating it, for it may hold a password.
+    `timeout` is in seconds and for each request. A read that found no connection, or a busy node, is sent again up to
+    `retries` times, to another node where there is one. Raises `ConfigurationError` as `client_options` does.
     """
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        parts, port = urlsplit(""), None
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigurationError(
-            "the OpenSearch URL can't be read.",
-            remedy="Write it like http://localhost:9200 or https://user:password@host:9200.",
-        )
-    secure = parts.scheme == "https"
-    host = {"host": parts.hostname, "port": port or (443 if secure else 80), "use_ssl": secure}
-    if parts.path.strip("/"):
-        host["url_prefix"] = parts.path
-    account = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-    if user is not None:
-        account = (user, password or "")
-    options: dict[str, Any] = (
-        {"verify_certs": verify_certs, "ca_certs": ca_certs, "ssl_show_warn": False} if secure else {}
-    )
-    return OpenSearch([host], http_auth=account, timeout=timeout, **options)
+    return OpenSearch(**client_options(url, access or Access()), timeout=timeout, max_retries=retries)
 
 
 def search(
@@ -93,22 +67,31 @@ def search(
 
 
 def for_writing(client: OpenSearch) -> OpenSearch:
-    """Copy a client for requests that are not repeated after a failure; the copy shares its connections."""
-    twin: OpenSearch = _twin(client)
-    twin.transport.max_retries = 0
+    """Copy a client for requests that are sent once; the copy shares its connections.
+
+    A node that took no connection got nothing, so another is tried.
+    """
+    twin: OpenSearch = _twin(client, _Once)
+    twin.transport.retry_on_status, twin.transport.retry_on_timeout = (), False
     return twin
 
 
 def engine_error(client: OpenSearch, error: TransportError) -> EngineError:
     """Say in our words what opensearch-py raised; credentials are in none of them."""
-    hosts = ", ".join(str(connection.host) for connection in client.transport.connection_pool.connections)
+    # A node that was given up is in the pool no more.
+    hosts = ", ".join(str(connection.host) for connection in client.transport.seed_connections)
     if isinstance(error, ConnectionTimeout):
         return EngineUnreachable(
             f"OpenSearch at {hosts} did not answer in time.", remedy="Give it more time (timeout), or look at its load."
         )
     if isinstance(error, SSLError):
+        unknown = "CERTIFICATE_VERIFY_FAILED" in str(error.error)
         return EngineUnreachable(
-            f"no secure connection to OpenSearch at {hosts}: {error.error}", remedy="Name its certificate (ca_certs)."
+            f"no secure connection to OpenSearch at {hosts}: {error.error}",
+            remedy="Name the CA that signs its certificate (ca_certs, SIDECAR_OPENSEARCH_CA_CERTS), and the host as "
+            "the certificate has it."
+            if unknown
+            else "Does it speak TLS on this port, and does it want a client certificate?",
         )
     if isinstance(error, NoConnection) or not isinstance(error.status_code, int):
         return EngineUnreachable(
@@ -148,7 +131,7 @@ def _cause(text: str) -> tuple[str, str]:
     return root.type, root.reason or root.type
 
 
-def _twin(client: OpenSearch) -> Any:
+def _twin(client: OpenSearch, line: type[_Line] | None = None) -> Any:
     """Copy a client with a transport that keeps an error's bytes and status; connections are shared."""
     if not isinstance(client, OpenSearch):
         raise ConfigurationError(
@@ -156,7 +139,7 @@ def _twin(client: OpenSearch) -> Any:
         )
     twin: Any = copy.copy(client)
     twin.transport = copy.copy(client.transport)
-    pool = _Pool(client.transport)
+    pool = _Pool(client.transport, line or _Line)
     twin.transport.get_connection = pool.get_connection
     twin.transport.mark_dead = pool.mark_dead
     twin.transport.connection_pool = pool
@@ -176,11 +159,12 @@ class _Verbatim(JSONSerializer):
 class _Pool:
     """The user's connections, each dressed as `_Line`; sniffing and dead nodes stay his transport's business."""
 
-    def __init__(self, transport: Any) -> None:
+    def __init__(self, transport: Any, line: type[_Line]) -> None:
         self.transport = transport
+        self.line = line
 
     def get_connection(self) -> _Line:
-        return _Line(self.transport.get_connection())
+        return self.line(self.transport.get_connection())
 
     def mark_dead(self, line: _Line) -> None:
         self.transport.mark_dead(line.connection)
@@ -200,3 +184,15 @@ class _Line:
         if not 200 <= status < 300 and status not in ignore:
             raise _Answered(status, data, None)
         return status, headers, data
+
+
+class _Once(_Line):
+    """A connection whose failures are final once something was sent, for it may have been done."""
+
+    def perform_request(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().perform_request(*args, **options)
+        except NoConnection as error:
+            if isinstance(error, ConnectionTimeout) or isinstance(error.info, NewConnectionError):
+                raise
+            raise TransportError("N/A", error.error, error.info) from error

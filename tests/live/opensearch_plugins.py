@@ -1,6 +1,6 @@
 """Plugins for a test node, from Maven Central: ML Commons with neural search, and security with TLS.
 
-The security plugin knows the accounts of `Login` and three ways in: a name and password, a client certificate, a JSON Web
+The security plugin has the administrator of `Login` and three ways in: name and password, client certificate, JSON Web
 Token. Its certificates are made anew for each node.
 """
 
