@@ -53,6 +53,7 @@ SECURITY_SETTINGS = {
     "plugins.security.authcz.admin_dn": '["CN=nobody"]',
     "plugins.security.system_indices.enabled": "true",
     "plugins.security.restapi.roles_enabled": '["all_access"]',
+    "plugins.security.unsupported.restapi.allow_securityconfig_modification": "true",
     **{
         f"plugins.security.ssl.{layer}.{file}_filepath": name
         for layer in ("transport", "http")
