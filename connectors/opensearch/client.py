@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from opensearchpy import ConnectionError as NoConnection
 from opensearchpy import ConnectionTimeout, OpenSearch, SSLError, TransportError
 
+from connectors.opensearch.access import Access, client_options
 from connectors.opensearch.refusal import refusal
-from connectors.opensearch.verbatim import is_asynchronous, twin_of, verbatim_twin_of
+from connectors.opensearch.verbatim import is_asynchronous, once_twin_of, verbatim_twin_of
 from sidecar.errors import ConfigurationError, EngineError, EngineUnreachable
 
 if TYPE_CHECKING:
     from opensearchpy import AsyncOpenSearch  # there with aiohttp alone
 
 TIMEOUT = 30.0
+RETRIES = 3
 # What opensearch-py takes as arguments of a call and never writes into the URL.
 NEVER_IN_URL = {"api_key", "http_auth", "ignore", "opaque_id", "request_timeout", "timeout"}
 
@@ -37,41 +38,13 @@ class Call:
     multi: bool = False
 
 
-def connect(  # noqa: PLR0913  each is a setting of its own, by keyword
-    url: str,
-    *,
-    user: str | None = None,
-    password: str | None = None,
-    timeout: float = TIMEOUT,
-    verify_certs: bool = True,
-    ca_certs: str | None = None,
-) -> OpenSearch:
-    """Make a client from a URL, which may hold a user name and password itself; nothing is sent yet.
+def connect(url: str, access: Access | None = None, *, timeout: float = TIMEOUT, retries: int = RETRIES) -> OpenSearch:
+    """Make a client for one node, or for several with commas between; nothing is sent yet.
 
-    `timeout` is in seconds and for each request. Raises `ConfigurationError` for what is no http(s) URL, without
-    repeating it, for it may hold a password.
+    `timeout` is in seconds and for each request. A read that found no connection, or a busy node, is sent again up to
+    `retries` times, to another node where there is one. Raises `ConfigurationError` as `client_options` does.
     """
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        parts, port = urlsplit(""), None
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigurationError(
-            "the OpenSearch URL can't be read.",
-            remedy="Write it like http://localhost:9200 or https://user:password@host:9200.",
-        )
-    secure = parts.scheme == "https"
-    host = {"host": parts.hostname, "port": port or (443 if secure else 80), "use_ssl": secure}
-    if parts.path.strip("/"):
-        host["url_prefix"] = parts.path
-    account = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-    if user is not None:
-        account = (user, password or "")
-    options: dict[str, Any] = (
-        {"verify_certs": verify_certs, "ca_certs": ca_certs, "ssl_show_warn": False} if secure else {}
-    )
-    return OpenSearch([host], http_auth=account, timeout=timeout, **options)
+    return OpenSearch(**client_options(url, access or Access()), timeout=timeout, max_retries=retries)
 
 
 def search(
@@ -119,22 +92,30 @@ def _bytes(text: object) -> bytes:
 
 
 def for_writing(client: OpenSearch) -> OpenSearch:
-    """Copy a client for requests that are not repeated after a failure; the copy shares its connections."""
-    twin: OpenSearch = twin_of(client)
-    twin.transport.max_retries = 0
+    """Copy a client for requests that are sent once; the copy shares its connections.
+
+    A node that took no connection got nothing, so another is tried.
+    """
+    twin: OpenSearch = once_twin_of(client)
     return twin
 
 
 def engine_error(client: OpenSearch | AsyncOpenSearch, error: TransportError) -> EngineError:
     """Say in our words what opensearch-py raised; credentials are in none of them."""
-    hosts = ", ".join(str(connection.host) for connection in client.transport.connection_pool.connections)
+    # A node that was given up is in the pool no more.
+    hosts = ", ".join(str(connection.host) for connection in client.transport.seed_connections)
     if isinstance(error, ConnectionTimeout):
         return EngineUnreachable(
             f"OpenSearch at {hosts} did not answer in time.", remedy="Give it more time (timeout), or look at its load."
         )
     if isinstance(error, SSLError):
+        unknown = "CERTIFICATE_VERIFY_FAILED" in str(error.error)
         return EngineUnreachable(
-            f"no secure connection to OpenSearch at {hosts}: {error.error}", remedy="Name its certificate (ca_certs)."
+            f"no secure connection to OpenSearch at {hosts}: {error.error}",
+            remedy="Name the CA that signs its certificate (ca_certs, SIDECAR_OPENSEARCH_CA_CERTS), and the host as "
+            "the certificate has it."
+            if unknown
+            else "Does it speak TLS on this port, and does it want a client certificate?",
         )
     if isinstance(error, NoConnection) or not isinstance(error.status_code, int):
         return EngineUnreachable(

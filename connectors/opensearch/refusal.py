@@ -7,7 +7,7 @@ import msgspec
 from sidecar.errors import EngineRejected, IndexNotFound
 
 _REMEDIES = {
-    401: "Give a user name and password, in the URL (https://user:password@host:9200) or to the client.",
+    401: "Give the right user name and password (in the URL: https://user:password@host:9200), token or certificate.",
     403: "Ask for the permission, or use an account that has it.",
     429: "The cluster is overloaded: wait, or ask for a smaller window.",
 }

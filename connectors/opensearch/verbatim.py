@@ -11,8 +11,10 @@ import inspect
 from collections.abc import Collection
 from typing import Any
 
-from opensearchpy import Transport, TransportError
+from opensearchpy import ConnectionError as NoConnection
+from opensearchpy import ConnectionTimeout, Transport, TransportError
 from opensearchpy.serializer import JSONSerializer
+from urllib3.exceptions import NewConnectionError
 
 from sidecar.errors import ConfigurationError
 
@@ -34,10 +36,7 @@ def twin_of(client: Any) -> Any:
     twin = copy.copy(client)
     twin.transport = copy.copy(transport)
     asynchronous = is_asynchronous(client)
-    pool = _Pool(transport, _AsyncLine if asynchronous else _Line)
-    twin.transport.get_connection = pool.get_connection
-    twin.transport.mark_dead = pool.mark_dead
-    twin.transport.connection_pool = pool
+    _dress(twin, transport, _AsyncLine if asynchronous else _Line)
     if asynchronous:
         # It makes the connections at the first call, and sniffs.
         twin.transport._async_call = transport._async_call  # type: ignore[attr-defined]  # noqa: SLF001
@@ -49,6 +48,20 @@ def verbatim_twin_of(client: Any) -> Any:
     twin = twin_of(client)
     twin.transport.serializer, twin.transport.deserializer = _Verbatim(), _Verbatim()
     return twin
+
+
+def once_twin_of(client: Any) -> Any:
+    """As `twin_of`, for a synchronous client; a failure after something was sent is final."""
+    twin = twin_of(client)
+    _dress(twin, client.transport, _Once)
+    return twin
+
+
+def _dress(twin: Any, transport: Any, line: type[_Line]) -> None:
+    pool = _Pool(transport, line)
+    twin.transport.get_connection = pool.get_connection
+    twin.transport.mark_dead = pool.mark_dead
+    twin.transport.connection_pool = pool
 
 
 def is_asynchronous(client: Any) -> bool:
@@ -91,6 +104,18 @@ class _Line:
 
     def perform_request(self, *args: Any, ignore: Collection[int] = (), **options: Any) -> Any:
         return _fine(self.connection.perform_request(*args, ignore=range(300, 600), **options), ignore)
+
+
+class _Once(_Line):
+    """A connection whose failures are final once something was sent, for it may have been done."""
+
+    def perform_request(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().perform_request(*args, **options)
+        except NoConnection as error:
+            if isinstance(error, ConnectionTimeout) or isinstance(error.info, NewConnectionError):
+                raise
+            raise TransportError("N/A", error.error, error.info) from error
 
 
 class _AsyncLine(_Line):
