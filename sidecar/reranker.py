@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
-from sidecar.candidates import Candidate, Passage, Ranked, Ranking
+from sidecar.candidates import Candidate, Passage, Ranked, Ranking, Score
 from sidecar.errors import InputError, ScoringError
-from sidecar.fusion import Fusion, best_first
+from sidecar.fusion import Fused, Fusion, best_first
 from sidecar.scoring import Scorer
 
 
-def arrange(query: str, candidates: Sequence[Candidate], scores: Sequence[float | None], fusion: Fusion) -> Ranking:
+def arrange(query: str, candidates: Sequence[Candidate], scores: Sequence[Score | None], fusion: Fusion) -> Ranking:
     """Order the candidates: the scored ones by fused score, then those without one (None) in first-stage order.
 
     Ties keep first-stage order; no candidates give an empty ranking. Raises what the fusion raises.
     """
+    started = perf_counter()
     pairs = [(one, score) for one, score in zip(candidates, scores, strict=True) if score is not None]
-    scored, logits = [one for one, _ in pairs], [score for _, score in pairs]
-    fused = fusion.fuse(logits, scored)
-    order = best_first(fused, scored)
-    hits = [Ranked(scored[i], rank, fused[i], logits[i]) for rank, i in enumerate(order, start=1)]
+    scored = [one for one, _ in pairs]
+    fused = fusion.combine([score.value for _, score in pairs], scored)
+    order = best_first([one.score for one in fused], scored)
+    hits = [_ranked(*pairs[i], rank, fused[i]) for rank, i in enumerate(order, start=1)]
     rest = [one for one, score in zip(candidates, scores, strict=True) if score is None]
     hits += [Ranked(one, rank, None, None) for rank, one in enumerate(rest, start=len(hits) + 1)]
-    return Ranking(query, tuple(hits), {})
+    return Ranking(query, tuple(hits), {"fuse": perf_counter() - started})
 
 
 class Reranker:
@@ -45,15 +47,11 @@ class Reranker:
         """
         started = perf_counter()
         readable = [candidate for candidate in candidates if not candidate.passage.is_empty]
-        unreadable = [candidate for candidate in candidates if candidate.passage.is_empty]
-        logits = self._score(query, [candidate.passage for candidate in readable])
+        found = iter(self._score(query, [candidate.passage for candidate in readable]))
+        scores = [None if candidate.passage.is_empty else next(found) for candidate in candidates]
         scored_at = perf_counter()
-        fused = self.fusion.fuse(logits, readable)
-        order = best_first(fused, readable)
-        hits = [Ranked(readable[i], rank, fused[i], logits[i]) for rank, i in enumerate(order, start=1)]
-        hits += [Ranked(candidate, rank, None, None) for rank, candidate in enumerate(unreadable, start=len(hits) + 1)]
-        seconds = {"score": scored_at - started, "fuse": perf_counter() - scored_at}
-        return Ranking(query, tuple(hits), seconds)
+        ranking = arrange(query, candidates, scores, self.fusion)
+        return replace(ranking, seconds={"score": scored_at - started, **ranking.seconds})
 
     def rerank(self, query: str, documents: Sequence[tuple[str, str]]) -> list[tuple[int, float]]:
         """Score every (title, passage) and return (index, score), best first; equal scores keep their order.
@@ -62,15 +60,19 @@ class Reranker:
         an empty list gives an empty list, and there is no first stage to fuse with. Raises as `rank` does.
         """
         scores = self._score(query, [Passage(title, text) for title, text in documents])
-        return sorted(enumerate(scores), key=lambda pair: (-pair[1], pair[0]))
+        return sorted(((i, score.value) for i, score in enumerate(scores)), key=lambda pair: (-pair[1], pair[0]))
 
-    def _score(self, query: str, passages: Sequence[Passage]) -> list[float]:
+    def _score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
         if not query.strip():
             raise InputError("the query is empty.", remedy="Give the words to search for.")
         scores = self.scorer.score(query, passages) if passages else []
         if len(scores) != len(passages):
             raise ScoringError(f"{self.scorer.name} gave {len(scores)} scores for {len(passages)} passages.")
         return scores
+
+
+def _ranked(candidate: Candidate, score: Score, rank: int, fused: Fused) -> Ranked:
+    return Ranked(candidate, rank, fused.score, score.value, score.truncated, score.chunk, fused.normalized)
 
 
 def load_reranker(model: str = "minilm", *, fusion: Fusion | None = None, **options: Any) -> Reranker:

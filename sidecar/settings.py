@@ -68,11 +68,28 @@ class Settings(ServiceSettings, BaseSettings):
     k1: float = Field(0.9, ge=0, le=100, description="BM25's k1: of a Lucene search, or of a new OpenSearch index.")
     b: float = Field(0.4, ge=0, le=1, description="BM25's b, likewise.")
 
-    opensearch_url: str = Field("http://localhost:9200", description="OpenSearch node.", repr=False)
+    opensearch_url: str = Field(
+        "http://localhost:9200", description="OpenSearch node, or several with commas between.", repr=False
+    )
     opensearch_user: str | None = Field(None, description="User name for basic authentication.")
     opensearch_password: SecretStr | None = Field(None, description="Password for basic authentication.")
+    opensearch_token: SecretStr | None = Field(
+        None, description="Token for `Authorization: Bearer …`; `ApiKey …` names another scheme."
+    )
+    opensearch_client_cert: Path | None = Field(None, description="PEM file of a client certificate.")
+    opensearch_client_key: Path | None = Field(None, description="PEM file of its key, if that is a file of its own.")
     opensearch_ca_certs: Path | None = Field(None, description="CA bundle that signs OpenSearch's certificate.")
+    opensearch_verify_certs: bool = Field(True, description="Whether to verify OpenSearch's certificate.")
+    opensearch_aws_region: str | None = Field(
+        None, description="AWS region to sign requests for, with the credentials that AWS tools find."
+    )
+    opensearch_aws_service: Literal["es", "aoss"] = Field(
+        "es", description="AWS service to sign requests for: es is a domain, aoss is serverless."
+    )
     opensearch_timeout: float = Field(30.0, gt=0, le=600, description="Seconds to wait for OpenSearch.")
+    opensearch_retries: int = Field(
+        3, ge=0, le=10, description="Times a read is sent again, to the next node, where one is busy or gone."
+    )
 
     @field_validator("title_fields", "text_fields", mode="before")
     @classmethod
@@ -83,7 +100,7 @@ class Settings(ServiceSettings, BaseSettings):
     @field_serializer("opensearch_url")
     def _hide_password(self, url: str) -> str:
         """A URL may hold a password; what is shown or written never does."""
-        return re.sub(r"//[^/]*@", "//***@", url)
+        return re.sub(r"//(?:(?!,\s*https?://).)*@", "//***@", url)
 
     @classmethod
     def settings_customise_sources(

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from sidecar.candidates import Candidate, Passage
-from tests.live.nodes import client, opensearch_url
+from tests.live.nodes import client, ml_node, opensearch_url, secure_node
 
-__all__ = ["client", "opensearch_url"]
+__all__ = ["client", "ml_node", "opensearch_url", "secure_node"]
 
 
 @pytest.fixture

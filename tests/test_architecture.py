@@ -63,6 +63,7 @@ OWNERS = {
     "jnius": "connectors.pyserini",
     "pyserini": "connectors.pyserini",
     "opensearchpy": "connectors.opensearch",
+    "botocore": "connectors.opensearch",
     "ir_measures": "sidecar.experiments",
     "typer": "sidecar.cli",
 }

@@ -1,162 +1,125 @@
-"""Bytes in, bytes out through a user's own opensearch-py client, which stays as it is.
-
-opensearch-py decodes every answer and keeps no status; here its transport (connection pool, retries, sniffing,
-authentication, signing) is used with an answer's bytes and status kept. Retried are reads alone.
-"""
+"""Bytes in, bytes out through a user's own opensearch-py client, which stays as it is. Retried are reads alone."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Collection, Mapping
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from opensearchpy import ConnectionError as NoConnection
 from opensearchpy import ConnectionTimeout, OpenSearch, SSLError, TransportError
-from opensearchpy.serializer import JSONSerializer
 
+from connectors.opensearch.access import Access, client_options
 from connectors.opensearch.refusal import refusal
+from connectors.opensearch.verbatim import is_asynchronous, once_twin_of, verbatim_twin_of
 from sidecar.errors import ConfigurationError, EngineError, EngineUnreachable
 
+if TYPE_CHECKING:
+    from opensearchpy import AsyncOpenSearch  # there with aiohttp alone
+
 TIMEOUT = 30.0
+RETRIES = 3
 # What opensearch-py takes as arguments of a call and never writes into the URL.
 NEVER_IN_URL = {"api_key", "http_auth", "ignore", "opaque_id", "request_timeout", "timeout"}
 
 
-class _Answered(TransportError):
-    """OpenSearch answered with an error: the arguments are its status and its own text."""
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A search, or several of them (`multi`), as it is sent.
 
-
-def connect(  # noqa: PLR0913  each is a setting of its own, by keyword
-    url: str,
-    *,
-    user: str | None = None,
-    password: str | None = None,
-    timeout: float = TIMEOUT,
-    verify_certs: bool = True,
-    ca_certs: str | None = None,
-) -> OpenSearch:
-    """Make a client from a URL, which may hold a user name and password itself; nothing is sent yet.
-
-    `timeout` is in seconds and for each request. Raises `ConfigurationError` for what is no http(s) URL, without
-    repeating it, for it may hold a password.
+    `params` are the URL's, except `NEVER_IN_URL`: `request_timeout` and `timeout` (seconds), `ignore` (statuses that
+    are no errors), `http_auth`, `api_key` and `opaque_id`.
     """
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        parts, port = urlsplit(""), None
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigurationError(
-            "the OpenSearch URL can't be read.",
-            remedy="Write it like http://localhost:9200 or https://user:password@host:9200.",
-        )
-    secure = parts.scheme == "https"
-    host = {"host": parts.hostname, "port": port or (443 if secure else 80), "use_ssl": secure}
-    if parts.path.strip("/"):
-        host["url_prefix"] = parts.path
-    account = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-    if user is not None:
-        account = (user, password or "")
-    options: dict[str, Any] = (
-        {"verify_certs": verify_certs, "ca_certs": ca_certs, "ssl_show_warn": False} if secure else {}
-    )
-    return OpenSearch([host], http_auth=account, timeout=timeout, **options)
+
+    index: str | None
+    body: bytes
+    params: Mapping[str, Any]
+    headers: Mapping[str, str]
+    multi: bool = False
+
+
+def connect(url: str, access: Access | None = None, *, timeout: float = TIMEOUT, retries: int = RETRIES) -> OpenSearch:
+    """Make a client for one node, or for several with commas between; nothing is sent yet.
+
+    `timeout` is in seconds and for each request. A read that found no connection, or a busy node, is sent again up to
+    `retries` times, to another node where there is one. Raises `ConfigurationError` as `client_options` does.
+    """
+    return OpenSearch(**client_options(url, access or Access()), timeout=timeout, max_retries=retries)
 
 
 def search(
     client: OpenSearch, index: str | None, body: bytes, params: Mapping[str, Any], headers: Mapping[str, str]
 ) -> bytes:
-    """Send a search and return the bytes of the answer. Raises an `EngineError`.
+    """Send one search and return the bytes of the answer. Raises an `EngineError`."""
+    return send(client, Call(index, body, params, headers))
 
-    `params` are the URL's, except `NEVER_IN_URL`: `request_timeout` and `timeout` (seconds),
-    `ignore` (statuses that are no errors), `http_auth`, `api_key` and `opaque_id`.
-    """
-    twin = _twin(client)
-    twin.transport.serializer, twin.transport.deserializer = _Verbatim(), _Verbatim()
-    own = {key: value for key, value in params.items() if key in NEVER_IN_URL}
-    url = {key: value for key, value in params.items() if key not in NEVER_IN_URL}
+
+def send(client: OpenSearch, call: Call) -> bytes:
+    """Send what is to be sent and return the bytes of the answer. Raises an `EngineError`."""
+    if is_asynchronous(client):
+        raise ConfigurationError("the client is asynchronous.", remedy="Give it to an AsyncRerankingClient.")
     try:
-        answer = twin.search(index=index, body=body or None, params=url, headers=dict(headers), **own)
+        answer = _begun(client, call)
     except TransportError as error:
         raise engine_error(client, error) from error
-    return str(answer).encode("utf-8", "surrogatepass")
+    return _bytes(answer)
+
+
+async def send_async(client: AsyncOpenSearch, call: Call) -> bytes:
+    """As `send`, through an asynchronous client."""
+    if not is_asynchronous(client):
+        raise ConfigurationError("the client is synchronous.", remedy="Give it to a RerankingClient.")
+    try:
+        answer = await _begun(client, call)
+    except TransportError as error:
+        raise engine_error(client, error) from error
+    return _bytes(answer)
+
+
+def _begun(client: Any, call: Call) -> Any:
+    """Call the client's own method: the answer's text, or what is to be awaited for it."""
+    twin = verbatim_twin_of(client)
+    own = {key: value for key, value in call.params.items() if key in NEVER_IN_URL}
+    url = {key: value for key, value in call.params.items() if key not in NEVER_IN_URL}
+    if call.multi:
+        # opensearch-py refuses an empty body, and ends any other with a new line if it lacks one.
+        return twin.msearch(index=call.index, body=call.body or b"\n", params=url, headers=dict(call.headers), **own)
+    return twin.search(index=call.index, body=call.body or None, params=url, headers=dict(call.headers), **own)
+
+
+def _bytes(text: object) -> bytes:
+    return str(text).encode("utf-8", "surrogatepass")
 
 
 def for_writing(client: OpenSearch) -> OpenSearch:
-    """Copy a client for requests that are not repeated after a failure; the copy shares its connections."""
-    twin: OpenSearch = _twin(client)
-    twin.transport.max_retries = 0
+    """Copy a client for requests that are sent once; the copy shares its connections.
+
+    A node that took no connection got nothing, so another is tried.
+    """
+    twin: OpenSearch = once_twin_of(client)
+    twin.transport.retry_on_status, twin.transport.retry_on_timeout = (), False
     return twin
 
 
-def engine_error(client: OpenSearch, error: TransportError) -> EngineError:
+def engine_error(client: OpenSearch | AsyncOpenSearch, error: TransportError) -> EngineError:
     """Say in our words what opensearch-py raised; credentials are in none of them."""
-    hosts = ", ".join(str(connection.host) for connection in client.transport.connection_pool.connections)
+    # A node that was given up is in the pool no more.
+    hosts = ", ".join(str(connection.host) for connection in client.transport.seed_connections)
     if isinstance(error, ConnectionTimeout):
         return EngineUnreachable(
             f"OpenSearch at {hosts} did not answer in time.", remedy="Give it more time (timeout), or look at its load."
         )
     if isinstance(error, SSLError):
+        unknown = "CERTIFICATE_VERIFY_FAILED" in str(error.error)
         return EngineUnreachable(
-            f"no secure connection to OpenSearch at {hosts}: {error.error}", remedy="Name its certificate (ca_certs)."
+            f"no secure connection to OpenSearch at {hosts}: {error.error}",
+            remedy="Name the CA that signs its certificate (ca_certs, SIDECAR_OPENSEARCH_CA_CERTS), and the host as "
+            "the certificate has it."
+            if unknown
+            else "Does it speak TLS on this port, and does it want a client certificate?",
         )
     if isinstance(error, NoConnection) or not isinstance(error.status_code, int):
         return EngineUnreachable(
             f"no connection to OpenSearch at {hosts}: {error.error}", remedy="Is it running, and is the URL right?"
         )
     return refusal(error.status_code, str(error.error))
-
-
-def _twin(client: OpenSearch) -> Any:
-    """Copy a client with a transport that keeps an error's bytes and status; connections are shared."""
-    if not isinstance(client, OpenSearch):
-        raise ConfigurationError(
-            f"the client is a {type(client).__name__}.", remedy="Give an opensearchpy.OpenSearch, the synchronous one."
-        )
-    twin: Any = copy.copy(client)
-    twin.transport = copy.copy(client.transport)
-    pool = _Pool(client.transport)
-    twin.transport.get_connection = pool.get_connection
-    twin.transport.mark_dead = pool.mark_dead
-    twin.transport.connection_pool = pool
-    return twin
-
-
-class _Verbatim(JSONSerializer):
-    """Hands text through both ways; it stands in for opensearch-py's serializer and its deserializer."""
-
-    def dumps(self, data: Any) -> Any:
-        return data
-
-    def loads(self, s: str, mimetype: str | None = None) -> Any:  # noqa: ARG002 -- the deserializer's signature
-        return s
-
-
-class _Pool:
-    """The user's connections, each dressed as `_Line`; sniffing and dead nodes stay his transport's business."""
-
-    def __init__(self, transport: Any) -> None:
-        self.transport = transport
-
-    def get_connection(self) -> _Line:
-        return _Line(self.transport.get_connection())
-
-    def mark_dead(self, line: _Line) -> None:
-        self.transport.mark_dead(line.connection)
-
-    def mark_live(self, line: _Line) -> None:
-        self.transport.connection_pool.mark_live(line.connection)
-
-
-class _Line:
-    """A connection that raises an error answer whole, where opensearch-py would keep only what it parsed of it."""
-
-    def __init__(self, connection: Any) -> None:
-        self.connection = connection
-
-    def perform_request(self, *args: Any, ignore: Collection[int] = (), **options: Any) -> Any:
-        status, headers, data = self.connection.perform_request(*args, ignore=range(300, 600), **options)
-        if not 200 <= status < 300 and status not in ignore:
-            raise _Answered(status, data, None)
-        return status, headers, data

@@ -6,9 +6,9 @@ the search's own path with its own headers, and hands back the answer's bytes or
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from connectors.opensearch import response, splice
 from connectors.opensearch.request import Plan, Unranked, plan
@@ -18,7 +18,7 @@ from sidecar.documents import PassageFields
 from sidecar.errors import EngineRejected
 
 # Refusals that the caller's own, smaller search would meet just the same.
-_FINAL = {401, 403, 404, 502, 503, 504}
+FINAL = {401, 403, 404, 502, 503, 504}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,10 @@ class Native:
     answer: Answer | None = None
 
 
-# Asks, is sent the bytes of each answer (or has an `EngineRejected` thrown in), and returns the first stage.
-Conversation = Generator[Ask, bytes, FirstStage[Native]]
+Result = TypeVar("Result")
+# Asks, is sent the bytes of each answer (or has an `EngineRejected` thrown in), and returns its result.
+Talk = Generator[Ask, bytes, Result]
+Conversation = Talk[FirstStage[Native]]
 
 
 def conversation(body: bytes, params: Mapping[str, Any], *, window: int, fields: PassageFields) -> Conversation:
@@ -55,7 +57,7 @@ def conversation(body: bytes, params: Mapping[str, Any], *, window: int, fields:
     try:
         raw = yield Ask(planned.body, planned.params)
     except EngineRejected as refusal:
-        if refusal.status in _FINAL:
+        if refusal.status in FINAL:
             raise
         reason = f"OpenSearch refused the window: {refusal.message}"
         return skipped((yield original), reason)
@@ -72,8 +74,8 @@ def conversation(body: bytes, params: Mapping[str, Any], *, window: int, fields:
     return FirstStage(query=planned.query, candidates=found, native=Native(raw, planned, answer))
 
 
-def proceed(talk: Conversation, answer: bytes | EngineRejected | None = None) -> Ask | FirstStage[Native]:
-    """Hand the last answer over (none at the beginning) and return what to ask next, or the first stage at the end.
+def proceed(talk: Talk[Result], answer: bytes | EngineRejected | None = None) -> Ask | Result:
+    """Hand the last answer over (none at the beginning) and return what to ask next, or the result at the end.
 
     Raises the `EngineRejected` that the caller's own search met.
     """
@@ -82,8 +84,32 @@ def proceed(talk: Conversation, answer: bytes | EngineRejected | None = None) ->
             return talk.throw(answer)
         return next(talk) if answer is None else talk.send(answer)
     except StopIteration as end:
-        first_stage: FirstStage[Native] = end.value
-        return first_stage
+        result: Result = end.value
+        return result
+
+
+def drive(talk: Talk[Result], send: Callable[[Ask], bytes]) -> Result:
+    """Hold a conversation to its end by a synchronous `send`."""
+    step = proceed(talk)
+    while isinstance(step, Ask):
+        try:
+            answer: bytes | EngineRejected = send(step)
+        except EngineRejected as refused:
+            answer = refused
+        step = proceed(talk, answer)
+    return step
+
+
+async def drive_async(talk: Talk[Result], send: Callable[[Ask], Awaitable[bytes]]) -> Result:
+    """Hold a conversation to its end by an asynchronous `send`."""
+    step = proceed(talk)
+    while isinstance(step, Ask):
+        try:
+            answer: bytes | EngineRejected = await send(step)
+        except EngineRejected as refused:
+            answer = refused
+        step = proceed(talk, answer)
+    return step
 
 
 def skipped(raw: bytes, reason: str) -> FirstStage[Native]:

@@ -1,4 +1,4 @@
-"""An error answer of OpenSearch, read: what it says, and our error for it. Pure."""
+"""An error that OpenSearch answered with, in our words; its status and bytes are kept. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import msgspec
 from sidecar.errors import EngineRejected, IndexNotFound
 
 _REMEDIES = {
-    401: "Give a user name and password, in the URL (https://user:password@host:9200) or to the client.",
+    401: "Give the right user name and password (in the URL: https://user:password@host:9200), token or certificate.",
     403: "Ask for the permission, or use an account that has it.",
     429: "The cluster is overloaded: wait, or ask for a smaller window.",
 }
@@ -18,7 +18,7 @@ class MissingIndex(EngineRejected, IndexNotFound):
 
 
 def refusal(status: int, text: str) -> EngineRejected:
-    """Our error for an answer with an error status; `text` is its body."""
+    """Say what OpenSearch refused: `text` is its answer, JSON or not."""
     kind, reason = _cause(text)
     message = f"OpenSearch answered {status}: {reason}"
     body = text.encode("utf-8", "surrogatepass")

@@ -19,7 +19,17 @@ MODEL = ("model", "base_model", "revision", "base_revision", "device", "dtype", 
 FUSION = ("fusion", "normalization", "fusion_weight", "rank_constant", "fusion_arithmetic")
 FIELDS = ("title_fields", "text_fields")
 BM25 = ("k1", "b")
-OPENSEARCH = ("opensearch_user", "opensearch_ca_certs", "opensearch_timeout")
+OPENSEARCH = (
+    "opensearch_user",
+    "opensearch_client_cert",
+    "opensearch_client_key",
+    "opensearch_ca_certs",
+    "opensearch_verify_certs",
+    "opensearch_aws_region",
+    "opensearch_aws_service",
+    "opensearch_timeout",
+    "opensearch_retries",
+)
 SERVICE = (
     "host", "port", "api_port", "pass_through", "budget_ms", "on_failure", "max_body_bytes", "max_documents",
     "max_characters", "max_concurrent", "max_queue", "score_cache", "hang_seconds", "breaker_failures",

@@ -7,6 +7,8 @@ from typing import BinaryIO
 
 import msgspec
 
+from sidecar.candidates import Score
+
 _LENGTH = struct.Struct(">I")
 
 
@@ -49,7 +51,7 @@ class Slice(msgspec.Struct, tag=True, array_like=True, frozen=True):
 
     number: int
     start: int
-    scores: list[float]
+    scores: list[Score]
 
 
 class Failed(msgspec.Struct, tag=True, array_like=True, frozen=True):

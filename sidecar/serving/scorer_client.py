@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sidecar.candidates import Passage
+from sidecar.candidates import Passage, Score
 from sidecar.errors import ModelError, ScorerUnavailable, ScoringError
 from sidecar.serving.frames import (
     HEADER_SIZE,
@@ -42,7 +42,7 @@ _log = logging.getLogger("sidecar.scorer")
 
 @dataclass(slots=True)
 class _Pending:
-    scores: list[float | None]
+    scores: list[Score | None]
     done: asyncio.Event = field(default_factory=asyncio.Event)
     missing: int = 0
     failure: Exception | None = None
@@ -112,7 +112,7 @@ class ScorerProcess:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._end("the service is shutting down")
 
-    async def score(self, model: str, query: str, passages: Sequence[Passage], *, seconds: float) -> list[float | None]:
+    async def score(self, model: str, query: str, passages: Sequence[Passage], *, seconds: float) -> list[Score | None]:
         """Score passages, in the order given; None for those that were not scored within `seconds`.
 
         Raises `ScorerUnavailable` where there is no scorer, or it ended, or too much waits already; `ScoringError`

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from sidecar.candidates import Candidate, Passage, Ranking
+from sidecar.candidates import Candidate, Passage, Ranking, Score
 from sidecar.errors import ScorerUnavailable, SidecarError
 from sidecar.fusion import Fusion
 from sidecar.reranker import arrange
@@ -41,14 +41,14 @@ class Outcome:
 class RerankingService:
     """One scorer, its cache and its circuit breaker."""
 
-    def __init__(self, scorer: ScorerProcess, *, cache: ScoreCache[float], breaker: CircuitBreaker) -> None:
+    def __init__(self, scorer: ScorerProcess, *, cache: ScoreCache[Score], breaker: CircuitBreaker) -> None:
         self.scorer = scorer
         self.cache = cache
         self.breaker = breaker
 
     async def scores(
         self, model: str, query: str, passages: Sequence[Passage], *, seconds: float
-    ) -> list[float | None]:
+    ) -> list[Score | None]:
         """Score what is not remembered; None for passages that were not scored in time.
 
         Raises `ScorerUnavailable` or `ScoringError`.
@@ -94,7 +94,7 @@ class RerankingService:
             ranking = arrange(query, candidates, scores, fusion)
         except SidecarError as error:
             return Outcome(Status.FAILED, error.message)
-        stages = {"score": scored_at - started, "fuse": time.perf_counter() - scored_at}
+        stages = {"score": scored_at - started, **ranking.seconds}
         if scored < len(readable):
             return Outcome(Status.PARTIAL, f"{scored} of {len(readable)} passages were scored in time", ranking, stages)
         return Outcome(Status.APPLIED, "", ranking, stages)

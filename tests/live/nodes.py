@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from connectors.opensearch.client import connect
 from tests.live.opensearch_node import Node, NoNode, build, jdk
 
 VERSIONS = ("2.19.1", "3.3.2")
+WITH_PLUGINS = "2.19.1"  # Maven Central has no plugins of 3.x
 CACHE = Path(os.environ.get("OPENSEARCH_CACHE", Path(__file__).parents[2] / ".cache" / "opensearch"))
 
 
@@ -25,15 +27,35 @@ def opensearch_url(request, tmp_path_factory) -> Iterator[str]:
     if request.param == "url":
         yield os.environ["OPENSEARCH_URL"]
         return
+    with _running(request.param, (), tmp_path_factory) as node:
+        yield node.url
+
+
+@pytest.fixture(scope="module")
+def ml_node(tmp_path_factory) -> Iterator[Node]:
+    """A 2.19.1 node with ML Commons and neural search, for one module: it needs too much memory to stay."""
+    with _running(WITH_PLUGINS, ("ml",), tmp_path_factory) as node:
+        yield node
+
+
+@pytest.fixture(scope="module")
+def secure_node(tmp_path_factory) -> Iterator[Node]:
+    """The same with the security plugin and TLS; `login` has its administrator and certificates."""
+    with _running(WITH_PLUGINS, ("ml", "security"), tmp_path_factory) as node:
+        yield node
+
+
+@contextmanager
+def _running(version: str, plugins: tuple[str, ...], folders: pytest.TempPathFactory) -> Iterator[Node]:
     try:
-        jdk(request.param)
-        home = build(CACHE / request.param, request.param)
+        jdk(version)
+        home = build(CACHE / "-".join([version, *plugins]), version, plugins)
     except NoNode as reason:
         if os.environ.get("CI"):
             pytest.fail(str(reason))
         pytest.skip(str(reason))
-    with Node(home, request.param, tmp_path_factory.mktemp("opensearch")) as node:
-        yield node.url
+    with Node(home, version, folders.mktemp("opensearch"), heap="768m" if plugins else "512m") as node:
+        yield node
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """A real OpenSearch node without Docker, laid out from Maven Central; for tests on loopback only.
 
 `build` makes a home (lib, modules, plugins) once, some 55 MB; `Node` runs it with a config, data and logs of its own.
+Its plugins are the business of `opensearch_plugins.py`.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ import tempfile
 import time
 import urllib.request
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
+
+from tests.live import opensearch_plugins
 
 HERE = Path(__file__).parent
 JVMS = Path("/usr/lib/jvm")
-RECIPE = (HERE / "pom.xml", HERE / "opensearch_node.py")
+RECIPE = (HERE / "pom.xml", HERE / "opensearch_node.py", HERE / "opensearch_plugins.py")
 
 ASM = r"asm(-\w+)?"
 HTTP = (
@@ -84,8 +88,11 @@ def jdk(version: str) -> Path:
     )
 
 
-def build(home: Path, version: str) -> Path:
-    """Lay a home out, or take the one that is there if it was made by this very recipe."""
+def build(home: Path, version: str, plugins: Sequence[str] = ()) -> Path:
+    """Lay a home out, or take the one that is there if it was made by this very recipe.
+
+    `plugins` are groups of `opensearch_plugins.PLUGINS`.
+    """
     home = home.resolve()  # Maven takes a relative folder to lie beside its own file
     recipe = hashlib.sha256(b"".join(path.read_bytes() for path in RECIPE)).hexdigest()
     stamp = home / "recipe"
@@ -93,10 +100,13 @@ def build(home: Path, version: str) -> Path:
         return home
     if not shutil.which("mvn"):
         raise NoNode("no Maven (mvn) to build an OpenSearch node with, and OPENSEARCH_URL is not set")
+    if "security" in plugins and not shutil.which("openssl"):
+        raise NoNode("no openssl to make the certificates of an OpenSearch node with")
     home.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(dir=home.parent, prefix=f"{home.name}."))
     try:
         _lay_out(made, version)
+        _add_plugins(made, version, plugins)
         (made / "recipe").write_text(recipe)
         # Only a whole home ever bears the name; if another session was quicker, this one replaces its equal.
         shutil.rmtree(home, ignore_errors=True)
@@ -127,6 +137,14 @@ def _lay_out(home: Path, version: str) -> None:
             shutil.copy(jar, home / "lib")
     (home / "plugins").mkdir()
     shutil.rmtree(home / "jars")
+
+
+def _add_plugins(home: Path, version: str, plugins: Sequence[str]) -> None:
+    (home / "config").mkdir()
+    try:
+        opensearch_plugins.unpack(home, version, plugins)
+    except subprocess.CalledProcessError as error:
+        raise NoNode(f"Maven could not fetch the plugins: {(error.stdout + error.stderr).strip()[-500:]}") from error
 
 
 def _fetched_jars(folder: Path, version: str) -> list[Path]:
@@ -163,7 +181,8 @@ class Node:
         config = folder / "config"
         config.mkdir(parents=True)
         (config / "log4j2.properties").write_text(LOGGING)
-        (config / "opensearch.yml").write_text(_settings(folder))
+        settings, self.login = opensearch_plugins.configure(home, config)
+        (config / "opensearch.yml").write_text(_settings(folder, settings))
         command = [
             java / "bin/java", f"-Xms{heap}", f"-Xmx{heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
             "-Djava.awt.headless=true", "-Dlog4j2.disable.jmx=true", "-Dlog4j.shutdownHookEnabled=false",
@@ -205,7 +224,8 @@ class Node:
             if self.process.poll() is not None:
                 raise NodeFailed(f"the node died, exit status {self.process.returncode}: {self._end_of_log()}")
             started = re.search(rb"OSNODE STARTED (\S+)", self.log.read_bytes())
-            self.url = started[1].decode() if started else ""
+            scheme = "https" if self.login else "http"
+            self.url = f"{scheme}://{started[1].decode()}" if started else ""
             if self.url and self._is_healthy():
                 return
             time.sleep(0.2)
@@ -214,6 +234,8 @@ class Node:
     def _is_healthy(self) -> bool:
         with contextlib.suppress(OSError):
             health = f"{self.url}/_cluster/health?wait_for_status=yellow&timeout=5s"
+            if self.login:
+                return self.login.ask("GET", health)["timed_out"] is False
             with urllib.request.urlopen(health, timeout=10) as answer:
                 return json.load(answer)["timed_out"] is False
         return False
@@ -222,7 +244,7 @@ class Node:
         return self.log.read_text(errors="replace")[-2000:]
 
 
-def _settings(folder: Path) -> str:
+def _settings(folder: Path, more: dict[str, Any]) -> str:
     settings = {
         "cluster.name": "rerank-sidecar-test",
         "node.name": "test-node",
@@ -233,5 +255,6 @@ def _settings(folder: Path) -> str:
         "path.data": folder / "data",
         "path.logs": folder / "logs",
         "cluster.routing.allocation.disk.threshold_enabled": "false",
+        **more,
     }
     return "".join(f"{key}: {value}\n" for key, value in settings.items())

@@ -11,6 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from sidecar.candidates import Score
 from sidecar.errors import NonFiniteScore
 from sidecar.serving.scorer_process import run
 
@@ -35,7 +36,7 @@ class Scripted:
                 found := re.search(r"sleep (\d+)", query + " " + passage.text)
             ) else None
             number = re.search(r"score (-?\d+(?:\.\d+)?)", passage.text)
-            scores.append(float(number[1]) if number else float(len(passage.text)))
+            scores.append(Score(float(number[1]) if number else float(len(passage.text))))
         return scores
 
 

@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.candidates import Passage
+from sidecar.candidates import Passage, Score
 from sidecar.errors import ModelError, ScorerUnavailable, ScoringError
 from sidecar.serving.scorer_client import ScorerProcess
 
 FAKE = (sys.executable, str(Path(__file__).with_name("fake_scorer.py")))
 PASSAGES = [Passage("", f"score {i}") for i in range(40)]
+
+
+def scored(*values):
+    return [Score(float(value)) for value in values]
 
 
 def with_scorer(test, **options):
@@ -33,7 +37,7 @@ def test_scores_come_back_in_the_order_given():
     async def test(scorer):
         return await scorer.score("m", "query", PASSAGES, seconds=5), await scorer.score("m", "query", [], seconds=5)
 
-    assert with_scorer(test) == ([float(i) for i in range(40)], [])
+    assert with_scorer(test) == (scored(*range(40)), [])
 
 
 def test_many_callers_get_their_own_scores():
@@ -41,7 +45,7 @@ def test_many_callers_get_their_own_scores():
         lists = [[Passage("", f"score {i * 100 + j}") for j in range(1 + i * 7 % 40)] for i in range(30)]
         return await asyncio.gather(*(scorer.score("m", "query", one, seconds=20) for one in lists))
 
-    assert with_scorer(test) == [[float(i * 100 + j) for j in range(1 + i * 7 % 40)] for i in range(30)]
+    assert with_scorer(test) == [scored(*range(i * 100, i * 100 + 1 + i * 7 % 40)) for i in range(30)]
 
 
 def test_what_is_scored_in_time_is_kept_and_is_what_came_first():
@@ -52,10 +56,9 @@ def test_what_is_scored_in_time_is_kept_and_is_what_came_first():
         return scores, time.monotonic() - started, scorer.waiting_passages
 
     scores, seconds, waiting = with_scorer(test, slice_size=4)
-    scored = [score for score in scores if score is not None]
-    assert scores == scored + [None] * (40 - len(scored))
-    assert scored == [float(i) for i in range(len(scored))]
-    assert 4 <= len(scored) < 40
+    count = sum(score is not None for score in scores)
+    assert scores == [*scored(*range(count)), *[None] * (40 - count)]
+    assert 4 <= count < 40
     assert (seconds < 1.5, waiting) == (True, 0)
 
 
@@ -66,7 +69,7 @@ def test_one_jobs_failure_is_that_jobs(query, message):
             await scorer.score("m", query, PASSAGES, seconds=5)
         return await scorer.score("m", "query", PASSAGES[:2], seconds=5)
 
-    assert with_scorer(test) == [0.0, 1.0]
+    assert with_scorer(test) == scored(0, 1)
 
 
 async def until(holds):
@@ -87,7 +90,7 @@ def test_a_scorer_that_dies_fails_its_callers_at_once_and_is_replaced():
         assert (scorer.pid != before, scorer.restarts) == (True, 1)
         return await scorer.score("m", "query", PASSAGES[:2], seconds=5)
 
-    assert with_scorer(test) == [0.0, 1.0]
+    assert with_scorer(test) == scored(0, 1)
 
 
 def test_a_scorer_that_hangs_is_killed_and_replaced_though_its_callers_left():
@@ -99,7 +102,7 @@ def test_a_scorer_that_hangs_is_killed_and_replaced_though_its_callers_left():
         assert scorer.pid != before
         return await scorer.score("m", "query", PASSAGES[:2], seconds=5)
 
-    assert with_scorer(test, hang_seconds=1.0) == [0.0, 1.0]
+    assert with_scorer(test, hang_seconds=1.0) == scored(0, 1)
 
 
 def test_more_than_may_wait_is_refused():
@@ -108,7 +111,7 @@ def test_more_than_may_wait_is_refused():
             await scorer.score("m", "query", PASSAGES, seconds=5)
         return await scorer.score("m", "query", PASSAGES[:30], seconds=5)
 
-    assert with_scorer(test, most_waiting=30) == [float(i) for i in range(30)]
+    assert with_scorer(test, most_waiting=30) == scored(*range(30))
 
 
 def test_a_model_that_cant_be_loaded_is_said():

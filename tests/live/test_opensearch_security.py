@@ -1,0 +1,223 @@
+"""The security plugin over TLS: the connector sees what its account may see, and needs no other right than `read`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from connectors.opensearch.access import Access
+from connectors.opensearch.client import connect
+from connectors.opensearch.connector import SearchRequest
+from connectors.opensearch.probe import probe
+from connectors.opensearch.searcher import RerankingClient
+from sidecar.candidates import Ranked, Ranking
+from sidecar.cli.main import main
+from sidecar.errors import EngineRejected, EngineUnreachable
+from tests.live.foxes import direct, hits, ids, without_took
+from tests.live.opensearch_plugins import make_certificate, token
+
+pytestmark = pytest.mark.live
+
+PASSWORD = "kuPf3r-Ätna-ž9:x"
+QUERY = {"match": {"text": "fox"}}
+# Finds documents by a field that everybody may see, those without a text for ada among them.
+EITHER = {"multi_match": {"query": "fox", "fields": ["text", "tag"]}}
+ROLE = {
+    "index_permissions": [
+        {
+            "index_patterns": ["library"],
+            "allowed_actions": ["read"],
+            "dls": json.dumps({"term": {"shelf": "open"}}),
+            "fls": ["~body"],
+        }
+    ]
+}
+
+
+class Identity:
+    """Keeps the first stage's order, and what it was shown."""
+
+    def rank(self, query, candidates):
+        self.seen = list(candidates)
+        return Ranking(query, tuple(Ranked(c, c.rank, c.score, c.score) for c in candidates), {})
+
+
+def document(i):
+    """Every third lies on a closed shelf; what every fifth has to say is in `body` alone, which ada may not see."""
+    said = {"body": "fox whispered"} if i % 5 == 0 else {"text": "fox " * (1 + i % 4), "body": "fox whispered"}
+    return {"shelf": "closed" if i % 3 == 0 else "open", "tag": "fox", **said}
+
+
+@pytest.fixture(scope="module")
+def node(secure_node):
+    url, ask = secure_node.url, secure_node.login.ask
+    for index in ("library", "vault"):
+        ask("PUT", f"{url}/{index}", {"settings": {"number_of_shards": 1, "number_of_replicas": 0}})
+        for i in range(60):
+            ask("PUT", f"{url}/{index}/_doc/{i}", document(i))
+        ask("POST", f"{url}/{index}/_refresh")
+    api = f"{url}/_plugins/_security/api"
+    ask("PUT", f"{api}/internalusers/ada", {"password": PASSWORD})
+    ask("PUT", f"{api}/roles/reader", ROLE)
+    ask("PUT", f"{api}/rolesmapping/reader", {"users": ["ada"]})
+    return secure_node
+
+
+@pytest.fixture
+def access(node):
+    return Access(user="ada", password=PASSWORD, ca_certs=str(node.login.ca))
+
+
+@pytest.fixture
+def ada(node, access):
+    client = connect(node.url, access)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def reranking(ada):
+    return RerankingClient(ada, Identity(), window=50)
+
+
+OPEN = {str(i) for i in range(60) if i % 3}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"query": EITHER},
+        {"query": EITHER, "_source": ["tag"]},
+        {"query": EITHER, "_source": False, "fields": ["tag"]},
+        {"query": EITHER, "stored_fields": [], "aggs": {"shelves": {"terms": {"field": "shelf.keyword"}}}},
+        {"query": {"bool": {"should": [QUERY, {"match": {"body": "fox"}}]}}},
+    ],
+)
+def test_an_account_gets_the_very_hits_of_its_own_search(reranking, ada, body):
+    answer = reranking.rerank(SearchRequest("library", {**body, "size": 50}))
+    assert answer.skipped is None
+    own = direct(ada, "library", {**body, "size": 50})
+    assert hits(answer.body) == hits(own)
+    assert json.loads(answer.body)["hits"]["total"] == json.loads(own)["hits"]["total"]
+    assert json.loads(answer.body).get("aggregations") == json.loads(own).get("aggregations")
+
+
+@pytest.mark.parametrize("source", [True, False, ["tag"], {"excludes": ["text"]}])
+def test_hidden_documents_are_no_candidates_and_hidden_fields_no_passages(reranking, source):
+    reranking.search(index="library", body={"query": EITHER, "_source": source})
+    seen = {candidate.docid: candidate.passage.text for candidate in reranking.reranker.seen}
+    assert set(seen) == OPEN
+    # What a document says in `body` alone stays hidden, through `_source` and through borrowed `fields`.
+    assert {docid: text.strip() for docid, text in seen.items()} == {
+        docid: document(int(docid)).get("text", "").strip() for docid in OPEN
+    }
+
+
+def test_the_administrator_sees_what_ada_does_not(node):
+    admin = connect(node.url, Access(user="admin", password="admin", ca_certs=str(node.login.ca)))
+    reranker = Identity()
+    RerankingClient(admin, reranker).search(index="library", body={"query": EITHER, "_source": False})
+    assert len(reranker.seen) == 60
+    assert {"fox whispered"} == {c.passage.text for c in reranker.seen if int(c.docid) % 5 == 0}
+
+
+@pytest.mark.parametrize("index", ["vault", "library,vault", "lib*,vau*", "*"])
+def test_a_forbidden_index_is_refused_as_opensearch_refuses_it(reranking, ada, index):
+    with pytest.raises(EngineRejected) as caught:
+        reranking.search(index=index, body={"query": QUERY})
+    assert caught.value.status == 403
+    assert "no permissions for [indices:data/read/search]" in caught.value.message
+    with pytest.raises(EngineRejected) as own:
+        RerankingClient(ada, None).search(index=index, body={"query": QUERY, "size": 0})
+    assert caught.value.body == own.value.body
+    assert PASSWORD not in str(caught.value)
+
+
+@pytest.fixture
+def lenient(node):
+    """A cluster that leaves forbidden indices out of a search instead of refusing it."""
+    api = f"{node.url}/_plugins/_security/api/securityconfig"
+    dynamic = node.login.ask("GET", api)["config"]["dynamic"]
+    node.login.ask("PUT", f"{api}/config", {"dynamic": {**dynamic, "do_not_fail_on_forbidden": True}})
+    yield
+    node.login.ask("PUT", f"{api}/config", {"dynamic": dynamic})
+
+
+@pytest.mark.usefixtures("lenient")
+@pytest.mark.parametrize("index", ["library,vault", "lib*,vau*", "*"])
+def test_forbidden_indices_that_opensearch_leaves_out_are_left_out(reranking, ada, index):
+    body = {"query": QUERY, "size": 50}
+    answer = reranking.rerank(SearchRequest(index, body))
+    assert answer.skipped is None
+    assert hits(answer.body) == hits(direct(ada, index, body))
+    assert {candidate.docid for candidate in reranking.reranker.seen} == {i for i in OPEN if int(i) % 5}
+
+
+def test_a_wrong_password_and_none_are_said_to_be_that(node, access):
+    for way_in in (Access(user="ada", password="wr0ng", ca_certs=access.ca_certs), Access(ca_certs=access.ca_certs)):
+        with pytest.raises(EngineRejected, match="OpenSearch answered 401: Unauthorized") as caught:
+            RerankingClient(connect(node.url, way_in), None).search(index="library", body={"query": QUERY})
+        assert caught.value.body == b"Unauthorized"
+        assert "wr0ng" not in str(caught.value)
+        assert "user name and password" in caught.value.remedy
+
+
+def found_with(url, access):
+    return ids(RerankingClient(connect(url, access), Identity()).search(index="library", body={"query": QUERY}))
+
+
+def test_a_token_and_a_client_certificate_are_ways_in_too(node, access):
+    folder = node.login.folder
+    make_certificate(folder, "ada", "ada")
+    expected = found_with(node.url, access)
+    assert len(expected) == 10
+    ca = str(node.login.ca)
+    assert found_with(node.url, Access(token=token("ada"), ca_certs=ca)) == expected
+    certificate = Access(client_cert=str(folder / "ada.pem"), client_key=str(folder / "ada-key.pem"), ca_certs=ca)
+    assert found_with(node.url, certificate) == expected
+    assert found_with(node.url, Access(user="ada", password=PASSWORD, verify_certs=False)) == expected
+    with pytest.raises(EngineRejected, match="answered 401"):
+        found_with(node.url, Access(token="not.a.token", ca_certs=ca))
+
+
+def test_an_unknown_authority_is_named_as_the_fault(node):
+    with pytest.raises(EngineUnreachable, match="no secure connection to OpenSearch at https://127") as caught:
+        found_with(node.url, Access(user="ada", password=PASSWORD))
+    assert "ca_certs" in caught.value.remedy
+    assert PASSWORD not in str(caught.value)
+
+
+def test_http_to_a_port_with_tls_is_no_connection(node):
+    with pytest.raises(EngineUnreachable, match="no connection to OpenSearch"):
+        found_with(node.url.replace("https", "http"), Access(user="ada", password=PASSWORD))
+
+
+def test_a_read_only_account_is_probed(ada):
+    found = probe(ada, "library")
+    assert (found.version, found.plugins, found.searches) == (None, None, True)
+    assert probe(ada, "vault").searches is False
+
+
+def test_the_doctor_takes_a_read_only_account(node, access, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SIDECAR_OPENSEARCH_PASSWORD", PASSWORD)
+    words = ["doctor", "--json", "--device", "cpu", "--url", node.url]
+    words += ["--opensearch-user", "ada", "--opensearch-ca-certs", access.ca_certs]
+    for index, status, found in (
+        ("library", 0, "version hidden from this account; plugins: hidden from this account"),
+        ("vault", 1, "OpenSearch answers, but this account may not search vault."),
+    ):
+        with pytest.raises(SystemExit) as end:
+            main([*words, "--index", index])
+        printed = capsys.readouterr().out
+        (opensearch,) = [line for line in json.loads(printed)["findings"] if line["name"] == "OpenSearch"]
+        assert (end.value.code, opensearch["found"]) == (status, found)
+        assert PASSWORD not in printed
+
+
+def test_a_skipped_search_is_answered_as_ever(reranking, ada):
+    body = {"query": QUERY, "sort": ["_doc"]}
+    answer = reranking.rerank(SearchRequest("library", body))
+    assert answer.skipped
+    assert without_took(answer.body) == without_took(direct(ada, "library", body))
