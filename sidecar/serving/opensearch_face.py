@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from sidecar.errors import SidecarError
-from sidecar.serving import bodies, search_story
+from sidecar.serving import bodies, msearch_story, search_story
 from sidecar.serving.asgi import Exchange, Receive, Scope, Send
 from sidecar.serving.asked import Asked, Rule, Terms, asked_in, rule_for, terms
 from sidecar.serving.headers import Headers
@@ -93,12 +93,12 @@ class OpenSearchFace:
         """Rerank a search if it asks for it, or a rule does; None if nobody does."""
         body = bodies.Body(exchange.receive, limit=self.options.max_body, seconds=self.proxy.seconds)
         try:
-            plain = await self._plain(exchange, body)
-            chosen = self._terms(found, plain)
-            if chosen is None:
+            search = await self._read(exchange, found, body)
+            chosen = self._terms(found.index, search.body) if found.kind is Kind.SEARCH else None
+            if chosen is None and not (found.kind is Kind.MSEARCH and msearch_story.anybody_asks(search, self._terms)):
                 await self.proxy.pass_on(exchange, body)
                 return None
-            self._check(exchange, found)
+            self._check(exchange)
         except _Skip as reason:
             outcome = Outcome(Status.SKIPPED, str(reason))
             await self.proxy.pass_on(exchange, body, extra=_said(outcome))
@@ -106,9 +106,7 @@ class OpenSearchFace:
         except SidecarError as error:
             await refuse(exchange, 400, error.message)
             return None
-        path, query = exchange.raw_path.decode("latin-1"), exchange.query.decode("latin-1")
-        search = Search(exchange.method, path, query, self.proxy.headers(exchange), found.index, plain)
-        if not chosen.shadow:
+        if chosen is None or not chosen.shadow:
             return await self._rerank(exchange, search, chosen)
         await self.proxy.pass_on(exchange, body)
         task = asyncio.create_task(self._shadow(search, chosen))
@@ -116,43 +114,49 @@ class OpenSearchFace:
         task.add_done_callback(self._shadows.discard)
         return None
 
-    async def _plain(self, exchange: Exchange, body: bodies.Body) -> bytes:
+    async def _read(self, exchange: Exchange, found: Route, body: bodies.Body) -> Search:
+        """Read a search whole. Raises `_Skip` where it is too large or unreadable."""
         if not await body.read():
             raise _Skip(f"the body is larger than {self.options.max_body} bytes")
         try:
             encoding = exchange.header(b"content-encoding")
-            return bodies.decompressed(body.prefix, encoding, limit=self.options.max_body)
+            plain = bodies.decompressed(body.prefix, encoding, limit=self.options.max_body)
         except (bodies.BodyUnreadable, bodies.BodyTooLarge):
             raise _Skip("the body can't be decompressed within its limit") from None
+        path, query = exchange.raw_path.decode("latin-1"), exchange.query.decode("latin-1")
+        return Search(exchange.method, path, query, self.proxy.headers(exchange), found.index, plain, found.kind)
 
-    def _terms(self, found: Route, body: bytes) -> Terms | None:
+    def _terms(self, index: str, body: bytes) -> Terms | None:
         """How to rerank, None if nobody asks for it. Raises `InputError` or `FusionError` for what can't be."""
         asked = asked_in(body)
-        rule = rule_for(self.options.rules, found.index, body)
+        rule = rule_for(self.options.rules, index, body)
         if asked is None and rule is None:
             return None
         return terms(asked or Asked(), rule, self.options.defaults, self.options.models)
 
-    def _check(self, exchange: Exchange, found: Route) -> None:
+    def _check(self, exchange: Exchange) -> None:
         """Raises `_Skip` for what can't be rewritten, or not now."""
         if exchange.header(b"authorization").startswith(b"AWS4-HMAC-SHA256"):
             raise _Skip("the request is signed (AWS SigV4), and rewriting it would break the signature")
         content_type = exchange.header(b"content-type").partition(b";")[0].strip().lower()
         if content_type and not content_type.endswith(b"json"):
             raise _Skip(f"the body is {content_type.decode('latin-1')[:60]}, not JSON")
-        if found.kind is Kind.MSEARCH:
-            raise _Skip("not yet")
         if self.in_flight >= self.options.max_concurrent:
             raise _Skip(f"overloaded: {self.in_flight} searches are being reranked")
 
-    async def _rerank(self, exchange: Exchange, search: Search, chosen: Terms) -> Outcome:
+    async def _rerank(self, exchange: Exchange, search: Search, chosen: Terms | None) -> Outcome:
+        """Answer a search by its terms, or several searches (None), which have terms of their own."""
+        upstream, service, started = self.proxy.upstream, self.service, exchange.started
         self.in_flight += 1
         try:
-            answered = await search_story.answer(search, chosen, self.proxy.upstream, self.service, exchange.started)
+            if chosen is None:
+                answered = await msearch_story.answer(search, self._terms, upstream, service, started)
+            else:
+                answered = await search_story.answer(search, chosen, upstream, service, started)
         finally:
             self.in_flight -= 1
         outcome = answered.outcome
-        if outcome.status is Status.FAILED and chosen.on_failure == "error":
+        if chosen is not None and outcome.status is Status.FAILED and chosen.on_failure == "error":
             await refuse(exchange, 503, f"reranking failed: {outcome.reason}", _said(outcome))
             return outcome
         timing = _server_timing(answered, exchange.elapsed)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from connectors.opensearch import response
 from connectors.opensearch.annotate import annotated
-from connectors.opensearch.conversation import Ask, Native, conversation, proceed
+from connectors.opensearch.conversation import Ask, Native, conversation, drive_async
 from connectors.opensearch.refusal import refusal
 from sidecar.candidates import FirstStage, Ranked, Ranking
 from sidecar.errors import EngineRejected
 from sidecar.serving.asked import Terms, search_identity
 from sidecar.serving.headers import Headers, without
+from sidecar.serving.routes import Kind
 from sidecar.serving.service import Outcome, RerankingService, Status
 from sidecar.serving.upstream import Reply, Request, Upstream
+
+REFUSED = Outcome(Status.SKIPPED, "OpenSearch refused the search")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +32,7 @@ class Search:
     headers: Headers
     index: str
     body: bytes
-
-    def original(self) -> Request:
-        """The caller's own request."""
-        return Request(self.method, f"{self.path}?{self.query}" if self.query else self.path, self.headers, self.body)
+    kind: Kind = Kind.SEARCH
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,37 +47,32 @@ class Answered:
 
 
 async def answer(
-    search: Search, terms: Terms, upstream: Upstream, service: RerankingService, started: float
+    search: Search, chosen: Terms, upstream: Upstream, service: RerankingService, started: float
 ) -> Answered:
     """Search, rerank within what is left of the budget, and respond. Raises `UpstreamDown` or `UpstreamSlow`.
 
     `started` is when the request came, by `time.perf_counter`.
     """
-    talk = _Talk(search, upstream)
+    line = Line(search, upstream)
     try:
-        first_stage = await talk.hold(terms)
-    except EngineRejected:
-        return Answered(
-            talk.reply.status,
-            talk.reply.headers,
-            talk.reply.body,
-            Outcome(Status.SKIPPED, "OpenSearch refused the search"),
+        first_stage = await drive_async(
+            conversation(search.body, line.params, window=chosen.window, fields=chosen.fields), line.send
         )
+    except EngineRejected:
+        return Answered(line.reply.status, line.reply.headers, line.reply.body, REFUSED)
     fetched = time.perf_counter() - started
-    outcome = await _rank(first_stage, terms, service, terms.seconds - fetched)
-    native = first_stage.native
-    body = native.raw
-    if native.plan is not None and native.answer is not None:
-        # Without a ranking it cuts the caller's page out of the window, order and scores as OpenSearch gave them.
-        unranked = Ranking(first_stage.query, (), {})
-        body = response.respond(native.answer, native.plan, outcome.ranking or unranked)
+    outcome = await rerank(first_stage, chosen, service, chosen.seconds - fetched)
+    body = respond(first_stage, outcome)
     took = int((time.perf_counter() - started) * 1000)
-    body = annotated(body, took=took, **_account(outcome, terms, first_stage))
-    headers = without(talk.reply.headers, b"content-length")
-    return Answered(talk.reply.status, headers, body, outcome, {"fetch": fetched, **outcome.seconds})
+    body = annotated(body, took=took, **account(outcome, chosen, first_stage))
+    return Answered(
+        line.reply.status, without(line.reply.headers, b"content-length"), body, outcome,
+        {"fetch": fetched, **outcome.seconds},
+    )  # fmt: skip
 
 
-async def _rank(first_stage: FirstStage[Native], terms: Terms, service: RerankingService, seconds: float) -> Outcome:
+async def rerank(first_stage: FirstStage[Native], chosen: Terms, service: RerankingService, seconds: float) -> Outcome:
+    """Rerank what was fetched, within `seconds`."""
     if first_stage.skipped is not None:
         return Outcome(Status.SKIPPED, first_stage.skipped)
     if not first_stage.candidates:
@@ -86,51 +80,56 @@ async def _rank(first_stage: FirstStage[Native], terms: Terms, service: Rerankin
     if seconds <= 0:
         return Outcome(Status.FAILED, "the first stage took the whole budget")
     return await service.rank(
-        first_stage.query, first_stage.candidates, model=terms.model, fusion=terms.fusion, seconds=seconds
+        first_stage.query, first_stage.candidates, model=chosen.model, fusion=chosen.fusion, seconds=seconds
     )
 
 
-class _Talk:
-    """The conversation over HTTP, with the caller's own headers; `reply` is OpenSearch's last answer."""
+def respond(first_stage: FirstStage[Native], outcome: Outcome) -> bytes:
+    """Cut the caller's page; without a ranking in OpenSearch's order and with its scores."""
+    native = first_stage.native
+    if native.plan is None or native.answer is None:
+        return native.raw
+    unranked = Ranking(first_stage.query, (), {})
+    return response.respond(native.answer, native.plan, outcome.ranking or unranked)
+
+
+class Line:
+    """Sends what a conversation asks, with the caller's own headers; `reply` is OpenSearch's last answer."""
 
     def __init__(self, search: Search, upstream: Upstream) -> None:
-        self.search = search
-        self.upstream = upstream
+        self.params: dict[str, Any] = dict(parse_qsl(search.query, keep_blank_values=True))
         self.reply = Reply(500, [], b"")
-
-    async def hold(self, terms: Terms) -> FirstStage[Native]:
-        params = dict(parse_qsl(self.search.query, keep_blank_values=True))
-        talk = conversation(self.search.body, params, window=terms.window, fields=terms.fields)
-        step = proceed(talk)
-        while isinstance(step, Ask):
-            self.reply = await self.upstream.ask(self._request(step, params))
-            fine = 200 <= self.reply.status < 300
-            body = self.reply.body
-            step = proceed(talk, body if fine else refusal(self.reply.status, body.decode("utf-8", "replace")))
-        return step
-
-    def _request(self, ask: Ask, params: Mapping[str, Any]) -> Request:
-        query = self.search.query
-        if ask.params is not params:
-            # One preference for all pages of a search: two replicas may score a hit differently.
-            stable = {"preference": search_identity(self.search.index, self.search.body)}
-            query = urlencode(stable | dict(ask.params))
-        headers = [
-            *without(self.search.headers, b"content-length", b"content-encoding", b"accept-encoding"),
+        self._search = search
+        self._upstream = upstream
+        self._headers = [
+            *without(search.headers, b"content-length", b"content-encoding", b"accept-encoding"),
             (b"accept-encoding", b"identity"),
         ]
-        if not any(name == b"content-type" for name, _ in headers):
-            headers.append((b"content-type", b"application/json"))
-        target = f"{self.search.path}?{query}" if query else self.search.path
-        return Request(self.search.method, target, headers, ask.body, is_read=True)
+        if not any(name == b"content-type" for name, _ in self._headers):
+            self._headers.append((b"content-type", b"application/json"))
+
+    async def send(self, ask: Ask) -> bytes:
+        """Send one search. Raises `EngineRejected` for an error answer, `UpstreamDown` or `UpstreamSlow`."""
+        search, query = self._search, self._search.query
+        if ask.params != self.params:
+            query = urlencode(ask.params)
+        if ask.body != search.body:
+            # One preference for all pages of a search: two replicas may score a hit differently.
+            stable = {"preference": search_identity(search.index, search.body)}
+            query = urlencode(stable | dict(ask.params)) if search.kind is Kind.SEARCH else query
+        target = f"{search.path}?{query}" if query else search.path
+        self.reply = await self._upstream.ask(Request(search.method, target, self._headers, ask.body, is_read=True))
+        if not 200 <= self.reply.status < 300:
+            raise refusal(self.reply.status, self.reply.body.decode("utf-8", "replace"))
+        return self.reply.body
 
 
-def _account(outcome: Outcome, terms: Terms, first_stage: FirstStage[Native]) -> dict[str, Any]:
+def account(outcome: Outcome, chosen: Terms, first_stage: FirstStage[Native]) -> dict[str, Any]:
     """What `explain` adds to a response."""
-    if not terms.explain:
+    if not chosen.explain:
         return {}
-    said: dict[str, Any] = {"status": outcome.status.value, "reason": outcome.reason, "model": terms.model}
-    said |= {"query_text": first_stage.query, "window": terms.window, "fusion": terms.fusion.method.value}
+    said: dict[str, Any] = {"status": outcome.status.value, "reason": outcome.reason, "model": chosen.model}
+    said |= {"query_text": first_stage.query, "window": chosen.window, "fusion": chosen.fusion.method.value}
     plan = first_stage.native.plan
     if outcome.ranking is None or plan is None:
         return {"account": said}
@@ -139,12 +138,19 @@ def _account(outcome: Outcome, terms: Terms, first_stage: FirstStage[Native]) ->
 
 
 def _explained(hit: Ranked) -> dict[str, Any]:
-    return {
+    said: dict[str, Any] = {
         "first_stage_rank": hit.candidate.rank,
         "first_stage_score": hit.candidate.score,
-        "rerank_score": hit.rerank_score,
-        "score": hit.score,
+        "fields": hit.candidate.passage.fields,
     }
+    if hit.rerank_score is None:
+        return said
+    said |= {"rerank_score": hit.rerank_score, "score": hit.score, "truncated": hit.truncated}
+    if hit.normalized is not None:
+        said["normalized"] = hit.normalized
+    if hit.chunk is not None:
+        said["chunk"] = hit.chunk
+    return said
 
 
 def kept_at_top(ranking: Ranking, depth: int = 10) -> float:
