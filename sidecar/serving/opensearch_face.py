@@ -12,6 +12,7 @@ from sidecar.serving import bodies, msearch_story, search_story
 from sidecar.serving.asgi import Exchange, Receive, Scope, Send
 from sidecar.serving.asked import Asked, Rule, Terms, asked_in, rule_for, terms
 from sidecar.serving.headers import Headers
+from sidecar.serving.logs import log_access
 from sidecar.serving.metrics import Metrics
 from sidecar.serving.proxy import Proxy, refuse, upstream_failed
 from sidecar.serving.routes import Kind, Route, route
@@ -79,6 +80,7 @@ class OpenSearchFace:
             await upstream_failed(exchange, failure)
         finally:
             self._metrics.request("opensearch", found.kind.value, exchange, outcome)
+            log_access("opensearch", found.kind.value, exchange, outcome)
 
     async def drain(self) -> None:
         """Wait for what goes on behind answers that were given."""

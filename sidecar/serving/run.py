@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -15,13 +15,14 @@ from pydantic import ValidationError
 from sidecar.errors import ConfigurationError
 from sidecar.serving.asked import Rule, Terms
 from sidecar.serving.breaker import CircuitBreaker
+from sidecar.serving.logs import write_json_lines
 from sidecar.serving.management import Management
 from sidecar.serving.metrics import Metrics
 from sidecar.serving.opensearch_face import FaceOptions, OpenSearchFace
 from sidecar.serving.proxy import Proxy
 from sidecar.serving.routes import PassThrough
 from sidecar.serving.score_cache import ScoreCache
-from sidecar.serving.scorer_client import ScorerProcess
+from sidecar.serving.scorer_client import COMMAND, ScorerProcess
 from sidecar.serving.service import RerankingService
 from sidecar.serving.upstream import Upstream
 from sidecar.settings import Settings
@@ -60,11 +61,14 @@ def declared_models(settings: Settings) -> dict[str, dict[str, object]]:
 
 
 @asynccontextmanager
-async def parts(settings: Settings) -> AsyncIterator[Parts]:
-    """Start everything but the listeners, and end it. Raises `ModelError` or `ConfigurationError`."""
+async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIterator[Parts]:
+    """Start everything but the listeners, and end it; `command` runs the scorer process.
+
+    Raises `ModelError` or `ConfigurationError`.
+    """
     models = declared_models(settings)
     options = _face_options(settings, tuple(models))
-    scorer = ScorerProcess(models, hang_seconds=settings.hang_seconds, most_waiting=settings.max_queue)
+    scorer = ScorerProcess(models, command=command, hang_seconds=settings.hang_seconds, most_waiting=settings.max_queue)
     await scorer.start()
     tls: ssl.SSLContext | bool = True
     if settings.opensearch_ca_certs is not None:
@@ -123,13 +127,15 @@ def _face_options(settings: Settings, models: tuple[str, ...]) -> FaceOptions:
 
 async def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM, then let what is under way end."""
+    write_json_lines()
     async with parts(settings) as running:
-        server = uvicorn.Server(_config(settings, running.face, settings.port))
+        server = uvicorn.Server(listener(settings, running.face, settings.port))
         with contextlib.suppress(asyncio.CancelledError):
             await server.serve()
 
 
-def _config(settings: Settings, app: object, port: int) -> uvicorn.Config:
+def listener(settings: Settings, app: object, port: int) -> uvicorn.Config:
+    """How uvicorn listens for a face."""
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
         host=settings.host,

@@ -1,0 +1,97 @@
+"""The service on ports of its own, in a thread, with a scorer process that needs no model."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import sys
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+import uvicorn
+
+from sidecar.serving.run import Parts, listener, parts
+from sidecar.settings import Settings
+
+FAKE = (sys.executable, str(Path(__file__).with_name("fake_scorer.py")))
+
+
+@dataclass
+class Reply:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self):
+        return msgspec.json.decode(self.body)
+
+
+@dataclass
+class Served:
+    """A running service: its URL, its parts, and the loop they live in."""
+
+    url: str
+    running: Parts
+    loop: asyncio.AbstractEventLoop
+    stopping: list[uvicorn.Server] = field(default_factory=list)
+
+    def ask(self, method, target, body=None, headers=None, timeout=30):
+        """One request over a connection of its own; `target` goes out as it is written."""
+        return ask(self.url, method, target, body, headers, timeout)
+
+    def search(self, index, body, **headers):
+        return self.ask(
+            "POST", f"/{index}/_search", msgspec.json.encode(body), {"content-type": "application/json", **headers}
+        )
+
+
+def ask(url, method, target, body=None, headers=None, timeout=30):
+    parts_of = urlsplit(url)
+    connection = http.client.HTTPConnection(parts_of.hostname, parts_of.port, timeout=timeout)
+    try:
+        chunked = not isinstance(body, bytes | None)
+        connection.request(method, target, body=body, headers=headers or {}, encode_chunked=chunked)
+        answer = connection.getresponse()
+        return Reply(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+    finally:
+        connection.close()
+
+
+@contextmanager
+def served(opensearch_url, command=FAKE, **options):
+    """Serve in front of `opensearch_url`; `options` are settings."""
+    options = {"budget_ms": 20_000, **options}
+    settings = Settings(opensearch_url=opensearch_url, **options)
+    ready, found, failure = threading.Event(), [], []
+
+    async def run():
+        try:
+            async with parts(settings, command) as running:
+                server = uvicorn.Server(listener(settings, running.face, 0))
+                task = asyncio.create_task(server.serve())
+                while not server.started and not task.done():  # noqa: ASYNC110  uvicorn has no event for it
+                    await asyncio.sleep(0.01)
+                port = server.servers[0].sockets[0].getsockname()[1]
+                found.append(Served(f"http://127.0.0.1:{port}", running, asyncio.get_running_loop(), [server]))
+                ready.set()
+                await task
+        except BaseException as error:
+            failure.append(error)
+            raise
+        finally:
+            ready.set()
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
+    thread.start()
+    ready.wait(60)
+    if not found:
+        raise failure[0]
+    try:
+        yield found[0]
+    finally:
+        found[0].stopping[0].should_exit = True
+        thread.join(30)
