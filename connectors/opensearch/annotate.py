@@ -15,10 +15,12 @@ def annotated(
 ) -> bytes:
     """Write a response with `took` (milliseconds) replaced, `account` under `ext.rerank`, and `_rerank` in each hit.
 
-    `hits` are for the first hits of the page, in order. All else keeps its bytes.
+    `hits` are for the first hits of the page, in order. All else keeps its bytes, and so does what is no JSON object.
     """
-    hidden = splice.veiled(body)
-    top = splice.members(hidden)
+    try:
+        top = splice.members(splice.veiled(body))
+    except splice.Malformed:
+        return body
     if took is not None and "took" in top:
         top["took"] = msgspec.Raw(b"%d" % took)
     if hits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from sidecar.serving.routes import Kind, Route, route
 from sidecar.serving.search_story import Answered, Search
 from sidecar.serving.service import Outcome, RerankingService, Status
 from sidecar.serving.upstream import UpstreamDown, UpstreamSlow
+
+_log = logging.getLogger("sidecar.opensearch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ class OpenSearchFace:
             await refuse(exchange, 400, error.message)
             return None
         if chosen is None or not chosen.shadow:
-            return await self._rerank(exchange, search, chosen)
+            return await self._rerank_safely(exchange, body, search, chosen)
         await self.proxy.pass_on(exchange, body)
         task = asyncio.create_task(self._shadow(search, chosen))
         self._shadows.add(task)
@@ -145,6 +148,22 @@ class OpenSearchFace:
             raise _Skip(f"the body is {content_type.decode('latin-1')[:60]}, not JSON")
         if self.in_flight >= self.options.max_concurrent:
             raise _Skip(f"overloaded: {self.in_flight} searches are being reranked")
+
+    async def _rerank_safely(
+        self, exchange: Exchange, body: bodies.Body, search: Search, chosen: Terms | None
+    ) -> Outcome:
+        """Answer with the caller's own search where we have a fault of our own."""
+        try:
+            return await self._rerank(exchange, search, chosen)
+        except (UpstreamDown, UpstreamSlow, bodies.ClientLeft):
+            raise
+        except Exception:
+            if exchange.answered:
+                raise
+            _log.exception("a fault of ours")
+            outcome = Outcome(Status.FAILED, "a fault of the sidecar's, see its log")
+            await self.proxy.pass_on(exchange, body, extra=_said(outcome))
+            return outcome
 
     async def _rerank(self, exchange: Exchange, search: Search, chosen: Terms | None) -> Outcome:
         """Answer a search by its terms, or several searches (None), which have terms of their own."""

@@ -1,0 +1,172 @@
+"""Never worse than the first stage: every way the scorer can fail, and the promised outcome of each."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.serving.hits import by_model, opensearch
+from tests.serving.served import served
+from tests.serving.stub import Stub
+from tests.serving.test_reranked_search import body, ids, outcome
+
+FIRST_STAGE = [str(i) for i in range(10)]
+
+
+@pytest.fixture(scope="module")
+def upstream():
+    with Stub(opensearch) as stub:
+        yield stub
+
+
+@pytest.fixture(scope="module")
+def service(upstream):
+    with served(upstream.url, breaker_failures=1000, hang_seconds=1.0) as running:
+        yield running
+
+
+def until_ready(running):
+    deadline = time.monotonic() + 20
+    while running.ask("GET", "/_sidecar/health/ready").status != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("fail", "told to fail"),
+        ("nan", "scripted scored 1 of 1 passages as NaN or infinity."),
+        ("hang", "nothing was scored within"),
+        ("die", "the scorer process ended"),
+    ],
+)
+@pytest.mark.parametrize("on_failure", ["first-stage", "error"])
+def test_a_scorer_that_fails_costs_the_order_and_nothing_else(service, query, reason, on_failure):
+    until_ready(service)
+    rerank = {"timeout_ms": 400, "on_failure": on_failure}
+    answer = service.search("docs", body(query, rerank=rerank, size=10))
+    status, said = outcome(answer)
+    assert status == "failed"
+    assert said.startswith(reason)
+    if on_failure == "error":
+        assert (answer.status, answer.json()["error"]["type"]) == (503, "no_seed_node_left_exception")
+    else:
+        assert (answer.status, ids(answer)) == (200, FIRST_STAGE)
+        assert [hit["_score"] for hit in answer.json()["hits"]["hits"]] == [120.5 - i for i in range(10)]
+    until_ready(service)
+    if query == "hang":
+        time.sleep(1.6)  # until its absence is noticed
+        until_ready(service)
+    assert outcome(service.search("docs", body(f"afterwards {reason[:1]} {on_failure}"))) == ("applied", "")
+
+
+def test_what_is_scored_in_time_goes_first_and_the_rest_follows(service):
+    until_ready(service)
+    answer = service.search("docs", body("fox sleep 4", rerank={"timeout_ms": 300, "explain": True}, size=100))
+    status, reason = outcome(answer)
+    assert status == "partial"
+    scored = int(reason.split()[0])
+    assert 16 <= scored < 100
+    assert reason == f"{scored} of 100 passages were scored in time"
+    assert ids(answer) == by_model(scored)[:100]
+    assert answer.json()["took"] < 1000
+    scores = [hit["_score"] for hit in answer.json()["hits"]["hits"]]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_a_slow_first_stage_leaves_no_budget(upstream):
+    slow = Stub(lambda request: [(0.3, opensearch(request))])
+    with slow, served(slow.url, budget_ms=200) as running:
+        answer = running.search("docs", body())
+        assert (outcome(answer), ids(answer)) == (("failed", "the first stage took the whole budget"), FIRST_STAGE)
+
+
+def test_a_scorer_killed_under_load_loses_no_answer(service):
+    until_ready(service)
+    stop = threading.Event()
+
+    def search(i):
+        return service.search("docs", body(f"load {i} sleep 1", rerank={"timeout_ms": 2000}, size=10))
+
+    def kill():
+        for _ in range(3):
+            time.sleep(0.5)
+            if (pid := service.running.service.scorer.pid) is not None:
+                os.kill(pid, signal.SIGKILL)
+        stop.set()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    answers = []
+    with ThreadPoolExecutor(8) as pool:
+        i = 0
+        while not stop.is_set():
+            answers += list(pool.map(search, range(i, i + 8)))
+            i += 8
+    killer.join()
+    assert {answer.status for answer in answers} == {200}
+    for answer in answers:
+        assert outcome(answer)[0] in {"applied", "partial", "failed"}
+        if outcome(answer)[0] == "applied":
+            assert ids(answer) == by_model()[:10]
+        if outcome(answer)[0] == "failed":
+            assert ids(answer) == FIRST_STAGE
+    until_ready(service)
+    assert outcome(service.search("docs", body("after all"))) == ("applied", "")
+
+
+def test_a_broken_scorer_is_left_alone_after_some_failures(upstream):
+    with served(upstream.url, breaker_failures=3, breaker_seconds=1.0) as running:
+        reasons = [outcome(running.search("docs", body(f"fail {i}")))[1] for i in range(5)]
+        assert (
+            reasons
+            == ["told to fail"] * 3 + ["the scorer failed several times in a row and is left alone for a while"] * 2
+        )
+        time.sleep(1.1)
+        assert outcome(running.search("docs", body("fine"))) == ("applied", "")
+        assert outcome(running.search("docs", body("fine again"))) == ("applied", "")
+
+
+def test_more_than_can_be_reranked_at_once_is_answered_in_first_stage_order(upstream):
+    with served(upstream.url, max_concurrent=2) as running, ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda i: running.search("docs", body(f"many {i} sleep 1")), range(12)))
+        outcomes = [outcome(answer) for answer in answers]
+        assert {answer.status for answer in answers} == {200}
+        assert ("applied", "") in outcomes
+        assert any(status == "skipped" and reason.startswith("overloaded") for status, reason in outcomes)
+
+
+def test_a_full_queue_refuses_and_the_answer_is_opensearchs(upstream):
+    with served(upstream.url, max_queue=150) as running, ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda i: running.search("docs", body(f"queue {i} sleep 1")), range(8)))
+        outcomes = [outcome(answer) for answer in answers]
+        assert ("applied", "") in outcomes
+        assert any(status == "failed" and "wait to be scored already" in reason for status, reason in outcomes)
+
+
+FAULTS = {
+    "silent": ([(0, None)], 502),
+    "nonsense": ([(0, b"nonsense\r\n\r\n"), (0, None)], 502),
+    "cut": ([(0, b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n{"), (0, None)], 502),
+    "slow": ([(3, None)], 504),
+    "500": ([(0, b"HTTP/1.1 500 X\r\ncontent-type: text/plain\r\ncontent-length: 4\r\n\r\nboom")], 500),
+    "no json": ([(0, b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nboom")], 200),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_opensearch_does_wrong_is_said_as_it_is(fault):
+    parts, status = FAULTS[fault]
+    with Stub(lambda _: parts) as stub, served(stub.url, opensearch_timeout=1) as running:
+        answer = running.search("docs", body())
+        assert answer.status == status
+        if status in {500, 200}:
+            assert answer.body == b"boom"
+        else:
+            assert answer.json()["status"] == status

@@ -1,0 +1,241 @@
+"""Searches through the service: what is asked is done, what can't be is OpenSearch's own answer with the reason."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+
+import pytest
+
+from tests.serving.hits import by_model, opensearch
+from tests.serving.served import served
+from tests.serving.stub import Stub
+
+JSON = {"content-type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def upstream():
+    with Stub(opensearch) as stub:
+        yield stub
+
+
+@pytest.fixture(scope="module")
+def service(upstream):
+    with served(upstream.url, models={"other": "minilm"}) as running:
+        yield running
+
+
+def body(query="fox", rerank=True, **more):
+    made = {"query": {"match": {"text": query}}, **more}
+    if rerank is not False:
+        made["ext"] = {
+            "rerank": {"query_context": {"query_text": query}, **(rerank if isinstance(rerank, dict) else {})}
+        }
+    return made
+
+
+def ids(answer):
+    return [hit["_id"] for hit in answer.json()["hits"]["hits"]]
+
+
+def outcome(answer):
+    return answer.headers.get("x-rerank-status"), answer.headers.get("x-rerank-reason", "")
+
+
+def test_a_search_that_asks_is_reranked(service, upstream):
+    answer = service.search("docs", body(size=10))
+    assert (answer.status, outcome(answer)) == (200, ("applied", ""))
+    assert ids(answer) == by_model()[:10]
+    assert answer.headers["x-from"] == "opensearch"
+    assert b'"price":0.10' in answer.body
+    assert [stage.split(";")[0] for stage in answer.headers["server-timing"].split(", ")] == [
+        "fetch", "score", "fuse", "total",
+    ]  # fmt: skip
+    sent = json.loads(upstream.requests[-1].partition(b"\r\n\r\n")[2])
+    assert sent == {"query": {"match": {"text": "fox"}}, "from": 0, "size": 100}
+
+
+def test_one_that_does_not_ask_passes_as_it_came(service, upstream):
+    plain = json.dumps(body(rerank=False, ext={"other": {"a": 0.10}})).encode()
+    answer = service.ask("POST", "/docs/_search?preference=x", plain, JSON)
+    assert outcome(answer) == (None, "")
+    assert ids(answer) == [str(i) for i in range(10)]
+    assert upstream.requests[-1].partition(b"\r\n\r\n")[2] == plain
+    assert upstream.requests[-1].startswith(b"POST /docs/_search?preference=x HTTP/1.1")
+
+
+def test_pages_are_slices_of_one_list_and_are_asked_of_one_replica(service, upstream):
+    whole = ids(service.search("docs", body(size=110)))
+    pages = [ids(service.search("docs", body(**{"from": at, "size": 10}))) for at in range(0, 110, 10)]
+    assert [hit for page in pages for hit in page] == whole == by_model()[:110]
+    targets = {request.split(b"\r\n")[0] for request in upstream.requests[-11:]}
+    assert len(targets) == 1
+    assert b"preference=" in targets.pop()
+
+
+def test_a_page_that_was_scored_costs_no_scoring(service):
+    assert outcome(service.search("docs", body("fox again sleep 2"))) == ("applied", "")
+    started = time.monotonic()
+    assert outcome(service.search("docs", body("fox again sleep 2", **{"from": 20}))) == ("applied", "")
+    assert time.monotonic() - started < 0.2
+
+
+def test_took_is_what_the_caller_waited_for(service):
+    assert service.search("docs", body("fox sleep 30 once")).json()["took"] >= 30
+
+
+def test_explain_says_how_each_hit_came_to_its_place(service):
+    answer = service.search("docs", body(rerank={"explain": True}, size=2)).json()
+    assert answer["ext"]["rerank"] == {
+        "status": "applied", "reason": "", "model": "minilm", "query_text": "fox", "window": 100, "fusion": "rerank",
+    }  # fmt: skip
+    best = by_model()[0]
+    assert answer["hits"]["hits"][0]["_rerank"] == {
+        "first_stage_rank": int(best) + 1,
+        "first_stage_score": 120 - int(best) + 0.5,
+        "fields": ["text"],
+        "rerank_score": 50.0,
+        "score": 50.0,
+        "truncated": False,
+    }
+
+
+def test_window_fusion_fields_and_model_can_be_asked_for(service):
+    assert ids(service.search("docs", body(rerank={"window": 20}, size=25))) == by_model(20)[:25]
+    fused = service.search("docs", body(rerank={"fusion": {"method": "rrf"}, "explain": True}, size=1)).json()
+    assert fused["ext"]["rerank"]["fusion"] == "rrf"
+    nothing = service.search("docs", body(rerank={"document_fields": ["title"]}))
+    assert outcome(nothing) == ("skipped", "no candidate has text where the model looks")
+    assert outcome(service.search("docs", body(rerank={"model": "other"}))) == ("applied", "")
+
+
+@pytest.mark.parametrize(
+    ("rerank", "complaint"),
+    [
+        ({"model": "../../etc"}, "there is no model '../../etc' here."),
+        ({"window": 0}, "ext.rerank: Expected `int` >= 1 - at `$.window`"),
+        ({"windows": 5}, "ext.rerank: Object contains unknown field `windows`"),
+        ({"timeout_ms": "soon"}, "ext.rerank: Expected `int | null`, got `str` - at `$.timeout_ms`"),
+        ({"fusion": "magic"}, "ext.rerank: "),
+        ({"fusion": {"method": "geometric", "normalization": "z_score"}}, "a geometric mean is not defined"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_opensearchs_shape(service, rerank, complaint):
+    answer = service.search("docs", body(rerank=rerank))
+    assert (answer.status, answer.json()["status"]) == (400, 400)
+    assert answer.json()["error"]["reason"].startswith(complaint)
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"size": 0}, "size is 0"),
+        ({"sort": ["price"]}, "the hits are sorted by something else"),
+        ({"search_after": [1], "sort": ["price"]}, "search_after pages by sort values"),
+    ],
+)
+def test_what_cant_be_reranked_is_opensearchs_answer_with_the_reason(service, more, reason):
+    answer = service.search("docs", body(**more))
+    assert (answer.status, answer.headers["x-rerank-status"]) == (200, "skipped")
+    assert answer.headers["x-rerank-reason"].startswith(reason)
+
+
+def test_requests_that_must_not_be_rewritten_pass_with_the_reason(service, upstream):
+    made = json.dumps(body()).encode()
+    signed = service.ask("POST", "/docs/_search", made, {**JSON, "authorization": "AWS4-HMAC-SHA256 Credential=x"})
+    assert outcome(signed)[0] == "skipped"
+    assert "signature" in outcome(signed)[1]
+    assert upstream.requests[-1].partition(b"\r\n\r\n")[2] == made
+    other = service.ask("POST", "/docs/_search", made, {"content-type": "application/cbor"})
+    assert outcome(other) == ("skipped", "the body is application/cbor, not JSON")
+
+
+def test_compressed_bodies_are_read_within_bounds(service, upstream):
+    packed = gzip.compress(json.dumps(body()).encode())
+    answer = service.ask("POST", "/docs/_search", packed, {**JSON, "content-encoding": "gzip"})
+    assert ids(answer) == by_model()[:10]
+    bomb = gzip.compress(b'{"query":"' + b" " * 50_000_000 + b'"}')
+    answer = service.ask("POST", "/docs/_search", bomb, {**JSON, "content-encoding": "gzip"})
+    assert outcome(answer) == ("skipped", "the body can't be decompressed within its limit")
+    assert upstream.requests[-1].partition(b"\r\n\r\n")[2] == bomb
+    broken = service.ask("POST", "/docs/_search", b"no gzip", {**JSON, "content-encoding": "gzip"})
+    assert outcome(broken)[0] == "skipped"
+
+
+def test_a_body_beyond_the_limit_passes(upstream):
+    long = json.dumps(body("fox " * 500)).encode()
+    with served(upstream.url, max_body_bytes=1024) as running:
+        answer = running.ask("POST", "/docs/_search", long, JSON)
+        assert outcome(answer) == ("skipped", "the body is larger than 1024 bytes")
+    assert upstream.requests[-1].partition(b"\r\n\r\n")[2] == long
+
+
+def test_an_error_of_opensearchs_is_its_own(service):
+    answer = service.search("docs", body("broken"))
+    assert (answer.status, answer.json()["error"]["root_cause"][0]["type"]) == (400, "parsing_exception")
+
+
+def test_get_and_body_less_searches(service):
+    asked = service.ask("GET", "/docs/_search", json.dumps(body()).encode(), JSON)
+    assert ids(asked) == by_model()[:10]
+    assert service.ask("GET", "/docs/_search?q=fox").status == 200
+
+
+def test_several_searches_each_have_their_outcome(service):
+    lines = [
+        {"index": "docs"},
+        body(size=3),
+        {},
+        body(rerank=False, size=3),
+        {},
+        body(size=0),
+        {},
+        body(rerank={"model": "x"}),
+    ]
+    made = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    answer = service.ask("POST", "/docs/_msearch", made, {"content-type": "application/x-ndjson"})
+    first, second, third, fourth = answer.json()["responses"]
+    assert [hit["_id"] for hit in first["hits"]["hits"]] == by_model()[:3]
+    assert [hit["_id"] for hit in second["hits"]["hits"]] == ["0", "1", "2"]
+    assert (first["ext"]["rerank"], "ext" in second) == ({"status": "applied", "reason": ""}, False)
+    assert third["ext"]["rerank"]["status"] == "skipped"
+    assert (fourth["status"], fourth["error"]["reason"][:17]) == (400, "there is no model")
+    assert outcome(answer) == ("partial", "1 applied, 1 skipped")
+
+
+def test_several_searches_of_which_none_asks_pass_as_they_came(service, upstream):
+    made = b'{}\n{"query":{"match_all":{}},"x":0.10}\n'
+    assert outcome(service.ask("POST", "/_msearch", made, {"content-type": "application/x-ndjson"})) == (None, "")
+    assert upstream.requests[-1].partition(b"\r\n\r\n")[2] == made
+    broken = service.ask("POST", "/_msearch", b'{}\n"rerank" no json\n', {"content-type": "application/x-ndjson"})
+    assert (broken.status, outcome(broken)) == (400, (None, ""))
+
+
+def test_rules_rerank_unasked(upstream):
+    rules = [{"index": "quiet*", "percent": 0}, {"index": "shadow", "shadow": True}, {"index": "docs*", "window": 20}]
+    with served(upstream.url, rules=rules) as running:
+        assert ids(running.search("docs", body(rerank=False, size=25))) == by_model(20)[:25]
+        assert outcome(running.search("quiet1", body(rerank=False))) == (None, "")
+        assert outcome(running.search("else", body(rerank=False))) == (None, "")
+        assert outcome(running.search("docs,else", body(rerank=False))) == (None, "")
+        shadowed = running.search("shadow", body(rerank=False))
+        assert (outcome(shadowed), ids(shadowed)) == ((None, ""), [str(i) for i in range(10)])
+        deadline = time.monotonic() + 10
+        while b'sidecar_reranks_total{face="shadow",status="applied"} 1.0' not in (
+            metrics := running.ask("GET", "/_sidecar/metrics").body
+        ):
+            assert time.monotonic() < deadline, metrics
+        running.ask("PUT", "/_sidecar/rerank", b'{"enabled":false}')
+        assert outcome(running.search("docs", body())) == (None, "")
+        running.ask("PUT", "/_sidecar/rerank", b'{"enabled":true}')
+        assert outcome(running.search("docs", body())) == ("applied", "")
+
+
+def test_a_share_of_the_searches_is_the_same_share_on_every_page(upstream):
+    with served(upstream.url, rules=[{"index": "*", "percent": 50}]) as running:
+        drawn = [outcome(running.search("docs", body(f"fox {i}", rerank=False)))[0] for i in range(60)]
+        assert 15 <= drawn.count("applied") <= 45
+        again = [outcome(running.search("docs", body(f"fox {i}", False, **{"from": 10})))[0] for i in range(60)]
+        assert again == drawn
