@@ -29,7 +29,7 @@ def check_config(directory: Path) -> None:
             remedy="Use a model of an architecture that transformers has itself.",
         )
     # Two labels are transformers' default, which a saved configuration leaves out.
-    labels = len(config.get("id2label") or (0, 1))
+    labels = len(config.get("id2label") or ()) or config.get("num_labels", 2)
     if labels != 1 and any(name.endswith("ForSequenceClassification") for name in config.get("architectures") or ()):
         raise ModelError(
             f"{directory} is a classifier with {labels} outputs: which of them is relevance, it does not say.",
@@ -39,7 +39,7 @@ def check_config(directory: Path) -> None:
 
 def reads_segments(model: Any) -> bool:
     """Whether segment ids mean anything to the model: RoBERTa has one segment, ModernBERT and DistilBERT none."""
-    takes = "token_type_ids" in inspect.signature(model.forward).parameters
+    takes = "token_type_ids" in inspect.signature(type(model).forward).parameters
     return takes and (getattr(model.config, "type_vocab_size", None) or 0) > 1
 
 
