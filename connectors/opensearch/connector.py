@@ -43,6 +43,10 @@ class Native:
     plan: Plan | None = None
     answer: Answer | None = None
 
+    def documents(self) -> list[bytes]:
+        """Each hit's `_source` as one line of JSON, null where there is none."""
+        return [] if self.answer is None else response.sources(self.answer)
+
 
 class OpenSearchConnector:
     """OpenSearch behind `fetch` and `respond`; the client stays the user's own and unchanged.

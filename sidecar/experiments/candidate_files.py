@@ -90,7 +90,7 @@ def _to_list(line: _Line, where: str, fields: PassageFields) -> CandidateList:
         seen.add(docid)
         doc = bytes(hit.doc) or _flat_document(raw)
         score = float(len(line.candidates) - rank + 1) if hit.score is None else hit.score
-        candidates.append(Candidate(docid, rank, score, _passage(doc, fields)))
+        candidates.append(Candidate(docid, rank, score, passage_in(doc, fields)))
         docs.append(doc)
     return CandidateList(str(qid), query, candidates, docs)
 
@@ -107,7 +107,7 @@ def _flat_document(hit: msgspec.Raw) -> bytes:
     )
 
 
-def _passage(doc: bytes, fields: PassageFields) -> Passage:
-    """A document is an object, or a string as Lucene stores it in `raw`, which may itself be JSON; or null."""
+def passage_in(doc: bytes, fields: PassageFields) -> Passage:
+    """Read a document, an object, or a string as Lucene stores it in `raw` (which may itself be JSON), or null."""
     found = msgspec.json.decode(doc, type=dict[str, Any] | str | None)
     return passage_of_record(found, fields) if isinstance(found, dict) else passage_of(found, None, fields)
