@@ -72,7 +72,7 @@ def nothing_to_read(documents: Sequence[bytes], fields: PassageFields, *, dotted
     counts: Counter[str] = Counter()
     for document in documents[:_LOOKED_INTO]:
         record = json_object(document.decode("utf-8", "replace"))
-        counts.update(dict.fromkeys(_text_paths(record or {}, dotted=dotted)))
+        counts.update(_text_paths(record or {}, dotted=dotted))
     looked = f"no candidate has text in {', '.join(fields.all)}, so nothing was reranked."
     if not counts:
         return f"{looked} The first documents hold no text in any field: is it stored, and is this the right index?"
