@@ -15,6 +15,7 @@ _QUOTED_TITLE = re.compile(r'\A"(?P<title>[^\n]*)"\r?\n(?P<text>.*)\Z', flags=re
 
 # Of how many documents the fields are looked at, and how many are named, where none of those that are set holds text.
 _LOOKED_INTO, _NAMED = 10, 8
+_IDS = {"_id", "id", "docid", "pid"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def nothing_to_read(documents: Sequence[bytes], fields: PassageFields, *, dotted
     counts: Counter[str] = Counter()
     for document in documents[:_LOOKED_INTO]:
         record = json_object(document.decode("utf-8", "replace"))
-        counts.update(_text_paths(record or {}, dotted=dotted))
+        counts.update(path for path in _text_paths(record or {}, dotted=dotted) if path not in _IDS)
     looked = f"no candidate has text in {', '.join(fields.all)}, so nothing was reranked."
     if not counts:
         return f"{looked} The first documents hold no text in any field: is it stored, and is this the right index?"

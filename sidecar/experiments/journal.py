@@ -75,6 +75,8 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._file.close()
+        if not self.done:
+            self.path.unlink(missing_ok=True)  # nothing in it to go on with
 
     def _append(self, line: bytes) -> None:
         # In the kernel's hands once it is written: a killed process loses nothing of it.

@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from sidecar.errors import GatedModel, ModelError
-from sidecar.scoring.hub import ANSWER_SECONDS, UNWANTED, WANTED, explain
+from sidecar.scoring.hub import ANSWER_SECONDS, UNWANTED, WANTED, explain, not_found
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +24,17 @@ def ask_hub(name: str, *, revision: str | None = None, endpoint: str | None = No
 
     Without network this takes `ANSWER_SECONDS` at most; in the hub's offline mode nothing is asked.
     """
-    from huggingface_hub import HfApi, constants
+    from huggingface_hub import HfApi, constants, errors
 
     api = HfApi(endpoint=endpoint)
     try:
         info = api.model_info(name, revision=revision, timeout=ANSWER_SECONDS, files_metadata=True)
         if info.gated:
             api.auth_check(name)
-    except Exception as error:
-        failure = explain(error, name, revision=revision)
-        raise _with_token(failure) from error
+    except (errors.HfHubHTTPError, errors.HFValidationError) as error:
+        raise _with_token(explain(error, name, revision=revision)) from error
+    except Exception as error:  # whatever the HTTP library says where nobody answers
+        raise not_found(name, "is not in the local hub cache, and the hub can't be reached") from error
     wanted = [
         file.size or 0
         for file in info.siblings or []
