@@ -136,12 +136,15 @@ class RunCandidates:
     def _read_corpus(self, corpus: Path, progress: Callable[[int], None]) -> None:
         read = 0
         for read, (docid, line) in enumerate(read_lines(corpus), start=1):
-            if self._add("UPDATE document SET line = ? WHERE docid = ? AND wanted AND line IS NULL", line, docid):
-                pass
-            elif self._count("SELECT count(*) FROM document WHERE docid = ? AND wanted", docid):
-                raise InputError(
-                    f"{corpus}: document {docid!r} is there twice.", remedy="Give every document an id of its own."
-                )
+            wanted = self._database.execute(
+                "SELECT n, line IS NOT NULL FROM document WHERE docid = ? AND wanted", (docid,)
+            ).fetchone()
+            if wanted is not None:
+                if wanted[1]:
+                    raise InputError(
+                        f"{corpus}: document {docid!r} is there twice.", remedy="Give every document an id of its own."
+                    )
+                self._add("UPDATE document SET line = ? WHERE n = ?", line, wanted[0])
             if read % 1000 == 0:
                 progress(read)
         progress(read)
