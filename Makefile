@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test soak lint format types pins clean
+.PHONY: help install demo test soak lint format types docs pins clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -43,6 +43,9 @@ format: $(READY)  ## Put the code in shape
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make pins" --extra pyserini --extra async pyproject.toml
+
+docs: $(READY)  ## Write docs/cli.md out of the commands
+	@$(BIN)/python -m sidecar.cli.reference > docs/cli.md
 
 pins: $(READY)  ## Resolve requirements/*.txt anew from pyproject.toml
 	@$(COMPILE) --upgrade --group dev -o requirements/develop.txt

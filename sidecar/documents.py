@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sidecar.candidates import Passage
 
 # DPR's and KILT's Wikipedia: the title in double quotes is the first line of the contents.
 _QUOTED_TITLE = re.compile(r'\A"(?P<title>[^\n]*)"\r?\n(?P<text>.*)\Z', flags=re.DOTALL)
+
+# Of how many documents the fields are looked at, and how many are named, where none of those that are set holds text.
+_LOOKED_INTO, _NAMED = 10, 8
+_IDS = {"_id", "id", "docid", "pid"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,33 @@ def json_object(raw: str) -> dict[str, object] | None:
     except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None
+
+
+def nothing_to_read(documents: Sequence[bytes], fields: PassageFields, *, dotted: bool = False) -> str:
+    """Say that no document has text where the model looks, where it has some, and which setting to change.
+
+    `documents` are JSON, as stored; the first few are looked into. `dotted` says that paths into objects can be set.
+    """
+    counts: Counter[str] = Counter()
+    for document in documents[:_LOOKED_INTO]:
+        record = json_object(document.decode("utf-8", "replace"))
+        counts.update(path for path in _text_paths(record or {}, dotted=dotted) if path not in _IDS)
+    looked = f"no candidate has text in {', '.join(fields.all)}, so nothing was reranked."
+    if not counts:
+        return f"{looked} The first documents hold no text in any field: is it stored, and is this the right index?"
+    names = [name for name, _ in counts.most_common(_NAMED)]
+    return f"{looked} The documents have text in {', '.join(names)}: set --text-fields or SIDECAR_TEXT_FIELDS."
+
+
+def _text_paths(record: Mapping[str, object], *, dotted: bool) -> Iterator[str]:
+    for name, value in record.items():
+        values = value if isinstance(value, list) else [value]
+        if any(isinstance(one, str) and one.strip() for one in (values if dotted else [value])):
+            yield name
+        elif dotted:
+            for inner in values:
+                if isinstance(inner, dict):
+                    yield from (f"{name}.{path}" for path in _text_paths(inner, dotted=True))
 
 
 def _first(record: Mapping[str, object], fields: tuple[str, ...]) -> tuple[str, str]:

@@ -31,11 +31,13 @@ ALLOWED = {
     "sidecar.reranker": {"sidecar.candidates", "sidecar.errors", "sidecar.fusion", "sidecar.scoring"},
     "sidecar.experiments": {
         "sidecar.candidates",
+        "sidecar.corpus",  # the texts of a run that has none
         "sidecar.documents",
         "sidecar.errors",
         "sidecar.fusion",
         "sidecar.lines",
         "sidecar.single_precision",
+        "sidecar.version",  # a manifest names it
         "sidecar.whole_file",
     },
     "sidecar.cli": {"sidecar", "connectors"},

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from sidecar.candidates import Passage
-from sidecar.documents import PassageFields, passage_of
+from sidecar.documents import PassageFields, nothing_to_read, passage_of
 
 WIKI = '"Aaron"\nAaron is a prophet.'
 
@@ -78,3 +78,29 @@ def test_fields_of_ones_own_are_tried_in_order():
 )
 def test_a_passage_knows_the_fields_it_came_from(raw, contents, fields):
     assert passage_of(raw, contents, PassageFields()).fields == fields
+
+
+@pytest.mark.parametrize(
+    ("documents", "dotted", "expected"),
+    [
+        (
+            [b'{"headline": "Fox", "n": 1}', b'{"lead": "x", "headline": "y", "empty": " "}'],
+            False,
+            "in headline, lead: set",
+        ),
+        (
+            [b'{"body": {"html": "x", "deep": [{"p": "y"}]}, "tags": ["z"]}'],
+            True,
+            "in body.html, body.deep.p, tags: set",
+        ),
+        # A Lucene document's fields are not named by paths.
+        ([b'{"meta": {"html": "x"}, "tags": ["z"]}'], False, "hold no text in any field"),
+        ([b"null", b'"plain"'], False, "hold no text in any field"),
+        ([], False, "hold no text in any field"),
+    ],
+)
+def test_fields_that_hold_text_are_named_where_those_that_are_set_do_not(documents, dotted, expected):
+    fields = PassageFields(title=("heading",), text=("abstract",))
+    said = nothing_to_read(documents, fields, dotted=dotted)
+    assert said.startswith("no candidate has text in heading, abstract, so nothing was reranked.")
+    assert expected in said

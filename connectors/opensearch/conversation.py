@@ -37,6 +37,10 @@ class Native:
     plan: Plan | None = None
     answer: Answer | None = None
 
+    def documents(self) -> list[bytes]:
+        """Each hit's `_source` as one line of JSON, null where there is none."""
+        return [] if self.answer is None else response.sources(self.answer)
+
 
 Result = TypeVar("Result")
 # Asks, is sent the bytes of each answer (or has an `EngineRejected` thrown in), and returns its result.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from connectors.pyserini.hits import LuceneHit, RerankedHit
+from connectors.pyserini.hits import LuceneHit, RerankedHit, document_line
 from connectors.pyserini.index import check_query
 from sidecar.candidates import Candidate, FirstStage, Ranking
 from sidecar.documents import PassageFields, passage_of
@@ -53,6 +53,10 @@ class LuceneFirstStage:
 
     request: LuceneRequest
     hits: tuple[LuceneHit, ...]
+
+    def documents(self) -> list[bytes]:
+        """Each hit's stored document as one line of JSON."""
+        return [document_line(hit) for hit in self.hits]
 
 
 class PyseriniConnector:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from sidecar.documents import json_object
 
 
@@ -49,6 +51,18 @@ def rest_response(index: str, query: str, hits: Sequence[LuceneHit | RerankedHit
         for rank, hit in enumerate(hits, start=1)
     ]
     return {"api": "v1", "index": index, "query": {"text": query}, "candidates": candidates}
+
+
+def document_line(hit: LuceneHit) -> bytes:
+    """Return the stored document as one line of JSON: itself if it is an object, as a string if not, null if none."""
+    raw = (hit.raw or "").encode("utf-8", "replace")
+    try:
+        msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        stored = hit.raw if hit.raw is not None else hit.contents
+        return msgspec.json.encode(None if stored is None else stored.encode("utf-8", "replace").decode())
+    # A line end between the tokens would be one of the file.
+    return b" ".join(raw.splitlines())
 
 
 def _stored(raw: str | None) -> object:

@@ -69,6 +69,14 @@ class LuceneIndex:
                 return None
             return LuceneHit(docid, 0.0, -1, document.get("raw"), document.get("contents"))
 
+    def sample(self) -> LuceneHit | None:
+        """Return some document, as `doc` does, or None of an empty index."""
+        with _searching("its first document"):
+            document = self._searcher.doc(0) if len(self) else None
+            if document is None:
+                return None
+            return LuceneHit(document.get("id") or "", 0.0, 0, document.get("raw"), document.get("contents"))
+
     def close(self) -> None:
         """Close the index's files; the JVM stays."""
         self._searcher.close()

@@ -16,7 +16,8 @@ from rich.table import Table
 from sidecar.candidates import Candidate
 from sidecar.cli.app import app
 from sidecar.cli.options import FIELDS, MODEL, takes
-from sidecar.cli.parts import build_reranker, progress
+from sidecar.cli.parts import build_reranker
+from sidecar.cli.progress import Pace, progress
 from sidecar.errors import InputError
 from sidecar.settings import Settings
 
@@ -91,9 +92,10 @@ def _judged(
 def _scored(scorer: Scorer, work: list[tuple[str, str, list[tuple[Candidate, bool]]]]) -> Iterator[Judged]:
     from sidecar.scoring.calibration import Judged
 
-    with progress("queries") as bar:
-        for query, qid, pairs in bar.track(work, description="scoring"):
+    with progress("scoring", Pace("queries", total=len(work))) as meter:
+        for query, qid, pairs in work:
             scores = scorer.score(query, [candidate.passage for candidate, _ in pairs])
+            meter.advance(len(pairs))
             for score, (_, relevant) in zip(scores, pairs, strict=True):
                 yield Judged(qid, score.value, relevant)
 

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
-from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL
+from sidecar.cli.options import FIELDS, FUSION, MODEL
+from sidecar.errors import InputError
 from sidecar.experiments.journal import Journal
 from sidecar.reranker import Reranker, load_reranker
 from sidecar.scoring.chunks import Chunking
@@ -59,28 +51,6 @@ def _chunking(settings: Settings) -> Chunking | None:
 
 
 @contextmanager
-def progress(unit: str) -> Iterator[Progress]:
-    """A progress bar on stderr, so that results on stdout stay clean; it vanishes when done, and logs stay without."""
-    console = Console(stderr=True)
-    bar = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(unit),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )
-    if not console.is_terminal:
-        yield bar  # counts, but shows nothing
-        return
-    with bar:
-        yield bar
-
-
-@contextmanager
 def kept(journal: Journal) -> Iterator[Journal]:
     """Open a journal; whatever ends the work early, the person is told that nothing of it is lost."""
     try:
@@ -92,13 +62,41 @@ def kept(journal: Journal) -> Iterator[Journal]:
         raise
 
 
-def identity(settings: Settings, source: Path, output_format: str, **more: object) -> dict[str, str]:
-    """Everything that decides a run's result, for its journal: a run is only gone on with if all of it is the same."""
-    with source.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    decisive = (*MODEL, *FUSION, *BM25, *FIELDS, "window")
-    chosen = {name: str(getattr(settings, name)) for name in decisive}
-    return {"input": digest, "format": output_format, **chosen, **{name: str(value) for name, value in more.items()}}
+def identity(
+    settings: Settings, sources: Mapping[str, Path], output_format: str, names: Sequence[str], **more: object
+) -> dict[str, str]:
+    """Everything that decides a run's result, for its journal: a run is only gone on with if all of it is the same.
+
+    Of each source the content counts, not its name; `names` are the settings that matter beside model and fusion.
+    """
+    chosen = {name: str(getattr(settings, name)) for name in (*MODEL, *FUSION, *FIELDS, "window", *names)}
+    digests = {name: _digest(path) for name, path in sources.items()}
+    return {**digests, "format": output_format, **chosen, **{name: str(value) for name, value in more.items()}}
+
+
+def describe_model(settings: Settings) -> dict[str, str]:
+    """The model for a manifest: its directory and, of a checkpoint from the hub, the commit; then device and dtype."""
+    from sidecar.scoring.checkpoint import Placement
+    from sidecar.scoring.loading import locate
+
+    directory = locate(settings.model, revision=settings.revision, offline=True).directory
+    # The hub's cache lays a checkpoint out as snapshots/COMMIT.
+    commit = {"commit": directory.name} if directory.parent.name == "snapshots" else {}
+    placement = Placement(settings.device, settings.dtype).describe()
+    return {"model": settings.model, "directory": str(directory), **commit, "placement": placement}
+
+
+def say(message: str) -> None:
+    """Tell the person something on stderr, in one line however long."""
+    Console(stderr=True, highlight=False, markup=False).print(message, soft_wrap=True)
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"can't read {path}: {error.strerror}.") from None
 
 
 def build_opensearch_client(settings: Settings) -> OpenSearch:

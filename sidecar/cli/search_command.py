@@ -16,8 +16,9 @@ from sidecar.candidates import FirstStage, Ranking
 from sidecar.cli.app import app
 from sidecar.cli.index_command import Engine
 from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, OPENSEARCH, takes
-from sidecar.cli.parts import build_opensearch_client, build_reranker
+from sidecar.cli.parts import build_opensearch_client, build_reranker, say
 from sidecar.cli.tables import paragraph, side_by_side
+from sidecar.documents import nothing_to_read
 from sidecar.experiments.run_files import trec_lines
 from sidecar.explanation import Explanation, explain
 from sidecar.scoring.mapping import Mapping
@@ -46,6 +47,9 @@ def search_command(
 ) -> None:
     """Search an index and rerank its first hits."""
     found = (_lucene if engine is Engine.LUCENE else _opensearch)(query, index, hits, settings)
+    if found.first_stage.is_unreadable:
+        documents = found.first_stage.native.documents()
+        say(nothing_to_read(documents, settings.as_fields(), dotted=engine is Engine.OPENSEARCH))
     if found.first_stage.skipped:
         Console(stderr=True).print(f"not reranked: {found.first_stage.skipped}")
     if output_format is Format.JSON:
@@ -101,12 +105,12 @@ def _lucene(query: str, index: str, hits: int, settings: Settings) -> Found:
 
 
 def _opensearch(query: str, index: str, hits: int, settings: Settings) -> Found:
+    from connectors.opensearch.body import match_body
     from connectors.opensearch.connector import OpenSearchConnector, SearchRequest
 
-    fields = [*settings.title_fields, *settings.text_fields]
-    body = {"query": {"multi_match": {"query": query, "fields": fields, "type": "cross_fields"}}, "size": hits}
-    connector = OpenSearchConnector(build_opensearch_client(settings), settings.as_fields())
-    first_stage = connector.fetch(SearchRequest(index, msgspec.json.encode(body), window=settings.window))
+    fields = settings.as_fields()
+    connector = OpenSearchConnector(build_opensearch_client(settings), fields)
+    first_stage = connector.fetch(SearchRequest(index, match_body(query, fields, hits), window=settings.window))
     reranker = build_reranker(settings)
     ranking = reranker.rank(query, first_stage.candidates)
     response = connector.respond(first_stage, ranking)

@@ -9,7 +9,7 @@ A candidate's `doc` is kept as the bytes it came in, so that what is written is 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,14 @@ from sidecar.lines import numbered_lines
 class CandidateList:
     """One line: a query, its candidates best first, each one's document as JSON bytes, and its `label`.
 
-    A label is a grade of relevance; None where a candidate has none that is a whole number.
+    A label is a grade of relevance; None where a candidate has none that is a whole number. Only files have any.
     """
 
     qid: str
     query: str
     candidates: list[Candidate]
     docs: list[bytes]
-    labels: list[int | None]
+    labels: list[int | None] = field(default_factory=list)
 
 
 class _Query(msgspec.Struct):
@@ -95,7 +95,7 @@ def _to_list(line: _Line, where: str, fields: PassageFields) -> CandidateList:
         seen.add(docid)
         doc = bytes(hit.doc) or _flat_document(raw)
         score = float(len(line.candidates) - rank + 1) if hit.score is None else hit.score
-        candidates.append(Candidate(docid, rank, score, _passage(doc, fields)))
+        candidates.append(Candidate(docid, rank, score, passage_in(doc, fields)))
         docs.append(doc)
         labels.append(int(hit.label) if isinstance(hit.label, int) else None)
     return CandidateList(str(qid), query, candidates, docs, labels)
@@ -113,7 +113,7 @@ def _flat_document(hit: msgspec.Raw) -> bytes:
     )
 
 
-def _passage(doc: bytes, fields: PassageFields) -> Passage:
-    """A document is an object, or a string as Lucene stores it in `raw`, which may itself be JSON; or null."""
+def passage_in(doc: bytes, fields: PassageFields) -> Passage:
+    """Read a document, an object, or a string as Lucene stores it in `raw` (which may itself be JSON), or null."""
     found = msgspec.json.decode(doc, type=dict[str, Any] | str | None)
     return passage_of_record(found, fields) if isinstance(found, dict) else passage_of(found, None, fields)
