@@ -7,12 +7,13 @@ authentication, signing) is used with an answer's bytes and status kept. Retried
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import msgspec
 from opensearchpy import ConnectionError as NoConnection
 from opensearchpy import ConnectionTimeout, OpenSearch, SSLError, TransportError
+from opensearchpy.client.utils import query_params
 from opensearchpy.serializer import JSONSerializer
 from urllib3.exceptions import NewConnectionError
 
@@ -55,15 +56,36 @@ def search(
     `params` are the URL's, except `NEVER_IN_URL`: `request_timeout` and `timeout` (seconds),
     `ignore` (statuses that are no errors), `http_auth`, `api_key` and `opaque_id`.
     """
-    twin = _twin(client)
-    twin.transport.serializer, twin.transport.deserializer = _Verbatim(), _Verbatim()
     own = {key: value for key, value in params.items() if key in NEVER_IN_URL}
     url = {key: value for key, value in params.items() if key not in NEVER_IN_URL}
+    return _sent(
+        client,
+        lambda twin: twin.search(index=index, body=body or None, params=url, headers=dict(headers), **own),
+    )
+
+
+def read(client: OpenSearch, path: str, params: Mapping[str, Any], headers: Mapping[str, str]) -> bytes:
+    """GET a path beside a search and return the bytes of the answer; of `params` only the `NEVER_IN_URL` ones count.
+
+    Raises an `EngineError`.
+    """
+    own = {key: value for key, value in params.items() if key in NEVER_IN_URL and key != "ignore"}
+    return _sent(client, lambda twin: _get(twin, path=path, headers=dict(headers), **own))
+
+
+def _sent(client: OpenSearch, ask: Callable[[Any], Any]) -> bytes:
+    twin = _twin(client)
+    twin.transport.serializer, twin.transport.deserializer = _Verbatim(), _Verbatim()
     try:
-        answer = twin.search(index=index, body=body or None, params=url, headers=dict(headers), **own)
+        answer = ask(twin)
     except TransportError as error:
         raise engine_error(client, error) from error
     return str(answer).encode("utf-8", "surrogatepass")
+
+
+@query_params()  # turns accounts, time-outs and trace ids of a call into headers and options, as for a search
+def _get(twin: Any, *, path: str, params: Mapping[str, Any], headers: Mapping[str, str]) -> Any:
+    return twin.transport.perform_request("GET", path, params=params, headers=headers)
 
 
 def for_writing(client: OpenSearch) -> OpenSearch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from opensearchpy import OpenSearch
@@ -11,6 +12,7 @@ from opensearchpy import OpenSearch
 from connectors.opensearch import client as wire
 from connectors.opensearch import response
 from connectors.opensearch.conversation import Ask, Native, conversation, proceed
+from connectors.opensearch.pipelines import Pipelines
 from connectors.opensearch.request import WINDOW
 from sidecar.candidates import FirstStage, Ranking
 from sidecar.documents import PassageFields
@@ -41,6 +43,7 @@ class OpenSearchConnector:
     def __init__(self, client: OpenSearch, fields: PassageFields | None = None) -> None:
         self.client = client
         self.fields = fields or PassageFields()
+        self.pipelines = Pipelines()
 
     def fetch(self, request: SearchRequest) -> FirstStage[Native]:
         """Search for the window. What can't be reranked is answered as OpenSearch answers it, with the reason.
@@ -48,7 +51,9 @@ class OpenSearchConnector:
         Raises `EngineUnreachable`, or `EngineRejected` (`MissingIndex` for an unknown index) with OpenSearch's message.
         """
         params = {key: value if key in wire.NEVER_IN_URL else _wire(value) for key, value in request.params.items()}
-        talk = conversation(self._bytes(request.body), params, window=request.window, fields=self.fields)
+        overrule = partial(self.pipelines.overrule, _index(request))
+        body = self._bytes(request.body)
+        talk = conversation(body, params, window=request.window, fields=self.fields, overrule=overrule)
         step = proceed(talk)
         while isinstance(step, Ask):
             try:
@@ -70,8 +75,13 @@ class OpenSearchConnector:
         return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text or b""
 
     def _send(self, request: SearchRequest, ask: Ask) -> bytes:
-        index = request.index if request.index is None or isinstance(request.index, str) else ",".join(request.index)
-        return wire.search(self.client, index, ask.body, ask.params, request.headers)
+        if ask.path is not None:
+            return wire.read(self.client, ask.path, request.params, request.headers)
+        return wire.search(self.client, _index(request), ask.body, ask.params, request.headers)
+
+
+def _index(request: SearchRequest) -> str | None:
+    return request.index if request.index is None or isinstance(request.index, str) else ",".join(request.index)
 
 
 def _wire(value: Any) -> Any:

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import tempfile
 import time
@@ -231,13 +232,20 @@ class Node:
             time.sleep(0.2)
         raise NodeFailed(f"the node was not ready in time: {self._end_of_log()}")
 
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """Send a request, as the administrator, and decode the answer. Raises an `OSError` for an error status."""
+        headers = {"Content-Type": "application/json"}
+        if self.login:
+            headers["Authorization"] = self.login.authorization
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.url}/{path}", data, headers, method=method)
+        context = ssl.create_default_context(cafile=self.login.ca) if self.login else None
+        with urllib.request.urlopen(request, timeout=20, context=context) as answer:
+            return json.load(answer)
+
     def _is_healthy(self) -> bool:
         with contextlib.suppress(OSError):
-            health = f"{self.url}/_cluster/health?wait_for_status=yellow&timeout=5s"
-            if self.login:
-                return self.login.ask("GET", health)["timed_out"] is False
-            with urllib.request.urlopen(health, timeout=10) as answer:
-                return json.load(answer)["timed_out"] is False
+            return self.ask("GET", "_cluster/health?wait_for_status=yellow&timeout=5s")["timed_out"] is False
         return False
 
     def _end_of_log(self) -> str:
