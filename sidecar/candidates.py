@@ -6,7 +6,7 @@ Nothing here knows an engine, a model or a file format.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 Native = TypeVar("Native")
@@ -17,10 +17,11 @@ Kept = TypeVar("Kept")
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What a model reads of a document."""
+    """What a model reads of a document; `fields` are the names of the document's fields it came from, where known."""
 
     title: str
     text: str
+    fields: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def is_empty(self) -> bool:
@@ -42,17 +43,48 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Chunk:
+    """A stretch of a passage's text: its characters from `start` to before `end`.
+
+    `index` counts from 0 among the `count` chunks that were scored.
+    """
+
+    index: int
+    count: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a model says of one passage.
+
+    `value` is raw, a logit or a cosine; higher is better. `truncated` says that the model read only part of the
+    passage. `chunk` is the one that won where a long passage was scored in chunks.
+    """
+
+    value: float
+    truncated: bool = False
+    chunk: Chunk | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Ranked:
     """A candidate in its final place.
 
     `rank` counts from 1. `rerank_score` is the model's raw score (a logit, or a cosine for a bi-encoder); it is
     None where the passage was not scored. `score` is the fused score, None exactly where `rerank_score` is.
+    `truncated` and `chunk` are those of the `Score`. `normalized` holds the first stage's and the model's score as
+    fusion combined them, None where it took the model's alone.
     """
 
     candidate: Candidate
     rank: int
     score: float | None
     rerank_score: float | None
+    truncated: bool = False
+    chunk: Chunk | None = None
+    normalized: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,13 +39,17 @@ def passage_of(raw: str | None, contents: str | None, fields: PassageFields) -> 
     """
     record = json_object(raw) if raw is not None else None
     if record is None:
-        return _with_quoted_title(Passage("", contents if contents is not None else raw or ""))
+        text, field = (contents, "contents") if contents is not None else (raw or "", "raw")
+        return _with_quoted_title(Passage("", text, (field,) if text else ()))
     return passage_of_record(record, fields, otherwise=contents or "")
 
 
 def passage_of_record(record: Mapping[str, object], fields: PassageFields, *, otherwise: str = "") -> Passage:
     """Read title and text out of a JSON object; `otherwise` is the text where no text field holds any."""
-    passage = Passage(_first(record, fields.title), _first(record, fields.text) or otherwise)
+    (title, title_field), (text, text_field) = _first(record, fields.title), _first(record, fields.text)
+    if not text and otherwise:
+        text, text_field = otherwise, "contents"
+    passage = Passage(title, text, tuple(field for field in (title_field, text_field) if field))
     return passage if passage.title else _with_quoted_title(passage)
 
 
@@ -60,14 +64,14 @@ def json_object(raw: str) -> dict[str, object] | None:
     return record if isinstance(record, dict) else None
 
 
-def _first(record: Mapping[str, object], fields: tuple[str, ...]) -> str:
+def _first(record: Mapping[str, object], fields: tuple[str, ...]) -> tuple[str, str]:
     for field in fields:
         value = record.get(field)
         if isinstance(value, str) and value.strip():
-            return value
-    return ""
+            return value, field
+    return "", ""
 
 
 def _with_quoted_title(passage: Passage) -> Passage:
     found = _QUOTED_TITLE.match(passage.text)
-    return Passage(found["title"], found["text"]) if found else passage
+    return Passage(found["title"], found["text"], passage.fields) if found else passage

@@ -49,6 +49,18 @@ class Arithmetic(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Fused:
+    """One candidate's fused score, and what it was made of: the first stage's part and the model's.
+
+    The parts are the normalised scores of a mean or the two reciprocal ranks, before weights; None where the model's
+    score stands alone.
+    """
+
+    score: float
+    normalized: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Fusion:
     """One way of combining first-stage scores with the model's.
 
@@ -91,7 +103,11 @@ class Fusion:
             )
 
     def fuse(self, scores: Sequence[float], candidates: Sequence[Candidate]) -> list[float]:
-        """Fused score of each candidate, in the order given; higher is better.
+        """Fused score of each candidate, in the order given; higher is better. Otherwise as `combine`."""
+        return [fused.score for fused in self.combine(scores, candidates)]
+
+    def combine(self, scores: Sequence[float], candidates: Sequence[Candidate]) -> list[Fused]:
+        """Fused score of each candidate with its parts, in the order given.
 
         `scores` are the model's raw ones, one for each candidate. Raises `NonFiniteScore` for NaN or infinity on
         either side, which is never a rank.
@@ -99,33 +115,39 @@ class Fusion:
         first = [candidate.score for candidate in candidates]
         _require_finite(scores, candidates, "the model gave")
         if self.method is Method.RERANK or not candidates:
-            return [float(score) for score in scores]
+            return [Fused(float(score)) for score in scores]
         if self.method is Method.RRF:
             fused = self._reciprocal_ranks(scores, candidates)
         else:
             _require_finite(first, candidates, "the first stage gave")
             fused = self._means((first, scores))
-        _require_finite(fused, candidates, "fusion gave")
+        _require_finite([one.score for one in fused], candidates, "fusion gave")
         return fused
 
-    def _means(self, lists: Lists) -> list[float]:
+    def _means(self, lists: Lists) -> list[Fused]:
         share = 0.5 if self.weight is None else self.weight
         weights = (1 - share, share)
         if self.arithmetic is Arithmetic.OPENSEARCH:
-            return fusion_opensearch.means(self.method.value, self.normalization.value, lists, weights)
+            rows = fusion_opensearch.normalized(self.normalization.value, lists)
+            return _joined(fusion_opensearch.combined(self.method.value, rows, weights), rows)
         normalize = _NORMALIZE[self.normalization]
         combine = _COMBINE[self.method]
-        return [combine(pair, weights) for pair in zip(normalize(lists[0]), normalize(lists[1]), strict=True)]
+        rows = list(zip(normalize(lists[0]), normalize(lists[1]), strict=True))
+        return _joined([combine(row, weights) for row in rows], rows)
 
-    def _reciprocal_ranks(self, scores: Sequence[float], candidates: Sequence[Candidate]) -> list[float]:
+    def _reciprocal_ranks(self, scores: Sequence[float], candidates: Sequence[Candidate]) -> list[Fused]:
         """Σ wᵢ/(k + rankᵢ), ranks from 1 (Cormack, Clarke and Büttcher, SIGIR 2009); not divided by Σ w."""
         weights = (1.0, 1.0) if self.weight is None else (1 - self.weight, self.weight)
         by_model = ranks(scores, candidates)
         by_engine = ranks([-float(candidate.rank) for candidate in candidates], candidates)
-        pairs = list(zip(by_engine, by_model, strict=True))
         if self.arithmetic is Arithmetic.OPENSEARCH:
-            return fusion_opensearch.reciprocal_ranks(pairs, weights, self.rank_constant)
-        return [weights[0] / (self.rank_constant + a) + weights[1] / (self.rank_constant + b) for a, b in pairs]
+            pairs = list(zip(by_engine, by_model, strict=True))
+            rows = fusion_opensearch.reciprocals(pairs, self.rank_constant)
+            return _joined(fusion_opensearch.weighted_sums(rows, weights), rows)
+        k = self.rank_constant
+        rows = [(1 / (k + a), 1 / (k + b)) for a, b in zip(by_engine, by_model, strict=True)]
+        sums = [weights[0] / (k + a) + weights[1] / (k + b) for a, b in zip(by_engine, by_model, strict=True)]
+        return _joined(sums, rows)
 
 
 def best_first(scores: Sequence[float], candidates: Sequence[Candidate]) -> list[int]:
@@ -201,6 +223,10 @@ _COMBINE: dict[Method, Callable[[tuple[float, float], Weights], float]] = {
     Method.GEOMETRIC: _geometric,
     Method.HARMONIC: _harmonic,
 }
+
+
+def _joined(scores: Sequence[float], rows: Sequence[tuple[float, float]]) -> list[Fused]:
+    return [Fused(score, row) for score, row in zip(scores, rows, strict=True)]
 
 
 def _require_finite(scores: Sequence[float], candidates: Sequence[Candidate], who: str) -> None:

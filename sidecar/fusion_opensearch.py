@@ -15,29 +15,45 @@ from statistics import fmean, stdev
 
 from sidecar.single_precision import single
 
+Row = tuple[float, float]  # of one document: the first stage, then the model
+
 _MIN_SCORE = 0.001
 _SMALLEST_FLOAT = 2.0**-149  # Java's Float.MIN_VALUE, from which the processor begins its search for the maximum
 
 
-def means(method: str, normalization: str, lists: Sequence[Sequence[float]], weights: Sequence[float]) -> list[float]:
-    """Normalise each list (`min_max` or `z_score`), then combine by the `linear`, `geometric` or `harmonic` mean."""
+def normalized(normalization: str, lists: tuple[Sequence[float], Sequence[float]]) -> list[Row]:
+    """Normalise each list by `min_max` or `z_score`; one row for each document."""
     normalize = {"min_max": _min_max, "z_score": _z_score}[normalization]
+    first, second = (normalize([single(score) for score in scores]) for scores in lists)
+    return list(zip(first, second, strict=True))
+
+
+def combined(method: str, rows: Sequence[Row], weights: Sequence[float]) -> list[float]:
+    """Combine normalised scores by the `linear`, `geometric` or `harmonic` mean."""
     combine = {"linear": _arithmetic, "geometric": _geometric, "harmonic": _harmonic}[method]
-    normalized = [normalize([single(score) for score in scores]) for scores in lists]
     shares = [single(weight) for weight in weights]
-    return [combine(row, shares) for row in zip(*normalized, strict=True)]
+    return [combine(row, shares) for row in rows]
 
 
-def reciprocal_ranks(ranks: Sequence[tuple[int, int]], weights: Sequence[float], rank_constant: int) -> list[float]:
-    """Σ wᵢ/(k + rankᵢ), each reciprocal rounded half up to ten decimals first."""
-    fused = []
-    for row in ranks:
+def reciprocals(ranks: Sequence[tuple[int, int]], rank_constant: int) -> list[Row]:
+    """1/(k + rank) of both ranks, rounded half up to ten decimals."""
+
+    def reciprocal(rank: int) -> float:
+        exact = Decimal(1) / Decimal(rank_constant + rank)
+        return single(float(exact.quantize(Decimal("1e-10"), ROUND_HALF_UP)))
+
+    return [(reciprocal(first), reciprocal(second)) for first, second in ranks]
+
+
+def weighted_sums(rows: Sequence[Row], weights: Sequence[float]) -> list[float]:
+    """Σ wᵢ·reciprocalᵢ, as reciprocal rank fusion has it."""
+    sums = []
+    for row in rows:
         total = 0.0
-        for rank, weight in zip(row, weights, strict=True):
-            reciprocal = (Decimal(1) / Decimal(rank_constant + rank)).quantize(Decimal("1e-10"), ROUND_HALF_UP)
-            total = single(total + single(single(float(reciprocal)) * single(weight)))
-        fused.append(total)
-    return fused
+        for reciprocal, weight in zip(row, weights, strict=True):
+            total = single(total + single(reciprocal * single(weight)))
+        sums.append(total)
+    return sums
 
 
 def _min_max(scores: Sequence[float]) -> list[float]:

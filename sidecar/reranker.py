@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from time import perf_counter
 from typing import Any
 
-from sidecar.candidates import Candidate, Passage, Ranked, Ranking
+from sidecar.candidates import Candidate, Passage, Ranked, Ranking, Score
 from sidecar.errors import InputError, ScoringError
-from sidecar.fusion import Fusion, best_first
+from sidecar.fusion import Fused, Fusion, best_first
 from sidecar.scoring import Scorer
 
 
@@ -31,11 +31,11 @@ class Reranker:
         started = perf_counter()
         readable = [candidate for candidate in candidates if not candidate.passage.is_empty]
         unreadable = [candidate for candidate in candidates if candidate.passage.is_empty]
-        logits = self._score(query, [candidate.passage for candidate in readable])
+        scores = self._score(query, [candidate.passage for candidate in readable])
         scored_at = perf_counter()
-        fused = self.fusion.fuse(logits, readable)
-        order = best_first(fused, readable)
-        hits = [Ranked(readable[i], rank, fused[i], logits[i]) for rank, i in enumerate(order, start=1)]
+        fused = self.fusion.combine([score.value for score in scores], readable)
+        order = best_first([one.score for one in fused], readable)
+        hits = [_ranked(readable[i], rank, scores[i], fused[i]) for rank, i in enumerate(order, start=1)]
         hits += [Ranked(candidate, rank, None, None) for rank, candidate in enumerate(unreadable, start=len(hits) + 1)]
         seconds = {"score": scored_at - started, "fuse": perf_counter() - scored_at}
         return Ranking(query, tuple(hits), seconds)
@@ -47,15 +47,19 @@ class Reranker:
         an empty list gives an empty list, and there is no first stage to fuse with. Raises as `rank` does.
         """
         scores = self._score(query, [Passage(title, text) for title, text in documents])
-        return sorted(enumerate(scores), key=lambda pair: (-pair[1], pair[0]))
+        return sorted(((i, score.value) for i, score in enumerate(scores)), key=lambda pair: (-pair[1], pair[0]))
 
-    def _score(self, query: str, passages: Sequence[Passage]) -> list[float]:
+    def _score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
         if not query.strip():
             raise InputError("the query is empty.", remedy="Give the words to search for.")
         scores = self.scorer.score(query, passages) if passages else []
         if len(scores) != len(passages):
             raise ScoringError(f"{self.scorer.name} gave {len(scores)} scores for {len(passages)} passages.")
         return scores
+
+
+def _ranked(candidate: Candidate, rank: int, score: Score, fused: Fused) -> Ranked:
+    return Ranked(candidate, rank, fused.score, score.value, score.truncated, score.chunk, fused.normalized)
 
 
 def load_reranker(model: str = "minilm", *, fusion: Fusion | None = None, **options: Any) -> Reranker:

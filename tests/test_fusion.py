@@ -8,6 +8,7 @@ import pytest
 
 from sidecar.errors import FusionError, NonFiniteScore
 from sidecar.fusion import Arithmetic, Fusion, Method, Normalization, best_first, ranks, tail_scores
+from sidecar.single_precision import single
 
 LOGITS = [-4.0, 2.0, -1.0]
 FIRST = [12.0, 8.0, 4.0]
@@ -68,6 +69,26 @@ def test_golden_values(candidates, fusion, expected):
 def test_golden_values_of_opensearch(candidates, fusion, expected):
     theirs = Fusion(fusion.method, fusion.normalization, fusion.weight, fusion.rank_constant, Arithmetic.OPENSEARCH)
     assert theirs.fuse(LOGITS, candidates(*FIRST)) == pytest.approx(expected, rel=3e-7)
+
+
+@pytest.mark.parametrize(
+    ("fusion", "parts"),
+    [
+        (Fusion(), [None, None, None]),
+        (Fusion(Method.LINEAR, weight=0.9), [(1, 0), (0.5, 1), (0, 0.5)]),
+        (Fusion(Method.LINEAR, Normalization.NONE), [(12, -4), (8, 2), (4, -1)]),
+        (Fusion(Method.RRF, weight=0.1, rank_constant=1), [(1 / 2, 1 / 4), (1 / 3, 1 / 2), (1 / 4, 1 / 3)]),
+        (Fusion(Method.LINEAR, arithmetic=Arithmetic.OPENSEARCH), [(1, single(0.001)), (0.5, 1), (single(0.001), 0.5)]),
+        (
+            Fusion(Method.RRF, rank_constant=1, arithmetic=Arithmetic.OPENSEARCH),
+            [(0.5, 0.25), (single(0.3333333333), 0.5), (0.25, single(0.3333333333))],
+        ),
+    ],
+)
+def test_the_parts_of_a_fused_score_are_told(candidates, fusion, parts):
+    fused = fusion.combine(LOGITS, candidates(*FIRST))
+    assert [one.normalized for one in fused] == parts
+    assert [one.score for one in fused] == fusion.fuse(LOGITS, candidates(*FIRST))
 
 
 def test_opensearch_takes_the_maximum_of_negative_logits_to_be_positive(candidates):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from sidecar.candidates import Passage
+from sidecar.candidates import Chunk, Passage, Score
 from sidecar.errors import InputError, NonFiniteScore, ScoringError
 from sidecar.fusion import Fusion, Method
 from sidecar.reranker import Reranker
@@ -21,8 +21,8 @@ class Table:
     def __init__(self, scores: dict[str, float]) -> None:
         self.scores = scores
 
-    def score(self, query: str, passages: Sequence[Passage]) -> list[float]:
-        return [self.scores[passage.text] for passage in passages if passage.text in self.scores]
+    def score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
+        return [Score(self.scores[passage.text]) for passage in passages if passage.text in self.scores]
 
 
 def test_the_best_logit_comes_first_and_the_first_stage_travels_along(candidates):
@@ -76,3 +76,18 @@ def test_a_model_that_gives_nan_is_an_error(candidates):
 def test_a_model_that_gives_too_few_scores_is_an_error(candidates):
     with pytest.raises(ScoringError, match="table gave 1 scores for 2 passages"):
         Reranker(Table({"a": 1.0})).rank("query", candidates(2.0, 1.0, texts=["a", "unknown"]))
+
+
+def test_what_a_score_and_fusion_say_comes_along(candidates):
+    class Chunked:
+        name = "chunked"
+
+        def score(self, query, passages):
+            return [Score(4.0, truncated=True, chunk=Chunk(1, 3, 10, 20)), Score(2.0)]
+
+    ranking = Reranker(Chunked(), Fusion(Method.LINEAR)).rank("query", candidates(1.0, 5.0))
+    # min-max: the first stage's 1 and 5 become 0 and 1, the model's 4 and 2 become 1 and 0
+    assert [(hit.score, hit.normalized, hit.truncated, hit.chunk) for hit in ranking.hits] == [
+        (0.5, (0.0, 1.0), True, Chunk(1, 3, 10, 20)),
+        (0.5, (1.0, 0.0), False, None),
+    ]

@@ -1,6 +1,17 @@
-"""OpenSearch, through opensearch-py: `RerankingClient` wraps a client, `OpenSearchConnector` is its two verbs."""
+"""OpenSearch, through opensearch-py: `RerankingClient` wraps a client, `OpenSearchConnector` is its two verbs.
 
-from connectors.opensearch.connector import OpenSearchConnector, SearchRequest
-from connectors.opensearch.searcher import RerankingClient
+`AsyncRerankingClient` and `AsyncOpenSearchConnector` are the same around an `AsyncOpenSearch`.
+"""
 
-__all__ = ["OpenSearchConnector", "RerankingClient", "SearchRequest"]
+from connectors.opensearch.connector import AsyncOpenSearchConnector, OpenSearchConnector
+from connectors.opensearch.searcher import AsyncRerankingClient, RerankingClient
+from connectors.opensearch.talks import MultiSearchRequest, SearchRequest
+
+__all__ = [
+    "AsyncOpenSearchConnector",
+    "AsyncRerankingClient",
+    "MultiSearchRequest",
+    "OpenSearchConnector",
+    "RerankingClient",
+    "SearchRequest",
+]

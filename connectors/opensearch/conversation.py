@@ -7,7 +7,7 @@ or throws the refusal in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ from sidecar.documents import PassageFields
 from sidecar.errors import EngineRejected
 
 # Refusals that the caller's own, smaller search would meet just the same.
-_FINAL = {401, 403, 404, 502, 503, 504}
+FINAL = {401, 403, 404, 502, 503, 504}
 # How a rerank processor refuses a search without the ext.rerank that we took out: 500 in 2.19.1.
 _LACKS_EXT = {400, 500}
 
@@ -75,7 +75,7 @@ def conversation(
     try:
         raw = yield Ask(planned.body, planned.params)
     except EngineRejected as refusal:
-        if refusal.status in _FINAL:
+        if refusal.status in FINAL:
             raise
         reason = f"OpenSearch refused the window: {refusal.message}"
         return (yield from _as_it_came(body, own, params, reason))
@@ -105,8 +105,8 @@ def _as_it_came(body: bytes, own: bytes, params: Mapping[str, Any], reason: str)
             raise refusal from None
 
 
-def proceed(talk: Conversation, answer: bytes | EngineRejected | None = None) -> Ask | FirstStage[Native]:
-    """Hand the last answer over (none at the beginning) and return what to ask next, or the first stage at the end.
+def proceed(talk: Talk[Result], answer: bytes | EngineRejected | None = None) -> Ask | Result:
+    """Hand the last answer over (none at the beginning) and return what to ask next, or the result at the end.
 
     Raises the `EngineRejected` that the caller's own search met.
     """
@@ -115,8 +115,32 @@ def proceed(talk: Conversation, answer: bytes | EngineRejected | None = None) ->
             return talk.throw(answer)
         return next(talk) if answer is None else talk.send(answer)
     except StopIteration as end:
-        first_stage: FirstStage[Native] = end.value
-        return first_stage
+        result: Result = end.value
+        return result
+
+
+def drive(talk: Talk[Result], send: Callable[[Ask], bytes]) -> Result:
+    """Hold a conversation to its end by a synchronous `send`."""
+    step = proceed(talk)
+    while isinstance(step, Ask):
+        try:
+            answer: bytes | EngineRejected = send(step)
+        except EngineRejected as refused:
+            answer = refused
+        step = proceed(talk, answer)
+    return step
+
+
+async def drive_async(talk: Talk[Result], send: Callable[[Ask], Awaitable[bytes]]) -> Result:
+    """Hold a conversation to its end by an asynchronous `send`."""
+    step = proceed(talk)
+    while isinstance(step, Ask):
+        try:
+            answer: bytes | EngineRejected = await send(step)
+        except EngineRejected as refused:
+            answer = refused
+        step = proceed(talk, answer)
+    return step
 
 
 def skipped(raw: bytes, reason: str) -> FirstStage[Native]:

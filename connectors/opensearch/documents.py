@@ -17,16 +17,17 @@ def passage(sources: Iterable[msgspec.Raw], fields: PassageFields) -> Passage:
     `sources` are the objects to look in, best first. A field is a dotted path through objects and arrays of them.
     """
     objects = [splice.members(source) for source in sources]
-    return Passage(title=_first(objects, fields.title, " "), text=_first(objects, fields.text, "\n"))
+    (title, title_field), (text, text_field) = _first(objects, fields.title, " "), _first(objects, fields.text, "\n")
+    return Passage(title, text, tuple(field for field in (title_field, text_field) if field))
 
 
-def _first(objects: Sequence[dict[str, msgspec.Raw]], fields: Sequence[str], separator: str) -> str:
+def _first(objects: Sequence[dict[str, msgspec.Raw]], fields: Sequence[str], separator: str) -> tuple[str, str]:
     for field in fields:
         for values in objects:
             found = separator.join(_texts_of(values, field.split(".")))
             if found.strip():
-                return found
-    return ""
+                return found, field
+    return "", ""
 
 
 def _texts(value: msgspec.Raw, path: list[str]) -> list[str]:

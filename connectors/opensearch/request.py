@@ -109,6 +109,18 @@ def plan(
     )
 
 
+def without_our_ext(body: bytes) -> bytes:
+    """Return a search's body as it is to be forwarded: a node without neural-search refuses `ext.rerank`."""
+    try:
+        raw = splice.members(splice.veiled(body))
+    except splice.Malformed:
+        return body
+    foreign_ext = _ext_of_others(raw)
+    if foreign_ext is None:
+        return body
+    return splice.unveiled(splice.joined({key: value for key, value in raw.items() if key != "ext"} | foreign_ext))
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """OpenSearch refuses a key that occurs twice; a dict would lose the first silently."""
     found = dict(pairs)
@@ -118,7 +130,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _ext_of_others(raw: Mapping[str, msgspec.Raw]) -> dict[str, msgspec.Raw] | None:
-    """Take ours out of `ext`, None if it is not there: a node without neural-search refuses `ext.rerank`."""
+    """Take ours out of `ext`, None if it is not there."""
     try:
         ext = splice.members(raw["ext"]) if "ext" in raw else {}
     except splice.Malformed:

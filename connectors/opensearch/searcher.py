@@ -1,30 +1,25 @@
-"""The in-process door: an opensearch-py client whose `search` reranks. It joins the parts and decides nothing."""
+"""The in-process doors: opensearch-py clients whose `search` and `msearch` rerank; they decide nothing themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import asyncio
+from typing import TYPE_CHECKING, Any
 
 from opensearchpy import OpenSearch
 
-from connectors.opensearch.connector import OpenSearchConnector, SearchRequest
+from connectors.opensearch.connector import AsyncOpenSearchConnector, OpenSearchConnector
 from connectors.opensearch.request import WINDOW
-from sidecar.candidates import Ranking, Ranks
+from connectors.opensearch.reranked import MultiReranked, Reranked, rank, rank_all
+from connectors.opensearch.talks import MultiSearchRequest, SearchRequest, multi_search_request, search_request
+from sidecar.candidates import Ranks
 from sidecar.documents import PassageFields
 
-
-@dataclass(frozen=True, slots=True)
-class Reranked:
-    """A search's answer: OpenSearch's response as bytes, and the ranking behind it or the reason why there is none."""
-
-    body: bytes
-    ranking: Ranking | None
-    skipped: str | None
+if TYPE_CHECKING:
+    from opensearchpy import AsyncOpenSearch  # there with aiohttp alone
 
 
 class RerankingClient:
-    """A user's `OpenSearch` client with a reranking `search`; everything else is that client's own.
+    """A user's `OpenSearch` client with a reranking `search` and `msearch`; everything else is that client's own.
 
     `window` hits are reranked for each search that does not name a window of its own.
     """
@@ -39,39 +34,77 @@ class RerankingClient:
 
     def rerank(self, request: SearchRequest) -> Reranked:
         """Search and rerank. Raises an `EngineError`, or what the reranker raises."""
-        first_stage = self.connector.fetch(request)
-        if first_stage.skipped is not None:
-            return Reranked(first_stage.native.raw, None, first_stage.skipped)
-        ranking = self.reranker.rank(first_stage.query, first_stage.candidates)
-        return Reranked(self.connector.respond(first_stage, ranking), ranking, None)
+        return rank(self.reranker, self.connector.fetch(request))
+
+    def rerank_all(self, request: MultiSearchRequest) -> MultiReranked:
+        """Search and rerank several times at once. Raises as `rerank` does; one search that fails, fails alone."""
+        return rank_all(self.reranker, self.connector.fetch_all(request))
 
     def search(self, **arguments: Any) -> Any:
         """Do what `OpenSearch.search` does, with its arguments, and rerank; `window` is one more of them."""
-        text = self.search_raw(**arguments).decode("utf-8", "surrogatepass")
-        return self.client.transport.deserializer.loads(text, "application/json")
+        return _decoded(self.client, self.search_raw(**arguments))
 
-    def search_raw(
-        self,
-        *,
-        index: str | Sequence[str] | None = None,
-        body: bytes | str | Mapping[str, Any] | None = None,
-        window: int | None = None,
-        headers: Mapping[str, str] | None = None,
-        params: Mapping[str, Any] | None = None,
-        **url: Any,
-    ) -> bytes:
+    def search_raw(self, **arguments: Any) -> bytes:
         """As `search`, but the response is OpenSearch's bytes: `0.10` stays `0.10`."""
-        given = {**(params or {}), **{"from" if key == "from_" else key: value for key, value in url.items()}}
-        request = SearchRequest(
-            index=index,
-            body=body,
-            params={key: value for key, value in given.items() if value is not None},
-            headers=headers or {},
-            window=self.window if window is None else window,
-        )
-        return self.rerank(request).body
+        return self.rerank(search_request(self.window, **arguments)).body
+
+    def msearch(self, **arguments: Any) -> Any:
+        """Do what `OpenSearch.msearch` does, and rerank each search; `window` is one more argument."""
+        return _decoded(self.client, self.msearch_raw(**arguments))
+
+    def msearch_raw(self, **arguments: Any) -> bytes:
+        """As `msearch`, but the response is OpenSearch's bytes."""
+        return self.rerank_all(multi_search_request(self.window, **arguments)).body
 
     def __getattr__(self, name: str) -> Any:
         if name == "client":  # not there yet while a copy is being made
             raise AttributeError(name)
         return getattr(self.client, name)
+
+
+class AsyncRerankingClient:
+    """As `RerankingClient`, around an `AsyncOpenSearch`: what searches is to be awaited.
+
+    The model scores in a thread, so that the event loop goes on meanwhile.
+    """
+
+    def __init__(
+        self, client: AsyncOpenSearch, reranker: Ranks, *, window: int = WINDOW, fields: PassageFields | None = None
+    ) -> None:
+        self.client = client
+        self.reranker = reranker
+        self.window = window
+        self.connector = AsyncOpenSearchConnector(client, fields)
+
+    async def rerank(self, request: SearchRequest) -> Reranked:
+        """Search and rerank. Raises an `EngineError`, or what the reranker raises."""
+        return await asyncio.to_thread(rank, self.reranker, await self.connector.fetch(request))
+
+    async def rerank_all(self, request: MultiSearchRequest) -> MultiReranked:
+        """Search and rerank several times at once. Raises as `rerank` does; one search that fails, fails alone."""
+        return await asyncio.to_thread(rank_all, self.reranker, await self.connector.fetch_all(request))
+
+    async def search(self, **arguments: Any) -> Any:
+        """Do what `AsyncOpenSearch.search` does, with its arguments, and rerank; `window` is one more of them."""
+        return _decoded(self.client, await self.search_raw(**arguments))
+
+    async def search_raw(self, **arguments: Any) -> bytes:
+        """As `search`, but the response is OpenSearch's bytes: `0.10` stays `0.10`."""
+        return (await self.rerank(search_request(self.window, **arguments))).body
+
+    async def msearch(self, **arguments: Any) -> Any:
+        """Do what `AsyncOpenSearch.msearch` does, and rerank each search; `window` is one more argument."""
+        return _decoded(self.client, await self.msearch_raw(**arguments))
+
+    async def msearch_raw(self, **arguments: Any) -> bytes:
+        """As `msearch`, but the response is OpenSearch's bytes."""
+        return (await self.rerank_all(multi_search_request(self.window, **arguments))).body
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "client":  # not there yet while a copy is being made
+            raise AttributeError(name)
+        return getattr(self.client, name)
+
+
+def _decoded(client: Any, raw: bytes) -> Any:
+    return client.transport.deserializer.loads(raw.decode("utf-8", "surrogatepass"), "application/json")

@@ -1,4 +1,4 @@
-"""The only room that knows torch: from a query and its passages to one score each.
+"""The only room that knows torch: from a query and its passages to one `Score` each.
 
 Importing this package loads no torch; `sidecar.scoring.loading.load_scorer` does.
 """
@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from sidecar.candidates import Passage
+from sidecar.candidates import Passage, Score
 
 __all__ = ["Scorer"]
 
 
 class Scorer(Protocol):
-    """One raw score for each passage, in the order given; higher is better.
+    """One score for each passage, in the order given; higher is better.
 
-    A cross-encoder gives logits, a bi-encoder cosines. Every score is finite: NaN or infinity is raised as
+    A cross-encoder gives logits, a bi-encoder cosines. Every value is finite: NaN or infinity is raised as
     `errors.NonFiniteScore`, never returned.
     """
 
@@ -25,6 +25,6 @@ class Scorer(Protocol):
         """What a person would call the model: a preset, a hub name or a directory."""
         ...
 
-    def score(self, query: str, passages: Sequence[Passage]) -> list[float]:
+    def score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
         """Score non-empty passages; an empty list gives an empty list."""
         ...

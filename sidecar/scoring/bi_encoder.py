@@ -6,14 +6,15 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
-from sidecar.candidates import Passage
+from sidecar.candidates import Passage, Score
 from sidecar.scoring.checkpoint import Checkpoint
 from sidecar.scoring.cross_encoder import check_finite, pad
 from sidecar.scoring.packing import plan_batches
-from sidecar.scoring.prompt import Prompt
+from sidecar.scoring.prompt import Prompt, Tokens
 
 # Padded tokens in one batch, as for the cross-encoder.
 MAX_TOKENS = {"cpu": 2048}
@@ -41,26 +42,27 @@ class BiEncoder:
         """What the user called the model."""
         return self.checkpoint.name
 
-    def score(self, query: str, passages: Sequence[Passage]) -> list[float]:
+    def score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
         """One cosine for each passage, in the order given. Raises NonFiniteScore."""
         if not passages:
             return []
-        [question] = self.embed([self.prompt.query(query)])
-        texts = [self.prompt.document(passage) for passage in passages]
-        known = {text: row for text in texts if (row := self._cache.get(text)) is not None}
-        unknown = [text for text in dict.fromkeys(texts) if text not in known]
-        for text, row in zip(unknown, self.embed(unknown), strict=True):
-            known[text] = row
-            self._cache.put(text, row)
-        cosines: list[float] = (torch.stack([known[text] for text in texts]) @ question).tolist()
-        return check_finite(cosines, self.name)
+        [question] = self.embed(self.prompt.texts([self.prompt.query(query)]))
+        # Two passages that are written alike are read alike, but for what was cut before.
+        texts = {passage: self.prompt.document(passage) for passage in passages}
+        known = {text: row for text in texts.values() if (row := self._cache.get(text)) is not None}
+        unknown = {text: passage for passage, text in texts.items() if text not in known}
+        tokens = self.prompt.passages(list(unknown.values()))
+        for text, read, vector in zip(unknown, tokens, self.embed(tokens), strict=True):
+            known[text] = Embedding(vector, read.truncated)
+            self._cache.put(text, known[text])
+        rows = [known[texts[passage]] for passage in passages]
+        cosines: list[float] = (torch.stack([row.vector for row in rows]) @ question).tolist()
+        check_finite(cosines, self.name)
+        return [Score(cosine, row.truncated) for cosine, row in zip(cosines, rows, strict=True)]
 
     @torch.inference_mode()
-    def embed(self, texts: Sequence[str]) -> list[torch.Tensor]:
+    def embed(self, rows: Sequence[Tokens]) -> list[torch.Tensor]:
         """One unit vector (float32, on the CPU) for each text, in the order given."""
-        if not texts:
-            return []
-        rows = self.prompt.texts(texts)
         pad_id = self.checkpoint.tokenizer.pad_token_id or 0
         vectors: dict[int, torch.Tensor] = {}
         for batch in plan_batches([len(r) for r in rows], max_pairs=self.batch_size, max_tokens=self.max_tokens):
@@ -71,7 +73,15 @@ class BiEncoder:
             # Copied row by row: a view would keep the whole batch alive as long as one row is cached.
             units = torch.nn.functional.normalize(means, dim=1).cpu()
             vectors.update({index: row.clone() for index, row in zip(batch, units, strict=True)})
-        return [vectors[index] for index in range(len(texts))]
+        return [vectors[index] for index in range(len(rows))]
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """A passage's unit vector, and whether the model read only part of the passage."""
+
+    vector: torch.Tensor
+    truncated: bool
 
 
 class EmbeddingCache:
@@ -79,13 +89,13 @@ class EmbeddingCache:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._rows: OrderedDict[bytes, torch.Tensor] = OrderedDict()
+        self._rows: OrderedDict[bytes, Embedding] = OrderedDict()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def get(self, text: str) -> torch.Tensor | None:
+    def get(self, text: str) -> Embedding | None:
         """Look up the embedding of a text, now the one used last; None if it is not kept."""
         key = _digest(text)
         with self._lock:
@@ -94,7 +104,7 @@ class EmbeddingCache:
                 self._rows.move_to_end(key)
             return row
 
-    def put(self, text: str, row: torch.Tensor) -> None:
+    def put(self, text: str, row: Embedding) -> None:
         """Keep an embedding; the one unused longest goes when there are too many."""
         with self._lock:
             self._rows[_digest(text)] = row

@@ -102,16 +102,22 @@ def load_encoder(directory: Path, placement: Placement) -> Any:
 
 
 def load_tokenizer(directory: Path) -> Any:
-    """Load the tokenizer of a directory. Raises ModelError where there is none."""
+    """Load the tokenizer of a directory. Raises ModelError where there is none, or none of the tokenizers library."""
     from transformers import AutoTokenizer
 
     try:
         with quiet_libraries():
-            return AutoTokenizer.from_pretrained(str(directory), local_files_only=True, trust_remote_code=False)
+            tokenizer = AutoTokenizer.from_pretrained(str(directory), local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, TypeError) as error:
         raise ModelError(
             f"{directory} holds no tokenizer that can be loaded: {error}", remedy="Save the tokenizer beside the model."
         ) from error
+    if not tokenizer.is_fast:
+        raise ModelError(
+            f"{directory} has a tokenizer in plain Python ({type(tokenizer).__name__}), which tells no positions.",
+            remedy="Save it in the format of the tokenizers library (tokenizer.json).",
+        )
+    return tokenizer
 
 
 def is_decoder(model: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from sidecar.candidates import Passage
+from sidecar.candidates import Passage, Score
 from sidecar.errors import ModelError, NonFiniteScore
 from sidecar.scoring.checkpoint import Checkpoint, is_decoder
 from sidecar.scoring.packing import plan_batches, restore_order
@@ -47,12 +47,13 @@ class CrossEncoder:
         """What the user called the model."""
         return self.checkpoint.name
 
-    def score(self, query: str, passages: Sequence[Passage]) -> list[float]:
+    def score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
         """One logit for each passage, in the order given. Raises NonFiniteScore."""
         pairs = self.prompt.pairs(query, passages)
         batches = plan_batches([len(pair) for pair in pairs], max_pairs=self.batch_size, max_tokens=self.max_tokens)
         logits = [self._logits([pairs[index] for index in batch]) for batch in batches]
-        return check_finite(restore_order(batches, logits), self.name)
+        values = check_finite(restore_order(batches, logits), self.name)
+        return [Score(value, pair.truncated) for value, pair in zip(values, pairs, strict=True)]
 
     @torch.inference_mode()
     def _logits(self, pairs: list[Tokens]) -> list[float]:

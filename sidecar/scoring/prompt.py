@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sidecar.candidates import Passage
@@ -20,12 +21,20 @@ CHARACTERS_PER_TOKEN = 128
 KEPT_BACK = 3
 
 
+# Half of a surrogate pair, as broken JSON brings it: no text to a tokenizer.
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """One input of the model. `types` are segment ids, None where the architecture has none."""
+    """One input of the model. `types` are segment ids, None where the architecture has none.
+
+    `truncated` says that some of the passage's tokens are not among the ids.
+    """
 
     ids: list[int]
     types: list[int] | None = None
+    truncated: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -42,23 +51,31 @@ class Prompt:
     def __init__(self, tokenizer: Any, manifest: Manifest) -> None:
         self.tokenizer = tokenizer
         self.manifest = manifest
+        self._backend = tokenizer.backend_tokenizer
+        self._has_types = "token_type_ids" in tokenizer.model_input_names
         self._lock = threading.Lock()
 
     def pairs(self, query: str, passages: Sequence[Passage]) -> list[Tokens]:
         """Token ids of each pair, at most `max_length` of them, in the order given."""
         if not passages:
             return []
+        write = self._separate if self.manifest.truncation == "separate" else self._joint
         with self._lock:
-            return (
-                self._separate(query, passages)
-                if self.manifest.truncation == "separate"
-                else self._joint(query, passages)
-            )
+            tokens = write(self.query(query), [self.document(passage) for passage in passages])
+        return [self._marked(passage, row) for passage, row in zip(passages, tokens, strict=True)]
+
+    def passages(self, passages: Sequence[Passage]) -> list[Tokens]:
+        """Token ids of passages on their own, at most `max_length` of them, special tokens included."""
+        tokens = self.texts([self.document(passage) for passage in passages])
+        return [self._marked(passage, row) for passage, row in zip(passages, tokens, strict=True)]
 
     def texts(self, texts: Sequence[str]) -> list[Tokens]:
         """Token ids of single texts, at most `max_length` of them, special tokens included."""
+        room = self.manifest.max_length - self._backend.num_special_tokens_to_add(is_pair=False)
         with self._lock:
-            return self._tokens([self._cut(text) for text in texts], max_length=self.manifest.max_length)
+            rows = self._encode([self._cut(text) for text in texts])
+            self._limit(self.manifest.max_length)
+            return [self._tokens(self._backend.post_process(row), truncated=len(row) > room) for row in rows]
 
     def query(self, query: str) -> str:
         """Write the query as the model reads it, cut to what the token limit can hold."""
@@ -69,29 +86,46 @@ class Prompt:
         return self.manifest.write_document(Passage(self._cut(passage.title), self._cut(passage.text)))
 
     def _cut(self, text: str) -> str:
-        return text[: self.manifest.max_length * CHARACTERS_PER_TOKEN]
+        return _LONE_SURROGATE.sub("\ufffd", text[: self.characters])
 
-    def _joint(self, query: str, passages: Sequence[Passage]) -> list[Tokens]:
-        documents = [self.document(passage) for passage in passages]
-        return self._tokens([self.query(query)] * len(documents), documents, max_length=self.manifest.max_length)
+    @property
+    def characters(self) -> int:
+        """Characters of a title or text that are read at most."""
+        return self.manifest.max_length * CHARACTERS_PER_TOKEN
 
-    def _separate(self, query: str, passages: Sequence[Passage]) -> list[Tokens]:
+    def _marked(self, passage: Passage, tokens: Tokens) -> Tokens:
+        """What was cut before it was tokenised is missing too."""
+        cut = max(len(passage.title), len(passage.text.rstrip())) > self.characters
+        return replace(tokens, truncated=True) if cut else tokens
+
+    def _joint(self, query: str, documents: list[str]) -> list[Tokens]:
+        [head], tails = self._encode([query]), self._encode(documents)
+        self._limit(self.manifest.max_length)
+        tokens = []
+        for tail in tails:
+            pair = self._backend.post_process(head, tail)
+            # Of a pair that was cut, counting tells which side lost tokens.
+            full = len(pair) == self.manifest.max_length
+            tokens.append(self._tokens(pair, truncated=full and pair.sequence_ids.count(1) < len(tail)))
+        return tokens
+
+    def _separate(self, query: str, documents: list[str]) -> list[Tokens]:
         limits = self.manifest.query_max_length, self.manifest.document_max_length - KEPT_BACK
-        [head] = self._tokens([self.query(query)], max_length=limits[0], add_special_tokens=False)
-        tails = self._tokens([self.document(p) for p in passages], max_length=limits[1], add_special_tokens=False)
+        [head], tails = self._encode([query]), self._encode(documents)
         bos = [] if self.tokenizer.bos_token_id is None else [self.tokenizer.bos_token_id]
-        return [Tokens(bos + head.ids + bos + tail.ids) for tail in tails]
+        start = [*bos, *head.ids[: limits[0]], *bos]
+        return [Tokens([*start, *tail.ids[: limits[1]]], truncated=len(tail) > limits[1]) for tail in tails]
 
-    def _tokens(self, *texts: list[str], max_length: int, add_special_tokens: bool = True) -> list[Tokens]:
-        encoded = self.tokenizer(
-            *texts,
-            truncation="longest_first",
-            max_length=max_length,
-            add_special_tokens=add_special_tokens,
-            split_special_tokens=True,
-            padding=False,
-            return_attention_mask=False,
-            verbose=False,
-        )
-        types = encoded.get("token_type_ids") or [None] * len(encoded["input_ids"])
-        return [Tokens(*row) for row in zip(encoded["input_ids"], types, strict=True)]
+    def _encode(self, texts: list[str]) -> list[Any]:
+        """Tokenise whole texts without special tokens: lengths before anything is cut."""
+        self._backend.no_padding()
+        self._backend.no_truncation()
+        self._backend.encode_special_tokens = True
+        encoded: list[Any] = self._backend.encode_batch(texts, add_special_tokens=False)
+        return encoded
+
+    def _limit(self, max_length: int) -> None:
+        self._backend.enable_truncation(max_length, direction=self.tokenizer.truncation_side)
+
+    def _tokens(self, encoding: Any, *, truncated: bool) -> Tokens:
+        return Tokens(encoding.ids, encoding.type_ids if self._has_types else None, truncated)

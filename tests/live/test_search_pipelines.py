@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
+from opensearchpy import AsyncOpenSearch
 
+from connectors.opensearch import AsyncRerankingClient, RerankingClient, SearchRequest
 from connectors.opensearch.client import connect
-from connectors.opensearch.connector import SearchRequest
-from connectors.opensearch.searcher import RerankingClient
 from sidecar.errors import EngineRejected
 from tests.live.foxes import ByLength, direct, hits, ids, without_took
 from tests.live.rerank_server import rerank_pipeline, rerank_server
@@ -139,3 +140,26 @@ def test_indices_with_different_defaults_have_none_and_are_reranked(reranking, n
 def test_a_pipeline_that_is_not_there_is_refused_in_the_engines_words(reranking):
     with pytest.raises(EngineRejected, match="Pipeline nope is not defined"):
         reranking.search(index="plain", body={"query": QUERY}, search_pipeline="nope")
+
+
+def test_each_of_several_searches_meets_its_own_pipeline(reranking, client, server):
+    body = {"query": QUERY, "size": 5, "ext": EXT}
+    lines = [{"index": "reranked"}, body, {}, body, {}, {**body, "search_pipeline": "rr"}, {"index": "plain"}, body]
+    server.queries.clear()
+    found = reranking.msearch(body=lines, index="reranked")["responses"]
+    assert server.queries == ["which fox?"] * 3
+    theirs = ids(json.loads(direct(client, "reranked", body)))
+    ours = ids(reranking.search(index="plain", body=body))
+    assert [ids(answer) for answer in found] == [theirs, theirs, theirs, ours]
+    assert ours != theirs
+
+
+def test_an_asynchronous_search_meets_the_pipeline_too(node):
+    async def ask(*names):
+        async with AsyncOpenSearch(node.url) as client:
+            reranking = AsyncRerankingClient(client, ByLength())
+            return [await reranking.rerank(SearchRequest(name, {"query": QUERY, "ext": EXT})) for name in names]
+
+    reranked, plain = asyncio.run(ask("reranked", "plain"))
+    assert reranked.skipped.startswith("the search pipeline 'rr' reranks already")
+    assert plain.skipped is None

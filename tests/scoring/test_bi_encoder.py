@@ -12,6 +12,7 @@ from sidecar.errors import NonFiniteScore
 from sidecar.scoring.bi_encoder import BiEncoder, EmbeddingCache
 from sidecar.scoring.embedded import find_embedded
 from sidecar.scoring.loading import load_scorer
+from tests.scoring.values import values
 
 QUERY = "which passage holds the words of a query"
 
@@ -38,29 +39,29 @@ def plain_cosines(query, documents):
 
 def test_it_equals_a_plain_mean_pool_and_cosine(minilm, passages):
     expected = plain_cosines(QUERY, [f"{p.title} {p.text}".strip() for p in passages])
-    assert minilm.score(QUERY, passages) == pytest.approx(expected, abs=1e-5)
+    assert values(minilm, QUERY, passages) == pytest.approx(expected, abs=1e-5)
     assert max(expected) - min(expected) > 0.3
 
 
 def test_it_tells_bread_from_cars(minilm):
-    bread, car = minilm.score(
-        "how do I bake bread", [Passage("", "flour, water and an oven"), Passage("", "a fast car")]
+    bread, car = values(
+        minilm, "how do I bake bread", [Passage("", "flour, water and an oven"), Passage("", "a fast car")]
     )
     assert bread > car + 0.3
 
 
 def test_passages_are_read_after_their_title(minilm):
-    apart, together = minilm.score(QUERY, [Passage("Tea", "is hot."), Passage("", "Tea is hot.")])
+    apart, together = values(minilm, QUERY, [Passage("Tea", "is hot."), Passage("", "Tea is hot.")])
     assert apart == together
 
 
 def test_a_passage_seen_before_is_not_embedded_again(minilm, passages):
     scorer = BiEncoder(minilm.checkpoint)
-    first = scorer.score(QUERY, passages)
+    first = values(scorer, QUERY, passages)
     forwards = []
     hook = minilm.checkpoint.model.register_forward_pre_hook(lambda *_: forwards.append(1))
     try:
-        again = scorer.score(QUERY, passages)
+        again = values(scorer, QUERY, passages)
     finally:
         hook.remove()
     assert forwards == [1]  # the query
@@ -87,17 +88,17 @@ def test_a_cache_of_none_keeps_none():
 
 
 def test_without_a_cache_the_scores_are_the_same(minilm, passages):
-    assert BiEncoder(minilm.checkpoint, cache_size=0).score(QUERY, passages) == pytest.approx(
-        minilm.score(QUERY, passages), abs=1e-6
+    assert values(BiEncoder(minilm.checkpoint, cache_size=0), QUERY, passages) == pytest.approx(
+        values(minilm, QUERY, passages), abs=1e-6
     )
 
 
 def test_threads_get_the_scores_of_their_own_query(minilm, passages):
     queries = ["bread", "a fast car", "numbers", QUERY]
-    alone = {query: minilm.score(query, passages) for query in queries}
+    alone = {query: values(minilm, query, passages) for query in queries}
     scorer = BiEncoder(minilm.checkpoint)
     together = {}
-    threads = [threading.Thread(target=lambda q=q: together.update({q: scorer.score(q, passages)})) for q in queries]
+    threads = [threading.Thread(target=lambda q=q: together.update({q: values(scorer, q, passages)})) for q in queries]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -111,8 +112,8 @@ def test_nan_is_an_error():
     parameter = next(scorer.checkpoint.model.parameters())
     parameter.data[101] = float("nan")  # [CLS]
     with pytest.raises(NonFiniteScore):
-        scorer.score(QUERY, [Passage("", "a")])
+        values(scorer, QUERY, [Passage("", "a")])
 
 
 def test_no_passages_no_scores(minilm):
-    assert minilm.score(QUERY, []) == []
+    assert values(minilm, QUERY, []) == []

@@ -15,6 +15,7 @@ from sidecar.scoring.cross_encoder import CrossEncoder
 from sidecar.scoring.loading import load_scorer
 from sidecar.scoring.manifest import Manifest, write_manifest
 from sidecar.scoring.reference import load_reference, score_one, score_one_cut_apart
+from tests.scoring.values import values
 
 FP32 = 1e-5
 QUERY = "which passage holds the words of a query"
@@ -45,15 +46,15 @@ def spread(scores):
 @pytest.mark.parametrize("query", [QUERY, LONG_QUERY, "<|end_of_text|>", "ü"])
 def test_last_token_equals_the_card_one_pair_at_a_time(scorer, reference, passages, query):
     expected = [score_one(*reference, query, p.title, p.text) for p in passages]
-    assert scorer.score(query, passages) == pytest.approx(expected, abs=FP32)
-    assert [scorer.score(query, [p])[0] for p in passages] == pytest.approx(expected, abs=FP32)
+    assert values(scorer, query, passages) == pytest.approx(expected, abs=FP32)
+    assert [values(scorer, query, [p])[0] for p in passages] == pytest.approx(expected, abs=FP32)
     assert spread(expected) > 1000 * FP32
 
 
 @pytest.mark.parametrize("query", [QUERY, LONG_QUERY])
 def test_last_slot_equals_padding_to_the_limit_with_the_pad_id_unset_or_0(scorer, reference, passages, query):
     tokenizer, model = reference
-    scores = with_manifest(scorer, pooling="last_slot").score(query, passages)
+    scores = values(with_manifest(scorer, pooling="last_slot"), query, passages)
     for pad_token_id in (None, 0):
         model.config.pad_token_id = pad_token_id
         expected = [score_one(tokenizer, model, query, p.title, p.text, pad_to_limit=True) for p in passages]
@@ -64,8 +65,8 @@ def test_last_slot_equals_padding_to_the_limit_with_the_pad_id_unset_or_0(scorer
 def test_the_two_poolings_differ_where_there_are_pads(scorer):
     short, full = Passage("", "short"), Passage("", "so long that it fills the limit. " * 60)
     token, slot = scorer, with_manifest(scorer, pooling="last_slot")
-    assert abs(token.score(QUERY, [short])[0] - slot.score(QUERY, [short])[0]) > 1000 * FP32
-    assert token.score(QUERY, [full]) == pytest.approx(slot.score(QUERY, [full]), abs=FP32)
+    assert abs(values(token, QUERY, [short])[0] - values(slot, QUERY, [short])[0]) > 1000 * FP32
+    assert values(token, QUERY, [full]) == pytest.approx(values(slot, QUERY, [full]), abs=FP32)
 
 
 @pytest.mark.parametrize("query", [QUERY, LONG_QUERY])
@@ -73,19 +74,19 @@ def test_the_two_poolings_differ_where_there_are_pads(scorer):
 def test_sides_cut_apart_equal_the_authors_script(scorer, reference, passages, query, pooling):
     pad_to = {"last_token": None, "last_slot": 228}[pooling]
     expected = [score_one_cut_apart(*reference, query, p.title, p.text, pad_to=pad_to) for p in passages]
-    scores = with_manifest(scorer, truncation="separate", pooling=pooling).score(query, passages)
+    scores = values(with_manifest(scorer, truncation="separate", pooling=pooling), query, passages)
     assert scores == pytest.approx(expected, abs=FP32)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 7, 128])
 def test_the_batch_size_changes_no_score(scorer, passages, batch_size):
     batched = CrossEncoder(scorer.checkpoint, batch_size=batch_size)
-    assert batched.score(QUERY, passages) == pytest.approx(scorer.score(QUERY, passages), abs=FP32)
+    assert values(batched, QUERY, passages) == pytest.approx(values(scorer, QUERY, passages), abs=FP32)
 
 
 def test_bf16_stays_within_a_twentieth_of_the_spread(tiny_llama, passages):
     base, adapter = tiny_llama
-    ours = load_scorer(str(adapter), device="cpu", dtype="bfloat16").score(QUERY, passages)
+    ours = values(load_scorer(str(adapter), device="cpu", dtype="bfloat16"), QUERY, passages)
     exact = load_reference(adapter, base=base)
     card = load_reference(adapter, base=base, dtype=torch.bfloat16)
     in_fp32 = [score_one(*exact, QUERY, p.title, p.text) for p in passages]
@@ -96,8 +97,8 @@ def test_bf16_stays_within_a_twentieth_of_the_spread(tiny_llama, passages):
 
 
 def test_the_adapter_matters(tiny_llama, scorer, passages):
-    on = scorer.score(QUERY, passages)
-    off = load_scorer(str(tiny_llama[1]), device="cpu", adapter=False).score(QUERY, passages)
+    on = values(scorer, QUERY, passages)
+    off = values(load_scorer(str(tiny_llama[1]), device="cpu", adapter=False), QUERY, passages)
     changes = [abs(a - b) for a, b in zip(on, off, strict=True)]
     assert sorted(changes)[len(changes) // 2] > 10 * 0.05 * spread(on)
     assert sorted(range(len(on)), key=on.__getitem__) != sorted(range(len(off)), key=off.__getitem__)
@@ -116,7 +117,7 @@ def test_the_base_alone_is_scored_with_the_adapters_head(tiny_llama, passages):
             if "lora_B" in name:
                 parameter.zero_()
     expected = [score_one(tokenizer, model, QUERY, p.title, p.text) for p in passages]
-    off = load_scorer(str(adapter), device="cpu", adapter=False).score(QUERY, passages)
+    off = values(load_scorer(str(adapter), device="cpu", adapter=False), QUERY, passages)
     assert off == pytest.approx(expected, abs=FP32)
 
 
@@ -125,7 +126,7 @@ def test_a_full_checkpoint_scores_as_the_adapter_it_was_merged_from(reference, s
     model.save_pretrained(str(tmp_path))
     tokenizer.save_pretrained(str(tmp_path))
     full = load_scorer(str(tmp_path), device="cpu")
-    assert full.score(QUERY, passages) == pytest.approx(scorer.score(QUERY, passages), abs=FP32)
+    assert values(full, QUERY, passages) == pytest.approx(values(scorer, QUERY, passages), abs=FP32)
 
 
 def test_a_manifest_beside_the_adapter_decides(tiny_llama, scorer, passages, tmp_path):
@@ -133,13 +134,13 @@ def test_a_manifest_beside_the_adapter_decides(tiny_llama, scorer, passages, tmp
     copy = tmp_path / "adapter"
     shutil.copytree(adapter, copy)
     write_manifest(Manifest(pooling="last_slot", max_length=64), copy)
-    scores = load_scorer(str(copy), base_model=str(base), device="cpu").score(QUERY, passages)
-    assert scores == with_manifest(scorer, pooling="last_slot", max_length=64).score(QUERY, passages)
+    scores = values(load_scorer(str(copy), base_model=str(base), device="cpu"), QUERY, passages)
+    assert scores == values(with_manifest(scorer, pooling="last_slot", max_length=64), QUERY, passages)
 
 
 def test_a_device_map_changes_no_score(tiny_llama, scorer, passages):
     mapped = load_scorer(str(tiny_llama[1]), device_map={"": "cpu"})
-    assert mapped.score(QUERY, passages) == pytest.approx(scorer.score(QUERY, passages), abs=FP32)
+    assert values(mapped, QUERY, passages) == pytest.approx(values(scorer, QUERY, passages), abs=FP32)
 
 
 def test_a_bert_cross_encoder_equals_transformers(tiny_bert, passages):
@@ -156,20 +157,20 @@ def test_a_bert_cross_encoder_equals_transformers(tiny_bert, passages):
 
     expected = [score(passage) for passage in passages]
     scorer = load_scorer(str(tiny_bert), device="cpu")
-    assert scorer.score(QUERY, passages) == pytest.approx(expected, abs=FP32)
+    assert values(scorer, QUERY, passages) == pytest.approx(expected, abs=FP32)
     assert scorer.checkpoint.manifest.max_length == 512
     assert spread(expected) > 1000 * FP32
 
 
 def test_no_passages_no_scores(scorer):
-    assert scorer.score(QUERY, []) == []
+    assert values(scorer, QUERY, []) == []
 
 
 def test_nan_is_an_error_and_never_a_rank(tiny_llama):
     broken = load_scorer(str(tiny_llama[1]), device="cpu")
     broken.checkpoint.model.score.weight.data[0, 0] = float("nan")
     with pytest.raises(NonFiniteScore, match="2 of 2 passages"):
-        broken.score(QUERY, [Passage("", "a"), Passage("", "b")])
+        values(broken, QUERY, [Passage("", "a"), Passage("", "b")])
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("-inf")])
@@ -177,7 +178,7 @@ def test_infinity_is_an_error_too(tiny_llama, value):
     broken = load_scorer(str(tiny_llama[1]), device="cpu")
     broken.checkpoint.model.score.weight.data[0, 0] = value
     with pytest.raises(NonFiniteScore):
-        broken.score(QUERY, [Passage("", "a")])
+        values(broken, QUERY, [Passage("", "a")])
 
 
 def test_pooling_that_the_architecture_does_not_have_is_refused(scorer):

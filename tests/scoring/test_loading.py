@@ -13,12 +13,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from sidecar.candidates import Passage
+from sidecar.candidates import Passage, Score
 from sidecar.errors import AdapterMismatch, ConfigurationError, GatedModel, ModelError, ModelNotFound
 from sidecar.reranker import Reranker, load_reranker
 from sidecar.scoring.checkpoint import Placement
 from sidecar.scoring.hub import fetch
 from sidecar.scoring.loading import load_scorer
+from tests.scoring.values import values
 
 
 @pytest.fixture
@@ -87,8 +88,8 @@ def test_another_base_than_the_adapter_names_is_a_mismatch(adapter):
 
 def test_a_directory_of_ones_own_may_stand_for_the_base_it_names(tiny_llama, adapter):
     edit(adapter / "adapter_config.json", base_model_name_or_path="meta-llama/Llama-3.2-3B")
-    [score] = load_scorer(str(adapter), base_model=str(tiny_llama[0]), device="cpu").score("q", [Passage("", "p")])
-    assert [score] == load_scorer(str(tiny_llama[1]), device="cpu").score("q", [Passage("", "p")])
+    [score] = values(load_scorer(str(adapter), base_model=str(tiny_llama[0]), device="cpu"), "q", [Passage("", "p")])
+    assert [score] == values(load_scorer(str(tiny_llama[1]), device="cpu"), "q", [Passage("", "p")])
 
 
 def test_an_adapter_whose_base_is_gone_says_whose_base_it_was(adapter):
@@ -100,8 +101,8 @@ def test_an_adapter_whose_base_is_gone_says_whose_base_it_was(adapter):
 def test_rank_alpha_and_targets_come_from_the_adapters_own_configuration(tiny_llama, adapter):
     edit(adapter / "adapter_config.json", lora_alpha=0)
     passages = [Passage("", "p"), Passage("T", "another")]
-    muted = load_scorer(str(adapter), device="cpu").score("q", passages)
-    off = load_scorer(str(tiny_llama[1]), device="cpu", adapter=False).score("q", passages)
+    muted = values(load_scorer(str(adapter), device="cpu"), "q", passages)
+    off = values(load_scorer(str(tiny_llama[1]), device="cpu", adapter=False), "q", passages)
     assert muted == pytest.approx(off, abs=1e-5)
 
 
@@ -186,7 +187,7 @@ def test_the_cards_own_face_gives_index_and_score_best_first():
         name = "lengths"
 
         def score(self, _query, passages):
-            return [float(len(passage.text)) for passage in passages]
+            return [Score(float(len(passage.text))) for passage in passages]
 
     reranker = Reranker(Lengths())
     assert reranker.rerank("q", [("", "a"), ("", "ccc"), ("T", "b"), ("", "")]) == [
@@ -200,7 +201,7 @@ def test_the_cards_own_face_gives_index_and_score_best_first():
 
 def test_the_cards_own_face_loads_a_directory(tiny_llama):
     pairs = [("T", "p"), ("", "another passage"), ("", "")]
-    scores = load_scorer(str(tiny_llama[1]), device="cpu").score("q", [Passage(*pair) for pair in pairs])
+    scores = values(load_scorer(str(tiny_llama[1]), device="cpu"), "q", [Passage(*pair) for pair in pairs])
     ranked = load_reranker(str(tiny_llama[1]), device="cpu").rerank("q", pairs)
     assert ranked == sorted(enumerate(scores), key=lambda pair: -pair[1])
 

@@ -98,3 +98,45 @@ def test_cutting_characters_first_leaves_the_first_tokens_alone(tokenizer):
 
 def test_no_passages_no_pairs(tokenizer):
     assert Prompt(tokenizer, Manifest()).pairs("q", []) == []
+
+
+def truncated(prompt, query, *passages):
+    return [pair.truncated for pair in prompt.pairs(query, list(passages))]
+
+
+def test_truncated_says_whether_tokens_of_the_passage_are_missing(tokenizer):
+    prompt = Prompt(tokenizer, Manifest())
+    one = len(prompt.pairs("q", [Passage("", "a")])[0])  # every " a" is a token more
+    words = [Passage("", "a" + " a" * (count - one)) for count in (227, 228, 229)]
+    assert [len(pair) for pair in prompt.pairs("q", words)] == [227, 228, 228]
+    assert truncated(prompt, "q", *words) == [False, False, True]
+
+
+def test_a_query_that_is_cut_truncates_no_passage(tokenizer):
+    long_query = "a " * 400
+    assert truncated(Prompt(tokenizer, Manifest()), long_query, Passage("", "short"), Passage("", "b " * 300)) == [
+        False,
+        True,
+    ]
+
+
+@pytest.mark.parametrize("fixture", ["tokenizer", "wordpiece"])
+def test_what_is_cut_before_it_is_tokenised_is_missing_too(request, fixture):
+    # A WordPiece "word" of more than 100 letters is one [UNK]: its tokens never show that most of it was dropped.
+    manifest = PLAIN_PAIR if fixture == "wordpiece" else Manifest()
+    prompt = Prompt(request.getfixturevalue(fixture), manifest)
+    [pair] = prompt.pairs("q", [Passage("", "x" * (prompt.characters + 1))])
+    assert pair.truncated
+
+
+def test_sides_cut_apart_tell_who_was_cut(tokenizer):
+    prompt = Prompt(tokenizer, Manifest(truncation="separate"))
+    one = len(tokenizer.encode("document:  a", add_special_tokens=False))
+    fits, over = (Passage("", "a" + " a" * (count - one)) for count in (193, 194))
+    assert truncated(prompt, "a " * 100, fits, over) == [False, True]
+
+
+def test_half_a_surrogate_pair_is_read_as_the_replacement_character(tokenizer):
+    prompt = Prompt(tokenizer, Manifest())
+    broken, replaced = prompt.pairs("q \udc00", [Passage("\ud83d", "a\ud800b"), Passage("\ufffd", "a\ufffdb")])
+    assert broken == replaced

@@ -13,6 +13,7 @@ from sidecar.scoring.checkpoint import Checkpoint
 from sidecar.scoring.cross_encoder import CrossEncoder
 from sidecar.scoring.loading import load_scorer
 from sidecar.scoring.reference import load_reference, score_one, score_one_cut_apart
+from tests.scoring.values import values
 
 QUERY = "which passage holds the words"
 FP32 = 1e-5
@@ -44,7 +45,7 @@ def test_trap_1_the_pooled_token_is_the_last_real_one_whatever_the_pad_id(scorer
     expected = [score_one(tokenizer, model, QUERY, p.title, p.text) for p in passages]
     for pad_token_id in (None, 0, tokenizer.eos_token_id):
         scorer.checkpoint.model.config.pad_token_id = pad_token_id
-        assert scorer.score(QUERY, passages) == pytest.approx(expected, abs=FP32)
+        assert values(scorer, QUERY, passages) == pytest.approx(expected, abs=FP32)
     scorer.checkpoint.model.config.pad_token_id = None
 
 
@@ -52,8 +53,8 @@ def test_trap_1_the_last_slot_is_another_token_than_the_last(scorer, reference):
     tokenizer, model = reference
     expected = score_one(tokenizer, model, QUERY, "", "short", pad_to_limit=True)
     passages = [Passage("", "short")]
-    assert changed(scorer, pooling="last_slot").score(QUERY, passages) == pytest.approx([expected], abs=FP32)
-    assert abs(scorer.score(QUERY, passages)[0] - expected) > 1000 * FP32
+    assert values(changed(scorer, pooling="last_slot"), QUERY, passages) == pytest.approx([expected], abs=FP32)
+    assert abs(values(scorer, QUERY, passages)[0] - expected) > 1000 * FP32
 
 
 def test_trap_2_a_document_can_not_end_its_own_pair(scorer):
@@ -73,8 +74,8 @@ def test_trap_4_joint_and_separate_truncation_keep_different_tokens(scorer, refe
     query, text = "a long query that goes on " * 40, "and a document that goes on as well " * 40
     joint = score_one(*reference, query, "", text)
     separate = score_one_cut_apart(*reference, query, "", text)
-    assert scorer.score(query, [Passage("", text)]) == pytest.approx([joint], abs=FP32)
-    assert changed(scorer, truncation="separate").score(query, [Passage("", text)]) == pytest.approx(
+    assert values(scorer, query, [Passage("", text)]) == pytest.approx([joint], abs=FP32)
+    assert values(changed(scorer, truncation="separate"), query, [Passage("", text)]) == pytest.approx(
         [separate], abs=FP32
     )
     assert abs(joint - separate) > 1000 * FP32
@@ -118,31 +119,31 @@ def test_trap_7_rotary_frequencies_stay_in_fp32(tiny_llama):
 
 def test_trap_8_one_input_has_one_score_and_ties_keep_their_order(scorer):
     twins = [Passage("", "the same"), Passage("", "another one"), Passage("", "the same"), Passage("", "the same")]
-    scores = scorer.score(QUERY, twins)
-    assert scores == scorer.score(QUERY, twins)
+    scores = values(scorer, QUERY, twins)
+    assert scores == values(scorer, QUERY, twins)
     assert scores[0] == scores[2] == scores[3]
     order = [index for index, _ in Reranker(scorer).rerank(QUERY, [("", twin.text) for twin in twins])]
     assert [index for index in order if index != 1] == [0, 2, 3]
 
 
 def test_trap_8_the_batch_size_changes_no_fp32_score(scorer, passages):
-    alone = [scorer.score(QUERY, [passage])[0] for passage in passages]
-    assert scorer.score(QUERY, passages) == pytest.approx(alone, abs=FP32)
+    alone = [values(scorer, QUERY, [passage])[0] for passage in passages]
+    assert values(scorer, QUERY, passages) == pytest.approx(alone, abs=FP32)
 
 
 def test_trap_9_pads_are_masked_for_every_attention_implementation(scorer, passages):
     # No attention function of our own is registered yet, so none can get an empty mask. What is there to prove is
     # that transformers' implementations all honour ours; the packed engine will have to prove its own.
     model = scorer.checkpoint.model
-    expected = scorer.score(QUERY, passages)
+    expected = values(scorer, QUERY, passages)
     implementation = model.config._attn_implementation
     model.set_attn_implementation("eager")
     try:
-        assert scorer.score(QUERY, passages) == pytest.approx(expected, abs=FP32)
-        slots = changed(scorer, pooling="last_slot").score(QUERY, passages)
+        assert values(scorer, QUERY, passages) == pytest.approx(expected, abs=FP32)
+        slots = values(changed(scorer, pooling="last_slot"), QUERY, passages)
     finally:
         model.set_attn_implementation(implementation)
-    assert changed(scorer, pooling="last_slot").score(QUERY, passages) == pytest.approx(slots, abs=FP32)
+    assert values(changed(scorer, pooling="last_slot"), QUERY, passages) == pytest.approx(slots, abs=FP32)
 
 
 def test_trap_10_the_tests_tokenizer_writes_pairs_as_llama_3_does(scorer):

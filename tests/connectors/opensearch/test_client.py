@@ -8,8 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from connectors.opensearch.client import MissingIndex, connect, search
+from connectors.opensearch.client import connect, search
 from connectors.opensearch.connector import OpenSearchConnector, SearchRequest
+from connectors.opensearch.refusal import MissingIndex
 from connectors.opensearch.searcher import RerankingClient
 from sidecar.errors import ConfigurationError, EngineRejected, EngineUnreachable, IndexNotFound
 

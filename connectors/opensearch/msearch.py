@@ -1,0 +1,192 @@
+"""Several searches in one request (`_msearch`), their conversations held in step. Pure: bytes in, bytes out.
+
+Each search has its header line and a conversation of its own; what all of them ask next goes out as one `_msearch`, and
+each is handed its own answer, or its own refusal: one that fails, fails alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from connectors.opensearch import splice
+from connectors.opensearch.conversation import FINAL, Ask, Conversation, Native, Result, Talk, proceed
+from connectors.opensearch.refusal import refusal
+from connectors.opensearch.request import without_our_ext
+from sidecar.candidates import FirstStage
+from sidecar.errors import EngineRejected
+
+# Windows are larger than pages: more of them in one answer are more than a client may hold.
+MAX_SEARCHES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """One search of several: its header and its body, each a line without its end."""
+
+    header: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """The first stage of each search, in order, or OpenSearch's refusal of it.
+
+    `top` are the members of OpenSearch's answer beside `responses`; `took` is the sum of all its answers. Where the
+    searches could not be told apart, or OpenSearch refused them all together, `whole` is its own answer to the request
+    as it came and `skipped` says why.
+    """
+
+    stages: tuple[FirstStage[Native] | EngineRejected, ...] = ()
+    top: Mapping[str, msgspec.Raw] | None = None
+    whole: bytes | None = None
+    skipped: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """An answer to an `_msearch` taken apart: its members beside `responses`, and for each search bytes or refusal."""
+
+    top: Mapping[str, msgspec.Raw]
+    each: Sequence[bytes | EngineRejected]
+
+
+class _Head(msgspec.Struct):
+    status: int = 200
+    error: msgspec.Raw = msgspec.Raw()
+
+
+class _Header(msgspec.Struct):
+    index: str | list[str] | None = None
+
+
+def searches(body: bytes) -> list[Search]:
+    """Read pairs of lines as OpenSearch does, each line with its end. Raises `splice.Malformed` for anything else."""
+    # One empty line may come first.
+    *found, rest = body.removeprefix(b"\n").split(b"\n")
+    if rest:
+        raise splice.Malformed("the last line has no end")
+    if not found or len(found) % 2:
+        raise splice.Malformed("the lines are not pairs of header and body")
+    if len(found) > 2 * MAX_SEARCHES:
+        raise splice.Malformed(f"more than {MAX_SEARCHES} searches at once are not reranked")
+    return [Search(header, line) for header, line in zip(found[::2], found[1::2], strict=True)]
+
+
+def index_in(header: bytes) -> str | None:
+    """Find the index that a header names; several become one expression."""
+    try:
+        named = msgspec.json.decode(header or b"{}", type=_Header).index
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return ",".join(named) if isinstance(named, list) else named
+
+
+def lines(found: Iterable[Search]) -> bytes:
+    """Write the pairs of lines."""
+    # An empty first line would not count as a header.
+    return b"".join((search.header or b"{}") + b"\n" + search.body + b"\n" for search in found)
+
+
+def conversation(body: bytes, params: Mapping[str, Any], begin: Callable[[Search], Conversation]) -> Talk[Stages]:
+    """Hold the conversation that `begin` opens for each search, all in step; `params` are the URL's.
+
+    Ends with the `EngineRejected` thrown in where the caller's own request would have met it, too.
+    """
+    try:
+        found = searches(body)
+    except splice.Malformed as malformed:
+        return Stages(whole=(yield Ask(body, params)), skipped=str(malformed))
+    shared = {name: value for name, value in params.items() if name != "filter_path"}
+    try:
+        stages, top = yield from in_step([s.header for s in found], [begin(s) for s in found], shared)
+    except EngineRejected as refused:
+        if refused.status in FINAL:
+            raise
+        reason = f"OpenSearch refused the windows: {refused.message}"
+    except splice.Malformed as malformed:
+        reason = f"the response can't be reranked: {malformed}"
+    else:
+        return Stages(tuple(stages), top)
+    original = lines(Search(s.header, without_our_ext(s.body)) for s in found)
+    return Stages(whole=(yield Ask(original, params)), skipped=reason)
+
+
+def in_step(
+    headers: Sequence[bytes], talks: Sequence[Talk[Result]], params: Mapping[str, Any]
+) -> Talk[tuple[list[Result | EngineRejected], dict[str, msgspec.Raw]]]:
+    """Hold conversations to their ends; return their results or refusals, and the rest of OpenSearch's answers.
+
+    Raises `splice.Malformed` for an answer that is none to an `_msearch`, and the `EngineRejected` of a whole request.
+    """
+    steps: list[Any] = [_next(talk, None) for talk in talks]
+    top: dict[str, msgspec.Raw] = {}
+    took = 0
+    while waiting := [place for place, step in enumerate(steps) if isinstance(step, Ask)]:
+        beside = next((steps[place] for place in waiting if steps[place].path is not None), None)
+        if beside is not None:
+            known = yield from _beside(beside)
+            for place in waiting:
+                # Searches of one index have the same question.
+                if steps[place].path == beside.path:
+                    steps[place] = _next(talks[place], known)
+            continue
+        raw = yield Ask(lines(Search(headers[place], steps[place].body) for place in waiting), params)
+        answers = _read(raw)
+        if len(answers.each) != len(waiting):
+            raise splice.Malformed(f"{len(answers.each)} answers to {len(waiting)} searches")
+        for place, answer in zip(waiting, answers.each, strict=True):
+            steps[place] = _next(talks[place], answer)
+        top = {**top, **answers.top}
+        took += _took(answers.top)
+    return steps, top | {"took": msgspec.Raw(b"%d" % took)}
+
+
+def joined(top: Mapping[str, msgspec.Raw], responses: Iterable[bytes]) -> bytes:
+    """Write the answer to an `_msearch`: `top` and the responses, in order."""
+    array = msgspec.Raw(b"[" + b",".join(responses) + b"]")
+    return splice.joined({**top, "responses": array})
+
+
+def _beside(ask: Ask) -> Talk[bytes | EngineRejected]:
+    """Ask what goes into no `_msearch`."""
+    try:
+        return (yield ask)
+    except EngineRejected as refused:
+        return refused
+
+
+def _next(talk: Talk[Result], answer: bytes | EngineRejected | None) -> Ask | Result | EngineRejected:
+    try:
+        return proceed(talk, answer)
+    except EngineRejected as refused:
+        return refused
+
+
+def _read(raw: bytes) -> _Answers:
+    try:
+        top = splice.members(raw)
+        each = splice.elements(top.pop("responses", b""))
+        return _Answers(top, [_answer(bytes(response)) for response in each])
+    except splice.Malformed:
+        top = splice.members(splice.veiled(raw))
+        each = splice.elements(top.pop("responses", b""))
+        return _Answers(top, [_answer(splice.unveiled(bytes(response))) for response in each])
+
+
+def _answer(response: bytes) -> bytes | EngineRejected:
+    try:
+        head = msgspec.json.decode(response, type=_Head)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return response  # whoever reads it will say what is wrong with it
+    if not bytes(head.error):
+        return response
+    return refusal(head.status, response.decode("utf-8", "surrogatepass"))
+
+
+def _took(top: Mapping[str, msgspec.Raw]) -> int:
+    took = bytes(top.get("took", b"0"))
+    return int(took) if took.isdigit() else 0
