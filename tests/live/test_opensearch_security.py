@@ -34,7 +34,8 @@ ROLE = {
         },
         {"index_patterns": ["reranked"], "allowed_actions": ["read"]},
     ],
-    "cluster_permissions": ["cluster:admin/opensearch/ml/predict"],  # the rerank processor asks in the caller's name
+    # For OpenSearch's own rerank processor, which asks in the caller's name, and for `_msearch`.
+    "cluster_permissions": ["cluster:admin/opensearch/ml/predict", "indices:data/read/msearch"],
 }
 
 
@@ -64,6 +65,8 @@ def node(secure_node):
     ask("PUT", f"{api}/internalusers/ada", {"password": PASSWORD})
     ask("PUT", f"{api}/roles/reader", ROLE)
     ask("PUT", f"{api}/rolesmapping/reader", {"users": ["ada"]})
+    # It gives every account more than `read`.
+    ask("DELETE", f"{api}/rolesmapping/own_index")
     return secure_node
 
 
@@ -157,6 +160,14 @@ def test_a_forbidden_index_is_refused_as_opensearch_refuses_it(reranking, ada, i
         RerankingClient(ada, None).search(index=index, body={"query": QUERY, "size": 0})
     assert caught.value.body == own.value.body
     assert PASSWORD not in str(caught.value)
+
+
+def test_of_several_searches_the_forbidden_one_fails_alone(reranking, ada):
+    lines = [{"index": "library"}, {"query": EITHER}, {"index": "vault"}, {"query": EITHER}]
+    fine, forbidden = reranking.msearch(body=lines)["responses"]
+    assert fine["hits"]["hits"] == reranking.search(index="library", body={"query": EITHER})["hits"]["hits"]
+    assert forbidden == ada.msearch(body=lines)["responses"][1]
+    assert forbidden["status"] == 403
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Which pipeline a search goes through, what is asked about it and for how long it is remembered; without OpenSearch."""
+"""Which pipeline a search goes through, what is asked about it, and how long that is remembered."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from connectors.opensearch import msearch
-from connectors.opensearch.conversation import Ask, conversation, drive
+from connectors.opensearch.conversation import conversation, drive
 from connectors.opensearch.pipelines import REMEMBERED, Pipelines
 from sidecar.documents import PassageFields
 from sidecar.errors import EngineRejected
@@ -126,7 +126,7 @@ def test_a_pipeline_that_turns_out_to_need_the_ext_gets_it():
     query = b'{"query":{"match":{"text":"fox"}},'
     stage, sent = told([LACKS_EXT, LACKS_EXT, HIT], query + EXT + b"}")
     assert stage.skipped == "its search pipeline takes ext.rerank for itself"
-    assert sent == [query + b'"from":0,"size":7}', query[:-1] + b"}", query + EXT + b"}"]
+    assert sent == [query + b'"from":0,"size":10}', query[:-1] + b"}", query + EXT + b"}"]
     stage, sent = told([LACKS_EXT, HIT], b'{"size":0,' + EXT + b"}")
     assert stage.skipped == "its search pipeline takes ext.rerank for itself"
     assert sent == [b'{"size":0}', b'{"size":0,' + EXT + b"}"]
@@ -170,7 +170,3 @@ def test_searches_of_one_index_ask_once(cluster):
         f"/unlike,bare{SETTINGS}",
         "/_search/pipeline/other",
     ]
-
-
-def test_an_ask_is_a_search_unless_it_names_a_path():
-    assert Ask(b"", {}).path is None
