@@ -107,6 +107,7 @@ def for_writing(client: OpenSearch) -> OpenSearch:
     A node that took no connection got nothing, so another is tried.
     """
     twin: OpenSearch = once_twin_of(client)
+    twin.transport.retry_on_status, twin.transport.retry_on_timeout = (), False
     return twin
 
 
