@@ -54,7 +54,6 @@ def once_twin_of(client: Any) -> Any:
     """As `twin_of`, for a synchronous client; a failure after something was sent is final."""
     twin = twin_of(client)
     _dress(twin, client.transport, _Once)
-    twin.transport.retry_on_status, twin.transport.retry_on_timeout = (), False
     return twin
 
 
