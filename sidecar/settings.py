@@ -39,11 +39,25 @@ class Settings(BaseSettings):
     base_revision: str | None = Field(None, description="Revision of the base model on the hub.")
     device: str = Field("auto", description="Where to score: auto, cpu, cuda, cuda:1, mps.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="Precision of the weights; auto is bfloat16 on a GPU and float32 on a CPU."
+        "auto",
+        description="Precision of the weights; auto: float32 on a CPU, bfloat16 on a GPU that has it, or float16.",
     )
     batch_size: int = Field(128, ge=1, le=4096, description="Pairs in one forward pass, at most.")
     max_length: int | None = Field(None, ge=8, le=131072, description="Tokens of a pair; by default the model's own.")
     compile: bool = Field(False, description="Compile the model with torch.compile; slower start, faster scoring.")
+
+    quantization: Literal["none", "8bit", "4bit"] = Field(
+        "none", description="Weights in 8 or 4 bits, through bitsandbytes; the score head never."
+    )
+    long_passages: Literal["cut", "chunk"] = Field(
+        "cut",
+        description="What becomes of passages longer than the model reads; chunk: the best of their chunks counts.",
+    )
+    chunk_tokens: int | None = Field(
+        None, ge=8, le=131072, description="Tokens of text in a chunk; by default what fits beside query and title."
+    )
+    chunk_overlap: int = Field(32, ge=0, le=4096, description="Tokens that a chunk shares with the one before.")
+    max_chunks: int = Field(16, ge=1, le=1024, description="Chunks of one passage, at most; what follows is not read.")
 
     window: int = Field(100, ge=1, le=10_000, description="First-stage hits to rerank, whatever the page asked for.")
     fusion: Method = Field(Method.RERANK, description="How model and first-stage scores become one.")

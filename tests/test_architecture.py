@@ -26,7 +26,8 @@ ALLOWED = {
     "sidecar.fusion_opensearch": {"sidecar.single_precision"},
     "sidecar.fusion": {"sidecar.candidates", "sidecar.errors", "sidecar.fusion_opensearch"},
     "sidecar.settings": {"sidecar.documents", "sidecar.errors", "sidecar.fusion"},
-    "sidecar.scoring": {"sidecar.candidates", "sidecar.errors"},
+    "sidecar.scoring": {"sidecar.candidates", "sidecar.errors", "sidecar.whole_file"},  # it writes manifests
+    "sidecar.explanation": {"sidecar.candidates"},
     "sidecar.reranker": {"sidecar.candidates", "sidecar.errors", "sidecar.fusion", "sidecar.scoring"},
     "sidecar.experiments": {
         "sidecar.candidates",

@@ -62,3 +62,19 @@ def test_fields_of_ones_own_are_tried_in_order():
         "H", "A"
     )
     assert passage_of(raw, None, PassageFields(title=(), text=("abstract",))) == Passage("", "A")
+
+
+@pytest.mark.parametrize(
+    ("raw", "contents", "fields"),
+    [
+        ('{"title": "T", "contents": "c"}', None, ("title", "contents")),
+        ('{"title": " ", "text": "", "body": "b"}', None, ("body",)),
+        ('{"n": 1}', "stored apart", ("contents",)),
+        ("<DOC>markup</DOC>", "stored apart", ("contents",)),
+        ("plain", None, ("raw",)),
+        (None, None, ()),
+        ('{"contents": "\\"Quoted\\"\\nand text"}', None, ("contents",)),
+    ],
+)
+def test_a_passage_knows_the_fields_it_came_from(raw, contents, fields):
+    assert passage_of(raw, contents, PassageFields()).fields == fields

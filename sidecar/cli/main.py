@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from sidecar.cli import (
+    calibration_command,
     demo_command,
     doctor_command,
     evaluate_command,
@@ -28,6 +29,7 @@ COMMANDS = (
     run_command,
     index_command,
     evaluate_command,
+    calibration_command,
     doctor_command,
     settings_command,
 )

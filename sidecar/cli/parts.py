@@ -23,6 +23,7 @@ from rich.progress import (
 from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL
 from sidecar.experiments.journal import Journal
 from sidecar.reranker import Reranker, load_reranker
+from sidecar.scoring.chunks import Chunking
 from sidecar.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,8 +46,16 @@ def build_reranker(settings: Settings, *, remember: bool = True) -> Reranker:
         batch_size=settings.batch_size,
         max_length=settings.max_length,
         compile=settings.compile,
+        quantization=settings.quantization,
+        chunking=_chunking(settings),
         **({} if remember else {"cache_size": 0}),
     )
+
+
+def _chunking(settings: Settings) -> Chunking | None:
+    if settings.long_passages == "cut":
+        return None
+    return Chunking(settings.chunk_tokens, settings.chunk_overlap, settings.max_chunks)
 
 
 @contextmanager

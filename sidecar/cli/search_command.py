@@ -17,8 +17,10 @@ from sidecar.cli.app import app
 from sidecar.cli.index_command import Engine
 from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, OPENSEARCH, takes
 from sidecar.cli.parts import build_opensearch_client, build_reranker
-from sidecar.cli.tables import side_by_side
+from sidecar.cli.tables import paragraph, side_by_side
 from sidecar.experiments.run_files import trec_lines
+from sidecar.explanation import Explanation, explain
+from sidecar.scoring.mapping import Mapping
 from sidecar.settings import Settings
 
 
@@ -39,6 +41,7 @@ def search_command(
     hits: Annotated[int, typer.Option(min=1, max=10_000, help="How many hits to return.")] = 10,
     output_format: Annotated[Format, typer.Option("--format", help="json is the engine's own shape.")] = Format.TABLE,
     *,
+    explained: Annotated[bool, typer.Option("--explain", help="Say why each hit stands where it stands.")] = False,
     settings: Settings,
 ) -> None:
     """Search an index and rerank its first hits."""
@@ -54,6 +57,19 @@ def search_command(
     else:
         console = Console()
         console.print(side_by_side(found.first_stage.candidates, found.ranking, hits, width=console.width))
+    if explained:
+        _print(explain(found.ranking, found.mapping)[:hits], output_format)
+
+
+def _print(explanations: list[Explanation], output_format: Format) -> None:
+    """JSON gets a second line, so that the engine's own response stays what it is; a TREC run stays alone on stdout."""
+    if output_format is Format.JSON:
+        sys.stdout.write(msgspec.json.encode({"explanation": explanations}).decode() + "\n")
+        return
+    console = Console(stderr=output_format is Format.TREC, highlight=False)
+    for explanation in explanations:
+        console.print()
+        console.print(paragraph(explanation), soft_wrap=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +78,7 @@ class Found:
 
     first_stage: FirstStage[Any]
     ranking: Ranking
+    mapping: Mapping
     response: bytes
     docids: list[str]
     scores: list[float]
@@ -75,10 +92,12 @@ def _lucene(query: str, index: str, hits: int, settings: Settings) -> Found:
     searcher = LuceneIndex(Path(index), k1=settings.k1, b=settings.b)
     connector = PyseriniConnector(searcher, settings.as_fields())
     first_stage = connector.fetch(LuceneRequest(query, hits, settings.window))
-    ranking = build_reranker(settings).rank(query, first_stage.candidates)
+    reranker = build_reranker(settings)
+    ranking = reranker.rank(query, first_stage.candidates)
     answer = connector.respond(first_stage, ranking)
     response = msgspec.json.encode(rest_response(searcher.name, query, answer))
-    return Found(first_stage, ranking, response, [hit.docid for hit in answer], [hit.score for hit in answer])
+    docids, scores = [hit.docid for hit in answer], [hit.score for hit in answer]
+    return Found(first_stage, ranking, reranker.scorer.mapping, response, docids, scores)
 
 
 def _opensearch(query: str, index: str, hits: int, settings: Settings) -> Found:
@@ -88,7 +107,9 @@ def _opensearch(query: str, index: str, hits: int, settings: Settings) -> Found:
     body = {"query": {"multi_match": {"query": query, "fields": fields, "type": "cross_fields"}}, "size": hits}
     connector = OpenSearchConnector(build_opensearch_client(settings), settings.as_fields())
     first_stage = connector.fetch(SearchRequest(index, msgspec.json.encode(body), window=settings.window))
-    ranking = build_reranker(settings).rank(query, first_stage.candidates)
+    reranker = build_reranker(settings)
+    ranking = reranker.rank(query, first_stage.candidates)
     response = connector.respond(first_stage, ranking)
     answer = msgspec.json.decode(response)["hits"]["hits"]
-    return Found(first_stage, ranking, response, [hit["_id"] for hit in answer], [hit["_score"] for hit in answer])
+    docids, scores = [hit["_id"] for hit in answer], [hit["_score"] for hit in answer]
+    return Found(first_stage, ranking, reranker.scorer.mapping, response, docids, scores)
