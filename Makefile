@@ -42,7 +42,7 @@ format: $(READY)  ## Put the code in shape
 	@$(BIN)/ruff format .
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--custom-compile-command "make pins" --extra pyserini --extra async pyproject.toml
+	--custom-compile-command "make pins" --extra pyserini pyproject.toml
 
 docs: $(READY)  ## Write docs/cli.md out of the commands
 	@$(BIN)/python -m sidecar.cli.reference > docs/cli.md
