@@ -19,13 +19,16 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL
+from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, RM3
+from sidecar.errors import ConfigurationError
 from sidecar.experiments.journal import Journal
 from sidecar.reranker import Reranker, load_reranker
 from sidecar.settings import Settings
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
+
+    from connectors.pyserini import LuceneIndex, PyseriniServer
 
 
 def build_reranker(settings: Settings, *, remember: bool = True) -> Reranker:
@@ -86,7 +89,7 @@ def identity(settings: Settings, source: Path, output_format: str, **more: objec
     """Everything that decides a run's result, for its journal: a run is only gone on with if all of it is the same."""
     with source.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    decisive = (*MODEL, *FUSION, *BM25, *FIELDS, "window")
+    decisive = (*MODEL, *FUSION, *BM25, *RM3, *FIELDS, "window")
     chosen = {name: str(getattr(settings, name)) for name in decisive}
     return {"input": digest, "format": output_format, **chosen, **{name: str(value) for name, value in more.items()}}
 
@@ -102,4 +105,25 @@ def build_opensearch_client(settings: Settings) -> OpenSearch:
         password=password.get_secret_value() if password else None,
         timeout=settings.opensearch_timeout,
         ca_certs=str(settings.opensearch_ca_certs) if settings.opensearch_ca_certs else None,
+    )
+
+
+def open_lucene(index: str, settings: Settings) -> LuceneIndex | PyseriniServer:
+    """Open a local Lucene index, or one behind the Pyserini server of these settings. Raises what the two do."""
+    from connectors.pyserini import LuceneIndex, PyseriniServer, Rm3
+
+    if settings.pyserini_url is None:
+        rm3 = Rm3(settings.rm3_fb_terms, settings.rm3_fb_docs, settings.rm3_original_query_weight)
+        return LuceneIndex(index, k1=settings.k1, b=settings.b, rm3=rm3 if settings.rm3 else None)
+    if settings.rm3:
+        raise ConfigurationError("A Pyserini server has no RM3.", remedy="Search without --rm3, or a local index.")
+    # Unless BM25 was asked for by number the server has its say: not every index of its is one for BM25.
+    chosen = not settings.model_fields_set.isdisjoint({"k1", "b"})
+    key = settings.pyserini_api_key
+    return PyseriniServer(
+        settings.pyserini_url,
+        index,
+        bm25=(settings.k1, settings.b) if chosen else None,
+        api_key=key.get_secret_value() if key else None,
+        timeout=settings.pyserini_timeout,
     )

@@ -13,8 +13,8 @@ import typer
 from rich.console import Console
 
 from sidecar.cli.app import app
-from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, takes
-from sidecar.cli.parts import build_reranker, identity, kept, progress
+from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, PYSERINI, RM3, takes
+from sidecar.cli.parts import build_reranker, identity, kept, open_lucene, progress
 from sidecar.experiments.run_files import RunFormat, RunHit, candidate_list
 from sidecar.settings import Settings
 
@@ -26,10 +26,10 @@ ROUND = 32
 
 
 @app.command("run")
-@takes("window", *MODEL, *FUSION, *BM25, *FIELDS)
+@takes("window", *MODEL, *FUSION, *BM25, *RM3, *FIELDS, *PYSERINI)
 def run_command(
     topics: Annotated[Path, typer.Option(help="Queries: qid<TAB>text lines, or JSON lines with _id and text.")],
-    index: Annotated[Path, typer.Option(help="Directory of a Lucene index.")],
+    index: Annotated[str, typer.Option(help="Lucene index: directory, prebuilt name, or server's name.")],
     output: Annotated[Path, typer.Option(help="Run to write; OUTPUT.first-stage appears beside it.")],
     output_format: Annotated[RunFormat, typer.Option("--output-format", help="What to write.")] = RunFormat.TREC,
     hits: Annotated[int, typer.Option(min=1, max=10_000, help="Depth of the first stage, for each query.")] = 1000,
@@ -40,7 +40,7 @@ def run_command(
     settings: Settings,
 ) -> None:
     """Retrieve, rerank, fuse and write a run; what lies beyond the window follows in first-stage order."""
-    from connectors.pyserini import LuceneIndex, LuceneRequest, PyseriniConnector
+    from connectors.pyserini import LuceneRequest, PyseriniConnector
     from sidecar.experiments.journal import Journal
     from sidecar.experiments.publish import publish
     from sidecar.experiments.topics import read_topics
@@ -48,8 +48,8 @@ def run_command(
     total = sum(1 for _ in read_topics(topics))
     started = perf_counter()
     beside = output.with_name(f"{output.name}.first-stage")
-    with LuceneIndex(index, k1=settings.k1, b=settings.b) as searcher:
-        own = identity(settings, topics, output_format, index=f"{index} ({len(searcher)} documents)", hits=hits)
+    with open_lucene(index, settings) as searcher:
+        own = identity(settings, topics, output_format, index=searcher.source, hits=hits)
         connector = PyseriniConnector(searcher, settings.as_fields())
         with kept(Journal(output, own, resume=resume)) as journal:
             reranker = build_reranker(settings, remember=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -15,8 +14,8 @@ from rich.console import Console
 from sidecar.candidates import FirstStage, Ranking
 from sidecar.cli.app import app
 from sidecar.cli.index_command import Engine
-from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, OPENSEARCH, takes
-from sidecar.cli.parts import build_opensearch_client, build_reranker
+from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, OPENSEARCH, PYSERINI, RM3, takes
+from sidecar.cli.parts import build_opensearch_client, build_reranker, open_lucene
 from sidecar.cli.tables import side_by_side
 from sidecar.experiments.run_files import trec_lines
 from sidecar.settings import Settings
@@ -31,7 +30,7 @@ class Format(StrEnum):
 
 
 @app.command("search")
-@takes("window", *MODEL, *FUSION, *BM25, *FIELDS, *OPENSEARCH, opensearch_url="--url")
+@takes("window", *MODEL, *FUSION, *BM25, *RM3, *FIELDS, *PYSERINI, *OPENSEARCH, opensearch_url="--url")
 def search_command(
     query: Annotated[str, typer.Argument(help="What to search for.")],
     index: Annotated[str, typer.Option(help="Directory of a Lucene index, or name of an OpenSearch one.")],
@@ -70,11 +69,10 @@ class Found:
 def _lucene(query: str, index: str, hits: int, settings: Settings) -> Found:
     from connectors.pyserini.connector import LuceneRequest, PyseriniConnector
     from connectors.pyserini.hits import rest_response
-    from connectors.pyserini.index import LuceneIndex
 
-    searcher = LuceneIndex(Path(index), k1=settings.k1, b=settings.b)
-    connector = PyseriniConnector(searcher, settings.as_fields())
-    first_stage = connector.fetch(LuceneRequest(query, hits, settings.window))
+    with open_lucene(index, settings) as searcher:
+        connector = PyseriniConnector(searcher, settings.as_fields())
+        first_stage = connector.fetch(LuceneRequest(query, hits, settings.window))
     ranking = build_reranker(settings).rank(query, first_stage.candidates)
     answer = connector.respond(first_stage, ranking)
     response = msgspec.json.encode(rest_response(searcher.name, query, answer))
