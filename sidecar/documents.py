@@ -33,15 +33,14 @@ class PassageFields:
 def passage_of(raw: str | None, contents: str | None, fields: PassageFields) -> Passage:
     """Read title and text out of a Lucene document's two stored fields; empty where there is nothing to read.
 
-    A `raw` that is a JSON object is read by `fields`; of a JSON array the texts in it are read, a line each. Of any
-    other text, `contents` is taken before `raw`, which in TREC collections still has its markup. A title in double
+    A `raw` that is a JSON object is read by `fields`; a JSON array of texts is read a line each. Of any other text, `contents` is taken before `raw`, which in TREC collections still has its markup. A title in double
     quotes on a line of its own is split off if no field holds one.
     """
     found = _json(raw) if raw is not None else None
     if isinstance(found, dict):
         return passage_of_record(found, fields, otherwise=contents or "")
-    if isinstance(found, list) and contents is None and (texts := _texts(found, [])):
-        return _passage("", "\n".join(texts))
+    if contents is None and found and isinstance(found, list) and all(isinstance(one, str) for one in found):
+        return _passage("", "\n".join(found))
     return _passage("", contents if contents is not None else raw or "")
 
 

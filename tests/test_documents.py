@@ -38,7 +38,12 @@ WIKI = '"Aaron"\nAaron is a prophet.'
         pytest.param({"_id": "1", "title": "", "text": " "}, None, ("", ""), id="nothing"),
         pytest.param({"_id": "1", "title": None, "text": None}, None, ("", ""), id="null"),
         pytest.param({"id": "1", "text": "", "contents": "words"}, None, ("", "words"), id="blank gives way"),
-        pytest.param({"id": "1", "contents": ["words"]}, None, ("", ""), id="not a string"),
+        pytest.param({"id": "1", "title": ["A", "B"], "text": ["x", "y"]}, None, ("A B", "x\ny"), id="arrays of texts"),
+        pytest.param({"id": "1", "text": [None, {"a": "b"}, ["c"]]}, None, ("", ""), id="an array without texts"),
+        pytest.param({"id": "1", "title": 1984, "text": True}, None, ("1984", ""), id="a number is a title"),
+        pytest.param({"id": "1", "text": "a\ud83d b \ud83d\ude00"}, None, ("", "a\ufffd b 😀"), id="half a surrogate pair"),
+        pytest.param('["x", "y"]', None, ("", "x\ny"), id="raw is an array of texts"),
+        pytest.param("a\udc00", None, ("", "a\ufffd"), id="half a surrogate pair without JSON"),
         pytest.param({"id": "1", "vector": {}}, "words", ("", "words"), id="text in contents alone"),
         pytest.param("plain words", None, ("", "plain words"), id="raw is no JSON"),
         pytest.param("<DOC>\n<TEXT>words", "words", ("", "words"), id="TREC markup gives way to contents"),
@@ -62,3 +67,15 @@ def test_fields_of_ones_own_are_tried_in_order():
         "H", "A"
     )
     assert passage_of(raw, None, PassageFields(title=(), text=("abstract",))) == Passage("", "A")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"meta": {"name": "N"}, "body": [{"text": "a"}, {"text": "b"}]},
+        {"meta.name": "N", "body": {"text": ["a", "b"]}},
+    ],
+)
+def test_fields_are_paths_as_in_opensearch(record):
+    fields = PassageFields(title=("meta.name",), text=("body.text",))
+    assert passage_of(json.dumps(record), None, fields) == Passage("N", "a\nb")

@@ -86,8 +86,8 @@ class PyseriniServer:
     def search(self, query: str, k: int = 10) -> list[LuceneHit]:
         """Return the first `k` hits as the server has them, best first; Lucene's docids are unknown (-1).
 
-        Raises InputError for an empty query or one too long, IndexNotFound, EngineUnreachable, EngineRejected for any other refusal,
-        and EngineError for an answer that is none.
+        Raises InputError for an empty query or one too long, IndexNotFound, EngineUnreachable, EngineRejected for any
+        other refusal, and EngineError for an answer that is none.
         """
         check_query(query)
         asked = {"query": query, "hits": k, "parse": "true", **self._bm25}
