@@ -33,8 +33,9 @@ class PassageFields:
 def passage_of(raw: str | None, contents: str | None, fields: PassageFields) -> Passage:
     """Read title and text out of a Lucene document's two stored fields; empty where there is nothing to read.
 
-    A `raw` that is a JSON object is read by `fields`; a JSON array of texts is read a line each. Of any other text, `contents` is taken before `raw`, which in TREC collections still has its markup. A title in double
-    quotes on a line of its own is split off if no field holds one.
+    A `raw` that is a JSON object is read by `fields`; a JSON array of texts is read a line each. Of any other text,
+    `contents` is taken before `raw`, which in TREC collections still has its markup. A title in double quotes on a line
+    of its own is split off if no field holds one.
     """
     found = _json(raw) if raw is not None else None
     if isinstance(found, dict):

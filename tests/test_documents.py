@@ -41,7 +41,9 @@ WIKI = '"Aaron"\nAaron is a prophet.'
         pytest.param({"id": "1", "title": ["A", "B"], "text": ["x", "y"]}, None, ("A B", "x\ny"), id="arrays of texts"),
         pytest.param({"id": "1", "text": [None, {"a": "b"}, ["c"]]}, None, ("", ""), id="an array without texts"),
         pytest.param({"id": "1", "title": 1984, "text": True}, None, ("1984", ""), id="a number is a title"),
-        pytest.param({"id": "1", "text": "a\ud83d b \ud83d\ude00"}, None, ("", "a\ufffd b 😀"), id="half a surrogate pair"),
+        pytest.param(
+            {"id": "1", "text": "a\ud83d b \ud83d\ude00"}, None, ("", "a\ufffd b 😀"), id="half a surrogate pair"
+        ),
         pytest.param('["x", "y"]', None, ("", "x\ny"), id="raw is an array of texts"),
         pytest.param("a\udc00", None, ("", "a\ufffd"), id="half a surrogate pair without JSON"),
         pytest.param({"id": "1", "vector": {}}, "words", ("", "words"), id="text in contents alone"),

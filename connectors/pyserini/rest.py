@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 import urllib3
-from urllib3.exceptions import HTTPError, LocationValueError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueError, NewConnectionError, ReadTimeoutError
 from urllib3.util import Retry, Timeout, Url, make_headers, parse_url
 
 from connectors.pyserini.hits import LuceneHit
@@ -71,6 +71,7 @@ class PyseriniServer:
     ) -> None:
         parsed = _parsed(url)
         self.name = index
+        self._timeout = timeout
         self._url = Url(parsed.scheme, None, parsed.host, parsed.port, parsed.path).url.rstrip("/")
         self._bm25 = {} if bm25 is None else {"k1": bm25[0], "b": bm25[1]}
         headers = make_headers(basic_auth=parsed.auth) if parsed.auth else {}
@@ -124,7 +125,7 @@ class PyseriniServer:
             answer = self._http.request("GET", url)
         except HTTPError as error:
             raise EngineUnreachable(
-                f"The Pyserini server at {self._url} can't be reached: {_reason(error)}",
+                f"The Pyserini server at {self._url} can't be reached: {self._reason(error)}",
                 remedy="Is it running (python -m pyserini.server.rest)? Mind the port, and http or https.",
             ) from error
         if answer.status != 200:
@@ -157,6 +158,13 @@ class PyseriniServer:
             body=body,
             remedy=remedy,
         )
+
+    def _reason(self, error: HTTPError) -> str:
+        """The cause of the last try, without the connection's name that urllib3 puts in front of it."""
+        cause = getattr(error, "reason", None) or error
+        if isinstance(cause, ConnectTimeoutError | ReadTimeoutError) and not isinstance(cause, NewConnectionError):
+            return f"no answer within {self._timeout:g} s."
+        return str(cause).partition("): ")[2] or str(cause)
 
     def __enter__(self) -> Self:
         return self
@@ -194,9 +202,3 @@ def _message(body: bytes) -> str:
         said = None
     text = said.get("error") if isinstance(said, dict) else body.decode("utf-8", "replace")
     return " ".join(str(text).split())[:_SHOWN]
-
-
-def _reason(error: HTTPError) -> str:
-    """The cause of the last try, without the connection's name that urllib3 puts in front of it."""
-    cause = str(getattr(error, "reason", None) or error)
-    return cause.partition("): ")[2] or cause

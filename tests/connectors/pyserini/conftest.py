@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -64,12 +65,20 @@ def lucene_hits():
 
 
 @pytest.fixture
-def fresh_python(tmp_path):
+def fresh_python(fresh_python_for, tmp_path):
     """Run a script in a new Python with next to nothing in its environment; what else it needs goes in by name."""
+    return fresh_python_for(tmp_path)
 
+
+@pytest.fixture(scope="session")
+def fresh_python_for():
+    return python_in
+
+
+def python_in(home):
     def command(script, **environment):
-        bare = {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "PATH": os.environ["PATH"], **environment}
-        return {"args": [sys.executable, "-c", script], "env": bare, "cwd": tmp_path, "text": True}
+        bare = {"PYTHONPATH": str(ROOT), "HOME": str(home), "PATH": os.environ["PATH"], **environment}
+        return {"args": [sys.executable, "-c", script], "env": bare, "cwd": home, "text": True}
 
     def run(script, **environment):
         return subprocess.run(**command(script, **environment), capture_output=True, timeout=300, check=False)
@@ -96,12 +105,12 @@ def animals(jvm, tmp_path_factory):
     return directory
 
 
-@pytest.fixture
-def anserini_index(jvm, tmp_path):
+@pytest.fixture(scope="session")
+def anserini_index_in(jvm):
     """Build an index with Anserini's own IndexCollection, as one might have it from elsewhere."""
 
-    def build(collection, documents, *options):
-        directory, corpus = tmp_path / "index", tmp_path / "corpus"
+    def build(directory, collection, documents, *options):
+        corpus = directory.with_name(f"{directory.name}-corpus")
         corpus.mkdir()
         (corpus / "documents.jsonl").write_text("".join(json.dumps(document) + "\n" for document in documents))
         arguments = ["-collection", collection, "-input", str(corpus), "-index", str(directory), "-threads", "1"]
@@ -110,6 +119,11 @@ def anserini_index(jvm, tmp_path):
         return directory
 
     return build
+
+
+@pytest.fixture
+def anserini_index(anserini_index_in, tmp_path):
+    return partial(anserini_index_in, tmp_path / "index")
 
 
 # pyserini 2.4 downloads tables of prebuilt indexes when much of it is imported; here they come from memory, and all

@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 import pytest
 
-from connectors.pyserini import LuceneIndex, RerankingSearcher
+from connectors.pyserini import RerankingSearcher
 from connectors.pyserini.prebuilt import cached, find_index
 
 live = pytest.mark.live
@@ -105,32 +105,25 @@ except SidecarError as error:
 
 @live
 @pytest.mark.parametrize(
-    ("name", "kind", "message"),
+    ("name", "kind", "messages"),
     [
         (
             "msmarco-v1-passage",
             "EngineUnreachable",
-            "The prebuilt index 'msmarco-v1-passage' is not in Pyserini's cache and can't be fetched: "
-            "Unable to download prebuilt index at any known URLs.",
+            ["can't be fetched", "PYSERINI_CACHE"],
         ),
-        (
-            "msmarco-v1-pasage",
-            "IndexNotFound",
-            "There is no directory 'msmarco-v1-pasage', and no prebuilt index of Pyserini's has that name, "
-            "did you mean msmarco-v1-passage",
-        ),
+        ("msmarco-v1-pasage", "IndexNotFound", ["There is no directory", "did you mean msmarco-v1-passage"]),
         (
             "msmarco-v1-passage.unicoil",
             "ConfigurationError",
-            "The prebuilt index 'msmarco-v1-passage.unicoil' holds learned sparse weights, "
-            "which LuceneImpactSearcher searches; BM25 can't.",
+            ["holds learned sparse weights, which LuceneImpactSearcher searches; BM25 can't."],
         ),
     ],
 )
-def test_what_can_not_be_had(tmp_path, fresh_python, without_network, name, kind, message):
+def test_what_can_not_be_had(tmp_path, fresh_python, without_network, name, kind, messages):
     done = fresh_python(without_network + FETCHED.format(name=name), PYSERINI_CACHE=str(tmp_path / "cache"))
-    first, second, *_ = done.stdout.splitlines()
-    assert (first, second[: len(message)]) == (kind, message), done.stderr
+    assert done.stdout.splitlines()[0] == kind, done.stderr
+    assert all(message in done.stdout for message in [f"'{name}'", *messages])
 
 
 @live
@@ -179,4 +172,6 @@ if isinstance(tables.TF_INDEX_INFO, dict):  # 1.6 has its list from the jar
         assert kept.is_dir()
         assert "Downloading" in done.stderr
     else:
-        assert done.stdout.startswith("EngineError\nThe prebuilt index 'msmarco-tiny' did not come whole: "), done.stderr
+        assert done.stdout.startswith("EngineError\nThe prebuilt index 'msmarco-tiny' did not come whole: "), (
+            done.stderr
+        )
