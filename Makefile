@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test soak lint format types pins clean
+.PHONY: help install demo test test-pyserini soak lint format types pins clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 install: $(READY)  ## Set up .venv with the pinned dependencies, Java included
 
@@ -28,6 +28,9 @@ demo: $(READY)  ## Run the main job on the embedded model and the documentation 
 
 test: $(READY)  ## Run the tests; OPENSEARCH_URL or Maven with a JDK brings the live ones
 	@$(BIN)/python -m pytest -m "not soak"
+
+test-pyserini: $(READY)  ## Run the Lucene tests alone, for another pyserini: make VENV=.venv-3.12 PYTHON=python3.12 …
+	@$(BIN)/python -m pytest tests/connectors/pyserini tests/cli/test_run.py
 
 soak: $(READY)  ## Run the slow tests
 	@$(BIN)/python -m pytest -m soak
@@ -49,4 +52,4 @@ pins: $(READY)  ## Resolve requirements/*.txt anew from pyproject.toml
 	@$(COMPILE) --constraint requirements/develop.txt -o requirements/run.txt
 
 clean:  ## Remove what make made
-	@rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache build dist
+	@rm -rf .venv .venv-* $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache build dist
