@@ -63,6 +63,7 @@ OWNERS = {
     "jnius": "connectors.pyserini",
     "pyserini": "connectors.pyserini",
     "opensearchpy": "connectors.opensearch",
+    "urllib3": "connectors.pyserini",  # of Pyserini's REST server; OpenSearch's client has its own
     "ir_measures": "sidecar.experiments",
     "typer": "sidecar.cli",
 }
