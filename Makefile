@@ -29,8 +29,9 @@ demo: $(READY)  ## Run the main job on the embedded model and the documentation 
 test: $(READY)  ## Run the tests; OPENSEARCH_URL or Maven with a JDK brings the live ones
 	@$(BIN)/python -m pytest -m "not soak"
 
-test-pyserini: $(READY)  ## Run the Lucene tests alone, for another pyserini: make VENV=.venv-3.12 PYTHON=python3.12 …
-	@$(BIN)/python -m pytest tests/connectors/pyserini tests/cli/test_run.py
+test-pyserini: $(READY)  ## Run the Lucene tests alone, as for another pyserini: VENV=.venv-pyserini2 PYTHON=python3.12
+	@$(BIN)/python -m pytest tests/connectors/pyserini tests/cli/test_run.py tests/cli/test_lucene_options.py
+	@$(BIN)/python -m pytest tests/live/test_contract.py -k lucene
 
 soak: $(READY)  ## Run the slow tests
 	@$(BIN)/python -m pytest -m soak
