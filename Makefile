@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test soak lint format types docs pins clean
+.PHONY: help install demo test test-pyserini soak lint format types docs pins clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 install: $(READY)  ## Set up .venv with the pinned dependencies, Java included
 
@@ -28,6 +28,10 @@ demo: $(READY)  ## Run the main job on the embedded model and the documentation 
 
 test: $(READY)  ## Run the tests; OPENSEARCH_URL or Maven with a JDK brings the live ones
 	@$(BIN)/python -m pytest -m "not soak"
+
+test-pyserini: $(READY)  ## Run the Lucene tests alone, as for another pyserini: VENV=.venv-pyserini2 PYTHON=python3.12
+	@$(BIN)/python -m pytest $(addprefix tests/connectors/pyserini/test_,index.py prebuilt.py rm3.py rest.py lucene_searcher.py)
+	@$(BIN)/python -m pytest tests/live/test_contract.py -k lucene
 
 soak: $(READY)  ## Run the slow tests
 	@$(BIN)/python -m pytest -m soak
@@ -52,4 +56,4 @@ pins: $(READY)  ## Resolve requirements/*.txt anew from pyproject.toml
 	@$(COMPILE) --constraint requirements/develop.txt -o requirements/run.txt
 
 clean:  ## Remove what make made
-	@rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache build dist
+	@rm -rf .venv .venv-* $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache build dist

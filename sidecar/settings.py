@@ -81,6 +81,17 @@ class Settings(BaseSettings):
     k1: float = Field(0.9, ge=0, le=100, description="BM25's k1: of a Lucene search, or of a new OpenSearch index.")
     b: float = Field(0.4, ge=0, le=1, description="BM25's b, likewise.")
 
+    rm3: bool = Field(False, description="Widen a query of a Lucene index by RM3, pseudo-relevance feedback.")
+    rm3_fb_terms: int = Field(10, ge=1, le=1000, description="Words that RM3 adds.")
+    rm3_fb_docs: int = Field(10, ge=1, le=1000, description="Hits that RM3 takes its words from.")
+    rm3_original_query_weight: float = Field(0.5, ge=0, le=1, description="The query's own share under RM3.")
+
+    pyserini_url: str | None = Field(
+        None, description="Pyserini REST server that has the Lucene index; unset: the index is local.", repr=False
+    )
+    pyserini_api_key: SecretStr | None = Field(None, description="One of the Pyserini server's keys.")
+    pyserini_timeout: float = Field(30.0, gt=0, le=600, description="Seconds to wait for the Pyserini server.")
+
     opensearch_url: str = Field(
         "http://localhost:9200", description="OpenSearch node, or several with commas between.", repr=False
     )
@@ -110,10 +121,10 @@ class Settings(BaseSettings):
         """Flags and variables give `title,body.text`; TOML gives a list."""
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_serializer("opensearch_url")
-    def _hide_password(self, url: str) -> str:
+    @field_serializer("opensearch_url", "pyserini_url")
+    def _hide_password(self, url: str | None) -> str | None:
         """A URL may hold a password; what is shown or written never does."""
-        return re.sub(r"//(?:(?!,\s*https?://).)*@", "//***@", url)
+        return None if url is None else re.sub(r"//(?:(?!,\s*https?://).)*@", "//***@", url)
 
     @classmethod
     def settings_customise_sources(

@@ -96,11 +96,13 @@ def test_the_python_about_connectors_runs(monkeypatch, tmp_path):
     documents = [Document("flea", "", "The life cycle of a flea is long."), Document("dog", "", "How long a dog is.")]
     build_index(documents, tmp_path / "indexes" / "my-index")
     monkeypatch.chdir(tmp_path)
-    opensearch, lucene = python_blocks(CONNECTORS)
+    opensearch, lucene, server = python_blocks(CONNECTORS)
     exec(opensearch, {})  # sends nothing
+    exec(server, {})  # nor does this
     found: dict[str, object] = {}
     exec(lucene, found)
     assert [hits[0].docid for hits in found["hits"].values()] == ["flea", "dog"]
+    assert found["more"][0].docid == "flea"
 
 
 def test_the_python_about_models_runs(capsys):

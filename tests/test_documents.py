@@ -38,7 +38,14 @@ WIKI = '"Aaron"\nAaron is a prophet.'
         pytest.param({"_id": "1", "title": "", "text": " "}, None, ("", ""), id="nothing"),
         pytest.param({"_id": "1", "title": None, "text": None}, None, ("", ""), id="null"),
         pytest.param({"id": "1", "text": "", "contents": "words"}, None, ("", "words"), id="blank gives way"),
-        pytest.param({"id": "1", "contents": ["words"]}, None, ("", ""), id="not a string"),
+        pytest.param({"id": "1", "title": ["A", "B"], "text": ["x", "y"]}, None, ("A B", "x\ny"), id="arrays of texts"),
+        pytest.param({"id": "1", "text": [None, {"a": "b"}, [True]]}, None, ("", ""), id="an array without texts"),
+        pytest.param({"id": "1", "title": 1984, "text": True}, None, ("1984", ""), id="a number is a title"),
+        pytest.param(
+            {"id": "1", "text": "a\ud83d b \ud83d\ude00"}, None, ("", "a\ufffd b 😀"), id="half a surrogate pair"
+        ),
+        pytest.param('["x", "y"]', None, ("", "x\ny"), id="raw is an array of texts"),
+        pytest.param("a\udc00", None, ("", "a\ufffd"), id="half a surrogate pair without JSON"),
         pytest.param({"id": "1", "vector": {}}, "words", ("", "words"), id="text in contents alone"),
         pytest.param("plain words", None, ("", "plain words"), id="raw is no JSON"),
         pytest.param("<DOC>\n<TEXT>words", "words", ("", "words"), id="TREC markup gives way to contents"),
@@ -81,26 +88,28 @@ def test_a_passage_knows_the_fields_it_came_from(raw, contents, fields):
 
 
 @pytest.mark.parametrize(
-    ("documents", "dotted", "expected"),
+    ("documents", "expected"),
     [
-        (
-            [b'{"headline": "Fox", "n": 1}', b'{"lead": "x", "headline": "y", "empty": " "}'],
-            False,
-            "in headline, lead: set",
-        ),
-        (
-            [b'{"body": {"html": "x", "deep": [{"p": "y"}]}, "tags": ["z"]}'],
-            True,
-            "in body.html, body.deep.p, tags: set",
-        ),
-        # A Lucene document's fields are not named by paths.
-        ([b'{"meta": {"html": "x"}, "tags": ["z"]}'], False, "hold no text in any field"),
-        ([b"null", b'"plain"'], False, "hold no text in any field"),
-        ([], False, "hold no text in any field"),
+        ([b'{"headline": "Fox", "n": 1}', b'{"lead": "x", "headline": "y", "empty": " "}'], "in headline, lead: set"),
+        ([b'{"body": {"html": "x", "deep": [{"p": "y"}]}, "tags": ["z"]}'], "in body.html, body.deep.p, tags: set"),
+        ([b"null", b'"plain"'], "hold no text in any field"),
+        ([], "hold no text in any field"),
     ],
 )
-def test_fields_that_hold_text_are_named_where_those_that_are_set_do_not(documents, dotted, expected):
+def test_fields_that_hold_text_are_named_where_those_that_are_set_do_not(documents, expected):
     fields = PassageFields(title=("heading",), text=("abstract",))
-    said = nothing_to_read(documents, fields, dotted=dotted)
+    said = nothing_to_read(documents, fields)
     assert said.startswith("no candidate has text in heading, abstract, so nothing was reranked.")
     assert expected in said
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"meta": {"name": "N"}, "body": [{"text": "a"}, {"text": "b"}]},
+        {"meta.name": "N", "body": {"text": ["a", "b"]}},
+    ],
+)
+def test_fields_are_paths_as_in_opensearch(record):
+    fields = PassageFields(title=("meta.name",), text=("body.text",))
+    assert passage_of(json.dumps(record), None, fields) == Passage("N", "a\nb")

@@ -114,7 +114,7 @@ def check_lucene_index(settings: Settings, index: str) -> str:
     from connectors.pyserini.hits import document_line
     from connectors.pyserini.index import LuceneIndex
 
-    with LuceneIndex(Path(index)) as searcher:
+    with LuceneIndex(index) as searcher:
         documents, sample = len(searcher), searcher.sample()
     if sample is None:
         raise IndexNotFound(f"{index} is empty.", remedy="Build it with `sidecar index`, or name another one.")

@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from sidecar.candidates import FirstStage
 from sidecar.cli.index_command import Engine
-from sidecar.cli.parts import build_opensearch_client
+from sidecar.cli.options import BM25, RM3
+from sidecar.cli.parts import build_opensearch_client, open_lucene
 from sidecar.errors import EngineError
 from sidecar.experiments.candidate_files import CandidateList
 from sidecar.settings import Settings
@@ -28,14 +28,12 @@ Fetch = Callable[[Mapping[str, str]], Mapping[str, FirstStage[Any]]]
 class Stage:
     """An open first stage: `fetch` runs it for topics by query id, and keeps the documents with what it fetched.
 
-    `identity` is what decides its hits, `about` what a manifest says of it, `dotted` whether its documents' fields may
-    be named by paths into objects.
+    `identity` is what decides its hits, `about` what a manifest says of it.
     """
 
     fetch: Fetch
     identity: dict[str, str]
     about: dict[str, Any]
-    dotted: bool
 
     def lists(self, topics: Iterable[tuple[str, str]]) -> Iterator[CandidateList]:
         """The candidates of each topic, all that were fetched. Raises `EngineError` for a refused query."""
@@ -60,17 +58,17 @@ def open_stage(engine: Engine, index: str, settings: Settings, *, hits: int, thr
 
 @contextmanager
 def _lucene(index: str, settings: Settings, depth: int, threads: int) -> Iterator[Stage]:
-    from connectors.pyserini import LuceneIndex, LuceneRequest, PyseriniConnector
+    from connectors.pyserini import LuceneRequest, PyseriniConnector
 
-    with LuceneIndex(Path(index), k1=settings.k1, b=settings.b) as searcher:
+    with open_lucene(index, settings) as searcher:
         connector = PyseriniConnector(searcher, settings.as_fields())
 
         def fetch(topics: Mapping[str, str]) -> Mapping[str, FirstStage[Any]]:
             requests = {qid: LuceneRequest(text, depth, depth) for qid, text in topics.items()}
             return connector.fetch_batch(requests, threads)
 
-        about = {"engine": "lucene", "index": index, "documents": len(searcher), "k1": settings.k1, "b": settings.b}
-        yield Stage(fetch, {"index": f"{index} ({len(searcher)} documents)"}, about, dotted=False)
+        about = {"engine": "lucene", "index": searcher.source, **{name: getattr(settings, name) for name in BM25 + RM3}}
+        yield Stage(fetch, {"index": searcher.source}, about)
 
 
 @contextmanager
@@ -97,9 +95,7 @@ def _opensearch(index: str, settings: Settings, depth: int, threads: int) -> Ite
             "version": probe(client, index).version,
             "body": match_body("…", fields, depth),
         }
-        yield Stage(
-            fetch, {"engine": "opensearch", "index": f"{index} ({found['documents']} documents)"}, about, dotted=True
-        )
+        yield Stage(fetch, {"engine": "opensearch", "index": f"{index} ({found['documents']} documents)"}, about)
 
 
 _STAGES = {Engine.LUCENE: _lucene, Engine.OPENSEARCH: _opensearch}

@@ -24,13 +24,12 @@ from sidecar.settings import Settings
 class Work:
     """The queries of a run: how many there are, and a call that gives their candidates, told which are finished.
 
-    `hits` is how many of each are kept (None: all), `dotted` whether fields may be paths into objects.
+    `hits` is how many of each are kept (None: all).
     """
 
     queries: int
     lists: Callable[[set[str]], Iterable[CandidateList]]
     hits: int | None = None
-    dotted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class LongRun:
         with kept(Journal(self.output, self.identity, resume=self.resume)) as journal:
             todo, resumed = work(), len(journal.done)
             reranker = build_reranker(self.settings, remember=False)
-            watch = TextWatch(self.settings.as_fields(), self.settings.window, say, dotted=todo.dotted)
+            watch = TextWatch(self.settings.as_fields(), self.settings.window, say)
             depth = Depth(self.settings.window, todo.hits, documents=self.output_format is RunFormat.JSONL)
             pace = Pace("queries", total=todo.queries, already=resumed)
             with progress("reranking", pace) as meter:

@@ -22,6 +22,8 @@ MODEL = (
 FUSION = ("fusion", "normalization", "fusion_weight", "rank_constant", "fusion_arithmetic")
 FIELDS = ("title_fields", "text_fields")
 BM25 = ("k1", "b")
+RM3 = ("rm3", "rm3_fb_terms", "rm3_fb_docs", "rm3_original_query_weight")
+PYSERINI = ("pyserini_url", "pyserini_timeout")
 OPENSEARCH = (
     "opensearch_user",
     "opensearch_client_cert",
@@ -39,6 +41,8 @@ PANELS = {
     "Fusion": FUSION,
     "Documents": FIELDS,
     "BM25": BM25,
+    "RM3": RM3,
+    "Pyserini server": PYSERINI,
     "OpenSearch": ("opensearch_url", *OPENSEARCH),
 }
 

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from sidecar.cli.options import FIELDS, FUSION, MODEL
-from sidecar.errors import InputError
+from sidecar.errors import ConfigurationError, InputError
 from sidecar.experiments.journal import Journal
 from sidecar.reranker import Reranker, load_reranker
 from sidecar.scoring.chunks import Chunking
@@ -20,6 +20,8 @@ from sidecar.settings import Settings
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
+
+    from connectors.pyserini import LuceneIndex, PyseriniServer
 
 
 def build_reranker(settings: Settings, *, remember: bool = True) -> Reranker:
@@ -129,3 +131,24 @@ def _revealed(secret: SecretStr | None) -> str | None:
 
 def _name(path: Path | None) -> str | None:
     return None if path is None else str(path)
+
+
+def open_lucene(index: str, settings: Settings) -> LuceneIndex | PyseriniServer:
+    """Open a local Lucene index, or one behind the Pyserini server of these settings. Raises what the two do."""
+    from connectors.pyserini import LuceneIndex, PyseriniServer, Rm3
+
+    if settings.pyserini_url is None:
+        rm3 = Rm3(settings.rm3_fb_terms, settings.rm3_fb_docs, settings.rm3_original_query_weight)
+        return LuceneIndex(index, k1=settings.k1, b=settings.b, rm3=rm3 if settings.rm3 else None)
+    if settings.rm3:
+        raise ConfigurationError("A Pyserini server has no RM3.", remedy="Search without --rm3, or a local index.")
+    # Unless BM25 was asked for by number the server has its say: not every index of its is one for BM25.
+    chosen = not settings.model_fields_set.isdisjoint({"k1", "b"})
+    key = settings.pyserini_api_key
+    return PyseriniServer(
+        settings.pyserini_url,
+        index,
+        bm25=(settings.k1, settings.b) if chosen else None,
+        api_key=key.get_secret_value() if key else None,
+        timeout=settings.pyserini_timeout,
+    )

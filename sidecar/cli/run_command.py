@@ -11,17 +11,17 @@ from sidecar.cli.app import app
 from sidecar.cli.first_stages import open_stage
 from sidecar.cli.index_command import Engine
 from sidecar.cli.long_run import LongRun, Work
-from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, OPENSEARCH, takes
+from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, OPENSEARCH, PYSERINI, RM3, takes
 from sidecar.cli.parts import identity, say
 from sidecar.experiments.run_files import RunFormat
 from sidecar.settings import Settings
 
 
 @app.command("run")
-@takes("window", *MODEL, *FUSION, *BM25, *FIELDS, *OPENSEARCH, opensearch_url="--url")
+@takes("window", *MODEL, *FUSION, *BM25, *RM3, *FIELDS, *PYSERINI, *OPENSEARCH, opensearch_url="--url")
 def run_command(
     topics: Annotated[Path, typer.Option(help="Queries: qid<TAB>text lines, or JSON lines with _id and text.")],
-    index: Annotated[str, typer.Option(help="Directory of a Lucene index, or name of an OpenSearch one.")],
+    index: Annotated[str, typer.Option(help="Lucene index (directory, prebuilt or server's name), or OpenSearch one.")],
     output: Annotated[Path, typer.Option(help="Run to write; .first-stage and .manifest.json appear beside it.")],
     engine: Annotated[Engine, typer.Option(help="Which engine holds the index.")] = Engine.LUCENE,
     output_format: Annotated[RunFormat, typer.Option("--output-format", help="What to write.")] = RunFormat.TREC,
@@ -38,13 +38,12 @@ def run_command(
     total = sum(1 for _ in read_topics(topics))
     beside = output.with_name(f"{output.name}.first-stage")
     with open_stage(engine, index, settings, hits=hits, threads=threads) as stage:
-        own = identity(settings, {"input": topics}, output_format, BM25, hits=hits, **stage.identity)
+        own = identity(settings, {"input": topics}, output_format, (*BM25, *RM3), hits=hits, **stage.identity)
         run = LongRun("run", output, output_format, tag, settings, own, {**stage.about, "hits": hits}, resume)
         work = Work(
             total,
             lambda done: stage.lists(topic for topic in read_topics(topics) if topic[0] not in done),
             hits=hits,
-            dotted=stage.dotted,
         )
         summary = run.finish(lambda: work, first_stage_output=beside)
     say(f"{summary} → {output}, first stage → {beside}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -15,8 +14,8 @@ from rich.console import Console
 from sidecar.candidates import FirstStage, Ranking
 from sidecar.cli.app import app
 from sidecar.cli.index_command import Engine
-from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, OPENSEARCH, takes
-from sidecar.cli.parts import build_opensearch_client, build_reranker, say
+from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, OPENSEARCH, PYSERINI, RM3, takes
+from sidecar.cli.parts import build_opensearch_client, build_reranker, open_lucene, say
 from sidecar.cli.tables import paragraph, side_by_side
 from sidecar.documents import nothing_to_read
 from sidecar.experiments.run_files import trec_lines
@@ -34,7 +33,7 @@ class Format(StrEnum):
 
 
 @app.command("search")
-@takes("window", *MODEL, *FUSION, *BM25, *FIELDS, *OPENSEARCH, opensearch_url="--url")
+@takes("window", *MODEL, *FUSION, *BM25, *RM3, *FIELDS, *PYSERINI, *OPENSEARCH, opensearch_url="--url")
 def search_command(
     query: Annotated[str, typer.Argument(help="What to search for.")],
     index: Annotated[str, typer.Option(help="Directory of a Lucene index, or name of an OpenSearch one.")],
@@ -49,7 +48,7 @@ def search_command(
     found = (_lucene if engine is Engine.LUCENE else _opensearch)(query, index, hits, settings)
     if found.first_stage.is_unreadable:
         documents = found.first_stage.native.documents()
-        say(nothing_to_read(documents, settings.as_fields(), dotted=engine is Engine.OPENSEARCH))
+        say(nothing_to_read(documents, settings.as_fields()))
     if found.first_stage.skipped:
         Console(stderr=True).print(f"not reranked: {found.first_stage.skipped}")
     if output_format is Format.JSON:
@@ -91,11 +90,10 @@ class Found:
 def _lucene(query: str, index: str, hits: int, settings: Settings) -> Found:
     from connectors.pyserini.connector import LuceneRequest, PyseriniConnector
     from connectors.pyserini.hits import rest_response
-    from connectors.pyserini.index import LuceneIndex
 
-    searcher = LuceneIndex(Path(index), k1=settings.k1, b=settings.b)
-    connector = PyseriniConnector(searcher, settings.as_fields())
-    first_stage = connector.fetch(LuceneRequest(query, hits, settings.window))
+    with open_lucene(index, settings) as searcher:
+        connector = PyseriniConnector(searcher, settings.as_fields())
+        first_stage = connector.fetch(LuceneRequest(query, hits, settings.window))
     reranker = build_reranker(settings)
     ranking = reranker.rank(query, first_stage.candidates)
     answer = connector.respond(first_stage, ranking)

@@ -58,11 +58,9 @@ class TextWatch:
     `empty` counts the window's candidates without text, `unreadable` the queries with nothing else.
     """
 
-    def __init__(
-        self, fields: PassageFields, window: int, warn: Callable[[str], None], *, dotted: bool = False
-    ) -> None:
+    def __init__(self, fields: PassageFields, window: int, warn: Callable[[str], None]) -> None:
         self.empty = self.unreadable = 0
-        self._fields, self._window, self._warn, self._dotted = fields, window, warn, dotted
+        self._fields, self._window, self._warn = fields, window, warn
 
     def __call__(self, lists: Iterable[CandidateList]) -> Iterator[CandidateList]:
         """The same lists."""
@@ -73,5 +71,5 @@ class TextWatch:
             if window and empty == len(window):
                 self.unreadable += 1
                 if self.unreadable == 1:
-                    self._warn(f"query {found.qid!r}: {nothing_to_read(found.docs, self._fields, dotted=self._dotted)}")
+                    self._warn(f"query {found.qid!r}: {nothing_to_read(found.docs, self._fields)}")
             yield found
