@@ -67,7 +67,7 @@ OWNERS = {
     "pyserini": "connectors.pyserini",
     "opensearchpy": "connectors.opensearch",
     "botocore": "connectors.opensearch",
-    "urllib3": "connectors.pyserini",  # of Pyserini's REST server; OpenSearch's client has its own
+    "urllib3": "connectors",
     "ir_measures": "sidecar.experiments",
     "typer": "sidecar.cli",
 }
