@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test soak lint format types pins clean
+.PHONY: help install demo test test-pyserini soak lint format types docs pins clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 install: $(READY)  ## Set up .venv with the pinned dependencies, Java included
 
@@ -29,6 +29,10 @@ demo: $(READY)  ## Run the main job on the embedded model and the documentation 
 test: $(READY)  ## Run the tests; OPENSEARCH_URL or Maven with a JDK brings the live ones
 	@$(BIN)/python -m pytest -m "not soak"
 
+test-pyserini: $(READY)  ## Run the Lucene tests alone, as for another pyserini: VENV=.venv-pyserini2 PYTHON=python3.12
+	@$(BIN)/python -m pytest $(addprefix tests/connectors/pyserini/test_,index.py prebuilt.py rm3.py rest.py lucene_searcher.py)
+	@$(BIN)/python -m pytest tests/live/test_contract.py -k lucene
+
 soak: $(READY)  ## Run the slow tests
 	@$(BIN)/python -m pytest -m soak
 
@@ -42,11 +46,14 @@ format: $(READY)  ## Put the code in shape
 	@$(BIN)/ruff format .
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--custom-compile-command "make pins" --extra pyserini --extra async pyproject.toml
+	--custom-compile-command "make pins" --extra pyserini pyproject.toml
+
+docs: $(READY)  ## Write docs/cli.md out of the commands
+	@$(BIN)/python -m sidecar.cli.reference > docs/cli.md
 
 pins: $(READY)  ## Resolve requirements/*.txt anew from pyproject.toml
 	@$(COMPILE) --upgrade --group dev -o requirements/develop.txt
 	@$(COMPILE) --constraint requirements/develop.txt -o requirements/run.txt
 
 clean:  ## Remove what make made
-	@rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache build dist
+	@rm -rf .venv .venv-* $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache build dist

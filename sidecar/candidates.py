@@ -123,6 +123,11 @@ class FirstStage(Generic[Native]):
     native: Native
     skipped: str | None = None
 
+    @property
+    def is_unreadable(self) -> bool:
+        """True if there are candidates and none has text: the passage fields are not those of the documents."""
+        return bool(self.candidates) and all(candidate.passage.is_empty for candidate in self.candidates)
+
 
 class Connector(Protocol[Request, Kept, Response]):
     """An engine behind two verbs; it never sees the model.

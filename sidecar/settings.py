@@ -40,11 +40,25 @@ class Settings(ServiceSettings, BaseSettings):
     base_revision: str | None = Field(None, description="Revision of the base model on the hub.")
     device: str = Field("auto", description="Where to score: auto, cpu, cuda, cuda:1, mps.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="Precision of the weights; auto is bfloat16 on a GPU and float32 on a CPU."
+        "auto",
+        description="Precision of the weights; auto: float32 on a CPU, bfloat16 on a GPU that has it, or float16.",
     )
     batch_size: int = Field(128, ge=1, le=4096, description="Pairs in one forward pass, at most.")
     max_length: int | None = Field(None, ge=8, le=131072, description="Tokens of a pair; by default the model's own.")
     compile: bool = Field(False, description="Compile the model with torch.compile; slower start, faster scoring.")
+
+    quantization: Literal["none", "8bit", "4bit"] = Field(
+        "none", description="Weights in 8 or 4 bits, through bitsandbytes; the score head never."
+    )
+    long_passages: Literal["cut", "chunk"] = Field(
+        "cut",
+        description="What becomes of passages longer than the model reads; chunk: the best of their chunks counts.",
+    )
+    chunk_tokens: int | None = Field(
+        None, ge=8, le=131072, description="Tokens of text in a chunk; by default what fits beside query and title."
+    )
+    chunk_overlap: int = Field(32, ge=0, le=4096, description="Tokens that a chunk shares with the one before.")
+    max_chunks: int = Field(16, ge=1, le=1024, description="Chunks of one passage, at most; what follows is not read.")
 
     window: int = Field(100, ge=1, le=10_000, description="First-stage hits to rerank, whatever the page asked for.")
     fusion: Method = Field(Method.RERANK, description="How model and first-stage scores become one.")
@@ -67,6 +81,17 @@ class Settings(ServiceSettings, BaseSettings):
 
     k1: float = Field(0.9, ge=0, le=100, description="BM25's k1: of a Lucene search, or of a new OpenSearch index.")
     b: float = Field(0.4, ge=0, le=1, description="BM25's b, likewise.")
+
+    rm3: bool = Field(False, description="Widen a query of a Lucene index by RM3, pseudo-relevance feedback.")
+    rm3_fb_terms: int = Field(10, ge=1, le=1000, description="Words that RM3 adds.")
+    rm3_fb_docs: int = Field(10, ge=1, le=1000, description="Hits that RM3 takes its words from.")
+    rm3_original_query_weight: float = Field(0.5, ge=0, le=1, description="The query's own share under RM3.")
+
+    pyserini_url: str | None = Field(
+        None, description="Pyserini REST server that has the Lucene index; unset: the index is local.", repr=False
+    )
+    pyserini_api_key: SecretStr | None = Field(None, description="One of the Pyserini server's keys.")
+    pyserini_timeout: float = Field(30.0, gt=0, le=600, description="Seconds to wait for the Pyserini server.")
 
     opensearch_url: str = Field(
         "http://localhost:9200", description="OpenSearch node, or several with commas between.", repr=False
@@ -97,10 +122,10 @@ class Settings(ServiceSettings, BaseSettings):
         """Flags and variables give `title,body.text`; TOML gives a list."""
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_serializer("opensearch_url")
-    def _hide_password(self, url: str) -> str:
+    @field_serializer("opensearch_url", "pyserini_url")
+    def _hide_password(self, url: str | None) -> str | None:
         """A URL may hold a password; what is shown or written never does."""
-        return re.sub(r"//(?:(?!,\s*https?://).)*@", "//***@", url)
+        return None if url is None else re.sub(r"//(?:(?!,\s*https?://).)*@", "//***@", url)
 
     @classmethod
     def settings_customise_sources(
@@ -117,6 +142,16 @@ class Settings(ServiceSettings, BaseSettings):
     def as_fusion(self) -> Fusion:
         """The fusion these settings describe. Raises `FusionError` where it is unsound."""
         return Fusion(self.fusion, self.normalization, self.fusion_weight, self.rank_constant, self.fusion_arithmetic)
+
+    def as_scorer(self) -> dict[str, Any]:
+        """The model these settings name, as keyword arguments of `sidecar.scoring.loading.load_scorer`.
+
+        All are plain values but `chunking`, which is a `Chunking`'s arguments in order, or None.
+        """
+        same = ("base_model", "revision", "base_revision", "device", "dtype", "batch_size", "max_length", "compile")
+        chunking = (self.chunk_tokens, self.chunk_overlap, self.max_chunks) if self.long_passages != "cut" else None
+        named = {name: getattr(self, name) for name in (*same, "quantization")}
+        return {"model": self.model, **named, "chunking": chunking}
 
     def as_fields(self) -> PassageFields:
         """Where a document's title and text are."""

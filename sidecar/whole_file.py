@@ -17,7 +17,8 @@ from sidecar.errors import InputError
 def whole_file(path: Path) -> Iterator[TextIO]:
     """Open a UTF-8 text file that replaces `path` when the block ends well and vanishes when it doesn't.
 
-    A name ending in `.gz` is compressed. Raises `InputError` if the folder can't be written to.
+    A name ending in `.gz` is compressed. Raises `InputError` if the folder can't be written to, or
+    the disk is full.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -31,5 +32,7 @@ def whole_file(path: Path) -> Iterator[TextIO]:
             yield text
             text.flush()
         partial.replace(path)
+    except OSError as error:
+        raise InputError(f"can't write {path}: {error.strerror or error}.", remedy="Is the disk full?") from error
     finally:
         partial.unlink(missing_ok=True)

@@ -60,6 +60,21 @@ def tiny_bert(tiny_models, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def tiny_kin(tmp_path_factory):
+    """Directory of a tiny checkpoint of an architecture, built when it is first asked for."""
+    from tests import tiny_kin
+
+    built = {}
+
+    def directory(name):
+        if name not in built:
+            built[name] = tiny_kin.BUILDERS[name](tmp_path_factory.mktemp(name))
+        return built[name]
+
+    return directory
+
+
+@pytest.fixture(scope="session")
 def jvm():
     """Start the JVM in this process; the tests that need it skip where there is no pyserini or no Java, not in CI."""
     from connectors.pyserini.jvm import start_jvm

@@ -26,15 +26,18 @@ ALLOWED = {
     "sidecar.fusion_opensearch": {"sidecar.single_precision"},
     "sidecar.fusion": {"sidecar.candidates", "sidecar.errors", "sidecar.fusion_opensearch"},
     "sidecar.settings": {"sidecar.documents", "sidecar.errors", "sidecar.fusion"},
-    "sidecar.scoring": {"sidecar.candidates", "sidecar.errors"},
+    "sidecar.scoring": {"sidecar.candidates", "sidecar.errors", "sidecar.whole_file"},  # it writes manifests
+    "sidecar.explanation": {"sidecar.candidates"},
     "sidecar.reranker": {"sidecar.candidates", "sidecar.errors", "sidecar.fusion", "sidecar.scoring"},
     "sidecar.experiments": {
         "sidecar.candidates",
+        "sidecar.corpus",  # the texts of a run that has none
         "sidecar.documents",
         "sidecar.errors",
         "sidecar.fusion",
         "sidecar.lines",
         "sidecar.single_precision",
+        "sidecar.version",  # a manifest names it
         "sidecar.whole_file",
     },
     "sidecar.cli": {"sidecar", "connectors"},
@@ -64,6 +67,7 @@ OWNERS = {
     "pyserini": "connectors.pyserini",
     "opensearchpy": "connectors.opensearch",
     "botocore": "connectors.opensearch",
+    "urllib3": "connectors",
     "ir_measures": "sidecar.experiments",
     "typer": "sidecar.cli",
 }

@@ -12,6 +12,7 @@ from typer.main import get_command
 from sidecar.cli import main  # noqa: F401 - importing it registers the commands
 from sidecar.cli.app import app
 from sidecar.cli.options import describe_default
+from sidecar.cli.reference import reference
 from sidecar.scoring.presets import PRESETS
 from sidecar.settings import Settings, variable
 
@@ -37,6 +38,13 @@ def test_every_setting_is_documented_as_it_is(name):
 def test_every_command_is_in_the_readme():
     commands = get_command(app).commands
     assert {name for name in commands if f"`sidecar {name}" not in README} == set()
+
+
+def test_every_option_is_documented_as_it_is():
+    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == reference(), "run `make docs`"
+    commands = get_command(app).commands
+    options = {(name, flag) for name in commands for one in commands[name].params for flag in one.opts}
+    assert {(name, flag) for name, flag in options if flag.startswith("--") and f"`{flag}" not in reference()} == set()
 
 
 def test_every_preset_is_documented():
@@ -88,11 +96,13 @@ def test_the_python_about_connectors_runs(monkeypatch, tmp_path):
     documents = [Document("flea", "", "The life cycle of a flea is long."), Document("dog", "", "How long a dog is.")]
     build_index(documents, tmp_path / "indexes" / "my-index")
     monkeypatch.chdir(tmp_path)
-    opensearch, lucene = python_blocks(CONNECTORS)
+    opensearch, lucene, server = python_blocks(CONNECTORS)
     exec(opensearch, {})  # sends nothing
+    exec(server, {})  # nor does this
     found: dict[str, object] = {}
     exec(lucene, found)
     assert [hits[0].docid for hits in found["hits"].values()] == ["flea", "dog"]
+    assert found["more"][0].docid == "flea"
 
 
 def test_the_python_about_models_runs(capsys):

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from sidecar.candidates import Passage
-from sidecar.documents import PassageFields, passage_of
+from sidecar.documents import PassageFields, nothing_to_read, passage_of
 
 WIKI = '"Aaron"\nAaron is a prophet.'
 
@@ -38,7 +38,14 @@ WIKI = '"Aaron"\nAaron is a prophet.'
         pytest.param({"_id": "1", "title": "", "text": " "}, None, ("", ""), id="nothing"),
         pytest.param({"_id": "1", "title": None, "text": None}, None, ("", ""), id="null"),
         pytest.param({"id": "1", "text": "", "contents": "words"}, None, ("", "words"), id="blank gives way"),
-        pytest.param({"id": "1", "contents": ["words"]}, None, ("", ""), id="not a string"),
+        pytest.param({"id": "1", "title": ["A", "B"], "text": ["x", "y"]}, None, ("A B", "x\ny"), id="arrays of texts"),
+        pytest.param({"id": "1", "text": [None, {"a": "b"}, [True]]}, None, ("", ""), id="an array without texts"),
+        pytest.param({"id": "1", "title": 1984, "text": True}, None, ("1984", ""), id="a number is a title"),
+        pytest.param(
+            {"id": "1", "text": "a\ud83d b \ud83d\ude00"}, None, ("", "a\ufffd b 😀"), id="half a surrogate pair"
+        ),
+        pytest.param('["x", "y"]', None, ("", "x\ny"), id="raw is an array of texts"),
+        pytest.param("a\udc00", None, ("", "a\ufffd"), id="half a surrogate pair without JSON"),
         pytest.param({"id": "1", "vector": {}}, "words", ("", "words"), id="text in contents alone"),
         pytest.param("plain words", None, ("", "plain words"), id="raw is no JSON"),
         pytest.param("<DOC>\n<TEXT>words", "words", ("", "words"), id="TREC markup gives way to contents"),
@@ -62,3 +69,47 @@ def test_fields_of_ones_own_are_tried_in_order():
         "H", "A"
     )
     assert passage_of(raw, None, PassageFields(title=(), text=("abstract",))) == Passage("", "A")
+
+
+@pytest.mark.parametrize(
+    ("raw", "contents", "fields"),
+    [
+        ('{"title": "T", "contents": "c"}', None, ("title", "contents")),
+        ('{"title": " ", "text": "", "body": "b"}', None, ("body",)),
+        ('{"n": 1}', "stored apart", ("contents",)),
+        ("<DOC>markup</DOC>", "stored apart", ("contents",)),
+        ("plain", None, ("raw",)),
+        (None, None, ()),
+        ('{"contents": "\\"Quoted\\"\\nand text"}', None, ("contents",)),
+    ],
+)
+def test_a_passage_knows_the_fields_it_came_from(raw, contents, fields):
+    assert passage_of(raw, contents, PassageFields()).fields == fields
+
+
+@pytest.mark.parametrize(
+    ("documents", "expected"),
+    [
+        ([b'{"headline": "Fox", "n": 1}', b'{"lead": "x", "headline": "y", "empty": " "}'], "in headline, lead: set"),
+        ([b'{"body": {"html": "x", "deep": [{"p": "y"}]}, "tags": ["z"]}'], "in body.html, body.deep.p, tags: set"),
+        ([b"null", b'"plain"'], "hold no text in any field"),
+        ([], "hold no text in any field"),
+    ],
+)
+def test_fields_that_hold_text_are_named_where_those_that_are_set_do_not(documents, expected):
+    fields = PassageFields(title=("heading",), text=("abstract",))
+    said = nothing_to_read(documents, fields)
+    assert said.startswith("no candidate has text in heading, abstract, so nothing was reranked.")
+    assert expected in said
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"meta": {"name": "N"}, "body": [{"text": "a"}, {"text": "b"}]},
+        {"meta.name": "N", "body": {"text": ["a", "b"]}},
+    ],
+)
+def test_fields_are_paths_as_in_opensearch(record):
+    fields = PassageFields(title=("meta.name",), text=("body.text",))
+    assert passage_of(json.dumps(record), None, fields) == Passage("N", "a\nb")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import resource
 
 import pytest
 
@@ -50,3 +51,20 @@ def test_a_damaged_gzip_is_named(tmp_path):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(InputError, match="can't read .*missing"):
         list(numbered_lines(tmp_path / "missing"))
+
+
+@pytest.mark.parametrize("name", ["out.txt", "out.txt.gz"])
+def test_a_full_disk_is_named_and_leaves_what_was_there(tmp_path, name):
+    (tmp_path / name).write_text("before")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8, limits[1]))  # as on a full disk, the kernel takes no more
+    try:
+        with (
+            pytest.raises(InputError, match=rf"can't write .*{name}: .*\n.*disk full"),
+            whole_file(tmp_path / name) as file,
+        ):
+            file.write("more than eight bytes, however well they are compressed: 0123456789")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / name).read_text() == "before"
+    assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -13,6 +13,7 @@ import json
 import random
 import string
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -37,8 +38,8 @@ WORDS = (
 )
 
 
-def build_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
-    """Save a byte-level BPE with Llama-3's pre-tokenizer, pair template (bos A bos B) and no pad token."""
+def train_bpe(special: list[str], *, seen: Sequence[str] = ()) -> Tokenizer:
+    """Byte-level BPE with Llama-3's pre-tokenizer; `special` get the first ids, `seen` is read beside docstrings."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -46,10 +47,9 @@ def build_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
-    special = [AddedToken(BOS, special=True, normalized=False), AddedToken(EOS, special=True, normalized=False)]
     trainer = trainers.BpeTrainer(
         vocab_size=800,
-        special_tokens=special,
+        special_tokens=[AddedToken(name, special=True, normalized=False) for name in special],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
@@ -58,7 +58,14 @@ def build_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
         for module in (inspect, json, random, string, textwrap, Path)
         for thing in vars(module).values()
     ]
-    tokenizer.train_from_iterator(documents, trainer)
+    tokenizer.train_from_iterator([*documents, *seen], trainer)
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+def build_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
+    """Save a byte-level BPE with Llama-3's pre-tokenizer, pair template (bos A bos B) and no pad token."""
+    tokenizer = train_bpe([BOS, EOS])
     tokenizer.post_processor = processors.Sequence(
         [
             processors.ByteLevel(trim_offsets=False),
@@ -67,7 +74,6 @@ def build_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
             ),
         ]
     )
-    tokenizer.decoder = decoders.ByteLevel()
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token=BOS, eos_token=EOS, model_input_names=["input_ids", "attention_mask"]
     )

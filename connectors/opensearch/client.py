@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from opensearchpy import ConnectionError as NoConnection
 from opensearchpy import ConnectionTimeout, OpenSearch, SSLError, TransportError
+from opensearchpy.client.utils import query_params
 
 from connectors.opensearch.access import Access, client_options
 from connectors.opensearch.refusal import refusal
@@ -25,7 +26,7 @@ NEVER_IN_URL = {"api_key", "http_auth", "ignore", "opaque_id", "request_timeout"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A search, or several of them (`multi`), as it is sent.
+    """A search, or several of them (`multi`), as it is sent; or, where there is a `path`, what to GET beside it.
 
     `params` are the URL's, except `NEVER_IN_URL`: `request_timeout` and `timeout` (seconds), `ignore` (statuses that
     are no errors), `http_auth`, `api_key` and `opaque_id`.
@@ -36,6 +37,7 @@ class Call:
     params: Mapping[str, Any]
     headers: Mapping[str, str]
     multi: bool = False
+    path: str | None = None
 
 
 def connect(url: str, access: Access | None = None, *, timeout: float = TIMEOUT, retries: int = RETRIES) -> OpenSearch:
@@ -81,10 +83,18 @@ def _begun(client: Any, call: Call) -> Any:
     twin = verbatim_twin_of(client)
     own = {key: value for key, value in call.params.items() if key in NEVER_IN_URL}
     url = {key: value for key, value in call.params.items() if key not in NEVER_IN_URL}
+    if call.path is not None:
+        own.pop("ignore", None)
+        return _get(twin, path=call.path, headers=dict(call.headers), **own)
     if call.multi:
         # opensearch-py refuses an empty body, and ends any other with a new line if it lacks one.
         return twin.msearch(index=call.index, body=call.body or b"\n", params=url, headers=dict(call.headers), **own)
     return twin.search(index=call.index, body=call.body or None, params=url, headers=dict(call.headers), **own)
+
+
+@query_params()  # turns accounts, time-outs and trace ids of a call into headers and options, as for a search
+def _get(twin: Any, *, path: str, params: Mapping[str, Any], headers: Mapping[str, str]) -> Any:
+    return twin.transport.perform_request("GET", path, params=params, headers=headers)
 
 
 def _bytes(text: object) -> bytes:

@@ -59,6 +59,10 @@ class _Head(msgspec.Struct):
     error: msgspec.Raw = msgspec.Raw()
 
 
+class _Header(msgspec.Struct):
+    index: str | list[str] | None = None
+
+
 def searches(body: bytes) -> list[Search]:
     """Read pairs of lines as OpenSearch does, each line with its end. Raises `splice.Malformed` for anything else."""
     # One empty line may come first.
@@ -70,6 +74,15 @@ def searches(body: bytes) -> list[Search]:
     if len(found) > 2 * MAX_SEARCHES:
         raise splice.Malformed(f"more than {MAX_SEARCHES} searches at once are not reranked")
     return [Search(header, line) for header, line in zip(found[::2], found[1::2], strict=True)]
+
+
+def index_in(header: bytes) -> str | None:
+    """Find the index that a header names; several become one expression."""
+    try:
+        named = msgspec.json.decode(header or b"{}", type=_Header).index
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return ",".join(named) if isinstance(named, list) else named
 
 
 def lines(found: Iterable[Search]) -> bytes:
@@ -113,6 +126,14 @@ def in_step(
     top: dict[str, msgspec.Raw] = {}
     took = 0
     while waiting := [place for place, step in enumerate(steps) if isinstance(step, Ask)]:
+        beside = next((steps[place] for place in waiting if steps[place].path is not None), None)
+        if beside is not None:
+            known = yield from _beside(beside)
+            for place in waiting:
+                # Searches of one index have the same question.
+                if steps[place].path == beside.path:
+                    steps[place] = _next(talks[place], known)
+            continue
         raw = yield Ask(lines(Search(headers[place], steps[place].body) for place in waiting), params)
         answers = _read(raw)
         if len(answers.each) != len(waiting):
@@ -128,6 +149,14 @@ def joined(top: Mapping[str, msgspec.Raw], responses: Iterable[bytes]) -> bytes:
     """Write the answer to an `_msearch`: `top` and the responses, in order."""
     array = msgspec.Raw(b"[" + b",".join(responses) + b"]")
     return splice.joined({**top, "responses": array})
+
+
+def _beside(ask: Ask) -> Talk[bytes | EngineRejected]:
+    """Ask what goes into no `_msearch`."""
+    try:
+        return (yield ask)
+    except EngineRejected as refused:
+        return refused
 
 
 def _next(talk: Talk[Result], answer: bytes | EngineRejected | None) -> Ask | Result | EngineRejected:

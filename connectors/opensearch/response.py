@@ -73,6 +73,13 @@ def candidates(answer: Answer, plan: Plan, fields: PassageFields) -> list[Candid
     return found
 
 
+def sources(answer: Answer) -> list[bytes]:
+    """List each hit's `_source` as one line of JSON, null where there is none."""
+    found = [splice.members(hit).get("_source", b"null") for hit in answer.found]
+    # A source comes back as it was sent, line ends between its tokens included.
+    return [b" ".join(splice.mended(bytes(source)).splitlines()) for source in found]
+
+
 def respond(answer: Answer, plan: Plan, ranking: Ranking) -> bytes:
     """Cut the caller's page out of the reranked list.
 

@@ -39,8 +39,7 @@ def elements(data: bytes | msgspec.Raw) -> list[msgspec.Raw]:
 
 def text(data: bytes | msgspec.Raw) -> str:
     """Decode a string; a lone surrogate becomes U+FFFD, which every tokenizer takes. Raises `Malformed`."""
-    raw = bytes(data)
-    return _decoded(_STRING, _VEILED.sub(rb"\\ufffd", raw) if b"\xff" in raw else raw)
+    return _decoded(_STRING, mended(bytes(data)))
 
 
 def joined(parts: Mapping[str, msgspec.Raw]) -> bytes:
@@ -62,6 +61,11 @@ def veiled(data: bytes) -> bytes:
 def unveiled(data: bytes) -> bytes:
     """Undo `veiled`."""
     return data.replace(b"\xff", b"\\")
+
+
+def mended(data: bytes) -> bytes:
+    """Write U+FFFD for what `veiled` hid: for readers that take no lone surrogate."""
+    return _VEILED.sub(rb"\\ufffd", data) if b"\xff" in data else data
 
 
 def _decoded(decoder: msgspec.json.Decoder[Value], data: bytes | msgspec.Raw) -> Value:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from connectors.opensearch import msearch
 from connectors.opensearch.client import NEVER_IN_URL, Call
 from connectors.opensearch.conversation import Ask, Conversation, Talk, conversation
+from connectors.opensearch.pipelines import Pipelines
 from connectors.opensearch.request import WINDOW
 from sidecar.documents import PassageFields
 
@@ -43,24 +45,32 @@ class MultiSearchRequest:
 
 
 class Talks:
-    """Begins the conversations of one connector: `serializer` is its client's, `fields` say where text is."""
+    """Begins the conversations of one connector: `serializer` is its client's, `fields` say where text is.
+
+    What is known of search pipelines is kept, and shared by all of them.
+    """
 
     def __init__(self, serializer: Any, fields: PassageFields | None = None) -> None:
         self.serializer = serializer
         self.fields = fields or PassageFields()
+        self.pipelines = Pipelines()
 
     def search(self, request: SearchRequest) -> Conversation:
         """Begin a search's conversation."""
-        body = self._line(request.body)
-        return conversation(body, _params(request.params), window=request.window, fields=self.fields)
+        return self._begin(self._line(request.body), _params(request.params), request.window, _index(request.index))
 
     def searches(self, request: MultiSearchRequest) -> Talk[msearch.Stages]:
         """Begin the conversation of several searches."""
 
         def begin(search: msearch.Search) -> Conversation:
-            return conversation(search.body, {}, window=request.window, fields=self.fields)
+            index = msearch.index_in(search.header) or _index(request.index)
+            return self._begin(search.body, {}, request.window, index)
 
         return msearch.conversation(self._lines(request.body), _params(request.params), begin)
+
+    def _begin(self, body: bytes, params: Mapping[str, Any], window: int, index: str | None) -> Conversation:
+        overrule = partial(self.pipelines.overrule, index)
+        return conversation(body, params, window=window, fields=self.fields, overrule=overrule)
 
     def _line(self, body: bytes | str | Mapping[str, Any] | None) -> bytes:
         text = self.serializer.dumps(body) if isinstance(body, Mapping) else body
@@ -74,8 +84,13 @@ class Talks:
 
 def call(request: SearchRequest | MultiSearchRequest, ask: Ask) -> Call:
     """Say where an ask of a request's conversation goes."""
-    index = request.index if request.index is None or isinstance(request.index, str) else ",".join(request.index)
-    return Call(index, ask.body, ask.params, request.headers, multi=isinstance(request, MultiSearchRequest))
+    params = ask.params if ask.path is None else request.params
+    multi = isinstance(request, MultiSearchRequest)
+    return Call(_index(request.index), ask.body, params, request.headers, multi=multi, path=ask.path)
+
+
+def _index(index: str | Sequence[str] | None) -> str | None:
+    return index if index is None or isinstance(index, str) else ",".join(index)
 
 
 def search_request(  # noqa: PLR0913  they are opensearch-py's

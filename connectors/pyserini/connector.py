@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from connectors.pyserini.hits import LuceneHit, RerankedHit
+from connectors.pyserini.hits import LuceneHit, RerankedHit, document_line
 from connectors.pyserini.index import check_query
+from connectors.pyserini.searching import searching
 from sidecar.candidates import Candidate, FirstStage, Ranking
 from sidecar.documents import PassageFields, passage_of
 from sidecar.errors import InputError
@@ -15,7 +16,7 @@ from sidecar.fusion import tail_scores
 
 
 class Searcher(Protocol):
-    """What is asked of a searcher: `LuceneIndex` has it, and so have Pyserini's own searchers.
+    """What is asked of a searcher: `LuceneIndex` and `PyseriniServer` have it, and so have Pyserini's own searchers.
 
     A hit has `docid`, `score`, `lucene_docid` and either `raw` and `contents` or a `lucene_document` to get them from;
     of a hit with neither, the searcher's `doc(docid)` is asked for `raw()` and `contents()`.
@@ -54,9 +55,13 @@ class LuceneFirstStage:
     request: LuceneRequest
     hits: tuple[LuceneHit, ...]
 
+    def documents(self) -> list[bytes]:
+        """Each hit's stored document as one line of JSON."""
+        return [document_line(hit) for hit in self.hits]
+
 
 class PyseriniConnector:
-    """Lucene as a `Connector`: a `LuceneIndex`, or one's own Pyserini searcher taken as it is set up.
+    """Lucene as a `Connector`: a `LuceneIndex`, a `PyseriniServer`, or one's own Pyserini searcher as it is set up.
 
     `fields` says where in a stored document its title and its text are.
     """
@@ -66,8 +71,9 @@ class PyseriniConnector:
         self._fields = fields or PassageFields()
 
     def fetch(self, request: LuceneRequest) -> FirstStage[LuceneFirstStage]:
-        """Run BM25. Raises what the searcher raises: InputError or EngineError of a `LuceneIndex`."""
-        return self._first_stage(request, self._searcher.search(request.query, k=request.depth))
+        """Run BM25. Raises InputError or EngineError; what a searcher of one's own raises in Python goes through."""
+        with searching(f"the query {request.query[:80]!r}"):
+            return self._first_stage(request, self._searcher.search(request.query, k=request.depth))
 
     def fetch_batch(
         self, requests: Mapping[str, LuceneRequest], threads: int = 1
@@ -78,8 +84,9 @@ class PyseriniConnector:
             return {qid: self.fetch(request) for qid, request in requests.items()}
         depth = max(request.depth for request in requests.values())
         queries = [request.query for request in requests.values()]
-        found = batch_search(queries, list(requests), k=depth, threads=threads)
-        return {qid: self._first_stage(request, found.get(qid) or ()) for qid, request in requests.items()}
+        with searching(f"a batch of {len(queries)} queries"):
+            found = batch_search(queries, list(requests), k=depth, threads=threads)
+            return {qid: self._first_stage(request, found.get(qid) or ()) for qid, request in requests.items()}
 
     def respond(self, first_stage: FirstStage[LuceneFirstStage], ranking: Ranking) -> list[RerankedHit]:
         """Return the first hits of the final order.
@@ -124,7 +131,7 @@ def lucene_hit(hit: Any, searcher: Searcher) -> LuceneHit:
     else:
         stored = getattr(searcher, "doc", lambda _: None)(hit.docid)
         raw, contents = (stored.raw(), stored.contents()) if stored is not None else (None, None)
-    return LuceneHit(hit.docid, hit.score, getattr(hit, "lucene_docid", -1), raw, contents)
+    return LuceneHit(hit.docid, float(hit.score), getattr(hit, "lucene_docid", -1), raw, contents)
 
 
 def _reranked(hit: LuceneHit, rank: int, score: float, rerank_score: float | None) -> RerankedHit:
@@ -136,4 +143,5 @@ def _reranked(hit: LuceneHit, rank: int, score: float, rerank_score: float | Non
         first_stage_score=hit.score,
         first_stage_rank=rank,
         rerank_score=rerank_score,
+        sent_doc=hit.sent_doc,
     )

@@ -5,21 +5,29 @@ Pure: no JVM in here.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sidecar.documents import json_object
+import msgspec
+
+# Fields that Anserini leaves out of a document, for a hit has its docid beside it.
+_IDS = {"id", "_id", "docid"}
 
 
 @dataclass(frozen=True, slots=True)
 class LuceneHit:
-    """One hit of the first stage, with the two stored fields a document's text may be in (None: not stored)."""
+    """One hit of the first stage, with the two stored fields a document's text may be in (None: not stored).
+
+    `sent_doc` is the document's JSON as a server sent it.
+    """
 
     docid: str
     score: float
     lucene_docid: int
     raw: str | None
     contents: str | None = None
+    sent_doc: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +35,7 @@ class RerankedHit:
     """One hit of the final list, with the attributes Pyserini's users know and what reranking added.
 
     `score` orders the list and never rises along it; `first_stage_rank` counts from 1; `rerank_score` is the model's
-    raw score, None where the passage was not scored.
+    raw score, None where the passage was not scored. `sent_doc` is the document's JSON as a server sent it.
     """
 
     docid: str
@@ -37,22 +45,48 @@ class RerankedHit:
     first_stage_score: float
     first_stage_rank: int
     rerank_score: float | None
+    sent_doc: bytes | None = None
 
 
 def rest_response(index: str, query: str, hits: Sequence[LuceneHit | RerankedHit]) -> dict[str, object]:
-    """Return what `GET /v1/{index}/search?query=…&parse=true` of Pyserini 2.x answers, ready for a JSON encoder.
+    """Return what `GET /v1/{index}/search?query=…&parse=true` of Pyserini 2.x answers, ready for msgspec's encoder.
 
-    `doc` is the stored document, parsed if it is a JSON object, as it stands if not, null if none is stored.
+    `doc` is what a server sent, else made of the stored document as Anserini makes it (`CliUtils.formatDocument`).
     """
     candidates = [
-        {"docid": hit.docid, "score": hit.score, "rank": rank, "doc": _stored(hit.raw)}
+        {"docid": hit.docid, "score": hit.score, "rank": rank, "doc": _doc(hit)}
         for rank, hit in enumerate(hits, start=1)
     ]
     return {"api": "v1", "index": index, "query": {"text": query}, "candidates": candidates}
 
 
-def _stored(raw: str | None) -> object:
-    if raw is None:
+def document_line(hit: LuceneHit) -> bytes:
+    """Return the stored document as one line of JSON: itself if it is an object, as a string if not, null if none."""
+    raw = (hit.raw or "").encode("utf-8", "replace")
+    try:
+        msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        stored = hit.raw if hit.raw is not None else hit.contents
+        return msgspec.json.encode(None if stored is None else stored.encode("utf-8", "replace").decode())
+    # A line end between the tokens would be one of the file.
+    return b" ".join(raw.splitlines())
+
+
+def _doc(hit: LuceneHit | RerankedHit) -> object:
+    """A parsed document without its ids, plain values as text, a lone field as its value alone; else the text."""
+    if hit.sent_doc is not None:
+        return msgspec.Raw(hit.sent_doc)
+    if hit.raw is None:
         return None
-    record = json_object(raw)
-    return raw if record is None else record
+    try:
+        stored = json.loads(hit.raw)
+    except (ValueError, RecursionError):
+        return hit.raw
+    if not isinstance(stored, dict):
+        return stored
+    kept = {name: _as_text(value) for name, value in stored.items() if name not in _IDS}
+    return next(iter(kept.values())) if len(kept) == 1 else kept
+
+
+def _as_text(value: object) -> object:
+    return value if isinstance(value, str | dict | list) else json.dumps(value)

@@ -2,40 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from connectors.pyserini.hits import LuceneHit
-from connectors.pyserini.jvm import java_failure, leave_jvm_with_thread, start_jvm
+from connectors.pyserini.jvm import java_failure, start_jvm
+from connectors.pyserini.prebuilt import find_index
+from connectors.pyserini.rm3 import Rm3, widen
+from connectors.pyserini.searching import searching
 from sidecar.errors import ConfigurationError, EngineError, IndexNotFound, InputError
+
+# The largest int of Java's; Lucene itself makes no more room than the index has documents.
+_MOST_HITS = 2**31 - 1
 
 
 class LuceneIndex:
     """The Lucene index in a directory, searched by BM25 with Anserini's defaults k1 = 0.9 and b = 0.4.
 
-    Opening it starts the JVM if none runs yet (for another size of heap call `jvm.start_jvm` before). Raises
-    IndexNotFound, ConfigurationError or JavaError. Searching is safe from several threads.
+    `index` is the directory, or the name of one of Pyserini's prebuilt indexes, which is fetched if it is not in
+    Pyserini's cache. With `rm3` a query is widened by RM3 first. Opening it starts the JVM if none runs yet (for
+    another size of heap call `jvm.start_jvm` before). Raises IndexNotFound, ConfigurationError or JavaError, and what
+    `prebuilt.find_index` does. Searching is safe from several threads.
     """
 
-    def __init__(self, path: str | Path, *, k1: float = 0.9, b: float = 0.4) -> None:
+    def __init__(self, index: str | Path, *, k1: float = 0.9, b: float = 0.4, rm3: Rm3 | None = None) -> None:
         if not (k1 >= 0 and 0 <= b <= 1):
             raise ConfigurationError(f"BM25 with k1={k1} and b={b}.", remedy="k1 is at least 0, b lies in [0, 1].")
-        self.path = Path(path)
+        self.path = find_index(index)
+        self.name = self.path.resolve().name if self.path == Path(index) else str(index)
         self.k1 = k1
         self.b = b
+        self.rm3 = rm3
         _check_is_index(self.path)
         autoclass = start_jvm()
         self._searcher = _open(autoclass, self.path)
         self._searcher.set_bm25(float(k1), float(b))
+        if rm3 is not None:
+            widen(self._searcher, rm3)
         self._new_list: Callable[[], Any] = autoclass("java.util.ArrayList")
 
     @property
-    def name(self) -> str:
-        """What a person would call the index: the name of its directory."""
-        return self.path.resolve().name
+    def source(self) -> str:
+        """Where the hits come from, for the records of a run."""
+        return f"{self.path} ({len(self)} documents)"
 
     def __len__(self) -> int:
         return int(self._searcher.get_total_num_docs())
@@ -43,8 +54,8 @@ class LuceneIndex:
     def search(self, query: str, k: int = 10) -> list[LuceneHit]:
         """Return the first `k` hits, best first, equal scores by docid. Raises InputError or EngineError."""
         check_query(query)
-        with _searching(f"the query {query[:80]!r}"):
-            return [_hit(scored) for scored in self._searcher.search(query, k)]
+        with searching(f"the query {query[:80]!r}"):
+            return [_hit(scored) for scored in self._searcher.search(query, _depth(k))]
 
     def batch_search(
         self, queries: Sequence[str], qids: Sequence[str], k: int = 10, threads: int = 1
@@ -53,9 +64,9 @@ class LuceneIndex:
         for query, qid in zip(queries, qids, strict=True):
             check_query(query, qid)
         try:
-            with _searching(f"a batch of {len(queries)} queries"):
+            with searching(f"a batch of {len(queries)} queries"):
                 java_queries, java_qids = self._list(queries), self._list(qids)
-                found = self._searcher.batch_search(java_queries, java_qids, k, threads)
+                found = self._searcher.batch_search(java_queries, java_qids, _depth(k), threads)
                 return {qid: [_hit(scored) for scored in found.get(qid) or ()] for qid in qids}
         except EngineError:
             # Anserini fails as a whole and says nothing of the query it failed on: one by one, that query tells.
@@ -63,11 +74,19 @@ class LuceneIndex:
 
     def doc(self, docid: str) -> LuceneHit | None:
         """Return a document by its docid, with score 0 and Lucene's docid -1, or None if the index has none such."""
-        with _searching(f"the docid {docid[:80]!r}"):
+        with searching(f"the docid {docid[:80]!r}"):
             document = self._searcher.doc(docid)
             if document is None:
                 return None
             return LuceneHit(docid, 0.0, -1, document.get("raw"), document.get("contents"))
+
+    def sample(self) -> LuceneHit | None:
+        """Return some document, as `doc` does, or None of an empty index."""
+        with searching("its first document"):
+            document = self._searcher.doc(0) if len(self) else None
+            if document is None:
+                return None
+            return LuceneHit(document.get("id") or "", 0.0, 0, document.get("raw"), document.get("contents"))
 
     def close(self) -> None:
         """Close the index's files; the JVM stays."""
@@ -104,6 +123,12 @@ def check_query(query: str, qid: str = "") -> None:
         raise InputError(f"{which} is no valid Unicode: {error}.", remedy="Pass well-formed text.") from error
 
 
+def _depth(k: int) -> int:
+    if k < 1:
+        raise InputError(f"{k} hits can't be asked for.", remedy="Ask for at least one.")
+    return min(k, _MOST_HITS)
+
+
 def _check_is_index(path: Path) -> None:
     if is_index(path):
         return
@@ -115,8 +140,8 @@ def _check_is_index(path: Path) -> None:
         problem = f"The directory '{path}' holds no Lucene index (no segments_* file)."
     raise IndexNotFound(
         problem,
-        remedy="Build one with `sidecar index CORPUS.jsonl --index DIR`. For one of Pyserini's prebuilt indexes pass "
-        "LuceneSearcher.from_prebuilt_index(name) to PyseriniConnector or RerankingSearcher.",
+        remedy="Build one with `sidecar index CORPUS.jsonl --index DIR`, or give the name of one of Pyserini's "
+        "prebuilt indexes, as msmarco-v1-passage.",
     )
 
 
@@ -131,23 +156,6 @@ def _open(autoclass: Callable[[str], Any], path: Path) -> Any:
             f"The Lucene index in '{path}' can't be opened: {java_failure(error)}",
             remedy="It is damaged, or written by another Lucene than this pyserini's: build it again.",
         ) from error
-
-
-@contextmanager
-def _searching(asked: str) -> Iterator[None]:
-    from jnius import JavaException
-
-    leave_jvm_with_thread()
-    try:
-        yield
-    except JavaException as error:
-        failure = java_failure(error)
-        if "TooManyClauses" in failure:
-            raise InputError(
-                f"Lucene can't search for {asked}: it has more than 1024 different words.",
-                remedy="Ask a shorter query.",
-            ) from error
-        raise EngineError(f"Lucene failed on {asked}: {failure}") from error
 
 
 def _hit(scored: Any) -> LuceneHit:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -136,16 +137,16 @@ class _Attachment:
     """Held by a thread as long as it lives; its end is the thread's end, when the JVM forgets the thread."""
 
     def __del__(self) -> None:
-        from jnius import detach
-
-        detach()
+        if (jnius := sys.modules.get("jnius")) is not None:
+            jnius.detach()
 
 
 def leave_jvm_with_thread() -> None:
     """See to it that the JVM forgets this thread when it ends; call it before Java is called.
 
-    jnius makes every thread that calls Java known to the JVM and never takes it back: without this a server whose
-    threads come and go collects dead ones in the JVM (after 1,200 threads it still had all of them, 2026-11).
+    It starts no JVM. jnius makes every thread that calls Java known to the JVM and never takes it back: without this a
+    server whose threads come and go collects dead ones in the JVM (after 1,200 threads it still had all of them,
+    2026-11).
     """
     if threading.current_thread() is not threading.main_thread() and not hasattr(_THREAD, "attachment"):
         _THREAD.attachment = _Attachment()

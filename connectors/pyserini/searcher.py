@@ -19,8 +19,8 @@ _ROUND = 64
 class RerankingSearcher:
     """BM25 and a reranker behind `search` and `batch_search`, as Pyserini's `LuceneSearcher` has them.
 
-    `index` is the directory of a Lucene index (opened with k1 = 0.9 and b = 0.4), a `LuceneIndex`, or a searcher of
-    Pyserini's. Opening a directory raises what `LuceneIndex` does.
+    `index` is the directory of a Lucene index or the name of one of Pyserini's prebuilt ones (opened with k1 = 0.9 and
+    b = 0.4), a `LuceneIndex`, a `PyseriniServer`, or a searcher of Pyserini's. Opening raises what `LuceneIndex` does.
     """
 
     def __init__(

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from sidecar.cli.app import app
+from sidecar.cli.parts import say
+
+if TYPE_CHECKING:
+    from sidecar.experiments.evaluate import Evaluation
 
 
 @app.command("evaluate")
@@ -19,6 +25,9 @@ def evaluate_command(
     runs: Annotated[list[Path], typer.Argument(help="Runs: TREC, MS MARCO or candidate lists, told by their lines.")],
     qrels: Annotated[Path, typer.Option(help="Judgements: TREC, or tab-separated (query, document, grade).")],
     metrics: Annotated[str, typer.Option(help="Measures of ir-measures.")] = "nDCG@10,RR@10,AP,R@100",
+    per_query: Annotated[
+        Path | None, typer.Option(help="Write each query's values there: run, query, measure, value; tab-separated.")
+    ] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
@@ -26,27 +35,58 @@ def evaluate_command(
 
     Of several runs the first is the baseline: p is that of a paired, two-sided t-test of each other run against it.
     """
-    from sidecar.experiments.evaluate import evaluate, parse_measures, read_qrels
+    from sidecar.experiments.evaluate import evaluate, parse_measures, read_qrels, write_by_query
 
     found = evaluate(runs, read_qrels(qrels), parse_measures(metrics))
+    if per_query is not None:
+        write_by_query(found, per_query)
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode([asdict(one) for one in found]), indent=2).decode())
+        report = [{name: value for name, value in asdict(one).items() if name != "by_query"} for one in found]
+        typer.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
         return
-    table = Table("run", *found[0].values, "queries", box=None, pad_edge=False)
-    for one in found:
-        row = [
-            f"{value:.4f}" + (f" [dim]{_p_value(one.p_values[name])}[/]" if one.p_values else "")
-            for name, value in one.values.items()
-        ]
-        table.add_row(one.run, *row, str(one.queries))
-    Console().print(table)
+    console = Console()
+    names = _names([Path(one.run) for one in found])
+    console.print(_means(names, found))
+    if len(found) > 1:
+        console.print(f"\nagainst {escape(names[0])}", style="bold", highlight=False)
+        console.print(_comparisons(names, found))
     for one in found:
         if one.missing or one.unjudged:
-            Console(stderr=True).print(
+            say(
                 f"{one.run}: {one.missing} judged queries without a result count as 0; "
                 f"{one.unjudged} queries without judgements are left out."
             )
 
 
-def _p_value(p: float) -> str:
-    return "p<0.001" if p < 0.001 else f"p={p:.3f}"
+def _names(runs: Sequence[Path]) -> list[str]:
+    """What to call the runs in a narrow table: by their files' names, if those differ."""
+    short = [run.name for run in runs]
+    return short if len(set(short)) == len(set(runs)) else [str(run) for run in runs]
+
+
+def _means(names: Sequence[str], found: Sequence[Evaluation]) -> Table:
+    table = _table("run")
+    for measure in (*found[0].values, "queries"):
+        table.add_column(measure, justify="right", no_wrap=True)
+    for name, one in zip(names, found, strict=True):
+        table.add_row(escape(name), *(f"{value:.4f}" for value in one.values.values()), str(one.queries))
+    return table
+
+
+def _comparisons(names: Sequence[str], found: Sequence[Evaluation]) -> Table:
+    table = _table("run")
+    table.add_column("measure", no_wrap=True)
+    for heading in ("difference", "p", "won", "tied", "lost"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, one in zip(names[1:], found[1:], strict=True):
+        for row, (measure, versus) in enumerate(one.against_first.items()):
+            p = "<0.001" if versus.p < 0.001 else f"{versus.p:.3f}"
+            counts = (str(versus.wins), str(versus.ties), str(versus.losses))
+            table.add_row("" if row else escape(name), measure, f"{versus.difference:+.4f}", p, *counts)
+    return table
+
+
+def _table(first: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column(first, overflow="fold")
+    return table

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from sidecar.cli.app import app
 from sidecar.cli.options import BM25, OPENSEARCH, takes
-from sidecar.cli.parts import build_opensearch_client, progress
+from sidecar.cli.parts import build_opensearch_client, say
+from sidecar.cli.progress import Pace, progress
 from sidecar.corpus import read_corpus, unique
 from sidecar.settings import Settings
 
@@ -35,11 +35,10 @@ def index_command(
     settings: Settings,
 ) -> None:
     """Index a corpus; the index appears when it is whole."""
-    with progress("documents") as bar:
-        task = bar.add_task("indexing", total=None)
+    with progress("indexing", Pace("documents")) as meter:
         build = _lucene if engine is Engine.LUCENE else _opensearch
-        summary = build(corpus, index, overwrite, settings, lambda done: bar.update(task, completed=done))
-    Console(stderr=True, highlight=False).print(summary, soft_wrap=True)
+        summary = build(corpus, index, overwrite, settings, meter.reach)
+    say(summary)
 
 
 def _lucene(corpus: Path, index: str, overwrite: bool, settings: Settings, advance: Callable[[int], None]) -> str:

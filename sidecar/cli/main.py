@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import importlib.metadata
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 from rich.console import Console
 from rich.markup import escape
 
 from sidecar.cli import (
+    calibration_command,
     demo_command,
     doctor_command,
     evaluate_command,
@@ -30,6 +35,7 @@ COMMANDS = (
     index_command,
     evaluate_command,
     serve_command,
+    calibration_command,
     doctor_command,
     settings_command,
 )
@@ -44,7 +50,8 @@ def main(arguments: list[str] | None = None) -> None:
     console = Console(stderr=True)
     try:
         refuse_namesakes()
-        app(words)
+        with ending_in_order():
+            app(words)
     except BrokenPipeError:
         sys.exit(1)  # whoever read our output has left
     except SidecarError as error:
@@ -64,6 +71,25 @@ def main(arguments: list[str] | None = None) -> None:
         )
         console.print("This is a fault of ours. `sidecar --debug …` shows where it happened.", highlight=False)
         sys.exit(1)
+
+
+@contextmanager
+def ending_in_order() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does: files half written go, and a long run says what it keeps."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del frame
+        sys.exit(128 + number)
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not the main thread, where no signal arrives
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def refuse_namesakes() -> None:

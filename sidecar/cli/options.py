@@ -15,10 +15,15 @@ from pydantic.fields import FieldInfo
 from sidecar.settings import Settings, load_settings, variable
 
 # Groups of settings that commands take together; the name is the panel they stand under in the help.
-MODEL = ("model", "base_model", "revision", "base_revision", "device", "dtype", "batch_size", "max_length", "compile")
+MODEL = (
+    *("model", "base_model", "revision", "base_revision", "device", "dtype", "quantization", "batch_size"),
+    *("max_length", "compile", "long_passages", "chunk_tokens", "chunk_overlap", "max_chunks"),
+)
 FUSION = ("fusion", "normalization", "fusion_weight", "rank_constant", "fusion_arithmetic")
 FIELDS = ("title_fields", "text_fields")
 BM25 = ("k1", "b")
+RM3 = ("rm3", "rm3_fb_terms", "rm3_fb_docs", "rm3_original_query_weight")
+PYSERINI = ("pyserini_url", "pyserini_timeout")
 OPENSEARCH = (
     "opensearch_user",
     "opensearch_client_cert",
@@ -41,6 +46,8 @@ PANELS = {
     "Fusion": FUSION,
     "Documents": FIELDS,
     "BM25": BM25,
+    "RM3": RM3,
+    "Pyserini server": PYSERINI,
     "OpenSearch": ("opensearch_url", *OPENSEARCH),
     "Service": SERVICE,
 }

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
-from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL
+from sidecar.cli.options import FIELDS, FUSION, MODEL
+from sidecar.errors import ConfigurationError, InputError
 from sidecar.experiments.journal import Journal
 from sidecar.reranker import Reranker, load_reranker
+from sidecar.scoring.chunks import Chunking
 from sidecar.settings import Settings
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
+
+    from connectors.pyserini import LuceneIndex, PyseriniServer
 
 
 def build_reranker(settings: Settings, *, remember: bool = True) -> Reranker:
@@ -34,41 +29,12 @@ def build_reranker(settings: Settings, *, remember: bool = True) -> Reranker:
 
     Without `remember` a score never depends on what was scored before, so that a resumed run gives the same bytes.
     """
-    return load_reranker(
-        settings.model,
-        fusion=settings.as_fusion(),
-        base_model=settings.base_model,
-        revision=settings.revision,
-        base_revision=settings.base_revision,
-        device=settings.device,
-        dtype=settings.dtype,
-        batch_size=settings.batch_size,
-        max_length=settings.max_length,
-        compile=settings.compile,
-        **({} if remember else {"cache_size": 0}),
-    )
-
-
-@contextmanager
-def progress(unit: str) -> Iterator[Progress]:
-    """A progress bar on stderr, so that results on stdout stay clean; it vanishes when done, and logs stay without."""
-    console = Console(stderr=True)
-    bar = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(unit),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )
-    if not console.is_terminal:
-        yield bar  # counts, but shows nothing
-        return
-    with bar:
-        yield bar
+    options = settings.as_scorer()
+    if options["chunking"] is not None:
+        options["chunking"] = Chunking(*options["chunking"])
+    if not remember:
+        options["cache_size"] = 0
+    return load_reranker(fusion=settings.as_fusion(), **options)
 
 
 @contextmanager
@@ -83,13 +49,41 @@ def kept(journal: Journal) -> Iterator[Journal]:
         raise
 
 
-def identity(settings: Settings, source: Path, output_format: str, **more: object) -> dict[str, str]:
-    """Everything that decides a run's result, for its journal: a run is only gone on with if all of it is the same."""
-    with source.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    decisive = (*MODEL, *FUSION, *BM25, *FIELDS, "window")
-    chosen = {name: str(getattr(settings, name)) for name in decisive}
-    return {"input": digest, "format": output_format, **chosen, **{name: str(value) for name, value in more.items()}}
+def identity(
+    settings: Settings, sources: Mapping[str, Path], output_format: str, names: Sequence[str], **more: object
+) -> dict[str, str]:
+    """Everything that decides a run's result, for its journal: a run is only gone on with if all of it is the same.
+
+    Of each source the content counts, not its name; `names` are the settings that matter beside model and fusion.
+    """
+    chosen = {name: str(getattr(settings, name)) for name in (*MODEL, *FUSION, *FIELDS, "window", *names)}
+    digests = {name: _digest(path) for name, path in sources.items()}
+    return {**digests, "format": output_format, **chosen, **{name: str(value) for name, value in more.items()}}
+
+
+def describe_model(settings: Settings) -> dict[str, str]:
+    """The model for a manifest: its directory and, of a checkpoint from the hub, the commit; then device and dtype."""
+    from sidecar.scoring.checkpoint import Placement
+    from sidecar.scoring.loading import locate
+
+    directory = locate(settings.model, revision=settings.revision, offline=True).directory
+    # The hub's cache lays a checkpoint out as snapshots/COMMIT.
+    commit = {"commit": directory.name} if directory.parent.name == "snapshots" else {}
+    placement = Placement(settings.device, settings.dtype).describe()
+    return {"model": settings.model, "directory": str(directory), **commit, "placement": placement}
+
+
+def say(message: str) -> None:
+    """Tell the person something on stderr, in one line however long."""
+    Console(stderr=True, highlight=False, markup=False).print(message, soft_wrap=True)
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"can't read {path}: {error.strerror}.") from None
 
 
 def build_opensearch_client(settings: Settings) -> OpenSearch:
@@ -122,3 +116,24 @@ def _revealed(secret: SecretStr | None) -> str | None:
 
 def _name(path: Path | None) -> str | None:
     return None if path is None else str(path)
+
+
+def open_lucene(index: str, settings: Settings) -> LuceneIndex | PyseriniServer:
+    """Open a local Lucene index, or one behind the Pyserini server of these settings. Raises what the two do."""
+    from connectors.pyserini import LuceneIndex, PyseriniServer, Rm3
+
+    if settings.pyserini_url is None:
+        rm3 = Rm3(settings.rm3_fb_terms, settings.rm3_fb_docs, settings.rm3_original_query_weight)
+        return LuceneIndex(index, k1=settings.k1, b=settings.b, rm3=rm3 if settings.rm3 else None)
+    if settings.rm3:
+        raise ConfigurationError("A Pyserini server has no RM3.", remedy="Search without --rm3, or a local index.")
+    # Unless BM25 was asked for by number the server has its say: not every index of its is one for BM25.
+    chosen = not settings.model_fields_set.isdisjoint({"k1", "b"})
+    key = settings.pyserini_api_key
+    return PyseriniServer(
+        settings.pyserini_url,
+        index,
+        bm25=(settings.k1, settings.b) if chosen else None,
+        api_key=key.get_secret_value() if key else None,
+        timeout=settings.pyserini_timeout,
+    )

@@ -1,62 +1,98 @@
-"""`sidecar rerank`: a candidate file in, a reranked run out."""
+"""`sidecar rerank`: a candidate file, or a run with its corpus and queries, in; a reranked run out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from time import perf_counter
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from sidecar.cli.app import app
+from sidecar.cli.long_run import LongRun, Work
 from sidecar.cli.options import FIELDS, FUSION, MODEL, takes
-from sidecar.cli.parts import build_reranker, identity, kept, progress
+from sidecar.cli.parts import identity, say
+from sidecar.cli.progress import Pace, progress
+from sidecar.errors import ConfigurationError
+from sidecar.experiments.candidate_files import read_candidates
 from sidecar.experiments.run_files import RunFormat
 from sidecar.settings import Settings
 
+RUN_PANEL = "Instead of CANDIDATES"
+
 
 @app.command("rerank")
-@takes(*MODEL, *FUSION, *FIELDS)
+@takes("window", *MODEL, *FUSION, *FIELDS)
 def rerank_command(
-    candidates: Annotated[Path, typer.Argument(help="Candidate lists, .jsonl or .jsonl.gz.")],
-    output: Annotated[Path, typer.Option(help="File to write; it appears when the work is done.")],
+    output: Annotated[Path, typer.Option(help="File to write; OUTPUT.manifest.json appears beside it.")],
+    candidates: Annotated[
+        Path | None, typer.Argument(help="Candidate lists with their texts, .jsonl or .jsonl.gz.")
+    ] = None,
     output_format: Annotated[RunFormat, typer.Option("--format", help="What to write.")] = RunFormat.JSONL,
     tag: Annotated[str, typer.Option(help="Name of the run in TREC's last column.")] = "rerank-sidecar",
+    run: Annotated[
+        Path | None, typer.Option(help="First stage's run, TREC or MS MARCO.", rich_help_panel=RUN_PANEL)
+    ] = None,
+    corpus: Annotated[
+        Path | None, typer.Option(help="Its documents, .jsonl or .jsonl.gz.", rich_help_panel=RUN_PANEL)
+    ] = None,
+    queries: Annotated[
+        Path | None,
+        typer.Option(
+            help="Its queries: qid<TAB>text lines, or JSON lines with _id and text.", rich_help_panel=RUN_PANEL
+        ),
+    ] = None,
     *,
+    allow_missing: Annotated[
+        bool,
+        typer.Option("--allow-missing", help="Let documents pass that the corpus lacks.", rich_help_panel=RUN_PANEL),
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was cut off.")] = False,
     settings: Settings,
 ) -> None:
-    """Rerank every query of a candidate file."""
-    from sidecar.experiments.candidate_files import CandidateList, read_candidates
-    from sidecar.experiments.journal import Journal
-    from sidecar.experiments.publish import publish
-    from sidecar.experiments.run_files import candidate_list, run_hits
+    """Rerank the first --window candidates of every query; the others follow in first-stage order."""
+    files = _files(candidates, {"run": run, "queries": queries, "corpus": corpus}, allow_missing)
+    own = identity(settings, files, output_format, (), **({"allow_missing": True} if allow_missing else {}))
+    about = {name: str(path) for name, path in files.items()}
+    reranking = LongRun("rerank", output, output_format, tag, settings, own, about, resume)
+    if candidates:
+        summary = reranking.finish(lambda: _lists(candidates, settings))
+    else:
+        # Beyond the window a text is only of use where it is written out.
+        depth = None if output_format is RunFormat.JSONL else settings.window
+        summary = reranking.finish(lambda: _gather(files, settings, depth, allow_missing))
+    say(f"{summary} → {output}")
 
-    def read() -> Iterator[CandidateList]:
-        return read_candidates(candidates, settings.as_fields())
 
+def _files(candidates: Path | None, parts: dict[str, Path | None], allow_missing: bool) -> dict[str, Path]:
+    """The input files by role. Raises `ConfigurationError` unless it is candidates, or a run with its two files."""
+    given = {name: path for name, path in parts.items() if path is not None}
+    if candidates is not None:
+        stray = [f"--{name}" for name in given] + (["--allow-missing"] if allow_missing else [])
+        if stray:
+            raise ConfigurationError(
+                f"a candidate file has its texts, and takes no {', '.join(stray)}.",
+                remedy="Give either CANDIDATES or --run, --queries and --corpus.",
+            )
+        return {"input": candidates}
+    lacking = [f"--{name}" for name in parts if name not in given]
+    if lacking:
+        what = f"{', '.join(lacking)} is missing" if given else "there is nothing to rerank"
+        raise ConfigurationError(f"{what}.", remedy="Give CANDIDATES, or --run, --queries and --corpus together.")
+    return given
+
+
+def _lists(candidates: Path, settings: Settings) -> Work:
     # The whole file is checked before the first pair is scored: a typo in the last line costs no hour.
-    queries = sum(1 for _ in read())
-    started, scored, unscored = perf_counter(), 0, 0
-    with kept(Journal(output, identity(settings, candidates, output_format), resume=resume)) as journal:
-        reranker = build_reranker(settings, remember=False)
-        with progress("queries") as bar:
-            task = bar.add_task("reranking", total=queries, completed=len(journal.done))
-            for found in read():
-                if found.qid in journal.done:
-                    continue
-                ranking = reranker.rank(found.query, found.candidates)
-                docs = found.docs if output_format is RunFormat.JSONL else None
-                journal.add(found.qid, candidate_list(found.qid, found.query, run_hits(ranking, docs)))
-                scored, unscored = scored + ranking.scored, unscored + ranking.unscored
-                bar.advance(task)
-        publish(journal, output, output_format, tag)
-    seconds = perf_counter() - started
-    console = Console(stderr=True, highlight=False)
-    console.print(
-        f"{queries} queries, {scored} passages scored in {seconds:.1f} s ({scored / seconds:.0f}/s) → {output}"
-    )
-    if unscored:
-        console.print(f"{unscored} candidates without text were not scored; they follow the scored ones.")
+    queries = sum(1 for _ in read_candidates(candidates, settings.as_fields()))
+    return Work(queries, lambda _: read_candidates(candidates, settings.as_fields()))
+
+
+def _gather(files: dict[str, Path], settings: Settings, depth: int | None, allow_missing: bool) -> Work:
+    from sidecar.experiments.run_candidates import RunCandidates, Sources
+
+    pace = Pace("documents")
+    with progress("looking up texts", pace) as meter:
+        found = RunCandidates(Sources(**files), depth=depth, allow_missing=allow_missing, progress=meter.reach)
+    lacking = f", {found.missing} of them missing" if found.missing else ""
+    say(f"{len(found)} queries, {found.documents} documents{lacking}, looked up in {pace.seconds:.1f} s")
+    return Work(len(found), lambda done: found.lists(settings.as_fields(), leave_out=done))

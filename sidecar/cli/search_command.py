@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -15,10 +14,13 @@ from rich.console import Console
 from sidecar.candidates import FirstStage, Ranking
 from sidecar.cli.app import app
 from sidecar.cli.index_command import Engine
-from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, OPENSEARCH, takes
-from sidecar.cli.parts import build_opensearch_client, build_reranker
-from sidecar.cli.tables import side_by_side
+from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, OPENSEARCH, PYSERINI, RM3, takes
+from sidecar.cli.parts import build_opensearch_client, build_reranker, open_lucene, say
+from sidecar.cli.tables import paragraph, side_by_side
+from sidecar.documents import nothing_to_read
 from sidecar.experiments.run_files import trec_lines
+from sidecar.explanation import Explanation, explain
+from sidecar.scoring.mapping import Mapping
 from sidecar.settings import Settings
 
 
@@ -31,7 +33,7 @@ class Format(StrEnum):
 
 
 @app.command("search")
-@takes("window", *MODEL, *FUSION, *BM25, *FIELDS, *OPENSEARCH, opensearch_url="--url")
+@takes("window", *MODEL, *FUSION, *BM25, *RM3, *FIELDS, *PYSERINI, *OPENSEARCH, opensearch_url="--url")
 def search_command(
     query: Annotated[str, typer.Argument(help="What to search for.")],
     index: Annotated[str, typer.Option(help="Directory of a Lucene index, or name of an OpenSearch one.")],
@@ -39,10 +41,14 @@ def search_command(
     hits: Annotated[int, typer.Option(min=1, max=10_000, help="How many hits to return.")] = 10,
     output_format: Annotated[Format, typer.Option("--format", help="json is the engine's own shape.")] = Format.TABLE,
     *,
+    explained: Annotated[bool, typer.Option("--explain", help="Say why each hit stands where it stands.")] = False,
     settings: Settings,
 ) -> None:
     """Search an index and rerank its first hits."""
     found = (_lucene if engine is Engine.LUCENE else _opensearch)(query, index, hits, settings)
+    if found.first_stage.is_unreadable:
+        documents = found.first_stage.native.documents()
+        say(nothing_to_read(documents, settings.as_fields()))
     if found.first_stage.skipped:
         Console(stderr=True).print(f"not reranked: {found.first_stage.skipped}")
     if output_format is Format.JSON:
@@ -54,6 +60,19 @@ def search_command(
     else:
         console = Console()
         console.print(side_by_side(found.first_stage.candidates, found.ranking, hits, width=console.width))
+    if explained:
+        _print(explain(found.ranking, found.mapping)[:hits], output_format)
+
+
+def _print(explanations: list[Explanation], output_format: Format) -> None:
+    """JSON gets a second line, so that the engine's own response stays what it is; a TREC run stays alone on stdout."""
+    if output_format is Format.JSON:
+        sys.stdout.write(msgspec.json.encode({"explanation": explanations}).decode() + "\n")
+        return
+    console = Console(stderr=output_format is Format.TREC, highlight=False)
+    for explanation in explanations:
+        console.print()
+        console.print(paragraph(explanation), soft_wrap=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +81,7 @@ class Found:
 
     first_stage: FirstStage[Any]
     ranking: Ranking
+    mapping: Mapping
     response: bytes
     docids: list[str]
     scores: list[float]
@@ -70,25 +90,28 @@ class Found:
 def _lucene(query: str, index: str, hits: int, settings: Settings) -> Found:
     from connectors.pyserini.connector import LuceneRequest, PyseriniConnector
     from connectors.pyserini.hits import rest_response
-    from connectors.pyserini.index import LuceneIndex
 
-    searcher = LuceneIndex(Path(index), k1=settings.k1, b=settings.b)
-    connector = PyseriniConnector(searcher, settings.as_fields())
-    first_stage = connector.fetch(LuceneRequest(query, hits, settings.window))
-    ranking = build_reranker(settings).rank(query, first_stage.candidates)
+    with open_lucene(index, settings) as searcher:
+        connector = PyseriniConnector(searcher, settings.as_fields())
+        first_stage = connector.fetch(LuceneRequest(query, hits, settings.window))
+    reranker = build_reranker(settings)
+    ranking = reranker.rank(query, first_stage.candidates)
     answer = connector.respond(first_stage, ranking)
     response = msgspec.json.encode(rest_response(searcher.name, query, answer))
-    return Found(first_stage, ranking, response, [hit.docid for hit in answer], [hit.score for hit in answer])
+    docids, scores = [hit.docid for hit in answer], [hit.score for hit in answer]
+    return Found(first_stage, ranking, reranker.scorer.mapping, response, docids, scores)
 
 
 def _opensearch(query: str, index: str, hits: int, settings: Settings) -> Found:
+    from connectors.opensearch.body import match_body
     from connectors.opensearch.connector import OpenSearchConnector, SearchRequest
 
-    fields = [*settings.title_fields, *settings.text_fields]
-    body = {"query": {"multi_match": {"query": query, "fields": fields, "type": "cross_fields"}}, "size": hits}
-    connector = OpenSearchConnector(build_opensearch_client(settings), settings.as_fields())
-    first_stage = connector.fetch(SearchRequest(index, msgspec.json.encode(body), window=settings.window))
-    ranking = build_reranker(settings).rank(query, first_stage.candidates)
+    fields = settings.as_fields()
+    connector = OpenSearchConnector(build_opensearch_client(settings), fields)
+    first_stage = connector.fetch(SearchRequest(index, match_body(query, fields, hits), window=settings.window))
+    reranker = build_reranker(settings)
+    ranking = reranker.rank(query, first_stage.candidates)
     response = connector.respond(first_stage, ranking)
     answer = msgspec.json.decode(response)["hits"]["hits"]
-    return Found(first_stage, ranking, response, [hit["_id"] for hit in answer], [hit["_score"] for hit in answer])
+    docids, scores = [hit["_id"] for hit in answer], [hit["_score"] for hit in answer]
+    return Found(first_stage, ranking, reranker.scorer.mapping, response, docids, scores)

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sidecar.candidates import Candidate, Ranked, Ranking
+from sidecar.explanation import Explanation
 
 # Characters of a row that are no label: place, two scores, move, and the gaps between six columns.
 _BESIDE_LABELS = 2 + 6 + 4 + 6 + 5 * 2
@@ -40,6 +41,25 @@ def label(candidate: Candidate) -> str:
     """What to call a document in one line: its title, else the beginning of its text, else its id."""
     passage = candidate.passage
     return passage.title or " ".join(passage.text[:200].split()) or candidate.docid
+
+
+def paragraph(explanation: Explanation) -> str:
+    """Why one hit stands where it stands, in a few lines of markup."""
+    first = f"first stage: rank {explanation.first_stage_rank}, score {explanation.first_stage_score:.4f}"
+    lines = [f"[bold]{explanation.rank}  {escape(explanation.docid)}[/]", f"   {first}"]
+    if explanation.rerank_score is None or explanation.relevance is None or explanation.score is None:
+        return "\n".join([*lines, "   not scored: it has no text"])
+    sure = "" if explanation.calibrated else ", uncalibrated"
+    model = f"model: {explanation.rerank_score:.4f} (0–1: {explanation.relevance:.4f}{sure})"
+    fused = f"fused: {explanation.score:.4f}"
+    if explanation.normalized_first_stage is not None and explanation.normalized_rerank is not None:
+        parts = f"{explanation.normalized_first_stage:.4f} of the first stage, {explanation.normalized_rerank:.4f}"
+        fused += f" from {parts} of the model"
+    read = f"read: {escape(', '.join(explanation.fields) or 'unknown fields')}"
+    read += ", not to the end" if explanation.truncated else ""
+    if chunk := explanation.chunk:
+        read += f"; best chunk {chunk.index + 1} of {chunk.count}, characters {chunk.start} to {chunk.end}"
+    return "\n".join([*lines, f"   {model}", f"   {fused}", f"   {read}"])
 
 
 def _move(hit: Ranked) -> str:

@@ -9,7 +9,7 @@ A candidate's `doc` is kept as the bytes it came in, so that what is written is 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,16 @@ from sidecar.lines import numbered_lines
 
 @dataclass(frozen=True, slots=True)
 class CandidateList:
-    """One line: a query, its candidates best first, and each one's document as JSON bytes."""
+    """One line: a query, its candidates best first, each one's document as JSON bytes, and its `label`.
+
+    A label is a grade of relevance; None where a candidate has none that is a whole number. Only files have any.
+    """
 
     qid: str
     query: str
     candidates: list[Candidate]
     docs: list[bytes]
+    labels: list[int | None] = field(default_factory=list)
 
 
 class _Query(msgspec.Struct):
@@ -39,6 +43,7 @@ class _Query(msgspec.Struct):
 class _Hit(msgspec.Struct):
     docid: str | int
     score: float | None = None
+    label: object = None
     doc: msgspec.Raw = msgspec.Raw()  # an empty one means the field is absent: msgspec knows no `Raw | None`
 
 
@@ -81,7 +86,7 @@ def _to_list(line: _Line, where: str, fields: PassageFields) -> CandidateList:
         raise InputError(f"{where}: the query has no id.", remedy="Give `query_id` beside `query`.")
     if not query.strip():
         raise InputError(f"{where}: the query {qid!r} is empty.")
-    candidates, docs, seen = [], [], set()
+    candidates, docs, labels, seen = [], [], [], set()
     for rank, raw in enumerate(line.candidates, start=1):
         hit = msgspec.json.decode(raw, type=_Hit)
         docid = str(hit.docid)
@@ -90,9 +95,10 @@ def _to_list(line: _Line, where: str, fields: PassageFields) -> CandidateList:
         seen.add(docid)
         doc = bytes(hit.doc) or _flat_document(raw)
         score = float(len(line.candidates) - rank + 1) if hit.score is None else hit.score
-        candidates.append(Candidate(docid, rank, score, _passage(doc, fields)))
+        candidates.append(Candidate(docid, rank, score, passage_in(doc, fields)))
         docs.append(doc)
-    return CandidateList(str(qid), query, candidates, docs)
+        labels.append(int(hit.label) if isinstance(hit.label, int) else None)
+    return CandidateList(str(qid), query, candidates, docs, labels)
 
 
 def _flat_qid(line: _Line) -> str | int | None:
@@ -107,7 +113,7 @@ def _flat_document(hit: msgspec.Raw) -> bytes:
     )
 
 
-def _passage(doc: bytes, fields: PassageFields) -> Passage:
-    """A document is an object, or a string as Lucene stores it in `raw`, which may itself be JSON; or null."""
+def passage_in(doc: bytes, fields: PassageFields) -> Passage:
+    """Read a document, an object, or a string as Lucene stores it in `raw` (which may itself be JSON), or null."""
     found = msgspec.json.decode(doc, type=dict[str, Any] | str | None)
     return passage_of_record(found, fields) if isinstance(found, dict) else passage_of(found, None, fields)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ir_measures
@@ -12,6 +12,7 @@ import ir_measures
 from sidecar.errors import InputError
 from sidecar.experiments.run_reading import read_run
 from sidecar.lines import numbered_lines
+from sidecar.whole_file import whole_file
 
 Qrels = dict[str, dict[str, int]]
 # Measure → query id → value.
@@ -19,12 +20,27 @@ PerQuery = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """A run beside another, over the judged queries.
+
+    `difference` is of the two aggregates, `p` that of a paired, two-sided t-test (1 where no query differs), and
+    `wins`, `ties` and `losses` count queries.
+    """
+
+    difference: float
+    p: float
+    wins: int
+    ties: int
+    losses: int
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """Mean of each measure over all judged queries; a query the run lacks counts as 0.
 
     `missing` are the judged queries without a result, `unjudged` the run's queries that the qrels don't know.
-    `p_values` compare each measure with the first run's by a paired t-test over the judged queries, two-sided; it is
-    empty for the first run itself, and 1 where no query differs.
+    `against_first` compares each measure with the first run's; it is empty for the first run itself. `by_query` are
+    the values of each measure by query id.
     """
 
     run: str
@@ -32,7 +48,8 @@ class Evaluation:
     queries: int
     missing: int
     unjudged: int
-    p_values: dict[str, float]
+    against_first: dict[str, Comparison]
+    by_query: PerQuery
 
 
 def read_qrels(path: Path) -> Qrels:
@@ -83,15 +100,22 @@ def evaluate(runs: Sequence[Path], qrels: Qrels, measures: Sequence[ir_measures.
     except ValueError as error:  # a measure whose program is an extra of ir-measures
         raise InputError(str(error)) from None
     found: list[Evaluation] = []
-    first: PerQuery = {}
     for path in runs:
         run = read_run(path)
         by_query = _by_query(run, measures, evaluator)
-        first = first or by_query
-        p_values = {} if by_query is first else {name: _paired(first[name], by_query[name]) for name in by_query}
         values = {str(measure): _aggregate(measure, by_query[str(measure)]) for measure in measures}
-        found.append(_evaluation(path, run, qrels, values, p_values))
+        one = _evaluation(path, run, qrels, values, by_query)
+        found.append(replace(one, against_first=_compare(found[0], one)) if found else one)
     return found
+
+
+def write_by_query(evaluations: Sequence[Evaluation], path: Path) -> None:
+    """Write `run, query, measure, value`, tab-separated with a header, the queries in the order of their ids."""
+    with whole_file(path) as stream:
+        stream.write("run\tquery\tmeasure\tvalue\n")
+        for one in evaluations:
+            for measure, values in one.by_query.items():
+                stream.writelines(f"{one.run}\t{qid}\t{measure}\t{values[qid]!r}\n" for qid in sorted(values))
 
 
 def _aggregate(measure: ir_measures.Measure, values: dict[str, float]) -> float:
@@ -113,17 +137,27 @@ def _by_query(
     return by_query
 
 
-def _paired(first: dict[str, float], other: dict[str, float]) -> float:
+def _compare(first: Evaluation, other: Evaluation) -> dict[str, Comparison]:
+    found = {}
+    for name, values in other.by_query.items():
+        before = first.by_query[name]
+        pairs = [(before.get(qid, 0.0), values.get(qid, 0.0)) for qid in sorted(before.keys() | values.keys())]
+        wins, losses = sum(two > one for one, two in pairs), sum(two < one for one, two in pairs)
+        difference = other.values[name] - first.values[name]
+        found[name] = Comparison(difference, _p_value(pairs), wins, len(pairs) - wins - losses, losses)
+    return found
+
+
+def _p_value(pairs: Sequence[tuple[float, float]]) -> float:
     from scipy.stats import ttest_rel
 
-    pairs = [(first.get(qid, 0.0), other.get(qid, 0.0)) for qid in sorted(first.keys() | other.keys())]
     if all(one == two for one, two in pairs):
         return 1.0
     return float(ttest_rel([one for one, _ in pairs], [two for _, two in pairs]).pvalue)
 
 
 def _evaluation(
-    path: Path, run: dict[str, dict[str, float]], qrels: Qrels, values: dict[str, float], p_values: dict[str, float]
+    path: Path, run: dict[str, dict[str, float]], qrels: Qrels, values: dict[str, float], by_query: PerQuery
 ) -> Evaluation:
     judged = run.keys() & qrels.keys()
     if not judged:
@@ -136,5 +170,6 @@ def _evaluation(
         queries=len(qrels),
         missing=len(qrels) - len(judged),
         unjudged=len(run) - len(judged),
-        p_values=p_values,
+        against_first={},
+        by_query=by_query,
     )

@@ -41,14 +41,18 @@ class Journal:
         if self.path.exists():
             self._go_on(resume)
         try:
-            self._file = self.path.open("ab")
+            # Unbuffered: what could not be written is not tried again when the file is closed.
+            self._file = self.path.open("ab", buffering=0)
         except OSError as error:
             raise InputError(f"can't write {self.path}: {error.strerror}.") from None
         if self._file.tell() == 0:
             self._append(msgspec.json.encode(_Header(self._identity)))
 
     def add(self, qid: str, line: bytes) -> None:
-        """Keep one finished query; it survives the end of this process, however that comes."""
+        """Keep one finished query; it survives the end of this process, however that comes.
+
+        Raises `InputError` where the disk is full; what was kept before stays whole.
+        """
         self._append(msgspec.json.encode(_Entry(qid, msgspec.Raw(line))))
         self.done.add(qid)
 
@@ -71,11 +75,20 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._file.close()
+        if not self.done:
+            self.path.unlink(missing_ok=True)  # nothing in it to go on with
 
     def _append(self, line: bytes) -> None:
-        self._file.write(line + b"\n")
-        # Into the kernel's hands: a killed process loses nothing that it has written there.
-        self._file.flush()
+        # In the kernel's hands once it is written: a killed process loses nothing of it.
+        before, rest = self._file.tell(), memoryview(line + b"\n")
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            self._file.truncate(before)
+            raise InputError(
+                f"can't write {self.path}: {error.strerror}.", remedy="Make room, then go on with --resume."
+            ) from error
 
     def _go_on(self, resume: bool) -> None:
         whole = 0

@@ -94,6 +94,12 @@ def first_stage(line: bytes) -> bytes:
     return candidate_list(found.query.qid, found.query.text, hits)
 
 
+def count_hits(line: bytes) -> tuple[int, int]:
+    """How many hits a candidate list has, and how many of them the model scored."""
+    hits = msgspec.json.decode(line, type=_StoredList).candidates
+    return len(hits), sum(hit.rerank_score is not None for hit in hits)
+
+
 def formatted(line: bytes, run_format: RunFormat, tag: str) -> str:
     """A candidate list in the format asked for, line ends included; `tag` names the run in TREC's last column."""
     if run_format is RunFormat.JSONL:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -19,16 +20,22 @@ def read_run(path: Path) -> dict[str, dict[str, float]]:
     malformed line, or a document listed twice for a query.
     """
     run: dict[str, dict[str, float]] = {}
-    for where, line in numbered_lines(path):
-        entries = _json_entries(line, where) if line.lstrip().startswith(b"{") else [_column_entry(line, where)]
-        for qid, docid, score in entries:
-            scores = run.setdefault(qid, {})
-            if docid in scores:
-                raise InputError(f"{where}: document {docid!r} is listed twice for query {qid!r}.")
-            scores[docid] = score
+    for where, qid, docid, score in read_entries(path):
+        scores = run.setdefault(qid, {})
+        if docid in scores:
+            raise InputError(f"{where}: document {docid!r} is listed twice for query {qid!r}.")
+        scores[docid] = score
     if not run:
         raise InputError(f"{path} is empty.")
     return run
+
+
+def read_entries(path: Path) -> Iterator[tuple[str, str, str, float]]:
+    """The entries of a run as (`FILE:NUMBER`, query id, document id, score) in file order, streaming, as `read_run`."""
+    for where, line in numbered_lines(path):
+        entries = _json_entries(line, where) if line.lstrip().startswith(b"{") else [_column_entry(line, where)]
+        for qid, docid, score in entries:
+            yield where, qid, docid, score
 
 
 def _column_entry(line: bytes, where: str) -> tuple[str, str, float]:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sidecar.candidates import Passage, Score
+from sidecar.scoring.manifest import Manifest
+from sidecar.scoring.mapping import Mapping
 
 __all__ = ["Scorer"]
 
@@ -23,6 +25,16 @@ class Scorer(Protocol):
     @property
     def name(self) -> str:
         """What a person would call the model: a preset, a hub name or a directory."""
+        ...
+
+    @property
+    def mapping(self) -> Mapping:
+        """What makes a score between 0 and 1 of a raw one, and whether somebody calibrated it."""
+        ...
+
+    @property
+    def manifest(self) -> Manifest:
+        """How the model reads queries and passages."""
         ...
 
     def score(self, query: str, passages: Sequence[Passage]) -> list[Score]:

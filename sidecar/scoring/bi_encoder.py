@@ -11,8 +11,11 @@ from dataclasses import dataclass
 import torch
 
 from sidecar.candidates import Passage, Score
+from sidecar.scoring.architecture import check_length, reads_segments
 from sidecar.scoring.checkpoint import Checkpoint
 from sidecar.scoring.cross_encoder import check_finite, pad
+from sidecar.scoring.manifest import Manifest
+from sidecar.scoring.mapping import Mapping
 from sidecar.scoring.packing import plan_batches
 from sidecar.scoring.prompt import Prompt, Tokens
 
@@ -31,7 +34,9 @@ class BiEncoder:
 
     def __init__(self, checkpoint: Checkpoint, *, batch_size: int = 128, cache_size: int = 16384) -> None:
         self.checkpoint = checkpoint
-        self.prompt = Prompt(checkpoint.tokenizer, checkpoint.manifest)
+        check_length(checkpoint.manifest, checkpoint.model)
+        segments = reads_segments(checkpoint.model)
+        self.prompt = Prompt(checkpoint.tokenizer, checkpoint.manifest, segments=segments)
         self.batch_size = batch_size
         self.device = checkpoint.model.device
         self.max_tokens = MAX_TOKENS.get(self.device.type, MAX_TOKENS_GPU)
@@ -41,6 +46,16 @@ class BiEncoder:
     def name(self) -> str:
         """What the user called the model."""
         return self.checkpoint.name
+
+    @property
+    def manifest(self) -> Manifest:
+        """How the model reads texts."""
+        return self.checkpoint.manifest
+
+    @property
+    def mapping(self) -> Mapping:
+        """What makes a score between 0 and 1 of a raw one."""
+        return self.checkpoint.manifest.mapping
 
     def score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
         """One cosine for each passage, in the order given. Raises NonFiniteScore."""

@@ -11,7 +11,9 @@ import torch
 
 from sidecar.errors import ConfigurationError, ModelError
 from sidecar.scoring.adapter import apply_adapter, check_complete
+from sidecar.scoring.architecture import check_config, position_limit
 from sidecar.scoring.manifest import Manifest
+from sidecar.scoring.precision import automatic_dtype, quantized
 from sidecar.scoring.presets import PLAIN_PAIR
 from sidecar.scoring.quiet import quiet_libraries
 
@@ -20,12 +22,16 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where and how a model runs. `device_map` is transformers' own and goes before `device`."""
+    """Where and how a model runs. `device_map` is transformers' own and goes before `device`.
+
+    `quantization` is none, 8bit or 4bit: weights through bitsandbytes, all but the score head's.
+    """
 
     device: str = "auto"
     dtype: str = "auto"
     device_map: Any = None
     compile: bool = False
+    quantization: str = "none"
 
     def torch_device(self) -> torch.device:
         """Choose the device: `auto` is CUDA, then Apple's, then the CPU."""
@@ -41,12 +47,21 @@ class Placement:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
     def torch_dtype(self) -> torch.dtype:
-        """Choose the dtype: `auto` is bfloat16 on a GPU and float32 on the CPU."""
+        """Choose the dtype: `auto` is what suits the device (`precision.automatic_dtype`)."""
         if self.dtype == "auto":
-            return torch.float32 if self.torch_device().type == "cpu" else torch.bfloat16
+            device = self.torch_device()
+            seen = device.type == "cuda" and (device.index or 0) < torch.cuda.device_count()
+            return DTYPES[automatic_dtype(device.type, torch.cuda.get_device_capability(device) if seen else None)]
         if self.dtype not in DTYPES:
             raise ConfigurationError(f"There is no dtype {self.dtype!r}.", remedy=f"Use auto, {', '.join(DTYPES)}.")
         return DTYPES[self.dtype]
+
+    def weights(self) -> dict[str, Any]:
+        """What transformers is told of device map and quantised weights. Raises ConfigurationError."""
+        config = quantized(self.quantization, self.torch_device().type, self.torch_dtype())
+        if config is None:
+            return {"device_map": self.device_map}
+        return {"device_map": self.device_map or {"": self.torch_device()}, "quantization_config": config}
 
     def describe(self) -> str:
         """Say in words what this placement comes to here: device, dtype, torch. Raises ConfigurationError."""
@@ -71,31 +86,45 @@ class Checkpoint:
     manifest: Manifest
 
 
-def load_classifier(
-    directory: Path, placement: Placement, *, adapter: Path | None = None, base: str = "", enabled: bool = True
+def load_classifier(  # noqa: PLR0913  every one is a part of what is loaded, by keyword
+    directory: Path,
+    placement: Placement,
+    *,
+    adapter: Path | None = None,
+    base: str = "",
+    enabled: bool = True,
+    head: torch.Tensor | None = None,
 ) -> Any:
-    """Load a sequence classifier with one label, with an adapter merged where one is given.
+    """Load a sequence classifier with one label, with an adapter where one is given.
 
-    `base` is the name of the base model for messages; `enabled` False leaves the LoRA out. Raises ModelError for
-    missing weights, a head of another size or a format other than safetensors, AdapterMismatch.
+    `base` is the name of the base model for messages; `enabled` False leaves the LoRA out. `head` is the score head of
+    a causal model that has none. An adapter is merged, but on quantised weights it stays beside them: merged into 4
+    or 8 bits it would be rounded away. Raises ModelError for missing weights, a head of another size or a format other
+    than safetensors, AdapterMismatch.
     """
     from transformers import AutoModelForSequenceClassification
 
-    dtype = placement.torch_dtype()
+    check_config(directory)
+    dtype, whole = placement.torch_dtype(), placement.quantization == "none"
     # Under an adapter the stored dtype is kept until the merge, so that there is one cast, after it.
-    loaded = "auto" if adapter else dtype
+    loaded = "auto" if adapter and whole else dtype
     model, missing = _load(AutoModelForSequenceClassification, directory, placement, dtype=loaded, num_labels=1)
     if adapter is None:
-        check_complete(missing, directory)
+        check_complete(missing - ({"score.weight"} if head is not None else set()), directory)
     else:
-        model = apply_adapter(model, adapter, base, missing=missing, enabled=enabled, dtype=dtype)
-    return _place(model, placement)
+        model = apply_adapter(model, adapter, base, missing=missing, enabled=enabled, dtype=dtype if whole else None)
+    model = _place(model, placement)
+    if head is not None:
+        # A difference of two bfloat16 rows is seldom a bfloat16 itself, so it stays in float32.
+        model.score.weight.data = head.to(model.score.weight.device)
+    return model
 
 
 def load_encoder(directory: Path, placement: Placement) -> Any:
     """Load the bare encoder of a bi-encoder. Its pooler may be missing: mean pooling does without."""
     from transformers import AutoModel
 
+    check_config(directory)
     model, missing = _load(AutoModel, directory, placement, dtype=placement.torch_dtype())
     check_complete({key for key in missing if not key.startswith("pooler.")}, directory)
     return _place(model, placement)
@@ -131,8 +160,8 @@ def default_manifest(model: Any, tokenizer: Any) -> Manifest:
     """For a cross-encoder without `sidecar.json`: DeAR's for decoders, a plain pair of at most 512 tokens otherwise."""
     if is_decoder(model):
         return Manifest()
-    positions = getattr(model.config, "max_position_embeddings", None) or PLAIN_PAIR.max_length
-    limit = min(PLAIN_PAIR.max_length, positions, tokenizer.model_max_length)
+    positions = position_limit(model) or getattr(model.config, "max_position_embeddings", None)
+    limit = min(PLAIN_PAIR.max_length, positions or PLAIN_PAIR.max_length, tokenizer.model_max_length)
     return msgspec.structs.replace(PLAIN_PAIR, max_length=limit)
 
 
@@ -147,7 +176,7 @@ def _load(auto_class: Any, directory: Path, placement: Placement, **kwargs: Any)
                 use_safetensors=True,
                 trust_remote_code=False,
                 local_files_only=True,
-                device_map=placement.device_map,
+                **placement.weights(),
                 **kwargs,
             )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
@@ -163,8 +192,9 @@ def _place(model: Any, placement: Placement) -> Any:
     # Parameters only: rotary frequencies are buffers, and in bf16 every position would be a little off.
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-        parameter.data = parameter.data.to(dtype)
-    if placement.device_map is None:
+        if placement.quantization == "none":
+            parameter.data = parameter.data.to(dtype)
+    if placement.device_map is None and placement.quantization == "none":
         model = model.to(placement.torch_device())
     model.eval()
     if placement.compile:

@@ -13,7 +13,10 @@ import torch
 
 from sidecar.candidates import Passage, Score
 from sidecar.errors import ModelError, NonFiniteScore
+from sidecar.scoring.architecture import check_length, reads_segments
 from sidecar.scoring.checkpoint import Checkpoint, is_decoder
+from sidecar.scoring.manifest import Manifest
+from sidecar.scoring.mapping import Mapping
 from sidecar.scoring.packing import plan_batches, restore_order
 from sidecar.scoring.prompt import Prompt, Tokens
 
@@ -30,7 +33,9 @@ class CrossEncoder:
 
     def __init__(self, checkpoint: Checkpoint, *, batch_size: int = 128, max_tokens: int | None = None) -> None:
         self.checkpoint = checkpoint
-        self.prompt = Prompt(checkpoint.tokenizer, checkpoint.manifest)
+        check_length(checkpoint.manifest, checkpoint.model)
+        segments = reads_segments(checkpoint.model)
+        self.prompt = Prompt(checkpoint.tokenizer, checkpoint.manifest, segments=segments)
         self.batch_size = batch_size
         self.device = checkpoint.model.device
         self.max_tokens = max_tokens or MAX_TOKENS.get(self.device.type, MAX_TOKENS_GPU)
@@ -46,6 +51,16 @@ class CrossEncoder:
     def name(self) -> str:
         """What the user called the model."""
         return self.checkpoint.name
+
+    @property
+    def manifest(self) -> Manifest:
+        """How the model reads pairs."""
+        return self.checkpoint.manifest
+
+    @property
+    def mapping(self) -> Mapping:
+        """What makes a score between 0 and 1 of a raw one."""
+        return self.checkpoint.manifest.mapping
 
     def score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
         """One logit for each passage, in the order given. Raises NonFiniteScore."""

@@ -15,6 +15,7 @@ import msgspec
 from sidecar.errors import ModelError, ModelNotFound
 from sidecar.scoring import Scorer
 from sidecar.scoring.adapter import choose_base, is_adapter, read_config
+from sidecar.scoring.chunks import Chunking, MaxP, Reads
 from sidecar.scoring.embedded import find_embedded
 from sidecar.scoring.hub import fetch, not_found
 from sidecar.scoring.manifest import Manifest, read_manifest
@@ -44,8 +45,10 @@ def load_scorer(  # noqa: PLR0913  every one is a knob of its own, by keyword
     batch_size: int = 128,
     max_length: int | None = None,
     compile: bool = False,  # noqa: A002  the name the card and torch use
+    quantization: str = "none",
     device_map: Any = None,
     adapter: bool = True,
+    chunking: Chunking | None = None,
     cache_size: int = 16384,
     offline: bool = False,
 ) -> Scorer:
@@ -53,10 +56,11 @@ def load_scorer(  # noqa: PLR0913  every one is a knob of its own, by keyword
 
     `model` is a preset, a directory (with or without `sidecar.json`) or a hub name; `base_model` takes the place of
     the base an adapter names, and `adapter` False leaves its LoRA out and keeps its score head. `device` is auto, cuda,
-    mps, cpu …, `dtype` auto (bfloat16 on a GPU, float32 on the CPU), float32, bfloat16 or float16; `device_map` is
-    transformers' own, for models that do not fit one device. `revision` and `base_revision` pin commits at the hub;
-    `offline` asks only its local cache. `max_length` takes the place of the manifest's token limit. `cache_size` is how
-    many passages a bi-encoder keeps the embeddings of.
+    mps, cpu …, `dtype` auto (what suits the device), float32, bfloat16 or float16, `quantization` none, 8bit or 4bit;
+    `device_map` is transformers' own, for models that do not fit one device. With `chunking` passages that are longer
+    than the model reads are scored by their best chunk; without, they are cut. `revision` and `base_revision` pin
+    commits at the hub; `offline` asks only its local cache. `max_length` takes the place of the manifest's token
+    limit. `cache_size` is how many passages a bi-encoder keeps the embeddings of.
 
     Raises ModelNotFound, GatedModel, AdapterMismatch, ChecksumMismatch, ModelError or ConfigurationError.
     """
@@ -64,15 +68,22 @@ def load_scorer(  # noqa: PLR0913  every one is a knob of its own, by keyword
 
     from sidecar.scoring.checkpoint import Placement
 
-    placement = Placement(device, dtype, device_map, compile)
+    placement = Placement(device, dtype, device_map, compile, quantization)
+    scorer: Reads
     if _is_bi_encoder(located):
-        return _load_bi_encoder(located, placement, batch_size=batch_size, max_length=max_length, cache_size=cache_size)
+        scorer = _load_bi_encoder(
+            located, placement, batch_size=batch_size, max_length=max_length, cache_size=cache_size
+        )
+        return MaxP(scorer, chunking) if chunking else scorer
     base = Located(located.name, located.directory, None)
     if is_adapter(located.directory):
         base = _locate_base(located, base_model, revision=base_revision, offline=offline)
     elif base_model is not None:
         raise ModelError(f"{model!r} is no adapter, so it takes no base model.", remedy="Leave base_model out.")
-    return _load_cross_encoder(located, base, placement, batch_size=batch_size, max_length=max_length, adapter=adapter)
+    scorer = _load_cross_encoder(
+        located, base, placement, batch_size=batch_size, max_length=max_length, adapter=adapter
+    )
+    return MaxP(scorer, chunking) if chunking else scorer
 
 
 def locate(model: str, *, revision: str | None = None, offline: bool = False) -> Located:
@@ -95,6 +106,12 @@ def locate(model: str, *, revision: str | None = None, offline: bool = False) ->
     return Located(model, directory, read_manifest(directory) or known)
 
 
+def own_directory(model: str) -> Path | None:
+    """Return the directory that a model's name is; None for presets and hub names, whose files are not ours."""
+    path = Path(model).expanduser()
+    return path if model not in PRESETS and path.is_dir() else None
+
+
 def _locate_base(adapter: Located, override: str | None, *, revision: str | None, offline: bool) -> Located:
     config = read_config(adapter.directory)
     try:
@@ -115,7 +132,7 @@ def _is_bi_encoder(located: Located) -> bool:
 
 def _load_bi_encoder(
     located: Located, placement: Placement, *, batch_size: int, max_length: int | None, cache_size: int
-) -> Scorer:
+) -> Reads:
     from sidecar.scoring.bi_encoder import BiEncoder
     from sidecar.scoring.checkpoint import Checkpoint, load_encoder, load_tokenizer
 
@@ -135,13 +152,22 @@ def _load_bi_encoder(
 
 def _load_cross_encoder(  # noqa: PLR0913  the rest of load_scorer, by keyword
     located: Located, base: Located, placement: Placement, *, batch_size: int, max_length: int | None, adapter: bool
-) -> Scorer:
+) -> Reads:
+    from sidecar.scoring.answers import answer_head
     from sidecar.scoring.checkpoint import Checkpoint, default_manifest, load_classifier, load_tokenizer
     from sidecar.scoring.cross_encoder import CrossEncoder
 
     lora = located.directory if is_adapter(located.directory) else None
-    model = load_classifier(base.directory, placement, adapter=lora, base=base.name, enabled=adapter)
     tokenizer = load_tokenizer(base.directory)
+    head = None
+    if located.manifest is not None and located.manifest.yes_token is not None:
+        if lora:
+            raise ModelError(
+                f"{located.name!r} is an adapter, which brings its own score head.",
+                remedy="Leave yes_token and no_token out of its sidecar.json.",
+            )
+        head = answer_head(base.directory, tokenizer, located.manifest)
+    model = load_classifier(base.directory, placement, adapter=lora, base=base.name, enabled=adapter, head=head)
     manifest = located.manifest or default_manifest(model, tokenizer)
     checkpoint = Checkpoint(located.name, model, tokenizer, with_max_length(manifest, max_length))
     return CrossEncoder(checkpoint, batch_size=batch_size)

@@ -1,6 +1,7 @@
 """Checkpoints known by a short name. No weights here, and no loading.
 
-Sources: the card of dear-3b-reranker-ranknet-lora-v1, the README and scripts of DataScienceUIBK/DeAR-Reranking.
+Sources: the card of dear-3b-reranker-ranknet-lora-v1, the README and scripts of DataScienceUIBK/DeAR-Reranking; the
+cards of the others, each under its hub id below.
 """
 
 from __future__ import annotations
@@ -49,6 +50,34 @@ MINILM = Manifest(
 # with transformers 4's Llama-2 tokenizer, which may double each bos: see it on the real weights before trusting it.
 RANKLLAMA = Manifest(note=UNVERIFIED)
 
+BY_CARD = (
+    "unverified: written from the model card; the architecture is proved equal to plain transformers on a small "
+    "checkpoint, and nobody has run it on the real weights here."
+)
+
+# Query and passage as a pair, as the cards call their tokenizers. The cards know no titles: one goes before the text.
+# bge's and gte's cards cut at 512 tokens in their examples, though their positions reach 8192.
+CARD_PAIR = Manifest(
+    query_template="{query}", document_template="{document}", strip=True, max_length=512, pooling="model", note=BY_CARD
+)
+
+# The card's prompt for transformers (its example for vLLM has other line breaks), its default task and its limit.
+QWEN3 = Manifest(
+    query_template="<Instruct>: {instruction}\n<Query>: {query}\n",
+    document_template="<Document>: {document}",
+    instruction="Given a web search query, retrieve relevant passages that answer the query",
+    prefix=(
+        "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct "
+        'provided. Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n'
+    ),
+    suffix="<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n",
+    truncation="body",
+    max_length=8192,
+    yes_token="yes",  # noqa: S106  an answer, no password
+    no_token="no",  # noqa: S106
+    note=BY_CARD,
+)
+
 PRESETS: dict[str, Preset] = {
     "minilm": Preset("sentence-transformers/all-MiniLM-L6-v2", MINILM),
     "dear-3b-ranknet-lora": Preset("abdoelsayed/dear-3b-reranker-ranknet-lora-v1", DEAR),
@@ -58,4 +87,9 @@ PRESETS: dict[str, Preset] = {
     # The card does not name the full 8B; the authors' README does, by the same pattern.
     "dear-8b": Preset("abdoelsayed/dear-8b-reranker-ranknet-v1", DEAR),
     "llama2-13b-rankllama": Preset("abdoelsayed/llama2-13b-rankllama-teacher", RANKLLAMA),
+    "ms-marco-minilm": Preset("cross-encoder/ms-marco-MiniLM-L6-v2", CARD_PAIR),
+    "bge-reranker-v2-m3": Preset("BAAI/bge-reranker-v2-m3", CARD_PAIR),
+    "gte-reranker-modernbert": Preset("Alibaba-NLP/gte-reranker-modernbert-base", CARD_PAIR),
+    "mxbai-rerank-base": Preset("mixedbread-ai/mxbai-rerank-base-v1", CARD_PAIR),
+    "qwen3-reranker-0.6b": Preset("Qwen/Qwen3-Reranker-0.6B", QWEN3),
 }

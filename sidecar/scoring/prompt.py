@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sidecar.candidates import Passage
+from sidecar.errors import ModelError
 from sidecar.scoring.manifest import Manifest
 
 # Characters kept for each token of the limit. Llama-3's longest token is 128 spaces, no other tokenizer in use has a
@@ -19,6 +20,9 @@ CHARACTERS_PER_TOKEN = 128
 
 # The authors' scripts cut a document at their limit less 3 tokens.
 KEPT_BACK = 3
+
+# Tokens that prefix and suffix must leave between them.
+LEAST_BODY = 8
 
 
 # Half of a surrogate pair, as broken JSON brings it: no text to a tokenizer.
@@ -46,20 +50,31 @@ class Prompt:
     The names of special tokens inside a text are text like any other, so no document can end its own pair. Time
     and memory are bounded by the token limit, however long a text is. Safe to use from several threads: a
     tokenizer keeps its truncation as state, so one call goes at a time.
+
+    `segments` False leaves segment ids out, for models that take none. Raises ModelError where prefix and suffix fill
+    `max_length`.
     """
 
-    def __init__(self, tokenizer: Any, manifest: Manifest) -> None:
+    def __init__(self, tokenizer: Any, manifest: Manifest, *, segments: bool = True) -> None:
         self.tokenizer = tokenizer
         self.manifest = manifest
         self._backend = tokenizer.backend_tokenizer
-        self._has_types = "token_type_ids" in tokenizer.model_input_names
+        self._has_types = segments and "token_type_ids" in tokenizer.model_input_names
         self._lock = threading.Lock()
+        self._prefix, self._suffix = self._control(manifest.prefix), self._control(manifest.suffix)
+        self._body_room = manifest.max_length - len(self._prefix) - len(self._suffix)
+        if self._body_room < LEAST_BODY:
+            raise ModelError(
+                f"max_length {manifest.max_length} leaves no room between a prefix of {len(self._prefix)} and a suffix "
+                f"of {len(self._suffix)} tokens.",
+                remedy="Raise max_length.",
+            )
 
     def pairs(self, query: str, passages: Sequence[Passage]) -> list[Tokens]:
         """Token ids of each pair, at most `max_length` of them, in the order given."""
         if not passages:
             return []
-        write = self._separate if self.manifest.truncation == "separate" else self._joint
+        write = {"joint": self._joint, "separate": self._separate, "body": self._body}[self.manifest.truncation]
         with self._lock:
             tokens = write(self.query(query), [self.document(passage) for passage in passages])
         return [self._marked(passage, row) for passage, row in zip(passages, tokens, strict=True)]
@@ -76,6 +91,21 @@ class Prompt:
             rows = self._encode([self._cut(text) for text in texts])
             self._limit(self.manifest.max_length)
             return [self._tokens(self._backend.post_process(row), truncated=len(row) > room) for row in rows]
+
+    def room(self, query: str, title: str) -> int:
+        """Tokens of a passage's text that fit beside the query and the title; 0 or less where none do."""
+        empty = Passage(title, "")
+        if self.manifest.kind == "bi-encoder":
+            return self.manifest.max_length - len(self.passages([empty])[0])
+        if self.manifest.truncation == "separate":
+            return self.manifest.document_max_length - KEPT_BACK - len(self.offsets(self.document(empty)))
+        return self.manifest.max_length - len(self.pairs(query, [empty])[0])
+
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """Where each token of a text lies in it: its first character, and the one after its last."""
+        with self._lock:
+            found: list[tuple[int, int]] = self._encode([_LONE_SURROGATE.sub("\ufffd", text)])[0].offsets
+        return found
 
     def query(self, query: str) -> str:
         """Write the query as the model reads it, cut to what the token limit can hold."""
@@ -115,6 +145,19 @@ class Prompt:
         bos = [] if self.tokenizer.bos_token_id is None else [self.tokenizer.bos_token_id]
         start = [*bos, *head.ids[: limits[0]], *bos]
         return [Tokens([*start, *tail.ids[: limits[1]]], truncated=len(tail) > limits[1]) for tail in tails]
+
+    def _body(self, query: str, documents: list[str]) -> list[Tokens]:
+        bodies = self._encode([query + document for document in documents])
+        room = self._body_room
+        return [Tokens([*self._prefix, *body.ids[:room], *self._suffix], truncated=len(body) > room) for body in bodies]
+
+    def _control(self, text: str) -> list[int]:
+        """Tokenise a text of the manifest's own, in which the names of control tokens are control tokens."""
+        self._backend.no_padding()  # a saved tokenizer may pad to a length of its own, as MiniLM's to 128
+        self._backend.no_truncation()
+        self._backend.encode_special_tokens = False
+        ids: list[int] = self._backend.encode(text, add_special_tokens=False).ids
+        return ids
 
     def _encode(self, texts: list[str]) -> list[Any]:
         """Tokenise whole texts without special tokens: lengths before anything is cut."""

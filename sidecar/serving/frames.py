@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import struct
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 
 from sidecar.candidates import Score
+from sidecar.scoring.mapping import Mapping
 
 _LENGTH = struct.Struct(">I")
 
@@ -15,7 +16,7 @@ _LENGTH = struct.Struct(">I")
 class Load(msgspec.Struct, tag=True, array_like=True, frozen=True):
     """The first frame to the scorer: what each model's name stands for, as keyword arguments of `load_scorer`."""
 
-    models: dict[str, dict[str, object]]
+    models: dict[str, dict[str, Any]]
     slice_size: int
 
 
@@ -40,10 +41,9 @@ class Ping(msgspec.Struct, tag=True, array_like=True, frozen=True):
 
 
 class Loaded(msgspec.Struct, tag=True, array_like=True, frozen=True):
-    """The first frame from the scorer: it can score. `calibrations` are (a, b) of a model's score mapping, or None."""
+    """The first frame from the scorer: it can score. `mappings` make scores between 0 and 1 of the models' raw ones."""
 
-    calibrations: dict[str, tuple[float, float] | None]
-    kinds: dict[str, str]
+    mappings: dict[str, Mapping]
 
 
 class Slice(msgspec.Struct, tag=True, array_like=True, frozen=True):

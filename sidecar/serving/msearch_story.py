@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -52,7 +53,8 @@ async def answer(
             chosen.append(terms)
         if terms is None:
             return _as_it_came(one.body)
-        return conversation(one.body, {}, window=terms.window, fields=terms.fields)
+        overrule = partial(upstream.pipelines.overrule, msearch.index_in(one.header) or search.index or None)
+        return conversation(one.body, {}, window=terms.window, fields=terms.fields, overrule=overrule)
 
     try:
         found = await drive_async(msearch.conversation(search.body, line.params, begin), line.send)
@@ -83,7 +85,9 @@ async def _one(
     outcome = await rerank(stage, chosen, service, chosen.seconds - (time.perf_counter() - started))
     if outcome.status is Status.FAILED and chosen.on_failure == "error":
         return error_body(503, f"reranking failed: {outcome.reason}"), outcome
-    told = account(outcome, chosen, stage) or {"account": {"status": outcome.status.value, "reason": outcome.reason}}
+    told = account(outcome, chosen, stage, service.mapping(chosen.model)) or {
+        "account": {"status": outcome.status.value, "reason": outcome.reason}
+    }
     return annotated(respond(stage, outcome), took=None, **told), outcome
 
 
@@ -98,15 +102,7 @@ def _summary(outcomes: list[Outcome]) -> Outcome:
 
 
 def _chosen(one: msearch.Search, index: str, choose: Choose) -> Terms | None:
-    try:
-        named = msgspec.json.decode(one.header or b"{}", type=_Header).index
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-    return choose(",".join(named) if isinstance(named, list) else named or index, one.body)
-
-
-class _Header(msgspec.Struct):
-    index: str | list[str] | None = None
+    return choose(msearch.index_in(one.header) or index, one.body)
 
 
 def _as_it_came(body: bytes) -> Conversation:

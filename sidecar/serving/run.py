@@ -43,21 +43,10 @@ def declared_models(settings: Settings) -> dict[str, dict[str, object]]:
 
     A default that is a path or a hub name goes by the last part of it.
     """
-    common: dict[str, object] = {
-        "device": settings.device,
-        "dtype": settings.dtype,
-        "batch_size": settings.batch_size,
-        "max_length": settings.max_length,
-        "compile": settings.compile,
-    }
-    default = {
-        "model": settings.model,
-        "base_model": settings.base_model,
-        "revision": settings.revision,
-        "base_revision": settings.base_revision,
-    }
-    found = {settings.model.rstrip("/").rpartition("/")[2]: default | common}
-    return found | {name: {"model": model, **common} for name, model in settings.models.items()}
+    default = settings.as_scorer()
+    others = default | dict.fromkeys(("base_model", "revision", "base_revision"))
+    found = {settings.model.rstrip("/").rpartition("/")[2]: default}
+    return found | {name: others | {"model": model} for name, model in settings.models.items()}
 
 
 @asynccontextmanager

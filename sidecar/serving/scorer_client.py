@@ -14,9 +14,11 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sidecar.candidates import Passage, Score
 from sidecar.errors import ModelError, ScorerUnavailable, ScoringError
+from sidecar.scoring.mapping import Mapping as ScoreMapping
 from sidecar.serving.frames import (
     HEADER_SIZE,
     Drop,
@@ -59,7 +61,7 @@ class ScorerProcess:
 
     def __init__(  # noqa: PLR0913  each is a setting of its own, by keyword
         self,
-        models: Mapping[str, Mapping[str, object]],
+        models: Mapping[str, Mapping[str, Any]],
         *,
         command: Sequence[str] = COMMAND,
         slice_size: int = 16,
@@ -68,7 +70,7 @@ class ScorerProcess:
         most_waiting: int = 20_000,
     ) -> None:
         self.models = {name: dict(options) for name, options in models.items()}
-        self.calibrations: dict[str, tuple[float, float] | None] = {}
+        self.mappings: dict[str, ScoreMapping] = {}
         self.restarts = 0
         self.waiting_passages = 0
         self._command = tuple(command)
@@ -160,7 +162,7 @@ class ScorerProcess:
             async with asyncio.timeout(self._load_seconds):
                 frame = await self._receive()
         if isinstance(frame, Loaded):
-            self.calibrations = frame.calibrations
+            self.mappings = frame.mappings
             self._ready.set()
             return
         await self._end("the scorer did not start")

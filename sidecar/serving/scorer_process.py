@@ -54,7 +54,7 @@ def serve(build: Build, incoming: BinaryIO, outgoing: BinaryIO) -> None:
     except Exception as error:  # noqa: BLE001  whatever it is, the service has to say it
         send(_failure(0, error))
         return
-    send(Loaded({name: calibration(scorer) for name, scorer in scorers.items()}, {}))
+    send(Loaded({name: scorer.mapping for name, scorer in scorers.items()}))
     inbox: queue.SimpleQueue[Job | Drop | Ping | None] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(incoming, inbox), daemon=True).start()
     _Desk(scorers, send, SliceQueue(load.slice_size)).work(inbox)
@@ -103,12 +103,6 @@ class _Desk:
             self.send(_failure(number, error))
 
 
-def calibration(scorer: Scorer) -> tuple[float, float] | None:
-    """What maps the model's scores to 0–1, where somebody fitted it."""
-    del scorer
-    return None
-
-
 def _read(incoming: BinaryIO, inbox: queue.SimpleQueue[Job | Drop | Ping | None]) -> None:
     while (body := read_body(incoming)) is not None:
         frame = to_scorer(body)
@@ -125,9 +119,14 @@ def _failure(number: int, error: Exception) -> Failed:
 
 def load_models(load: Load) -> dict[str, Scorer]:
     """Load every declared model. Raises what `load_scorer` raises."""
+    from sidecar.scoring.chunks import Chunking
     from sidecar.scoring.loading import load_scorer
 
-    return {name: load_scorer(**options) for name, options in load.models.items()}  # type: ignore[arg-type]
+    scorers = {}
+    for name, options in load.models.items():
+        chunking = options["chunking"]
+        scorers[name] = load_scorer(**options | {"chunking": chunking and Chunking(*chunking)})
+    return scorers
 
 
 def run(build: Build = load_models) -> None:

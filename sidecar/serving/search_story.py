@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
+
+import msgspec
 
 from connectors.opensearch import response
 from connectors.opensearch.annotate import annotated
 from connectors.opensearch.conversation import Ask, Native, conversation, drive_async
 from connectors.opensearch.refusal import refusal
-from sidecar.candidates import FirstStage, Ranked, Ranking
+from sidecar.candidates import FirstStage, Ranking
 from sidecar.errors import EngineRejected
+from sidecar.explanation import Explanation, explain
+from sidecar.scoring.mapping import Mapping
 from sidecar.serving.asked import Terms, search_identity
 from sidecar.serving.headers import Headers, without
 from sidecar.serving.routes import Kind
@@ -54,17 +59,17 @@ async def answer(
     `started` is when the request came, by `time.perf_counter`.
     """
     line = Line(search, upstream)
+    overrule = partial(upstream.pipelines.overrule, search.index or None)
+    talk = conversation(search.body, line.params, window=chosen.window, fields=chosen.fields, overrule=overrule)
     try:
-        first_stage = await drive_async(
-            conversation(search.body, line.params, window=chosen.window, fields=chosen.fields), line.send
-        )
+        first_stage = await drive_async(talk, line.send)
     except EngineRejected:
         return Answered(line.reply.status, line.reply.headers, line.reply.body, REFUSED)
     fetched = time.perf_counter() - started
     outcome = await rerank(first_stage, chosen, service, chosen.seconds - fetched)
     body = respond(first_stage, outcome)
     took = int((time.perf_counter() - started) * 1000)
-    body = annotated(body, took=took, **account(outcome, chosen, first_stage))
+    body = annotated(body, took=took, **account(outcome, chosen, first_stage, service.mapping(chosen.model)))
     return Answered(
         line.reply.status, without(line.reply.headers, b"content-length"), body, outcome,
         {"fetch": fetched, **outcome.seconds},
@@ -110,6 +115,8 @@ class Line:
 
     async def send(self, ask: Ask) -> bytes:
         """Send one search. Raises `EngineRejected` for an error answer, `UpstreamDown` or `UpstreamSlow`."""
+        if ask.path is not None:
+            return await self._read(ask.path)
         search, query = self._search, self._search.query
         if ask.params != self.params:
             query = urlencode(ask.params)
@@ -119,12 +126,21 @@ class Line:
             query = urlencode(stable | dict(ask.params)) if search.kind is Kind.SEARCH else query
         target = f"{search.path}?{query}" if query else search.path
         self.reply = await self._upstream.ask(Request(search.method, target, self._headers, ask.body, is_read=True))
-        if not 200 <= self.reply.status < 300:
-            raise refusal(self.reply.status, self.reply.body.decode("utf-8", "replace"))
-        return self.reply.body
+        return _fine(self.reply)
+
+    async def _read(self, path: str) -> bytes:
+        headers = without(self._headers, b"content-type")
+        return _fine(await self._upstream.ask(Request("GET", path, headers, is_read=True)))
 
 
-def account(outcome: Outcome, chosen: Terms, first_stage: FirstStage[Native]) -> dict[str, Any]:
+def _fine(reply: Reply) -> bytes:
+    """The body of an answer. Raises `EngineRejected` for an error."""
+    if not 200 <= reply.status < 300:
+        raise refusal(reply.status, reply.body.decode("utf-8", "replace"))
+    return reply.body
+
+
+def account(outcome: Outcome, chosen: Terms, first_stage: FirstStage[Native], mapping: Mapping) -> dict[str, Any]:
     """What `explain` adds to a response."""
     if not chosen.explain:
         return {}
@@ -133,24 +149,14 @@ def account(outcome: Outcome, chosen: Terms, first_stage: FirstStage[Native]) ->
     plan = first_stage.native.plan
     if outcome.ranking is None or plan is None:
         return {"account": said}
-    page = outcome.ranking.hits[plan.start : plan.start + plan.size]
-    return {"account": said, "hits": [_explained(hit) for hit in page]}
+    hits = explain(outcome.ranking, mapping)[plan.start : plan.start + plan.size]
+    return {"account": said, "hits": [_without_nothing(hit) for hit in hits]}
 
 
-def _explained(hit: Ranked) -> dict[str, Any]:
-    said: dict[str, Any] = {
-        "first_stage_rank": hit.candidate.rank,
-        "first_stage_score": hit.candidate.score,
-        "fields": hit.candidate.passage.fields,
-    }
-    if hit.rerank_score is None:
-        return said
-    said |= {"rerank_score": hit.rerank_score, "score": hit.score, "truncated": hit.truncated}
-    if hit.normalized is not None:
-        said["normalized"] = hit.normalized
-    if hit.chunk is not None:
-        said["chunk"] = hit.chunk
-    return said
+def _without_nothing(hit: Explanation) -> dict[str, Any]:
+    """What is known of a hit and not in it already."""
+    said = {name: value for name, value in msgspec.to_builtins(hit).items() if value is not None}
+    return {name: value for name, value in said.items() if name not in {"docid", "rank"}}
 
 
 def kept_at_top(ranking: Ranking, depth: int = 10) -> float:

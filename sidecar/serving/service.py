@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -11,6 +11,7 @@ from sidecar.candidates import Candidate, Passage, Ranking, Score
 from sidecar.errors import ScorerUnavailable, SidecarError
 from sidecar.fusion import Fusion
 from sidecar.reranker import arrange
+from sidecar.scoring.mapping import Mapping
 from sidecar.serving.breaker import CircuitBreaker
 from sidecar.serving.score_cache import ScoreCache, cache_keys
 from sidecar.serving.scorer_client import ScorerProcess
@@ -35,7 +36,7 @@ class Outcome:
     status: Status
     reason: str = ""
     ranking: Ranking | None = None
-    seconds: Mapping[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 class RerankingService:
@@ -45,6 +46,10 @@ class RerankingService:
         self.scorer = scorer
         self.cache = cache
         self.breaker = breaker
+
+    def mapping(self, model: str) -> Mapping:
+        """What makes a score between 0 and 1 of the model's raw one."""
+        return self.scorer.mappings.get(model) or Mapping()
 
     async def scores(
         self, model: str, query: str, passages: Sequence[Passage], *, seconds: float

@@ -62,7 +62,7 @@ def test_rerank_writes_candidate_lists(run, tmp_path, candidates_file, adapter):
     status, out, err = run("rerank", candidates_file, "--output", "out.jsonl", "--model", adapter)
     assert (status, out) == (0, "")
     assert "2 queries, 2 passages scored" in err
-    assert "1 candidates without text were not scored" in err
+    assert "; 1 candidates without text were not scored" in err
     first, second = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
     assert second == {"query": {"text": "nothing found", "qid": "q2"}, "candidates": []}
     assert first["query"] == {"text": "red fox", "qid": "q1"}
@@ -92,6 +92,61 @@ def test_rerank_then_evaluate(run, tmp_path, candidates_file, adapter):
     status, out, err = run("evaluate", "run.trec", "--qrels", "qrels", "--metrics", "RR@10")
     assert out.split() == ["run", "RR@10", "queries", "run.trec", "0.5000", "2"]
     assert "1 judged queries without a result count as 0" in " ".join(err.split())
+
+
+def test_rerank_of_a_run_is_that_of_its_candidates(run, tmp_path, candidates_file, adapter):
+    (tmp_path / "first.trec").write_text("q1 Q0 a 1 3 bm25\nq1 Q0 b 2 2 bm25\nq1 Q0 c 3 1 bm25\n")
+    (tmp_path / "queries.tsv").write_text("q1\tred fox\nq2\tunasked\n")
+    corpus = [{"id": hit["docid"], **as_object(hit["doc"])} for hit in CANDIDATES[0]["candidates"]]
+    (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(document) + "\n" for document in corpus))
+    files = ("--run", "first.trec", "--queries", "queries.tsv", "--corpus", "corpus.jsonl")
+    status, out, err = run("rerank", *files, "--output", "one.trec", "--format", "trec", "--model", adapter)
+    assert (status, out) == (0, ""), err
+    assert "1 queries, 3 documents, looked up in " in err
+    assert run("rerank", candidates_file, "--output", "two.trec", "--format", "trec", "--model", adapter)[0] == 0
+    assert (tmp_path / "one.trec").read_text() == (tmp_path / "two.trec").read_text()
+    manifest = json.loads((tmp_path / "one.trec.manifest.json").read_text())
+    assert manifest["first_stage"] == {"run": "first.trec", "queries": "queries.tsv", "corpus": "corpus.jsonl"}
+
+    (tmp_path / "corpus.jsonl").write_text(json.dumps(corpus[0]) + "\n")
+    status, _, err = run("rerank", *files, "--output", "three.trec", "--model", "never-loaded")
+    assert (status, "corpus.jsonl lacks 2 of 3 documents: 'b', 'c'." in err) == (1, True)
+    assert list(tmp_path.glob("*three*")) == []
+
+
+def as_object(document):
+    return json.loads(document) if isinstance(document, str) else document
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "there is nothing to rerank.\nGive CANDIDATES, or --run, --queries and --corpus together."),
+        (("--run", "r"), "--queries, --corpus is missing."),
+        (("candidates.jsonl", "--run", "r"), "a candidate file has its texts, and takes no --run."),
+        (("candidates.jsonl", "--allow-missing"), "takes no --allow-missing."),
+        (("--run", "r", "--queries", "q", "--corpus", "c"), "can't read r"),
+    ],
+)
+def test_what_to_rerank_is_said_once(run, candidates_file, words, message):
+    status, out, err = run("rerank", *words, "--output", "out")
+    assert (status, out) == (1, "")
+    assert message in err
+
+
+def test_the_window_bounds_what_is_reranked(run, tmp_path, candidates_file, adapter):
+    words = ("rerank", candidates_file, "--output", "run.jsonl", "--model", adapter, "--window", "1")
+    assert run(*words)[0] == 0
+    hits = json.loads((tmp_path / "run.jsonl").read_text().splitlines()[0])["candidates"]
+    assert [(hit["docid"], hit["rerank_score"] is None) for hit in hits] == [("a", False), ("b", True), ("c", True)]
+
+
+def test_fields_that_hold_nothing_are_warned_of(run, tmp_path, candidates_file, adapter):
+    words = ("rerank", candidates_file, "--output", "run.jsonl", "--model", adapter, "--text-fields", "abstract")
+    status, _, err = run(*words, "--title-fields", "headline")
+    assert status == 0
+    assert "no candidate has text in headline, abstract, so nothing was reranked." in err
+    assert "The documents have text in title, contents: set --text-fields or SIDECAR_TEXT_FIELDS." in err
 
 
 @pytest.mark.live
@@ -134,6 +189,25 @@ def test_index_and_search_opensearch(run, tmp_path, adapter, client, opensearch_
     assert (status, err) == (0, "")
     assert found["hits"]["total"] == {"value": 2, "relation": "eq"}
     assert found["hits"]["max_score"] == found["hits"]["hits"][0]["_score"]
+
+    (tmp_path / "topics.tsv").write_text("q1\tfox\nq2\tbadger\n")
+    long_run = ("run", "--topics", "topics.tsv", *where, "--model", adapter, "--threads", "2")
+    status, out, err = run(*long_run, "--output", "run.jsonl", "--output-format", "jsonl")
+    assert (status, out) == (0, ""), err
+    first, second = map(json.loads, (tmp_path / "run.jsonl").read_text().splitlines())
+    assert [hit["docid"] for hit in first["candidates"]] == [hit["_id"] for hit in found["hits"]["hits"]]
+    assert {hit["docid"]: hit["doc"] for hit in first["candidates"]} == {
+        "a": {"title": "", "text": "red fox"},
+        "b": {"title": "", "text": "a fox"},
+    }
+    assert second == {"query": {"text": "badger", "qid": "q2"}, "candidates": []}
+    stage = json.loads((tmp_path / "run.jsonl.manifest.json").read_text())["first_stage"]
+    assert (stage["engine"], stage["documents"], stage["url"]) == ("opensearch", 2, opensearch_url)
+    assert stage["version"] == client.info()["version"]["number"]
+    status, _, err = run(*long_run, "--output", "none", "--text-fields", "title", "--title-fields", "headline")
+    assert (status, (tmp_path / "none").read_text()) == (0, "")
+    assert run("search", "red fox", *where, "--model", adapter, "--hits", "10001")[0] != 0
+
     client.indices.delete(index=name)
     assert run("search", "fox", *where[:-1], "nowhere", "--model", adapter)[2].startswith(
         "error: OpenSearch answered 404: no such index [nowhere]"

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
+from sidecar.cli.doctor_checks import check_model
 from sidecar.cli.doctor_command import Finding, can_rerank
 from sidecar.cli.main import main
+from sidecar.errors import ModelError
+from sidecar.settings import Settings
 
 
 @pytest.fixture
@@ -27,13 +31,19 @@ def report(capsys, monkeypatch, tmp_path):
 @pytest.mark.live
 @pytest.mark.usefixtures("jvm")
 def test_all_that_is_there_is_found(report, client, opensearch_url, tiny_llama):
-    client.indices.create(index="doctor", ignore=400)
+    client.index(index="doctor", id="1", body={"title": "t", "body": {"html": "x"}}, refresh=True)
     base, adapter = tiny_llama
-    status, found = report("--model", adapter, "--device", "cpu", "--url", opensearch_url, "--index", "doctor")
+    asked = ("--model", adapter, "--device", "cpu", "--url", opensearch_url, "--index", "doctor")
+    lacking, without = report(*asked)
+    status, found = report(*asked, "--text-fields", "body.html")
     client.indices.delete(index="doctor")
+    assert (lacking, without["index"]["state"]) == (1, "missing")
+    assert "Its fields are body.html, title: set --text-fields or SIDECAR_TEXT_FIELDS." in without["index"]["remedy"]
+    assert found["index"]["found"] == "doctor, 1 documents; read are title, body.html"
     assert (status, {finding["state"] for finding in found.values()}) == (0, {"fine"})
     assert found["device"]["found"].startswith("cpu (")
-    assert found["model"]["found"] == f"{adapter} on {base} in {base}"
+    size = sum(path.stat().st_size for path in base.glob("*.safetensors")) / 1e9
+    assert found["model"]["found"] == f"{adapter} on {base} in {base} ({size:.2g} GB)"
     assert " on Java 2" in found["Lucene"]["found"]
     assert found["OpenSearch"]["found"].startswith(f"version {client.info()['version']['number']}; plugins: ")
 
@@ -62,17 +72,44 @@ def test_an_index_that_is_not_there_is_missing(report, opensearch_url, tiny_llam
     assert "no such index [nowhere]" in found["OpenSearch"]["found"]
 
 
+@pytest.mark.live
+@pytest.mark.usefixtures("jvm")
+def test_a_lucene_index_is_read_for_real(report, tmp_path, tiny_llama):
+    from connectors.pyserini.build import build_index
+    from sidecar.corpus import Document
+
+    build_index([Document("d1", "Flea", "lives long")], tmp_path / "lucene")
+    asked = ("--model", tiny_llama[1], "--device", "cpu", "--index", "lucene")
+    status, found = report(*asked)
+    assert (status, found["index"]["found"]) == (0, "lucene, 1 documents; one reads “Flea lives long…”")
+    status, found = report(*asked, "--text-fields", "abstract", "--title-fields", "headline")
+    assert (status, found["index"]["state"]) == (1, "missing")
+    assert "The documents have text in title, text: set --text-fields" in found["index"]["remedy"]
+    status, found = report(*asked[:-1], "nowhere")
+    assert (status, found["index"]["found"]) == (1, "There is no directory 'nowhere'.")
+
+
+def test_a_shard_that_is_missing_is_named(tmp_path, tiny_bert):
+    model = tmp_path / "model"
+    shutil.copytree(tiny_bert, model)
+    (model / "model.safetensors.index.json").write_text('{"weight_map": {"a": "model-2.safetensors"}}')
+    with pytest.raises(ModelError, match="lacks model-2.safetensors"):
+        check_model(Settings(model=str(model)))
+
+
 @pytest.mark.parametrize(
     ("states", "expected"),
     [
-        (("fine", "fine", "fine", "unasked"), True),
-        (("fine", "fine", "missing", "fine"), True),
-        (("fine", "fine", "missing", "unasked"), False),
-        (("fine", "fine", "fine", "missing"), False),
-        (("fine", "missing", "fine", "fine"), False),
-        (("missing", "fine", "fine", "fine"), False),
+        (("fine", "fine", "fine", "unasked", "unasked"), True),
+        (("fine", "to fetch", "fine", "unasked", "fine"), True),
+        (("fine", "fine", "missing", "fine", "fine"), True),
+        (("fine", "fine", "fine", "unasked", "missing"), False),
+        (("fine", "fine", "missing", "unasked", "unasked"), False),
+        (("fine", "fine", "fine", "missing", "unasked"), False),
+        (("fine", "missing", "fine", "fine", "unasked"), False),
+        (("missing", "fine", "fine", "fine", "unasked"), False),
     ],
 )
 def test_the_main_job_needs_a_model_a_device_and_an_engine(states, expected):
-    names = ("device", "model", "Lucene", "OpenSearch")
+    names = ("device", "model", "Lucene", "OpenSearch", "index")
     assert can_rerank([Finding(name, state, "") for name, state in zip(names, states, strict=True)]) is expected

@@ -1,13 +1,11 @@
-"""`sidecar run` and `--resume`: the run, the first stage beside it, and the same bytes after a kill."""
+"""`sidecar run`: the run, the first stage and the manifest beside it; how it is cut off is in `test_stopped.py`."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -52,30 +50,12 @@ def sidecar(words, **options):
     )
 
 
-def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, words):
-    whole = sidecar(words("whole.trec"), cwd=tmp_path)
-    assert whole.wait() == 0, whole.stderr.read()
-    killed = sidecar(words("cut.trec"), cwd=tmp_path)
-    journal = tmp_path / ".cut.trec.journal"
-    deadline = time.monotonic() + 120
-    while not (journal.exists() and len(journal.read_bytes().splitlines()) > 5) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
-    done = len(journal.read_bytes().splitlines()) - 1
-    assert 5 <= done < 60
-    assert not (tmp_path / "cut.trec").exists()
-
-    refused = sidecar(words("cut.trec"), cwd=tmp_path)
-    assert refused.wait() == 1
-    assert "--resume" in refused.stderr.read()
-    resumed = sidecar(words("cut.trec", "--resume"), cwd=tmp_path)
-    assert resumed.wait() == 0, resumed.stderr.read()
-    for name in ("", ".first-stage"):
-        assert (tmp_path / f"cut.trec{name}").read_bytes() == (tmp_path / f"whole.trec{name}").read_bytes()
-    assert not journal.exists()
-
-    run, first = read_run(tmp_path / "cut.trec"), read_run(tmp_path / "cut.trec.first-stage")
+def test_what_lies_beyond_the_window_follows_as_bm25_had_it(tmp_path, words):
+    process = sidecar(words("run.trec"), cwd=tmp_path)
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    assert "60 queries, 1200 passages scored in " in said
+    run, first = read_run(tmp_path / "run.trec"), read_run(tmp_path / "run.trec.first-stage")
     assert len(run) == len(first) == 60
     by_bm25 = [f"d{i:02}" for i in range(1, 31)]
     assert list(first["q0"]) == by_bm25
@@ -84,18 +64,13 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, words):
     assert list(run["q0"])[:20] != by_bm25[:20]
     assert list(run["q0"])[20:] == by_bm25[20:]
 
-
-def test_ctrl_c_ends_the_run_and_says_what_is_kept(tmp_path, words):
-    process = sidecar(words("stopped.trec"), cwd=tmp_path, start_new_session=True)
-    journal = tmp_path / ".stopped.trec.journal"
-    deadline = time.monotonic() + 120
-    while not (journal.exists() and len(journal.read_bytes().splitlines()) > 3) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 130
-    done = len(journal.read_bytes().splitlines()) - 1
-    assert process.stderr.read() == f"{done} finished queries are kept: go on with --resume.\n"
-    assert not (tmp_path / "stopped.trec").exists()
+    manifest = json.loads((tmp_path / "run.trec.manifest.json").read_text())
+    assert manifest["command"] == "run"
+    assert (manifest["queries"], manifest["hits"], manifest["passages_scored"]) == (60, 60 * 30, 60 * 20)
+    stage = manifest["first_stage"]
+    assert (stage["engine"], stage["documents"], stage["k1"], stage["b"], stage["hits"]) == ("lucene", 40, 0.9, 0.4, 30)
+    assert manifest["model"]["placement"].startswith("cpu (")
+    assert {"rerank-sidecar", "python", "torch", "transformers", "pyserini"} <= manifest["versions"].keys()
 
 
 def test_candidate_lists_carry_the_stored_documents(tmp_path, words):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+
 import pytest
 
 from sidecar.errors import ConfigurationError, InputError
@@ -65,3 +67,22 @@ def test_a_run_is_not_mixed_with_another(tmp_path):
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(InputError, match="can't write"):
         journal(tmp_path / "nowhere")
+
+
+def test_a_full_disk_is_named_and_costs_nothing(tmp_path):
+    with journal(tmp_path) as first:
+        first.add("q1", b'"short"')
+        size = first.path.stat().st_size
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        # The kernel takes ten more bytes of the file, then none: half a line is written, as on a full disk.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10, limits[1]))
+        try:
+            with pytest.raises(InputError, match=r"can't write .*\.journal: .*\n.*--resume"):
+                first.add("q2", b'"this line has more than ten bytes"')
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert first.path.stat().st_size == size
+        assert first.done == {"q1"}
+    with journal(tmp_path, resume=True) as second:
+        second.add("q2", b"[2]")
+        assert list(second.lines()) == [b'"short"', b"[2]"]

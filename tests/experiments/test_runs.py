@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.candidates import Candidate, Passage, Ranked, Ranking
 from sidecar.errors import InputError
-from sidecar.experiments.evaluate import Evaluation, evaluate, parse_measures, read_qrels
+from sidecar.experiments.evaluate import Comparison, Evaluation, evaluate, parse_measures, read_qrels, write_by_query
 from sidecar.experiments.run_files import (
     RunFormat,
     candidate_list,
@@ -138,8 +138,18 @@ def test_measures_over_all_judged_queries(tmp_path):
         queries=2,
         missing=1,
         unjudged=0,
-        p_values={},
+        against_first={},
+        by_query={
+            "nDCG@10": {"q1": pytest.approx(1 / math.log2(3)), "q2": 0.0},
+            "RR@10": {"q1": 0.5, "q2": 0.0},
+            "R@100": {"q1": 1.0, "q2": 0.0},
+        },
     )
+    write_by_query([found], tmp_path / "values.tsv")
+    lines = (tmp_path / "values.tsv").read_text().splitlines()
+    assert lines[0] == "run\tquery\tmeasure\tvalue"
+    assert lines[3] == f"{tmp_path / 'run'}\tq1\tRR@10\t0.5"
+    assert len(lines) == 1 + 3 * 2
 
 
 def test_runs_are_compared_with_the_first_by_a_paired_t_test(tmp_path):
@@ -158,9 +168,13 @@ def test_runs_are_compared_with_the_first_by_a_paired_t_test(tmp_path):
     assert [one.values for one in found] == [{"RR": mean, "NumRet": 8.0} for mean in (0.625, 0.875, 0.625)]
     # Differences 1/2, 1/2, 0, 0: mean 1/4, sample deviation 1/√12, so t = (1/4)/(1/√12/2) = √3 with 3 degrees of
     # freedom, whose two-sided p is 1 − (2/π)(arctan(1) + 1/2) = 1/2 − 1/π.
-    assert found[0].p_values == {}
-    assert found[1].p_values == {"RR": pytest.approx(0.5 - 1 / math.pi), "NumRet": 1.0}
-    assert found[2].p_values == {"RR": 1.0, "NumRet": 1.0}
+    assert found[0].against_first == {}
+    assert found[1].against_first == {
+        "RR": Comparison(0.25, pytest.approx(0.5 - 1 / math.pi), wins=2, ties=2, losses=0),
+        "NumRet": Comparison(0.0, 1.0, wins=0, ties=4, losses=0),
+    }
+    same = Comparison(0.0, 1.0, wins=0, ties=4, losses=0)
+    assert found[2].against_first == {"RR": same, "NumRet": same}
 
 
 @pytest.mark.parametrize("text", ["nDGC@10", "AP(", "nDCG(nothing=1)@10", ""])

@@ -11,7 +11,8 @@ import pytest
 from opensearchpy import OpenSearch
 
 from connectors.opensearch.client import connect
-from tests.live.opensearch_node import Node, NoNode, build, jdk
+from tests.live.opensearch_home import NoNode, build, jdk
+from tests.live.opensearch_node import Node
 
 VERSIONS = ("2.19.1", "3.3.2")
 WITH_PLUGINS = "2.19.1"  # Maven Central has no plugins of 3.x

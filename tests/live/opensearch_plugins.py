@@ -13,9 +13,7 @@ import json
 import os
 import re
 import shutil
-import ssl
 import subprocess
-import urllib.request
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -98,16 +96,9 @@ class Login:
     def ca(self) -> Path:
         return self.folder / "ca.pem"
 
-    def ask(self, method: str, url: str, body: Any = None) -> Any:
-        """Send a request as the administrator, and decode the answer. Raises an `OSError` for an error status."""
-        account = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
-        headers = {"Authorization": f"Basic {account}", "Content-Type": "application/json"}
-        request = urllib.request.Request(
-            url, json.dumps(body).encode() if body is not None else None, headers, method=method
-        )
-        context = ssl.create_default_context(cafile=self.ca)
-        with urllib.request.urlopen(request, timeout=20, context=context) as answer:
-            return json.load(answer)
+    @property
+    def authorization(self) -> str:
+        return "Basic " + base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
 
 
 def unpack(home: Path, version: str, groups: Sequence[str]) -> None:

@@ -63,8 +63,10 @@ def opensearch(client):
 
 
 @pytest.fixture(params=["lucene", "opensearch"])
-def engine(request, lucene, opensearch) -> Engine:
-    return {"lucene": lucene, "opensearch": opensearch}[request.param]
+def engine(request) -> Engine:
+    # By name, so that `-k lucene` starts no OpenSearch node.
+    found: Engine = request.getfixturevalue(request.param)
+    return found
 
 
 def reversed_ranking(first_stage: FirstStage[Any], unscored: set[str] = frozenset()) -> Ranking:

@@ -6,9 +6,10 @@ import subprocess
 
 import pytest
 
-from tests.live import opensearch_node
+from tests.live import opensearch_home
 from tests.live.nodes import VERSIONS
-from tests.live.opensearch_node import Node, NodeFailed, NoNode, build, jdk
+from tests.live.opensearch_home import NoNode, build, jdk
+from tests.live.opensearch_node import Node, NodeFailed
 
 
 def a_jdk(folder, version):
@@ -22,7 +23,7 @@ def a_jdk(folder, version):
 def no_java(monkeypatch, tmp_path):
     for name in ("JAVA_HOME", "OS2_JAVA_HOME", "OS3_JAVA_HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(opensearch_node, "JVMS", tmp_path / "jvm")
+    monkeypatch.setattr(opensearch_home, "JVMS", tmp_path / "jvm")
     return tmp_path
 
 
@@ -68,6 +69,13 @@ def test_a_failed_download_leaves_no_home(monkeypatch, tmp_path):
     with pytest.raises(NoNode, match=r"Maven could not fetch OpenSearch 2\.19\.1: Could not transfer artifact"):
         build(tmp_path / "cache" / "2.19.1", "2.19.1")
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_without_openssl_there_is_no_secure_node(monkeypatch, tmp_path):
+    (tmp_path / "mvn").touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NoNode, match="no openssl"):
+        build(tmp_path / "cache" / "2.19.1", "2.19.1", ("ml", "security"))
 
 
 def a_node(folder, monkeypatch, script, **options):

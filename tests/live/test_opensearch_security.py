@@ -16,6 +16,7 @@ from sidecar.cli.main import main
 from sidecar.errors import EngineRejected, EngineUnreachable
 from tests.live.foxes import direct, hits, ids, without_took
 from tests.live.opensearch_plugins import make_certificate, token
+from tests.live.rerank_server import rerank_pipeline, rerank_server
 
 pytestmark = pytest.mark.live
 
@@ -30,8 +31,11 @@ ROLE = {
             "allowed_actions": ["read"],
             "dls": json.dumps({"term": {"shelf": "open"}}),
             "fls": ["~body"],
-        }
-    ]
+        },
+        {"index_patterns": ["reranked"], "allowed_actions": ["read"]},
+    ],
+    # For OpenSearch's own rerank processor, which asks in the caller's name, and for `_msearch`.
+    "cluster_permissions": ["cluster:admin/opensearch/ml/predict", "indices:data/read/msearch"],
 }
 
 
@@ -51,16 +55,18 @@ def document(i):
 
 @pytest.fixture(scope="module")
 def node(secure_node):
-    url, ask = secure_node.url, secure_node.login.ask
+    ask = secure_node.ask
     for index in ("library", "vault"):
-        ask("PUT", f"{url}/{index}", {"settings": {"number_of_shards": 1, "number_of_replicas": 0}})
+        ask("PUT", index, {"settings": {"number_of_shards": 1, "number_of_replicas": 0}})
         for i in range(60):
-            ask("PUT", f"{url}/{index}/_doc/{i}", document(i))
-        ask("POST", f"{url}/{index}/_refresh")
-    api = f"{url}/_plugins/_security/api"
+            ask("PUT", f"{index}/_doc/{i}", document(i))
+        ask("POST", f"{index}/_refresh")
+    api = "_plugins/_security/api"
     ask("PUT", f"{api}/internalusers/ada", {"password": PASSWORD})
     ask("PUT", f"{api}/roles/reader", ROLE)
     ask("PUT", f"{api}/rolesmapping/reader", {"users": ["ada"]})
+    # It gives every account more than `read`.
+    ask("DELETE", f"{api}/rolesmapping/own_index")
     return secure_node
 
 
@@ -122,6 +128,28 @@ def test_the_administrator_sees_what_ada_does_not(node):
     assert {"fox whispered"} == {c.passage.text for c in reranker.seen if int(c.docid) % 5 == 0}
 
 
+@pytest.fixture
+def reranked(node):
+    """An index whose own pipeline reranks, which ada may search, and whose settings she may not read."""
+    with rerank_server() as server:
+        node.ask("PUT", "_search/pipeline/rr", rerank_pipeline(node.ask, server))
+        settings = {"number_of_shards": 1, "number_of_replicas": 0, "search.default_pipeline": "rr"}
+        node.ask("PUT", "reranked", {"settings": {"index": settings}})
+        for i in range(9):
+            node.ask("PUT", f"reranked/_doc/{i}", document(i))
+        node.ask("POST", "reranked/_refresh")
+        yield "reranked"
+        node.ask("DELETE", "reranked")
+
+
+def test_a_pipeline_this_account_may_not_see_gets_its_ext_in_the_end(reranking, ada, reranked):
+    body = {"query": QUERY, "size": 5, "ext": {"rerank": {"query_context": {"query_text": "fox"}}}}
+    answer = reranking.rerank(SearchRequest(reranked, body))
+    assert answer.skipped == "its search pipeline takes ext.rerank for itself"
+    assert without_took(answer.body) == without_took(direct(ada, reranked, body))
+    assert reranking.rerank(SearchRequest(reranked, body, {"search_pipeline": "_none"})).skipped is None
+
+
 @pytest.mark.parametrize("index", ["vault", "library,vault", "lib*,vau*", "*"])
 def test_a_forbidden_index_is_refused_as_opensearch_refuses_it(reranking, ada, index):
     with pytest.raises(EngineRejected) as caught:
@@ -134,14 +162,22 @@ def test_a_forbidden_index_is_refused_as_opensearch_refuses_it(reranking, ada, i
     assert PASSWORD not in str(caught.value)
 
 
+def test_of_several_searches_the_forbidden_one_fails_alone(reranking, ada):
+    lines = [{"index": "library"}, {"query": EITHER}, {"index": "vault"}, {"query": EITHER}]
+    fine, forbidden = reranking.msearch(body=lines)["responses"]
+    assert fine["hits"]["hits"] == reranking.search(index="library", body={"query": EITHER})["hits"]["hits"]
+    assert forbidden == ada.msearch(body=lines)["responses"][1]
+    assert forbidden["status"] == 403
+
+
 @pytest.fixture
 def lenient(node):
     """A cluster that leaves forbidden indices out of a search instead of refusing it."""
-    api = f"{node.url}/_plugins/_security/api/securityconfig"
-    dynamic = node.login.ask("GET", api)["config"]["dynamic"]
-    node.login.ask("PUT", f"{api}/config", {"dynamic": {**dynamic, "do_not_fail_on_forbidden": True}})
+    api = "_plugins/_security/api/securityconfig"
+    dynamic = node.ask("GET", api)["config"]["dynamic"]
+    node.ask("PUT", f"{api}/config", {"dynamic": {**dynamic, "do_not_fail_on_forbidden": True}})
     yield
-    node.login.ask("PUT", f"{api}/config", {"dynamic": dynamic})
+    node.ask("PUT", f"{api}/config", {"dynamic": dynamic})
 
 
 @pytest.mark.usefixtures("lenient")

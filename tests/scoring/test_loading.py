@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from sidecar.candidates import Passage, Score
 from sidecar.errors import AdapterMismatch, ConfigurationError, GatedModel, ModelError, ModelNotFound
 from sidecar.reranker import Reranker, load_reranker
-from sidecar.scoring.checkpoint import Placement
+from sidecar.scoring.checkpoint import Placement, load_tokenizer
 from sidecar.scoring.hub import fetch
 from sidecar.scoring.loading import load_scorer
 from tests.scoring.values import values
@@ -65,8 +65,16 @@ def test_a_head_with_two_labels_is_an_error(tiny_bert, tmp_path):
     shutil.copytree(tiny_bert, tmp_path / "two")
     config = BertConfig.from_pretrained(str(tiny_bert), num_labels=2)
     BertForSequenceClassification(config).save_pretrained(str(tmp_path / "two"))
-    with pytest.raises(ModelError, match="can't be loaded"):
+    with pytest.raises(ModelError, match="is a classifier with 2 outputs"):
         load_scorer(str(tmp_path / "two"), device="cpu")
+
+
+def test_a_tokenizer_in_plain_python_is_refused(tmp_path):
+    from transformers import CanineTokenizer
+
+    CanineTokenizer().save_pretrained(str(tmp_path))
+    with pytest.raises(ModelError, match=r"tokenizer in plain Python \(CanineTokenizer\)"):
+        load_tokenizer(tmp_path)
 
 
 @pytest.mark.parametrize(("hidden_size", "layers"), [(32, 2), (64, 1), (64, 3)])

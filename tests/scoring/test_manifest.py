@@ -7,7 +7,7 @@ import pytest
 from sidecar.candidates import Passage
 from sidecar.errors import ModelError
 from sidecar.scoring.manifest import Manifest, ScoreMapping, read_manifest, write_manifest
-from sidecar.scoring.presets import MINILM, PLAIN_PAIR, PRESETS
+from sidecar.scoring.presets import MINILM, PLAIN_PAIR, PRESETS, QWEN3
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,9 @@ from sidecar.scoring.presets import MINILM, PLAIN_PAIR, PRESETS
         (PLAIN_PAIR, Passage("", "p"), "p"),
         (PLAIN_PAIR, Passage("T", "p"), "T p"),
         (MINILM, Passage("T", "p"), "T p"),
+        (QWEN3, Passage("T", "p"), "<Document>: T p"),
+        (QWEN3, Passage("", "p"), "<Document>: p"),
+        (QWEN3, Passage("T", ""), "<Document>: T"),
     ],
 )
 def test_documents_are_written_as_the_template_says(manifest, passage, text):
@@ -39,6 +42,15 @@ def test_a_manifest_comes_back_as_it_was_written(tmp_path):
     assert read_manifest(tmp_path) == manifest
 
 
+def test_a_manifest_is_written_whole_or_not_at_all(tmp_path):
+    write_manifest(Manifest(note="before"), tmp_path)
+    before = (tmp_path / "sidecar.json").read_bytes()
+    with pytest.raises(UnicodeEncodeError):
+        write_manifest(Manifest(note="half a pair: \ud800"), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["sidecar.json"]
+    assert (tmp_path / "sidecar.json").read_bytes() == before
+
+
 def test_no_file_no_manifest(tmp_path):
     assert read_manifest(tmp_path) is None
 
@@ -55,6 +67,17 @@ def test_no_file_no_manifest(tmp_path):
         ({"kind": "bi-encoder"}, "pooling 'last_token' does not go with kind 'bi-encoder'"),
         ({"truncation": "separate", "max_length": 200}, "max_length must hold both sides"),
         ({"score_mapping": {"a": 1, "c": 2}}, "score_mapping"),
+        ({"score_mapping": {"a": 0, "b": 2}}, "score_mapping must rise"),
+        ({"score_mapping": {"a": -1, "b": 2}}, "score_mapping must rise"),
+        ({"prefix": "<|im_start|>"}, "they need truncation body"),
+        ({"truncation": "body", "pooling": "model"}, "truncation body is for decoders"),
+        ({"truncation": "body", "pooling": "last_slot"}, "truncation body is for decoders"),
+        ({"truncation": "body", "strip": True}, "without strip"),
+        ({"yes_token": "yes"}, "yes_token and no_token need each other"),
+        ({"yes_token": "yes", "no_token": "yes"}, "must differ"),
+        ({"yes_token": "yes", "no_token": "no", "pooling": "model"}, "yes_token is for causal models"),
+        ({"instruction": "judge"}, "need each other"),
+        ({"query_template": "{instruction} {query}"}, "need each other"),
         ([], "array"),
     ],
 )
@@ -79,7 +102,7 @@ def test_a_score_mapping_is_a_sigmoid(score, probability):
     assert ScoreMapping(a=2, b=0)(score) == pytest.approx(probability)
 
 
-def test_the_family_is_there_under_the_ids_of_its_card():
+def test_the_presets_are_there_under_the_ids_of_their_cards():
     assert {name: preset.model for name, preset in PRESETS.items()} == {
         "minilm": "sentence-transformers/all-MiniLM-L6-v2",
         "dear-3b-ranknet-lora": "abdoelsayed/dear-3b-reranker-ranknet-lora-v1",
@@ -88,8 +111,13 @@ def test_the_family_is_there_under_the_ids_of_its_card():
         "dear-8b-ranknet-lora": "abdoelsayed/dear-8b-reranker-ranknet-lora-v1",
         "dear-8b": "abdoelsayed/dear-8b-reranker-ranknet-v1",
         "llama2-13b-rankllama": "abdoelsayed/llama2-13b-rankllama-teacher",
+        "ms-marco-minilm": "cross-encoder/ms-marco-MiniLM-L6-v2",
+        "bge-reranker-v2-m3": "BAAI/bge-reranker-v2-m3",
+        "gte-reranker-modernbert": "Alibaba-NLP/gte-reranker-modernbert-base",
+        "mxbai-rerank-base": "mixedbread-ai/mxbai-rerank-base-v1",
+        "qwen3-reranker-0.6b": "Qwen/Qwen3-Reranker-0.6B",
     }
 
 
-def test_nobody_ran_the_big_ones_and_the_manifest_says_so():
+def test_what_nobody_ran_says_so_in_its_manifest():
     assert [name for name, preset in PRESETS.items() if "unverified" not in preset.manifest.note] == ["minilm"]

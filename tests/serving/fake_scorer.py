@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from sidecar.candidates import Score
 from sidecar.errors import NonFiniteScore
+from sidecar.scoring.mapping import Mapping
 from sidecar.serving.scorer_process import run
 
 
@@ -20,6 +21,7 @@ class Scripted:
     """Scores a passage by the number in its text, else its length; the query may ask for trouble."""
 
     name = "scripted"
+    mapping = Mapping()
 
     def score(self, query, passages):
         if "fail" in query:

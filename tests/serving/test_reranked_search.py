@@ -97,6 +97,8 @@ def test_explain_says_how_each_hit_came_to_its_place(service):
         "first_stage_score": 120 - int(best) + 0.5,
         "fields": ["text"],
         "rerank_score": 50.0,
+        "relevance": 1.0,
+        "calibrated": False,
         "score": 50.0,
         "truncated": False,
     }

@@ -51,3 +51,9 @@ def test_dotted_paths(source, field, text):
 def test_the_first_source_goes_first_but_an_earlier_field_wins():
     assert of(b'{"text":"whole"}', b'{"text":"part"}').text == "whole"
     assert of(b'{"body":"from fields"}', b'{"text":"from source"}').text == "from source"
+
+
+def test_a_passage_knows_the_fields_it_came_from():
+    assert of(b'{"title":"Fox","text":"","body":"second"}').fields == ("title", "body")
+    assert of(b'{"meta":{"text":"deep"}}', text=("text", "meta.text")).fields == ("meta.text",)
+    assert of(b"{}").fields == ()

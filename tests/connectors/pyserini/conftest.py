@@ -1,8 +1,10 @@
 """A searcher and a reranker that answer from memory, and Python with a JVM in a process of its own."""
 
+import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -63,12 +65,20 @@ def lucene_hits():
 
 
 @pytest.fixture
-def fresh_python(tmp_path):
+def fresh_python(fresh_python_for, tmp_path):
     """Run a script in a new Python with next to nothing in its environment; what else it needs goes in by name."""
+    return fresh_python_for(tmp_path)
 
+
+@pytest.fixture(scope="session")
+def fresh_python_for():
+    return python_in
+
+
+def python_in(home):
     def command(script, **environment):
-        bare = {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "PATH": os.environ["PATH"], **environment}
-        return {"args": [sys.executable, "-c", script], "env": bare, "cwd": tmp_path, "text": True}
+        bare = {"PYTHONPATH": str(ROOT), "HOME": str(home), "PATH": os.environ["PATH"], **environment}
+        return {"args": [sys.executable, "-c", script], "env": bare, "cwd": home, "text": True}
 
     def run(script, **environment):
         return subprocess.run(**command(script, **environment), capture_output=True, timeout=300, check=False)
@@ -93,3 +103,54 @@ def animals(jvm, tmp_path_factory):
     ]
     build_index(documents, directory, threads=1)
     return directory
+
+
+@pytest.fixture(scope="session")
+def anserini_index_in(jvm):
+    """Build an index with Anserini's own IndexCollection, as one might have it from elsewhere."""
+
+    def build(directory, collection, documents, *options):
+        corpus = directory.with_name(f"{directory.name}-corpus")
+        corpus.mkdir()
+        (corpus / "documents.jsonl").write_text("".join(json.dumps(document) + "\n" for document in documents))
+        arguments = ["-collection", collection, "-input", str(corpus), "-index", str(directory), "-threads", "1"]
+        arguments += ["-generator", "DefaultLuceneDocumentGenerator", *options]
+        jvm("io.anserini.index.IndexCollection").main(arguments)
+        return directory
+
+    return build
+
+
+@pytest.fixture
+def anserini_index(anserini_index_in, tmp_path):
+    return partial(anserini_index_in, tmp_path / "index")
+
+
+# pyserini 2.4 downloads tables of prebuilt indexes when much of it is imported; here they come from memory, and all
+# else that is fetched can't be. RECORDS may be added to.
+WITHOUT_NETWORK = """
+import io, json, urllib.error, urllib.request
+RECORDS = [
+    {"name": name, "description": "", "filename": f"lucene-inverted.{name}.20221004.252b5e.tar.gz", "md5": "0" * 32,
+     "urls": [f"https://prebuilt.example/{name}.tar.gz"], "size": 1}
+    for name in ("msmarco-v1-passage", "msmarco-v1-passage.unicoil", "msmarco-v2-passage.unicoil-0shot")
+]
+FILES = {}
+def urlopen(request, timeout=None):
+    url = request if isinstance(request, str) else request.full_url
+    if url.endswith(".json") and RECORDS:
+        wanted = [one for one in RECORDS if ("unicoil" in one["name"]) == ("impact" in url)]
+        return io.BytesIO(json.dumps([] if "hnsw" in url or "flat" in url or "faiss" in url else wanted).encode())
+    if url in FILES:
+        answer = io.BytesIO(FILES[url])
+        answer.headers = {"Content-Length": str(len(FILES[url]))}
+        return answer
+    raise urllib.error.URLError("no network")
+urllib.request.urlopen = urlopen
+"""
+
+
+@pytest.fixture(scope="session")
+def without_network():
+    """Begin a script for `fresh_python` that must reach nobody."""
+    return WITHOUT_NETWORK

@@ -1,3 +1,6 @@
+import msgspec
+import pytest
+
 from connectors.pyserini.hits import LuceneHit, RerankedHit, rest_response
 
 
@@ -12,21 +15,36 @@ def test_the_rest_shape_written_out():
         "index": "beir",
         "query": {"text": "a query"},
         "candidates": [
-            {"docid": "d7", "score": 3.25, "rank": 1, "doc": {"_id": "d7", "title": "T", "text": "x"}},
+            {"docid": "d7", "score": 3.25, "rank": 1, "doc": {"title": "T", "text": "x"}},
             {"docid": "d1", "score": -0.5, "rank": 2, "doc": "plain text"},
             {"docid": "d2", "score": -1.5, "rank": 3, "doc": None},
         ],
     }
 
 
-def test_hits_of_the_first_stage_have_it_too():
-    assert rest_response("i", "q", [LuceneHit("d1", 2.0, 1, "[1]")])["candidates"] == [
-        {"docid": "d1", "score": 2.0, "rank": 1, "doc": "[1]"}
+@pytest.mark.parametrize(
+    ("raw", "doc"),
+    [
+        ('{"id": "d1", "contents": "words"}', "words"),
+        ('{"pid": "d1", "passage": "words"}', {"pid": "d1", "passage": "words"}),
+        ('{"docid": "d1", "a": 1984, "b": true, "c": null}', {"a": "1984", "b": "true", "c": "null"}),
+        ('{"_id": "d1", "a": [1, "x"]}', [1, "x"]),
+        ("[1]", [1]),
+        ("1984", 1984),
+        ("{}", {}),
+        ("{not JSON}", "{not JSON}"),
+    ],
+)
+def test_a_document_as_anserini_formats_it(raw, doc):
+    assert rest_response("i", "q", [LuceneHit("d1", 2.0, 1, raw)])["candidates"] == [
+        {"docid": "d1", "score": 2.0, "rank": 1, "doc": doc}
     ]
+
+
+def test_what_a_server_sent_goes_through_byte_by_byte():
+    response = rest_response("i", "q", [LuceneHit("d1", 2.0, -1, "", sent_doc=b'{"a": [0.10], "a": 1}')])
+    assert b'"doc":{"a": [0.10], "a": 1}' in msgspec.json.encode(response)
+
+
+def test_no_hits_have_a_response_too():
     assert rest_response("i", "q", [])["candidates"] == []
-
-
-def test_an_empty_object_is_an_object():
-    assert rest_response("i", "q", [LuceneHit("d1", 2.0, 1, "{}")])["candidates"] == [
-        {"docid": "d1", "score": 2.0, "rank": 1, "doc": {}}
-    ]

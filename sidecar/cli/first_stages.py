@@ -1,0 +1,101 @@
+"""The first stage of `sidecar run`, on either engine: topics in, candidate lists out, round by round."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from sidecar.candidates import FirstStage
+from sidecar.cli.index_command import Engine
+from sidecar.cli.options import BM25, RM3
+from sidecar.cli.parts import build_opensearch_client, open_lucene
+from sidecar.errors import EngineError
+from sidecar.experiments.candidate_files import CandidateList
+from sidecar.settings import Settings
+
+# Queries whose hits wait in memory, with their text, to be reranked one by one.
+ROUND = 32
+
+
+Fetch = Callable[[Mapping[str, str]], Mapping[str, FirstStage[Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """An open first stage: `fetch` runs it for topics by query id, and keeps the documents with what it fetched.
+
+    `identity` is what decides its hits, `about` what a manifest says of it.
+    """
+
+    fetch: Fetch
+    identity: dict[str, str]
+    about: dict[str, Any]
+
+    def lists(self, topics: Iterable[tuple[str, str]]) -> Iterator[CandidateList]:
+        """The candidates of each topic, all that were fetched. Raises `EngineError` for a refused query."""
+        waiting = iter(topics)
+        while some := dict(islice(waiting, ROUND)):
+            for qid, found in self.fetch(some).items():
+                if found.skipped is not None:
+                    raise EngineError(
+                        f"query {qid!r} can't be reranked: {found.skipped}.", remedy="Ask for fewer --hits."
+                    )
+                yield CandidateList(qid, some[qid], list(found.candidates), found.native.documents())
+
+
+@contextmanager
+def open_stage(engine: Engine, index: str, settings: Settings, *, hits: int, threads: int) -> Iterator[Stage]:
+    """Open the index for a run of so many hits a query. Raises an `EngineError` or `ConfigurationError`."""
+    # All that is fetched are candidates: the run, not the connector, reranks the first of them.
+    depth = max(hits, settings.window)
+    with _STAGES[engine](index, settings, depth, threads) as stage:
+        yield stage
+
+
+@contextmanager
+def _lucene(index: str, settings: Settings, depth: int, threads: int) -> Iterator[Stage]:
+    from connectors.pyserini import LuceneRequest, PyseriniConnector
+
+    with open_lucene(index, settings) as searcher:
+        connector = PyseriniConnector(searcher, settings.as_fields())
+
+        def fetch(topics: Mapping[str, str]) -> Mapping[str, FirstStage[Any]]:
+            requests = {qid: LuceneRequest(text, depth, depth) for qid, text in topics.items()}
+            return connector.fetch_batch(requests, threads)
+
+        about = {"engine": "lucene", "index": searcher.source, **{name: getattr(settings, name) for name in BM25 + RM3}}
+        yield Stage(fetch, {"index": searcher.source}, about)
+
+
+@contextmanager
+def _opensearch(index: str, settings: Settings, depth: int, threads: int) -> Iterator[Stage]:
+    from connectors.opensearch.body import match_body
+    from connectors.opensearch.connector import OpenSearchConnector, SearchRequest
+    from connectors.opensearch.probe import probe, size
+
+    client, fields = build_opensearch_client(settings), settings.as_fields()
+    connector = OpenSearchConnector(client, fields)
+    with client, ThreadPoolExecutor(threads) as pool:
+        found = {"engine": "opensearch", "index": index, "documents": size(client, index)}
+
+        def ask(text: str) -> FirstStage[Any]:
+            return connector.fetch(SearchRequest(index, match_body(text, fields, depth), window=depth))
+
+        def fetch(topics: Mapping[str, str]) -> Mapping[str, FirstStage[Any]]:
+            return dict(zip(topics, pool.map(ask, topics.values()), strict=True))
+
+        shown = settings.model_dump(mode="json")
+        about = {
+            **found,
+            "url": shown["opensearch_url"],
+            "version": probe(client, index).version,
+            "body": match_body("…", fields, depth),
+        }
+        yield Stage(fetch, {"engine": "opensearch", "index": f"{index} ({found['documents']} documents)"}, about)
+
+
+_STAGES = {Engine.LUCENE: _lucene, Engine.OPENSEARCH: _opensearch}

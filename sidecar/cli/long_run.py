@@ -1,0 +1,95 @@
+"""What `run` and `rerank` have in common: a journal, a model, progress, and the files that appear at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sidecar.candidates import Ranking
+from sidecar.cli.parts import build_reranker, describe_model, say
+from sidecar.cli.progress import Pace, progress
+from sidecar.experiments.candidate_files import CandidateList
+from sidecar.experiments.journal import Journal
+from sidecar.experiments.manifest import RunManifest
+from sidecar.experiments.publish import publish
+from sidecar.experiments.rerank_lists import Depth, TextWatch, rerank_lists
+from sidecar.experiments.run_files import RunFormat
+from sidecar.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The queries of a run: how many there are, and a call that gives their candidates, told which are finished.
+
+    `hits` is how many of each are kept (None: all).
+    """
+
+    queries: int
+    lists: Callable[[set[str]], Iterable[CandidateList]]
+    hits: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LongRun:
+    """One output in the making.
+
+    `identity` decides whether a journal is gone on with; `first_stage` is what the manifest says of the candidates.
+    """
+
+    command: str
+    output: Path
+    output_format: RunFormat
+    tag: str
+    settings: Settings
+    identity: Mapping[str, str]
+    first_stage: Mapping[str, Any]
+    resume: bool
+
+    def finish(self, work: Callable[[], Work], *, first_stage_output: Path | None = None) -> str:
+        """Do the work and publish it; returns what a person should know of it. Loads the model.
+
+        `work` is called when it is certain that an unfinished run is gone on with by right.
+        """
+        with kept(Journal(self.output, self.identity, resume=self.resume)) as journal:
+            todo, resumed = work(), len(journal.done)
+            reranker = build_reranker(self.settings, remember=False)
+            watch = TextWatch(self.settings.as_fields(), self.settings.window, say)
+            depth = Depth(self.settings.window, todo.hits, documents=self.output_format is RunFormat.JSONL)
+            pace = Pace("queries", total=todo.queries, already=resumed)
+            with progress("reranking", pace) as meter:
+
+                def finished(ranking: Ranking) -> None:
+                    meter.advance(ranking.scored)
+
+                rerank_lists(watch(todo.lists(journal.done)), reranker, journal, depth, finished=finished)
+            manifest = RunManifest(self.command, self.identity, describe_model(self.settings), self.first_stage)
+            manifest.write(self.output, journal, seconds=pace.seconds, resumed=resumed)
+            publish(journal, self.output, self.output_format, self.tag, first_stage_output=first_stage_output)
+        return _summary(pace, resumed) + _unscored(watch)
+
+
+@contextmanager
+def kept(journal: Journal) -> Iterator[Journal]:
+    """Open a journal; whatever ends the work early, the person is told that nothing of it is lost."""
+    try:
+        with journal:
+            yield journal
+    except BaseException:
+        if journal.done and journal.path.exists():
+            say(f"{len(journal.done)} finished queries are kept: go on with --resume.")
+        raise
+
+
+def _summary(pace: Pace, resumed: int) -> str:
+    seconds = pace.seconds
+    earlier = f" ({resumed} of them before)" if resumed else ""
+    rate = f" ({pace.passages / seconds:.0f}/s)" if pace.passages else ""
+    return f"{pace.done} queries{earlier}, {pace.passages} passages scored in {seconds:.1f} s{rate}"
+
+
+def _unscored(watch: TextWatch) -> str:
+    queries = f", in {watch.unreadable} queries all of them" if watch.unreadable else ""
+    return f"; {watch.empty} candidates without text were not scored{queries}" if watch.empty else ""

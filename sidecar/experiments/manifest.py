@@ -1,0 +1,69 @@
+"""What a run was made with, written beside it: enough to make it again, and no secret."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from sidecar.experiments.journal import Journal
+from sidecar.experiments.run_files import count_hits
+from sidecar.version import __version__
+from sidecar.whole_file import whole_file
+
+LIBRARIES = ("torch", "transformers", "tokenizers", "peft", "pyserini", "opensearch-py")
+
+
+@dataclass(frozen=True, slots=True)
+class RunManifest:
+    """What decided a run: `settings` as the journal compares them, the `model` as it was found, the `first_stage`."""
+
+    command: str
+    settings: Mapping[str, str]
+    model: Mapping[str, Any]
+    first_stage: Mapping[str, Any]
+
+    def write(self, output: Path, journal: Journal, *, seconds: float, resumed: int) -> Path:
+        """Write `OUTPUT.manifest.json`, whole; counts are of the whole journal.
+
+        `seconds` are those of the last process alone, which found `resumed` queries finished. Raises `InputError`.
+        """
+        queries = hits = passages = 0
+        for line in journal.lines():
+            found, scored = count_hits(line)
+            queries, hits, passages = queries + 1, hits + found, passages + scored
+        content = {
+            "output": output.name,
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": self.command,
+            "settings": self.settings,
+            "model": self.model,
+            "first_stage": self.first_stage,
+            "versions": versions(),
+            "queries": queries,
+            "hits": hits,
+            "passages_scored": passages,
+            "queries_resumed": resumed,
+            "seconds": round(seconds, 3),
+        }
+        path = output.with_name(f"{output.name}.manifest.json")
+        with whole_file(path) as stream:
+            stream.write(msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n")
+        return path
+
+
+def versions() -> dict[str, str]:
+    """Versions of ours, of Python and of the libraries that decide scores; one that isn't installed is left out."""
+    found = {"rerank-sidecar": __version__, "python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,66 @@
+"""What a checkpoint's architecture allows: how many outputs, how many positions, segment ids or none."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+from sidecar.errors import ModelError
+from sidecar.scoring.manifest import Manifest
+
+
+def check_config(directory: Path) -> None:
+    """Refuse by `config.json` alone what can't be a reranker of ours, before gigabytes are read.
+
+    Raises ModelError for a classifier with more than one output, and for a model that brings code of its own.
+    """
+    path = directory / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return  # what is wrong with it, transformers says
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    if config.get("model_type") not in CONFIG_MAPPING and "auto_map" in config:
+        raise ModelError(
+            f"{directory} needs code that lies beside its weights ({config.get('model_type')}), which is never run.",
+            remedy="Use a model of an architecture that transformers has itself.",
+        )
+    # Two labels are transformers' default, which a saved configuration leaves out.
+    labels = len(config.get("id2label") or ()) or config.get("num_labels", 2)
+    if labels != 1 and any(name.endswith("ForSequenceClassification") for name in config.get("architectures") or ()):
+        raise ModelError(
+            f"{directory} is a classifier with {labels} outputs: which of them is relevance, it does not say.",
+            remedy="A reranker has one output (num_labels 1).",
+        )
+
+
+def reads_segments(model: Any) -> bool:
+    """Whether segment ids mean anything to the model: RoBERTa has one segment, ModernBERT and DistilBERT none."""
+    takes = "token_type_ids" in inspect.signature(type(model).forward).parameters
+    return takes and (getattr(model.config, "type_vocab_size", None) or 0) > 1
+
+
+def position_limit(model: Any) -> int | None:
+    """Tokens that a model with a table of positions can hold; None for rotary and relative ones.
+
+    RoBERTa's table begins behind its padding index: of 514 rows 512 are positions.
+    """
+    limits = [
+        module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
+        for name, module in model.named_modules()
+        if name.endswith("position_embeddings") and hasattr(module, "num_embeddings")
+    ]
+    return min(limits, default=None)
+
+
+def check_length(manifest: Manifest, model: Any) -> None:
+    """Raise ModelError where the manifest's limit is beyond the model's table of positions."""
+    limit = position_limit(model)
+    if limit is not None and manifest.max_length > limit:
+        raise ModelError(
+            f"max_length {manifest.max_length} is beyond the {limit} positions of {type(model).__name__}.",
+            remedy=f"Give at most {limit}; for longer passages there is --long-passages chunk.",
+        )

@@ -1,0 +1,132 @@
+"""Long passages in overlapping chunks, of which the best one counts. Knows neither models nor tensors.
+
+Source: MaxP of Dai and Callan, "Deeper Text Understanding for IR with Contextual Neural Language Modeling", SIGIR 2019.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sidecar.candidates import Chunk, Passage, Score
+from sidecar.errors import ConfigurationError
+from sidecar.scoring import Scorer
+from sidecar.scoring.manifest import Manifest
+from sidecar.scoring.mapping import Mapping
+from sidecar.scoring.prompt import CHARACTERS_PER_TOKEN, Prompt
+
+# A chunk is cut as text and tokenised again, and its first token may then become two: so many tokens are kept free.
+RESERVE = 4
+# Where query and title leave less than this for the text, chunks would be confetti: the passage is cut as ever.
+LEAST_TOKENS = 16
+# Characters taken at first for each token that is looked for: English has 4 to 5 a token.
+USUAL_CHARACTERS = 8
+
+
+class Reads(Scorer, Protocol):
+    """A scorer whose prompt can be asked what fits."""
+
+    @property
+    def prompt(self) -> Prompt:
+        """How it writes and tokenises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Chunking:
+    """How to cut: `tokens` of text a chunk at most (None: what fits beside query and title), `overlap` of them shared.
+
+    At most `limit` chunks of a passage are scored. Raises ConfigurationError for a chunk that would not advance.
+    """
+
+    tokens: int | None = None
+    overlap: int = 32
+    limit: int = 16
+
+    def __post_init__(self) -> None:
+        if self.overlap < 0 or self.limit < 1 or (self.tokens is not None and self.tokens <= self.overlap):
+            raise ConfigurationError(
+                f"Chunks of {self.tokens} tokens with {self.overlap} shared, {self.limit} of them, never advance.",
+                remedy="The overlap must be smaller than a chunk.",
+            )
+
+    def split(self, prompt: Prompt, text: str, room: int) -> tuple[list[Chunk], bool]:
+        """Cut a text with `room` tokens to fit in; returns the chunks, and whether all of the text is in them.
+
+        No chunks means that the text is to be scored whole. Time and memory are bounded by `limit`.
+        """
+        size = min(self.tokens or room, room - RESERVE)
+        if size < min(LEAST_TOKENS, self.tokens or LEAST_TOKENS):
+            return [], True
+        stride = size - min(self.overlap, size // 2)
+        reach = size + (self.limit - 1) * stride
+        offsets, read_all = _offsets(prompt, text, reach + 1)
+        if len(offsets) <= size and read_all:
+            return [], True
+        used = offsets[:reach]
+        starts = [0, *range(stride, max(stride, len(used) - size + stride), stride)]
+        spans = [used[start : start + size] for start in starts]
+        chunks = [Chunk(i, len(spans), span[0][0], span[-1][1]) for i, span in enumerate(spans)]
+        return chunks, read_all and len(offsets) <= reach
+
+
+class MaxP:
+    """A scorer that gives a long passage the score of its best chunk, the first of equals; the title leads each chunk.
+
+    `truncated` then says that not all of the passage was in a chunk. Passages that fit are scored as ever.
+    """
+
+    def __init__(self, scorer: Reads, chunking: Chunking) -> None:
+        self.scorer = scorer
+        self.chunking = chunking
+
+    @property
+    def name(self) -> str:
+        """What the user called the model."""
+        return self.scorer.name
+
+    @property
+    def mapping(self) -> Mapping:
+        """The scorer's own: the best chunk's score is a score like any other."""
+        return self.scorer.mapping
+
+    @property
+    def manifest(self) -> Manifest:
+        """The scorer's own."""
+        return self.scorer.manifest
+
+    def score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
+        """One score for each passage, in the order given. Raises what the scorer raises."""
+        prompt = self.scorer.prompt
+        rooms = {title: prompt.room(query, title) for title in {passage.title for passage in passages}}
+        splits = [self.chunking.split(prompt, passage.text, rooms[passage.title]) for passage in passages]
+        parts = [
+            part for passage, (chunks, _) in zip(passages, splits, strict=True) for part in _parts(passage, chunks)
+        ]
+        scores = iter(self.scorer.score(query, parts))
+        return [
+            _best(chunks, [next(scores) for _ in chunks], complete) if chunks else next(scores)
+            for chunks, complete in splits
+        ]
+
+
+def _parts(passage: Passage, chunks: Sequence[Chunk]) -> list[Passage]:
+    if not chunks:
+        return [passage]
+    return [Passage(passage.title, passage.text[chunk.start : chunk.end], passage.fields) for chunk in chunks]
+
+
+def _best(chunks: Sequence[Chunk], scores: Sequence[Score], complete: bool) -> Score:
+    best = max(range(len(chunks)), key=lambda i: (scores[i].value, -i))
+    return Score(scores[best].value, not complete or any(score.truncated for score in scores), chunks[best])
+
+
+def _offsets(prompt: Prompt, text: str, wanted: int) -> tuple[list[tuple[int, int]], bool]:
+    """Positions of the first `wanted` tokens or of all there are, and whether the whole text was read for them."""
+    most, characters = wanted * CHARACTERS_PER_TOKEN, wanted * USUAL_CHARACTERS
+    while True:
+        offsets = prompt.offsets(text[:characters])
+        if len(offsets) > wanted or characters >= min(len(text), most):
+            return offsets[:wanted], characters >= len(text)
+        characters = min(4 * characters, most)

@@ -1,0 +1,32 @@
+"""From a raw score to one between 0 and 1. The order is always the raw scores'; this is for people and for APIs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """Rises with the score: `sigmoid(a * score + b)`, or `(1 + score) / 2` of an uncalibrated `cosine`.
+
+    Only where `calibrated` is True does the result read as a probability of relevance. It rises strictly as far as
+    double precision can tell: a sigmoid is exactly 1 from 37 on (in single precision already from 17 on), which is
+    why nothing is ever ordered by it.
+    """
+
+    a: float = 1.0
+    b: float = 0.0
+    calibrated: bool = False
+    cosine: bool = False
+
+    def __call__(self, score: float) -> float:
+        """Map one raw score into [0, 1]; it never overflows."""
+        if self.cosine:
+            return min(1.0, max(0.0, (1 + score) / 2))
+        return sigmoid(self.a * score + self.b)
+
+
+def sigmoid(x: float) -> float:
+    """1 / (1 + e^-x) in double precision, for every finite x."""
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
