@@ -124,7 +124,7 @@ def load_models(load: Load) -> dict[str, Scorer]:
 
     scorers = {}
     for name, options in load.models.items():
-        chunking = options["chunking"]
+        chunking = options.get("chunking")
         scorers[name] = load_scorer(**options | {"chunking": chunking and Chunking(*chunking)})
     return scorers
 
