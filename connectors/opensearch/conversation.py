@@ -6,14 +6,16 @@ the search's own path with its own headers, and hands back the answer's bytes or
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from connectors.opensearch import response, splice
-from connectors.opensearch.request import Plan, Unranked, plan
+from connectors.opensearch.filter_path import filtered
+from connectors.opensearch.limits import limit_in
+from connectors.opensearch.request import Plan, Unranked, plan, unfiltered
 from connectors.opensearch.response import Answer
-from sidecar.candidates import FirstStage
+from sidecar.candidates import Candidate, FirstStage
 from sidecar.documents import PassageFields
 from sidecar.errors import EngineRejected
 
@@ -31,11 +33,15 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Native:
-    """What OpenSearch answered: its bytes, and if it can be reranked the plan behind it and its parts."""
+    """What OpenSearch answered: its bytes, and if it can be reranked the plan behind it and its parts.
+
+    `limit` is the largest window that the index allows, if one was refused.
+    """
 
     raw: bytes
     plan: Plan | None = None
     answer: Answer | None = None
+    limit: int | None = None
 
 
 Result = TypeVar("Result")
@@ -47,31 +53,54 @@ Conversation = Talk[FirstStage[Native]]
 def conversation(body: bytes, params: Mapping[str, Any], *, window: int, fields: PassageFields) -> Conversation:
     """Search for the window; what can't be reranked is asked for as it came, and the reason is kept.
 
-    A search that OpenSearch refuses, or can't answer whole, once it is rewritten is replayed as it came. Ends with the
-    `EngineRejected` thrown in where the caller's own search would have met it, too.
+    Where an index allows no window of this size, it shrinks to what is allowed. A search that OpenSearch refuses, or
+    can't answer whole, once it is rewritten is replayed as it came. Ends with the `EngineRejected` thrown in where the
+    caller's own search would have met it, too.
     """
     planned = plan(body, window=window, fields=fields, params=params)
     if isinstance(planned, Unranked):
         return skipped((yield Ask(planned.body, params)), planned.reason)
+    found = yield from _window(planned, fields)
+    limit = found.limit
+    if limit is not None and planned.start + planned.size <= limit:
+        narrower = plan(body, window=min(window, limit), fields=fields, params=params)
+        if isinstance(narrower, Plan):
+            planned, found = narrower, (yield from _window(narrower, fields))
     original = Ask(planned.original, params)
+    if found.reason is not None or found.answer is None:
+        return skipped((yield original), str(found.reason), limit)
+    if found.answer.failed_shards:
+        whole = yield replace(original, params=unfiltered(params))
+        if _failed_shards(whole) < found.answer.failed_shards:
+            return skipped(filtered(whole, planned.filters), "some shards refused the window", limit)
+    native = Native(found.raw, planned, found.answer, limit)
+    return FirstStage(query=planned.query, candidates=found.candidates, native=native)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The answer to a rewritten search, or the `reason` why it is no use; `limit` is the largest window allowed."""
+
+    raw: bytes = b""
+    answer: Answer | None = None
+    candidates: Sequence[Candidate] = ()
+    reason: str | None = None
+    limit: int | None = None
+
+
+def _window(planned: Plan, fields: PassageFields) -> Talk[_Found]:
     try:
         raw = yield Ask(planned.body, planned.params)
-    except EngineRejected as refusal:
-        if refusal.status in FINAL:
+    except EngineRejected as refused:
+        if refused.status in FINAL:
             raise
-        reason = f"OpenSearch refused the window: {refusal.message}"
-        return skipped((yield original), reason)
+        return _Found(reason=f"OpenSearch refused the window: {refused.message}", limit=limit_in(refused.message))
     try:
         answer = response.read(raw)
-        found = response.candidates(answer, planned, fields)
+        candidates = response.candidates(answer, planned, fields)
     except splice.Malformed as malformed:
-        reason = f"the response can't be reranked: {malformed}"
-        return skipped((yield original), reason)
-    if answer.failed_shards:
-        whole = yield original
-        if _failed_shards(whole) < answer.failed_shards:
-            return skipped(whole, "some shards refused the window")
-    return FirstStage(query=planned.query, candidates=found, native=Native(raw, planned, answer))
+        return _Found(reason=f"the response can't be reranked: {malformed}")
+    return _Found(raw, answer, candidates, limit=limit_in(answer.shard_failures))
 
 
 def proceed(talk: Talk[Result], answer: bytes | EngineRejected | None = None) -> Ask | Result:
@@ -112,9 +141,9 @@ async def drive_async(talk: Talk[Result], send: Callable[[Ask], Awaitable[bytes]
     return step
 
 
-def skipped(raw: bytes, reason: str) -> FirstStage[Native]:
+def skipped(raw: bytes, reason: str, limit: int | None = None) -> FirstStage[Native]:
     """OpenSearch's own answer, not to be reranked, and why."""
-    return FirstStage(query="", candidates=(), native=Native(raw), skipped=reason)
+    return FirstStage(query="", candidates=(), native=Native(raw, limit=limit), skipped=reason)
 
 
 def _failed_shards(raw: bytes) -> int:

@@ -14,8 +14,9 @@ import msgspec
 
 from connectors.opensearch import splice
 from connectors.opensearch.conversation import FINAL, Ask, Conversation, Native, Result, Talk, proceed
+from connectors.opensearch.filter_path import Filters, NoPaths, filtered, parsed
 from connectors.opensearch.refusal import refusal
-from connectors.opensearch.request import without_our_ext
+from connectors.opensearch.request import unfiltered, without_our_ext
 from sidecar.candidates import FirstStage
 from sidecar.errors import EngineRejected
 
@@ -35,13 +36,15 @@ class Search:
 class Stages:
     """The first stage of each search, in order, or OpenSearch's refusal of it.
 
-    `top` are the members of OpenSearch's answer beside `responses`; `took` is the sum of all its answers. Where the
+    `top` are the members of OpenSearch's answer beside `responses`; `took` is the sum of all its answers. `filters` are
+    the request's `filter_path`. Where the
     searches could not be told apart, or OpenSearch refused them all together, `whole` is its own answer to the request
     as it came and `skipped` says why.
     """
 
     stages: tuple[FirstStage[Native] | EngineRejected, ...] = ()
     top: Mapping[str, msgspec.Raw] | None = None
+    filters: Filters | None = None
     whole: bytes | None = None
     skipped: str | None = None
 
@@ -87,9 +90,12 @@ def conversation(body: bytes, params: Mapping[str, Any], begin: Callable[[Search
         found = searches(body)
     except splice.Malformed as malformed:
         return Stages(whole=(yield Ask(body, params)), skipped=str(malformed))
-    shared = {name: value for name, value in params.items() if name != "filter_path"}
     try:
-        stages, top = yield from in_step([s.header for s in found], [begin(s) for s in found], shared)
+        filters = parsed(str(params.get("filter_path", "")))
+        headers, talks = [search.header for search in found], [begin(search) for search in found]
+        stages, top = yield from in_step(headers, talks, unfiltered(params))
+    except NoPaths as refused:
+        reason = str(refused)
     except EngineRejected as refused:
         if refused.status in FINAL:
             raise
@@ -97,7 +103,7 @@ def conversation(body: bytes, params: Mapping[str, Any], begin: Callable[[Search
     except splice.Malformed as malformed:
         reason = f"the response can't be reranked: {malformed}"
     else:
-        return Stages(tuple(stages), top)
+        return Stages(tuple(stages), top, filters)
     original = lines(Search(s.header, without_our_ext(s.body)) for s in found)
     return Stages(whole=(yield Ask(original, params)), skipped=reason)
 
@@ -124,10 +130,10 @@ def in_step(
     return steps, top | {"took": msgspec.Raw(b"%d" % took)}
 
 
-def joined(top: Mapping[str, msgspec.Raw], responses: Iterable[bytes]) -> bytes:
-    """Write the answer to an `_msearch`: `top` and the responses, in order."""
+def joined(found: Stages, responses: Iterable[bytes]) -> bytes:
+    """Write the answer to an `_msearch` from the answers to each of its searches, in order."""
     array = msgspec.Raw(b"[" + b",".join(responses) + b"]")
-    return splice.joined({**top, "responses": array})
+    return filtered(splice.joined({**(found.top or {}), "responses": array}), found.filters)
 
 
 def _next(talk: Talk[Result], answer: bytes | EngineRejected | None) -> Ask | Result | EngineRejected:

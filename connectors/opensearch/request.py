@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from connectors.opensearch import splice
+from connectors.opensearch.filter_path import NOTHING, Filters, NoPaths, parsed
 from connectors.opensearch.query_text import query_text, without_operators
 from connectors.opensearch.source_filter import hidden, with_fields
 from sidecar.documents import PassageFields
@@ -38,7 +39,7 @@ class Plan:
     `body` and `params` are to be sent; if the engine refuses them, `original` is: the caller's own body, less our
     `ext.rerank`. `query` is the text to rerank by. `start` and `size` cut the caller's page
     out of the reranked list, of which the first `window` hits are scored. `borrowed` are fields the caller did not ask
-    for: they carry the text that his `_source` hides, and leave the response again.
+    for: they carry the text that his `_source` hides, and leave the response again. `filters` are his `filter_path`.
     """
 
     body: bytes
@@ -49,6 +50,7 @@ class Plan:
     size: int
     window: int
     borrowed: frozenset[str]
+    filters: Filters | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ def plan(
         _require_rerankable(search, params)
         start, size = _page(search, params)
         query = _query_of(search, params)
+        filters = _filters(params)
     except _NotRerankable as reason:
         return Unranked(str(reason), forwarded)
     raw |= {"from": msgspec.Raw(b"0"), "size": msgspec.Raw(b"%d" % max(window, start + size))}
@@ -100,13 +103,19 @@ def plan(
     return Plan(
         body=splice.unveiled(splice.joined(raw)),
         original=forwarded,
-        params={key: value for key, value in params.items() if key not in {"from", "size"}},
+        params=unfiltered({key: value for key, value in params.items() if key not in {"from", "size"}}),
         query=query,
         start=start,
         size=size,
         window=window,
         borrowed=frozenset(borrowed),
+        filters=filters,
     )
+
+
+def unfiltered(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask for the whole response: what `filter_path` hides is needed, and is taken away from ours in the end."""
+    return {key: NOTHING if key == "filter_path" and value else value for key, value in params.items()}
 
 
 def without_our_ext(body: bytes) -> bytes:
@@ -151,8 +160,6 @@ def _require_rerankable(search: Mapping[str, Any], params: Mapping[str, Any]) ->
         raise _NotRerankable("a scroll keeps its own order over all its pages")
     if "source" in params:
         raise _NotRerankable("the body came in the URL (source)")
-    if "filter_path" in params:
-        raise _NotRerankable("filter_path may hide what reranking needs")
     if str(params.get("format", "json")) != "json":
         raise _NotRerankable("the response was asked for in another format than JSON")
     if not _by_score(params["sort"] if "sort" in params else search.get("sort", [])):
@@ -160,6 +167,13 @@ def _require_rerankable(search: Mapping[str, Any], params: Mapping[str, Any]) ->
     stored = params.get("stored_fields", search.get("stored_fields"))
     if stored in ("_none_", ["_none_"]):
         raise _NotRerankable("stored_fields _none_ leaves no text to rerank by")
+
+
+def _filters(params: Mapping[str, Any]) -> Filters | None:
+    try:
+        return parsed(str(params.get("filter_path", "")))
+    except NoPaths as refused:
+        raise _NotRerankable(str(refused)) from None
 
 
 def _by_score(sort: object) -> bool:

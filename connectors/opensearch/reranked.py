@@ -46,4 +46,4 @@ def rank_all(reranker: Ranks, found: Stages) -> MultiReranked:
         Reranked(stage.body, None, stage.message) if isinstance(stage, EngineRejected) else rank(reranker, stage)
         for stage in found.stages
     )
-    return MultiReranked(msearch.joined(found.top or {}, (search.body for search in each)), each, None)
+    return MultiReranked(msearch.joined(found, (search.body for search in each)), each, None)

@@ -12,6 +12,7 @@ import msgspec
 
 from connectors.opensearch import splice
 from connectors.opensearch.documents import passage
+from connectors.opensearch.filter_path import filtered
 from connectors.opensearch.request import Plan
 from connectors.opensearch.scores import scores_below, window_scores
 from sidecar.candidates import Candidate, Ranking
@@ -30,6 +31,11 @@ class Answer:
     def failed_shards(self) -> int:
         """How many shards could not answer; their hits are missing."""
         return msgspec.json.decode(self.top.get("_shards", b"{}"), type=_Shards).failed
+
+    @property
+    def shard_failures(self) -> str:
+        """What was said about them, as OpenSearch wrote it."""
+        return bytes(self.top.get("_shards", b"")).decode(errors="replace") if self.failed_shards else ""
 
 
 class _Shards(msgspec.Struct):
@@ -93,7 +99,8 @@ def respond(answer: Answer, plan: Plan, ranking: Ranking) -> bytes:
         for place, position in list(enumerate(order))[plan.start : plan.start + plan.size]
     ]
     hits["hits"] = msgspec.Raw(b"[" + b",".join(page) + b"]")
-    return splice.unveiled(splice.joined(answer.top | {"hits": msgspec.Raw(splice.joined(hits))}))
+    whole = splice.unveiled(splice.joined(answer.top | {"hits": msgspec.Raw(splice.joined(hits))}))
+    return filtered(whole, plan.filters)
 
 
 def _hit(raw: msgspec.Raw, score: float | None, borrowed: frozenset[str]) -> bytes:

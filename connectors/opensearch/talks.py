@@ -12,6 +12,7 @@ from typing import Any
 from connectors.opensearch import msearch
 from connectors.opensearch.client import NEVER_IN_URL, Call
 from connectors.opensearch.conversation import Ask, Conversation, Talk, conversation
+from connectors.opensearch.limits import Limits
 from connectors.opensearch.request import WINDOW
 from sidecar.documents import PassageFields
 
@@ -48,19 +49,25 @@ class Talks:
     def __init__(self, serializer: Any, fields: PassageFields | None = None) -> None:
         self.serializer = serializer
         self.fields = fields or PassageFields()
+        self.limits = Limits()
 
     def search(self, request: SearchRequest) -> Conversation:
         """Begin a search's conversation."""
-        body = self._line(request.body)
-        return conversation(body, _params(request.params), window=request.window, fields=self.fields)
+        return self._begin(_index(request.index), self._line(request.body), _params(request.params), request.window)
 
     def searches(self, request: MultiSearchRequest) -> Talk[msearch.Stages]:
         """Begin the conversation of several searches."""
 
         def begin(search: msearch.Search) -> Conversation:
-            return conversation(search.body, {}, window=request.window, fields=self.fields)
+            return self._begin((_index(request.index), search.header), search.body, {}, request.window)
 
         return msearch.conversation(self._lines(request.body), _params(request.params), begin)
+
+    def _begin(self, index: object, body: bytes, params: Mapping[str, Any], window: int) -> Conversation:
+        allowed = self.limits.window(index, window)
+        first_stage = yield from conversation(body, params, window=allowed, fields=self.fields)
+        self.limits.remember(index, first_stage.native.limit)
+        return first_stage
 
     def _line(self, body: bytes | str | Mapping[str, Any] | None) -> bytes:
         text = self.serializer.dumps(body) if isinstance(body, Mapping) else body
@@ -74,8 +81,9 @@ class Talks:
 
 def call(request: SearchRequest | MultiSearchRequest, ask: Ask) -> Call:
     """Say where an ask of a request's conversation goes."""
-    index = request.index if request.index is None or isinstance(request.index, str) else ",".join(request.index)
-    return Call(index, ask.body, ask.params, request.headers, multi=isinstance(request, MultiSearchRequest))
+    return Call(
+        _index(request.index), ask.body, ask.params, request.headers, multi=isinstance(request, MultiSearchRequest)
+    )
 
 
 def search_request(  # noqa: PLR0913  they are opensearch-py's
@@ -106,6 +114,10 @@ def multi_search_request(  # noqa: PLR0913  they are opensearch-py's
     return MultiSearchRequest(
         index, body, _given(params, url), headers or {}, default_window if window is None else window
     )
+
+
+def _index(index: str | Sequence[str] | None) -> str | None:
+    return index if index is None or isinstance(index, str) else ",".join(index)
 
 
 def _given(params: Mapping[str, Any] | None, url: Mapping[str, Any]) -> dict[str, Any]:

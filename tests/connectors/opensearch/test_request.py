@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from connectors.opensearch.filter_path import NOTHING, Filters
 from connectors.opensearch.request import Plan, Unranked, plan
 from sidecar.documents import PassageFields
 from sidecar.errors import ConfigurationError
@@ -82,6 +83,13 @@ def test_params_lose_from_and_size_alone():
     assert planned(b"{" + MATCH + b"}", **params).params == {"routing": "a", "timeout": "1s"}
 
 
+def test_a_filter_path_is_kept_and_nothing_is_hidden_meanwhile():
+    made = planned(b"{" + MATCH + b"}", filter_path="took, hits.hits._id,-a\\.b.c")
+    assert made.params == {"filter_path": NOTHING}
+    assert made.filters == Filters((("took",), ("hits", "hits", "_id")), (("a.b", "c"),))
+    assert planned(b"{" + MATCH + b"}", filter_path="").filters is None
+
+
 def test_the_window_is_the_callers_choice():
     assert planned(b"{" + MATCH + b"}", window=1000).body == b"{" + MATCH + b',"from":0,"size":1000}'
     assert planned(b"{" + MATCH + b"}", window=3).body == b"{" + MATCH + b',"from":0,"size":10}'
@@ -154,7 +162,7 @@ def test_a_sort_by_score_alone_is_no_obstacle(sort):
         ({"scroll": "1m"}, "a scroll keeps its own order over all its pages"),
         ({"sort": "date:desc"}, "the hits are sorted by something else than their score"),
         ({"source": "{}"}, "the body came in the URL (source)"),
-        ({"filter_path": "hits.total"}, "filter_path may hide what reranking needs"),
+        ({"filter_path": "took,-"}, "filter_path excludes nothing by -"),
         ({"format": "yaml"}, "the response was asked for in another format than JSON"),
         ({"stored_fields": "_none_"}, "stored_fields _none_ leaves no text to rerank by"),
         ({"q": "-dog"}, "no query text found; name it in ext.rerank.query_context.query_text"),
