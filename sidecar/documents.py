@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import Any
 
 from sidecar.candidates import Passage
+
+# A model reads less by far (the longest setting is 131072 tokens); one document must not cost a window its time.
+MAX_CHARACTERS = 1_000_000
+MAX_VALUES = 100_000
+# Of arrays in arrays, and of the objects that are looked through for fields.
+MAX_DEPTH = 30
+
+Opened = Callable[[Any], Any]
 
 # DPR's and KILT's Wikipedia: the title in double quotes is the first line of the contents.
 _QUOTED_TITLE = re.compile(r'\A"(?P<title>[^\n]*)"\r?\n(?P<text>.*)\Z', flags=re.DOTALL)
@@ -18,16 +28,36 @@ class PassageFields:
     """Which fields of a document hold its title and its text: of each the first that is there and not blank.
 
     The defaults read BEIR (`title`, `text`), MS MARCO v1 (`contents`), its v2 passages (`passage`), documents (`body`)
-    and document segments (`segment`), and what search indexes commonly have (`content`).
+    and document segments (`segment`), and what search indexes commonly have (`content`). A field is a dotted path
+    through objects and arrays of them. With `join`, the text is that of every text field that holds any, in this order
+    and with `join` between them, as OpenSearch's own rerank processor joins its `document_fields`.
     """
 
     title: tuple[str, ...] = ("title",)
     text: tuple[str, ...] = ("text", "contents", "passage", "segment", "body", "content")
+    join: str | None = None
 
     @property
     def all(self) -> tuple[str, ...]:
         """Title fields, then text fields."""
         return (*self.title, *self.text)
+
+
+def passage_in(sources: Sequence[Mapping[str, Any]], fields: PassageFields, opened: Opened = lambda it: it) -> Passage:
+    """Read title and text out of objects that describe one document, for each field the first that holds it.
+
+    The values of an array are joined, by spaces in a title and by new lines in a text. Numbers are text, for a title
+    may be `1984`. `opened` turns a value into a mapping, a list, a text or a number, and anything else is no text.
+    """
+    titles = (_text_at(sources, field, " ", opened) for field in fields.title)
+    texts = filter(None, (_text_at(sources, field, "\n", opened) for field in fields.text))
+    text = next(texts, "") if fields.join is None else fields.join.join(texts)
+    return Passage(next(filter(None, titles), ""), text[:MAX_CHARACTERS])
+
+
+def text_fields_in(record: Mapping[str, Any], opened: Opened = lambda it: it) -> list[str]:
+    """List the dotted paths at which an object holds text, in its order: what `PassageFields` could name."""
+    return list(dict.fromkeys(islice(_paths(record, "", MAX_DEPTH, opened), MAX_VALUES)))
 
 
 def passage_of(raw: str | None, contents: str | None, fields: PassageFields) -> Passage:
@@ -45,7 +75,8 @@ def passage_of(raw: str | None, contents: str | None, fields: PassageFields) -> 
 
 def passage_of_record(record: Mapping[str, object], fields: PassageFields, *, otherwise: str = "") -> Passage:
     """Read title and text out of a JSON object; `otherwise` is the text where no text field holds any."""
-    passage = Passage(_first(record, fields.title), _first(record, fields.text) or otherwise)
+    passage = passage_in([record], fields)
+    passage = passage if passage.text else Passage(passage.title, otherwise)
     return passage if passage.title else _with_quoted_title(passage)
 
 
@@ -60,12 +91,54 @@ def json_object(raw: str) -> dict[str, object] | None:
     return record if isinstance(record, dict) else None
 
 
-def _first(record: Mapping[str, object], fields: tuple[str, ...]) -> str:
-    for field in fields:
-        value = record.get(field)
-        if isinstance(value, str) and value.strip():
-            return value
+def _text_at(sources: Sequence[Mapping[str, Any]], field: str, separator: str, opened: Opened) -> str:
+    """The text at a path of the first object that holds any there; empty if it is blank everywhere."""
+    for record in sources:
+        found = separator.join(_bounded(_beneath(record, field.split("."), opened)))
+        if found.strip():
+            return found
     return ""
+
+
+def _bounded(texts: Iterable[str]) -> Iterator[str]:
+    left = MAX_CHARACTERS
+    for text in islice(texts, MAX_VALUES):
+        yield text[:left]
+        left -= len(text)
+        if left <= 0:
+            return
+
+
+def _beneath(record: Mapping[str, Any], path: list[str], opened: Opened) -> Iterator[str]:
+    # OpenSearch takes {"meta": {"title": …}} and {"meta.title": …} for the same field, and `fields` answers so.
+    for length in range(len(path), 0, -1):
+        name = ".".join(path[:length])
+        if record.get(name) is not None:
+            yield from _texts(record[name], path[length:], MAX_DEPTH, opened)
+            return
+
+
+def _texts(value: Any, path: list[str], depth: int, opened: Opened) -> Iterator[str]:
+    """The texts at a path beneath a value; `depth` is that of arrays in arrays."""
+    value = opened(value)
+    if isinstance(value, list):
+        for element in value if depth else ():
+            yield from _texts(element, path, depth - 1, opened)
+    elif isinstance(value, Mapping):
+        yield from _beneath(value, path, opened) if path else ()
+    elif not path and isinstance(value, str | int | float) and not isinstance(value, bool):
+        yield str(value)
+
+
+def _paths(record: Mapping[str, Any], prefix: str, depth: int, opened: Opened) -> Iterator[str]:
+    waiting = [(name, value) for name, value in record.items()] if depth else []
+    for name, closed in waiting:
+        value = opened(closed)
+        for one in map(opened, value) if isinstance(value, list) else [value]:
+            if isinstance(one, Mapping):
+                yield from _paths(one, f"{prefix}{name}.", depth - 1, opened)
+            elif isinstance(one, str) and one.strip():
+                yield prefix + name
 
 
 def _with_quoted_title(passage: Passage) -> Passage:

@@ -1,52 +1,43 @@
-"""What a model reads of a hit: its title and text, found in `_source` or in `fields`. Pure, and blind to the query."""
+"""What a model reads of a hit: its title and text, found in `_source` or in `fields`. Pure, and blind to the query.
+
+Values are opened one level at a time, so that numbers no float holds and broken characters elsewhere are no obstacle.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
 from connectors.opensearch import splice
 from sidecar.candidates import Passage
-from sidecar.documents import PassageFields
+from sidecar.documents import PassageFields, passage_in, text_fields_in
 
 
 def passage(sources: Iterable[msgspec.Raw], fields: PassageFields) -> Passage:
-    """Read the first of the title fields and the first of the text fields that hold any text.
-
-    `sources` are the objects to look in, best first. A field is a dotted path through objects and arrays of them.
-    """
-    objects = [splice.members(source) for source in sources]
-    return Passage(title=_first(objects, fields.title, " "), text=_first(objects, fields.text, "\n"))
+    """Read title and text; `sources` are the objects to look in, best first. Raises `splice.Malformed`."""
+    return passage_in([splice.members(source) for source in sources], fields, _opened)
 
 
-def _first(objects: Sequence[dict[str, msgspec.Raw]], fields: Sequence[str], separator: str) -> str:
-    for field in fields:
-        for values in objects:
-            found = separator.join(_texts_of(values, field.split(".")))
-            if found.strip():
-                return found
-    return ""
+def text_fields(sources: Iterable[msgspec.Raw]) -> list[str]:
+    """List the dotted paths at which these objects hold text, each once. Raises `splice.Malformed`."""
+    found = (name for source in sources for name in text_fields_in(splice.members(source), _opened_but_numbers))
+    return list(dict.fromkeys(found))
 
 
-def _texts(value: msgspec.Raw, path: list[str]) -> list[str]:
-    """Collect the strings at a path; numbers as they are written, for a title may be `1984`."""
+def _opened(value: msgspec.Raw) -> Any:
+    """One level: an object's or array's values as they are, a text, a number as it is written; None for the rest."""
     first = bytes(value)[:1]
-    if first == b"[":
-        return [text for element in splice.elements(value) for text in _texts(element, path)]
     if first == b"{":
-        return _texts_of(splice.members(value), path) if path else []
-    if path:
-        return []
+        return splice.members(value)
+    if first == b"[":
+        return splice.elements(value)
     if first == b'"':
-        return [splice.text(value)]
-    return [bytes(value).decode()] if first in b"-0123456789" else []
+        return splice.text(value)
+    return bytes(value).decode() if first in b"-0123456789" else None
 
 
-def _texts_of(values: dict[str, msgspec.Raw], path: list[str]) -> list[str]:
-    # OpenSearch takes {"meta": {"title": …}} and {"meta.title": …} for the same field, and `fields` answers so.
-    for length in range(len(path), 0, -1):
-        value = values.get(".".join(path[:length]))
-        if value is not None:
-            return _texts(value, path[length:])
-    return []
+def _opened_but_numbers(value: msgspec.Raw) -> Any:
+    """As `_opened`, but a number is none: as a text it would pass for one."""
+    return _opened(value) if bytes(value)[:1] in {b"{", b"[", b'"'} else None

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from connectors.opensearch import splice
-from connectors.opensearch.documents import passage
+from connectors.opensearch import documents, splice
 from connectors.opensearch.filter_path import filtered
 from connectors.opensearch.request import Plan
 from connectors.opensearch.scores import scores_below, window_scores
@@ -75,8 +74,17 @@ def candidates(answer: Answer, plan: Plan, fields: PassageFields) -> list[Candid
             raise splice.Malformed(f"hit {hit.docid!r} has no score")
         # `fields` first: where it was borrowed, `_source` is what the caller's filters left of it.
         read_from = (hit.fields, hit.source) if plan.borrowed else (hit.source, hit.fields)
-        found.append(Candidate(hit.docid, rank, hit.score, passage(read_from, fields)))
+        found.append(Candidate(hit.docid, rank, hit.score, documents.passage(read_from, fields)))
     return found
+
+
+def text_fields(answer: Answer, hits: int = 10) -> list[str]:
+    """List the fields in which the first hits hold text, by dotted path: what the caller could have named instead."""
+    try:
+        sources = [msgspec.json.decode(raw, type=_Hit).source for raw in answer.found[:hits]]
+        return documents.text_fields(sources)
+    except (msgspec.DecodeError, splice.Malformed):
+        return []
 
 
 def respond(answer: Answer, plan: Plan, ranking: Ranking) -> bytes:

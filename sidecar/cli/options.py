@@ -17,7 +17,7 @@ from sidecar.settings import Settings, load_settings, variable
 # Groups of settings that commands take together; the name is the panel they stand under in the help.
 MODEL = ("model", "base_model", "revision", "base_revision", "device", "dtype", "batch_size", "max_length", "compile")
 FUSION = ("fusion", "normalization", "fusion_weight", "rank_constant", "fusion_arithmetic")
-FIELDS = ("title_fields", "text_fields")
+FIELDS = ("title_fields", "text_fields", "join_fields")
 BM25 = ("k1", "b")
 OPENSEARCH = ("opensearch_user", "opensearch_ca_certs", "opensearch_timeout")
 
