@@ -10,12 +10,13 @@ from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from connectors.opensearch import hydrate as page_hydration
 from connectors.opensearch import response, splice
 from connectors.opensearch.filter_path import filtered
 from connectors.opensearch.limits import limit_in
-from connectors.opensearch.request import Plan, Unranked, plan, unfiltered
+from connectors.opensearch.request import Hydrate, Plan, Unranked, plan, unfiltered
 from connectors.opensearch.response import Answer
-from sidecar.candidates import Candidate, FirstStage
+from sidecar.candidates import Candidate, FirstStage, Ranking
 from sidecar.documents import PassageFields
 from sidecar.errors import EngineRejected
 
@@ -50,20 +51,22 @@ Talk = Generator[Ask, bytes, Result]
 Conversation = Talk[FirstStage[Native]]
 
 
-def conversation(body: bytes, params: Mapping[str, Any], *, window: int, fields: PassageFields) -> Conversation:
+def conversation(
+    body: bytes, params: Mapping[str, Any], *, window: int, fields: PassageFields, hydrate: Hydrate = "window"
+) -> Conversation:
     """Search for the window; what can't be reranked is asked for as it came, and the reason is kept.
 
     Where an index allows no window of this size, it shrinks to what is allowed. A search that OpenSearch refuses, or
     can't answer whole, once it is rewritten is replayed as it came. Ends with the `EngineRejected` thrown in where the
     caller's own search would have met it, too.
     """
-    planned = plan(body, window=window, fields=fields, params=params)
+    planned = plan(body, window=window, fields=fields, params=params, hydrate=hydrate)
     if isinstance(planned, Unranked):
         return skipped((yield Ask(planned.body, params)), planned.reason)
     found = yield from _window(planned, fields)
     limit = found.limit
     if limit is not None and planned.start + planned.size <= limit:
-        narrower = plan(body, window=min(window, limit), fields=fields, params=params)
+        narrower = plan(body, window=min(window, limit), fields=fields, params=params, hydrate=hydrate)
         if isinstance(narrower, Plan):
             planned, found = narrower, (yield from _window(narrower, fields))
     original = Ask(planned.original, params)
@@ -101,6 +104,32 @@ def _window(planned: Plan, fields: PassageFields) -> Talk[_Found]:
     except splice.Malformed as malformed:
         return _Found(reason=f"the response can't be reranked: {malformed}")
     return _Found(raw, answer, candidates, limit=limit_in(answer.shard_failures))
+
+
+def finish(first_stage: FirstStage[Native], ranking: Ranking | None) -> Talk[bytes]:
+    """Cut the caller's page out of OpenSearch's answer, in the ranking's order; None leaves the answer as it is.
+
+    Asks once more only for a page whose hits are not whole yet (`hydrate`); where OpenSearch refuses that, for the
+    whole window. Ends with the `EngineRejected` thrown in where the index is gone meanwhile.
+    """
+    planned, answer = first_stage.native.plan, first_stage.native.answer
+    if planned is None or answer is None or ranking is None:
+        return first_stage.native.raw
+    hits = response.page_of(answer, planned, ranking)
+    if planned.whole is not None and hits:
+        params = page_hydration.params(planned.params)
+        try:
+            raw = yield Ask(page_hydration.page(planned.whole, hits), params)
+        except EngineRejected as refused:
+            if refused.status in FINAL:
+                raise
+            raw = yield Ask(planned.whole, planned.params)
+        try:
+            whole = response.read(raw).found
+        except splice.Malformed as malformed:
+            raise EngineRejected(f"the page's hits can't be read: {malformed}", status=502, body=raw) from malformed
+        answer = replace(answer, found=page_hydration.merged(answer.found, whole))
+    return response.respond(answer, planned, ranking)
 
 
 def proceed(talk: Talk[Result], answer: bytes | EngineRejected | None = None) -> Ask | Result:

@@ -14,10 +14,11 @@ import msgspec
 
 from connectors.opensearch import splice
 from connectors.opensearch.conversation import FINAL, Ask, Conversation, Native, Result, Talk, proceed
+from connectors.opensearch.conversation import finish as finish_search
 from connectors.opensearch.filter_path import Filters, NoPaths, filtered, parsed
 from connectors.opensearch.refusal import refusal
 from connectors.opensearch.request import unfiltered, without_our_ext
-from sidecar.candidates import FirstStage
+from sidecar.candidates import FirstStage, Ranking
 from sidecar.errors import EngineRejected
 
 # Windows are larger than pages: more of them in one answer are more than a client may hold.
@@ -37,7 +38,7 @@ class Stages:
     """The first stage of each search, in order, or OpenSearch's refusal of it.
 
     `top` are the members of OpenSearch's answer beside `responses`; `took` is the sum of all its answers. `filters` are
-    the request's `filter_path`. Where the
+    the request's `filter_path`; `headers` and `params` are what further asks are sent with. Where the
     searches could not be told apart, or OpenSearch refused them all together, `whole` is its own answer to the request
     as it came and `skipped` says why.
     """
@@ -45,6 +46,8 @@ class Stages:
     stages: tuple[FirstStage[Native] | EngineRejected, ...] = ()
     top: Mapping[str, msgspec.Raw] | None = None
     filters: Filters | None = None
+    headers: tuple[bytes, ...] = ()
+    params: Mapping[str, Any] | None = None
     whole: bytes | None = None
     skipped: str | None = None
 
@@ -103,9 +106,25 @@ def conversation(body: bytes, params: Mapping[str, Any], begin: Callable[[Search
     except splice.Malformed as malformed:
         reason = f"the response can't be reranked: {malformed}"
     else:
-        return Stages(tuple(stages), top, filters)
+        return Stages(tuple(stages), top, filters, tuple(headers), unfiltered(params))
     original = lines(Search(s.header, without_our_ext(s.body)) for s in found)
     return Stages(whole=(yield Ask(original, params)), skipped=reason)
+
+
+def finish(found: Stages, rankings: Sequence[Ranking | None]) -> Talk[list[bytes]]:
+    """Cut each search's page out of its answer; None for a search that is not reranked. A refusal is its own answer."""
+    talks = [_finish(stage, ranking) for stage, ranking in zip(found.stages, rankings, strict=True)]
+    try:
+        answers, _ = yield from in_step(found.headers, talks, found.params or {})
+    except splice.Malformed as malformed:
+        raise EngineRejected(f"the pages' hits can't be read: {malformed}", status=502) from malformed
+    return [answer.body if isinstance(answer, EngineRejected) else answer for answer in answers]
+
+
+def _finish(stage: FirstStage[Native] | EngineRejected, ranking: Ranking | None) -> Talk[bytes]:
+    if isinstance(stage, EngineRejected):
+        raise stage
+    return (yield from finish_search(stage, ranking))
 
 
 def in_step(

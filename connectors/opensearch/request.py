@@ -9,18 +9,20 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from connectors.opensearch import splice
 from connectors.opensearch.filter_path import NOTHING, Filters, NoPaths, parsed
+from connectors.opensearch.hydrate import lean, worthwhile
 from connectors.opensearch.query_text import query_text, without_operators
 from connectors.opensearch.source_filter import hidden, with_fields
 from sidecar.documents import PassageFields
 from sidecar.errors import ConfigurationError
 
 WINDOW = 100
+Hydrate = Literal["window", "page"]
 # As OpenSearch has it for a query_text_path.
 MAX_PATH = 1000
 
@@ -40,6 +42,7 @@ class Plan:
     `ext.rerank`. `query` is the text to rerank by. `start` and `size` cut the caller's page
     out of the reranked list, of which the first `window` hits are scored. `borrowed` are fields the caller did not ask
     for: they carry the text that his `_source` hides, and leave the response again. `filters` are his `filter_path`.
+    Where `body` lacks what only the page needs (`connectors.opensearch.hydrate`), `whole` is the window with it.
     """
 
     body: bytes
@@ -51,6 +54,7 @@ class Plan:
     window: int
     borrowed: frozenset[str]
     filters: Filters | None = None
+    whole: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +75,14 @@ def plan(
     window: int = WINDOW,
     fields: PassageFields = PassageFields(),
     params: Mapping[str, Any] | None = None,
+    hydrate: Hydrate = "window",
 ) -> Plan | Unranked:
     """Rewrite a search to fetch `max(window, from + size)` hits with their text, or say why it can't be.
 
     `params` are the URL's; OpenSearch lets them override the body (2.19 and 3.3, measured), and so does this. What
-    is malformed is left for the engine to refuse in its own words. Raises `ConfigurationError` for a window below 1.
+    is malformed is left for the engine to refuse in its own words. `hydrate` says for which hits OpenSearch computes
+    what reranking does not need: the window's, or the page's alone, by a second request. Raises `ConfigurationError`
+    for a window below 1.
     """
     if window < 1:
         raise ConfigurationError(f"the window is {window} hits.", remedy="Rerank at least 1 hit, usually 100.")
@@ -100,8 +107,10 @@ def plan(
     borrowed = hidden(search, params, fields.all)
     if borrowed:
         raw["fields"] = with_fields(raw.get("fields"), borrowed)
+    whole = splice.unveiled(splice.joined(raw))
+    twice = hydrate == "page" and worthwhile(search, params)
     return Plan(
-        body=splice.unveiled(splice.joined(raw)),
+        body=splice.unveiled(splice.joined(lean(raw))) if twice else whole,
         original=forwarded,
         params=unfiltered({key: value for key, value in params.items() if key not in {"from", "size"}}),
         query=query,
@@ -110,6 +119,7 @@ def plan(
         window=window,
         borrowed=frozenset(borrowed),
         filters=filters,
+        whole=whole if twice else None,
     )
 
 

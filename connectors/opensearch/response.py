@@ -94,8 +94,7 @@ def respond(answer: Answer, plan: Plan, ranking: Ranking) -> bytes:
     window. If nothing was scored, the engine's own scores stay.
     """
     scored = [hit for hit in ranking.hits if hit.score is not None]
-    order = [hit.candidate.rank - 1 for hit in scored]
-    order += sorted(set(range(len(answer.found))) - set(order))
+    order = _order(answer, ranking)
     mapped = window_scores([hit.score for hit in scored if hit.score is not None])
     hits = dict(answer.hits)
     if mapped:
@@ -104,11 +103,26 @@ def respond(answer: Answer, plan: Plan, ranking: Ranking) -> bytes:
             hits["max_score"] = _number(max(mapped))
     page = [
         _hit(answer.found[position], mapped[place] if mapped else None, plan.borrowed)
-        for place, position in list(enumerate(order))[plan.start : plan.start + plan.size]
+        for place, position in _page(order, plan)
     ]
     hits["hits"] = msgspec.Raw(b"[" + b",".join(page) + b"]")
     whole = splice.unveiled(splice.joined(answer.top | {"hits": msgspec.Raw(splice.joined(hits))}))
     return filtered(whole, plan.filters)
+
+
+def page_of(answer: Answer, plan: Plan, ranking: Ranking) -> list[msgspec.Raw]:
+    """The hits of the caller's page, as they are, in their final order."""
+    return [answer.found[position] for _, position in _page(_order(answer, ranking), plan)]
+
+
+def _order(answer: Answer, ranking: Ranking) -> list[int]:
+    """Places of the hits in the engine's order, in their final one."""
+    order = [hit.candidate.rank - 1 for hit in ranking.hits if hit.score is not None]
+    return order + sorted(set(range(len(answer.found))) - set(order))
+
+
+def _page(order: list[int], plan: Plan) -> list[tuple[int, int]]:
+    return list(enumerate(order))[plan.start : plan.start + plan.size]
 
 
 def _hit(raw: msgspec.Raw, score: float | None, borrowed: frozenset[str]) -> bytes:

@@ -13,7 +13,7 @@ from connectors.opensearch import msearch
 from connectors.opensearch.client import NEVER_IN_URL, Call
 from connectors.opensearch.conversation import Ask, Conversation, Talk, conversation
 from connectors.opensearch.limits import Limits
-from connectors.opensearch.request import WINDOW
+from connectors.opensearch.request import WINDOW, Hydrate
 from sidecar.documents import PassageFields
 
 
@@ -44,10 +44,14 @@ class MultiSearchRequest:
 
 
 class Talks:
-    """Begins the conversations of one connector: `serializer` is its client's, `fields` say where text is."""
+    """Begins the conversations of one connector: `serializer` is its client's, `fields` say where text is.
 
-    def __init__(self, serializer: Any, fields: PassageFields | None = None) -> None:
+    `hydrate="page"` asks for highlights and script fields of the page alone, by a second request.
+    """
+
+    def __init__(self, serializer: Any, fields: PassageFields | None = None, hydrate: Hydrate = "window") -> None:
         self.serializer = serializer
+        self.hydrate = hydrate
         self.fields = fields or PassageFields()
         self.limits = Limits()
 
@@ -65,7 +69,7 @@ class Talks:
 
     def _begin(self, index: object, body: bytes, params: Mapping[str, Any], window: int) -> Conversation:
         allowed = self.limits.window(index, window)
-        first_stage = yield from conversation(body, params, window=allowed, fields=self.fields)
+        first_stage = yield from conversation(body, params, window=allowed, fields=self.fields, hydrate=self.hydrate)
         self.limits.remember(index, first_stage.native.limit)
         return first_stage
 
