@@ -15,9 +15,10 @@ import msgspec
 from connectors.opensearch import splice
 from connectors.opensearch.conversation import FINAL, Ask, Conversation, Native, Result, Talk, proceed
 from connectors.opensearch.conversation import finish as finish_search
+from connectors.opensearch.ext import without_our_ext
 from connectors.opensearch.filter_path import Filters, NoPaths, filtered, parsed
 from connectors.opensearch.refusal import refusal
-from connectors.opensearch.request import unfiltered, without_our_ext
+from connectors.opensearch.request import unfiltered
 from sidecar.candidates import FirstStage, Ranking
 from sidecar.errors import EngineRejected
 

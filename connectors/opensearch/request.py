@@ -14,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from connectors.opensearch import splice
+from connectors.opensearch.ext import WrongExt, ext_of_others, named_text
 from connectors.opensearch.filter_path import NOTHING, Filters, NoPaths, parsed
 from connectors.opensearch.hydrate import lean, worthwhile
 from connectors.opensearch.query_text import query_text, without_operators
@@ -23,8 +24,10 @@ from sidecar.errors import ConfigurationError
 
 WINDOW = 100
 Hydrate = Literal["window", "page"]
-# As OpenSearch has it for a query_text_path.
-MAX_PATH = 1000
+# Beyond that a body costs more time to read than a window to rerank; OpenSearch itself takes 100 MB.
+MAX_BODY = 10 * 1024 * 1024
+# In characters. No model reads more of a query, and each passage is read with it.
+MAX_QUERY = 10_000
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_RERANKED = {
@@ -87,12 +90,14 @@ def plan(
     if window < 1:
         raise ConfigurationError(f"the window is {window} hits.", remedy="Rerank at least 1 hit, usually 100.")
     params = params or {}
+    if len(body) > MAX_BODY:
+        return Unranked("the body is larger than 10 MB", body)
     try:
         raw = splice.members(splice.veiled(body)) if body.strip() else {}
         search = json.loads(body, object_pairs_hook=_unique) if body.strip() else {}
     except (ValueError, RecursionError):
         return Unranked("the body is not well-formed JSON", body)
-    foreign_ext = _ext_of_others(raw)
+    foreign_ext = ext_of_others(raw)
     if foreign_ext is not None:
         raw = {key: value for key, value in raw.items() if key != "ext"} | foreign_ext
     forwarded = splice.unveiled(splice.joined(raw)) if foreign_ext is not None else body
@@ -128,36 +133,12 @@ def unfiltered(params: Mapping[str, Any]) -> dict[str, Any]:
     return {key: NOTHING if key == "filter_path" and value else value for key, value in params.items()}
 
 
-def without_our_ext(body: bytes) -> bytes:
-    """Return a search's body as it is to be forwarded: a node without neural-search refuses `ext.rerank`."""
-    try:
-        raw = splice.members(splice.veiled(body))
-    except splice.Malformed:
-        return body
-    foreign_ext = _ext_of_others(raw)
-    if foreign_ext is None:
-        return body
-    return splice.unveiled(splice.joined({key: value for key, value in raw.items() if key != "ext"} | foreign_ext))
-
-
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """OpenSearch refuses a key that occurs twice; a dict would lose the first silently."""
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("a key occurs twice")
     return found
-
-
-def _ext_of_others(raw: Mapping[str, msgspec.Raw]) -> dict[str, msgspec.Raw] | None:
-    """Take ours out of `ext`, None if it is not there."""
-    try:
-        ext = splice.members(raw["ext"]) if "ext" in raw else {}
-    except splice.Malformed:
-        return None
-    if "rerank" not in ext:
-        return None
-    del ext["rerank"]
-    return {"ext": msgspec.Raw(splice.joined(ext))} if ext else {}
 
 
 def _require_rerankable(search: Mapping[str, Any], params: Mapping[str, Any]) -> None:
@@ -221,7 +202,10 @@ def _query_of(search: Mapping[str, Any], params: Mapping[str, Any]) -> str:
     ext = search.get("ext")
     ours = ext.get("rerank") if isinstance(ext, Mapping) else None
     if ours is not None:
-        text = _named(search, ours)
+        try:
+            text = named_text(search, ours)
+        except WrongExt as wrong:
+            raise _NotRerankable(str(wrong)) from None
     elif "q" in params:
         text = without_operators(str(params["q"]))
     else:
@@ -229,30 +213,4 @@ def _query_of(search: Mapping[str, Any], params: Mapping[str, Any]) -> str:
     if not text.strip():
         raise _NotRerankable("no query text found; name it in ext.rerank.query_context.query_text")
     # No tokenizer takes half a surrogate pair.
-    return _SURROGATE.sub("\ufffd", text)
-
-
-def _named(search: Mapping[str, Any], ours: object) -> str:
-    context = ours.get("query_context") if isinstance(ours, Mapping) else None
-    given = context if isinstance(context, Mapping) else {}
-    text, path = given.get("query_text"), given.get("query_text_path")
-    if (text is None) == (path is None):
-        raise _NotRerankable("ext.rerank.query_context needs exactly one of query_text and query_text_path")
-    if path is not None:
-        if not isinstance(path, str) or len(path) > MAX_PATH:
-            raise _NotRerankable(f"ext.rerank: query_text_path is not a path of at most {MAX_PATH} characters")
-        text = _at(search, path)
-    if not isinstance(text, str):
-        raise _NotRerankable(f"ext.rerank: {'query_text' if path is None else path!r} is not a text")
-    return text
-
-
-def _at(value: object, path: str) -> object:
-    for key in path.split("."):
-        if isinstance(value, Mapping):
-            value = value.get(key)
-        elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):
-            value = value[int(key)]
-        else:
-            return None
-    return value
+    return _SURROGATE.sub("\ufffd", text[:MAX_QUERY])

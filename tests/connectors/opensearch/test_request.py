@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from connectors.opensearch.filter_path import NOTHING, Filters
-from connectors.opensearch.request import Plan, Unranked, plan
+from connectors.opensearch.request import MAX_BODY, MAX_QUERY, Plan, Unranked, plan
 from sidecar.documents import PassageFields
 from sidecar.errors import ConfigurationError
 
@@ -190,6 +192,26 @@ def test_url_parameters_count_too(params, reason):
 )
 def test_malformed_bodies_are_left_to_the_engine(body):
     assert unranked(body) == Unranked("the body is not well-formed JSON", body)
+
+
+def test_what_a_body_costs_has_an_end():
+    started = time.perf_counter()
+    assert len(planned(b'{"query":{"match":{"text":"' + b"fox " * 1_000_000 + b'"}}}').query) == MAX_QUERY
+    assert unranked(b"{" + MATCH + b',"a":"' + b"x" * MAX_BODY + b'"}').reason == "the body is larger than 10 MB"
+    assert planned(b"{" + MATCH + b',"a":' + b"[" * 900 + b"]" * 900 + b"}").query == "red fox"
+    assert unranked(b"{" + MATCH + b',"a":' + b"[" * 9000 + b"]" * 9000 + b"}").reason.endswith("well-formed JSON")
+    assert (
+        unranked(b'{"query":' + b'{"bool":{"must":' * 300 + b'{"match":{"a":"b"}}' + b"}}" * 300 + b"}").reason
+        == NO_TEXT
+    )
+    assert time.perf_counter() - started < 20
+
+
+@pytest.mark.parametrize("number", [b"1e400", b"NaN", b"-Infinity", b"1" * 5000, b"0" * 50])
+def test_numbers_that_are_none(number):
+    body = b'{"query":{"match":{"text":' + number + b"}}}"
+    made = plan(body)
+    assert (made.body if isinstance(made, Unranked) else made.original) == body
 
 
 NO_TEXT = "no query text found; name it in ext.rerank.query_context.query_text"
