@@ -78,6 +78,9 @@ class Settings(ServiceSettings, BaseSettings):
         PassageFields().text,
         description="Document fields that may hold the passage, first found wins.",
     )
+    join_fields: str | None = Field(
+        None, description="Join all text fields that hold text, with this between them; unset: the first alone."
+    )
 
     k1: float = Field(0.9, ge=0, le=100, description="BM25's k1: of a Lucene search, or of a new OpenSearch index.")
     b: float = Field(0.4, ge=0, le=1, description="BM25's b, likewise.")
@@ -155,7 +158,7 @@ class Settings(ServiceSettings, BaseSettings):
 
     def as_fields(self) -> PassageFields:
         """Where a document's title and text are."""
-        return PassageFields(self.title_fields, self.text_fields)
+        return PassageFields(self.title_fields, self.text_fields, self.join_fields)
 
 
 class _FileSource(PydanticBaseSettingsSource):

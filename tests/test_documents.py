@@ -3,7 +3,14 @@ import json
 import pytest
 
 from sidecar.candidates import Passage
-from sidecar.documents import PassageFields, nothing_to_read, passage_of
+from sidecar.documents import (
+    MAX_CHARACTERS,
+    PassageFields,
+    nothing_to_read,
+    passage_of,
+    passage_of_record,
+    text_fields_in,
+)
 
 WIKI = '"Aaron"\nAaron is a prophet.'
 
@@ -113,3 +120,42 @@ def test_fields_that_hold_text_are_named_where_those_that_are_set_do_not(documen
 def test_fields_are_paths_as_in_opensearch(record):
     fields = PassageFields(title=("meta.name",), text=("body.text",))
     assert passage_of(json.dumps(record), None, fields) == Passage("N", "a\nb")
+
+
+@pytest.mark.parametrize(
+    ("record", "field", "text"),
+    [
+        ({"meta": {"text": "deep"}}, "meta.text", "deep"),
+        ({"meta.text": "flat"}, "meta.text", "flat"),
+        ({"a.b": {"c": "half flat"}}, "a.b.c", "half flat"),
+        ({"parts": [{"text": "one"}, {"text": ["two", "three"]}, {"no": 1}]}, "parts.text", "one\ntwo\nthree"),
+        ({"meta": "text"}, "meta.text", ""),
+        ({"meta": [[{"text": "arrays in arrays"}]]}, "meta.text", "arrays in arrays"),
+    ],
+)
+def test_dotted_paths(record, field, text):
+    assert passage_of_record(record, PassageFields(text=(field,))).text == text
+
+
+def test_text_fields_are_joined_on_request():
+    record = {"title": "T", "abstract": "A", "empty": " ", "body": {"text": ["B", "C"]}, "year": 1984}
+    names = ("abstract", "empty", "missing", "body.text", "year")
+    assert passage_of_record(record, PassageFields(text=names, join=" | ")) == Passage("T", "A | B\nC | 1984")
+    assert passage_of_record(record, PassageFields(text=names, join="")) == Passage("T", "AB\nC1984")
+    assert passage_of_record(record, PassageFields(text=names)) == Passage("T", "A")
+    assert passage_of_record(record, PassageFields(text=("none",), join="\n"), otherwise="O") == Passage("T", "O")
+
+
+def test_what_one_document_costs_has_an_end():
+    many = {"text": ["a" * 10] * 1_000_000}
+    assert len(passage_of_record(many, PassageFields()).text) <= MAX_CHARACTERS
+    assert len(passage_of_record({"text": "a" * 5_000_000}, PassageFields()).text) == MAX_CHARACTERS
+    nested = "x"
+    for _ in range(500):
+        nested = [nested]
+    assert passage_of_record({"text": nested}, PassageFields()).text == ""
+
+
+def test_the_fields_that_hold_text():
+    record = {"id": 3, "a": "x", "b": {"c": "y", "d": None, "e": [{"f": "z"}, {"f": "w"}]}, "g": [" ", "v"], "h": ""}
+    assert text_fields_in(record) == ["a", "b.c", "b.e.f", "g"]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from opensearchpy import OpenSearch
 
-from connectors.opensearch import client as wire
-from connectors.opensearch import response
-from connectors.opensearch.conversation import Native, drive, drive_async
+from connectors.opensearch import msearch, response
+from connectors.opensearch.client import send, send_async
+from connectors.opensearch.conversation import Native, Result, Talk, drive, drive_async, finish
 from connectors.opensearch.msearch import Stages
+from connectors.opensearch.request import Hydrate
 from connectors.opensearch.talks import MultiSearchRequest, SearchRequest, Talks, call
 from sidecar.candidates import FirstStage, Ranking
 from sidecar.documents import PassageFields
@@ -23,49 +25,74 @@ __all__ = ["AsyncOpenSearchConnector", "MultiSearchRequest", "OpenSearchConnecto
 class OpenSearchConnector:
     """OpenSearch behind `fetch` and `respond`; the client stays the user's own and unchanged.
 
-    `fields` says where a document's title and text are, by dotted path.
+    `fields` says where a document's title and text are, by dotted path. With `hydrate="page"` highlights and script
+    fields are left to `finish`, which asks for those of the page; `respond` gives the page without them.
     """
 
-    def __init__(self, client: OpenSearch, fields: PassageFields | None = None) -> None:
+    def __init__(self, client: OpenSearch, fields: PassageFields | None = None, hydrate: Hydrate = "window") -> None:
         self.client = client
-        self.talks = Talks(client.transport.serializer, fields)
+        self.talks = Talks(client.transport.serializer, fields, hydrate)
 
     def fetch(self, request: SearchRequest) -> FirstStage[Native]:
         """Search for the window. What can't be reranked is answered as OpenSearch answers it, with the reason.
 
         Raises `EngineUnreachable`, or `EngineRejected` (`MissingIndex` for an unknown index) with OpenSearch's message.
         """
-        return drive(self.talks.search(request), lambda ask: wire.send(self.client, call(request, ask)))
+        return self._drive(request, self.talks.search(request))
+
+    def respond(self, first_stage: FirstStage[Native], ranking: Ranking) -> bytes:
+        """Cut the page the caller asked for out of OpenSearch's answer, in the ranking's order."""
+        return respond(first_stage, ranking)
+
+    def finish(self, request: SearchRequest, first_stage: FirstStage[Native], ranking: Ranking | None) -> bytes:
+        """As `respond`, with all that the page's hits still lack. Raises as `fetch` does."""
+        return self._drive(request, finish(first_stage, ranking))
 
     def fetch_all(self, request: MultiSearchRequest) -> Stages:
         """As `fetch`, for several searches at once; one that fails is its refusal, and the others go on."""
-        return drive(self.talks.searches(request), lambda ask: wire.send(self.client, call(request, ask)))
+        return self._drive(request, self.talks.searches(request))
 
-    def respond(self, first_stage: FirstStage[Native], ranking: Ranking) -> bytes:
-        """Cut the page the caller asked for out of OpenSearch's answer, in the ranking's order."""
-        return respond(first_stage, ranking)
+    def finish_all(self, request: MultiSearchRequest, found: Stages, rankings: Sequence[Ranking | None]) -> list[bytes]:
+        """As `finish`, for several searches at once."""
+        return self._drive(request, msearch.finish(found, rankings))
+
+    def _drive(self, request: SearchRequest | MultiSearchRequest, talk: Talk[Result]) -> Result:
+        return drive(talk, lambda ask: send(self.client, call(request, ask)))
 
 
 class AsyncOpenSearchConnector:
-    """As `OpenSearchConnector`, through an asynchronous client: `fetch` and `fetch_all` are to be awaited."""
+    """As `OpenSearchConnector`, through an asynchronous client: all but `respond` is to be awaited."""
 
-    def __init__(self, client: AsyncOpenSearch, fields: PassageFields | None = None) -> None:
+    def __init__(
+        self, client: AsyncOpenSearch, fields: PassageFields | None = None, hydrate: Hydrate = "window"
+    ) -> None:
         self.client = client
-        self.talks = Talks(client.transport.serializer, fields)
+        self.talks = Talks(client.transport.serializer, fields, hydrate)
 
     async def fetch(self, request: SearchRequest) -> FirstStage[Native]:
         """Search for the window. Raises as `OpenSearchConnector.fetch` does."""
-        send = wire.send_async
-        return await drive_async(self.talks.search(request), lambda ask: send(self.client, call(request, ask)))
-
-    async def fetch_all(self, request: MultiSearchRequest) -> Stages:
-        """Search for several windows at once."""
-        send = wire.send_async
-        return await drive_async(self.talks.searches(request), lambda ask: send(self.client, call(request, ask)))
+        return await self._drive(request, self.talks.search(request))
 
     def respond(self, first_stage: FirstStage[Native], ranking: Ranking) -> bytes:
         """Cut the page the caller asked for out of OpenSearch's answer, in the ranking's order."""
         return respond(first_stage, ranking)
+
+    async def finish(self, request: SearchRequest, first_stage: FirstStage[Native], ranking: Ranking | None) -> bytes:
+        """As `respond`, with all that the page's hits still lack."""
+        return await self._drive(request, finish(first_stage, ranking))
+
+    async def fetch_all(self, request: MultiSearchRequest) -> Stages:
+        """Search for several windows at once."""
+        return await self._drive(request, self.talks.searches(request))
+
+    async def finish_all(
+        self, request: MultiSearchRequest, found: Stages, rankings: Sequence[Ranking | None]
+    ) -> list[bytes]:
+        """As `finish`, for several searches at once."""
+        return await self._drive(request, msearch.finish(found, rankings))
+
+    async def _drive(self, request: SearchRequest | MultiSearchRequest, talk: Talk[Result]) -> Result:
+        return await drive_async(talk, lambda ask: send_async(self.client, call(request, ask)))
 
 
 def respond(first_stage: FirstStage[Native], ranking: Ranking) -> bytes:

@@ -7,14 +7,17 @@ or throws the refusal in.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from connectors.opensearch import hydrate as page_hydration
 from connectors.opensearch import response, splice
-from connectors.opensearch.request import Plan, Unranked, plan
+from connectors.opensearch.filter_path import filtered
+from connectors.opensearch.limits import limit_in
+from connectors.opensearch.request import Hydrate, Plan, Unranked, plan, unfiltered
 from connectors.opensearch.response import Answer
-from sidecar.candidates import FirstStage
+from sidecar.candidates import Candidate, FirstStage, Ranking
 from sidecar.documents import PassageFields
 from sidecar.errors import EngineRejected
 
@@ -35,11 +38,15 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Native:
-    """What OpenSearch answered: its bytes, and if it can be reranked the plan behind it and its parts."""
+    """What OpenSearch answered: its bytes, and if it can be reranked the plan behind it and its parts.
+
+    `limit` is the largest window that the index allows, if one was refused.
+    """
 
     raw: bytes
     plan: Plan | None = None
     answer: Answer | None = None
+    limit: int | None = None
 
     def documents(self) -> list[bytes]:
         """Each hit's `_source` as one line of JSON, null where there is none."""
@@ -54,21 +61,23 @@ Conversation = Talk[FirstStage[Native]]
 Overrule = Callable[[bytes, Mapping[str, Any]], Talk[str | None]]
 
 
-def conversation(
+def conversation(  # noqa: PLR0913  each is a decision of its own, by keyword
     body: bytes,
     params: Mapping[str, Any],
     *,
     window: int,
     fields: PassageFields,
+    hydrate: Hydrate = "window",
     overrule: Overrule | None = None,
 ) -> Conversation:
     """Search for the window; what can't be reranked is asked for as it came, and the reason is kept.
 
-    So is what `overrule` has a reason against, with the caller's own `ext.rerank`. A search that OpenSearch refuses, or
-    can't answer whole, once it is rewritten is replayed as it came. Ends with the `EngineRejected` thrown in where the
-    caller's own search would have met it, too.
+    So is what `overrule` has a reason against, with the caller's own `ext.rerank`. Where an index allows no window of
+    this size, it shrinks to what is allowed. A search that OpenSearch refuses, or can't answer whole, once it is
+    rewritten is replayed as it came. Ends with the `EngineRejected` thrown in where the caller's own search would have
+    met it, too.
     """
-    planned = plan(body, window=window, fields=fields, params=params)
+    planned = plan(body, window=window, fields=fields, params=params, hydrate=hydrate)
     own = planned.body if isinstance(planned, Unranked) else planned.original
     if overrule is not None and (isinstance(planned, Plan) or own != body):
         reason = yield from overrule(body, params)
@@ -76,37 +85,87 @@ def conversation(
             return skipped((yield Ask(body, params)), reason)
     if isinstance(planned, Unranked):
         return (yield from _as_it_came(body, own, params, planned.reason))
+    found = yield from _window(planned, fields)
+    limit = found.limit
+    if limit is not None and planned.start + planned.size <= limit:
+        narrower = plan(body, window=min(window, limit), fields=fields, params=params, hydrate=hydrate)
+        if isinstance(narrower, Plan):
+            planned, found = narrower, (yield from _window(narrower, fields))
+    if found.reason is not None or found.answer is None:
+        return (yield from _as_it_came(body, own, params, str(found.reason), limit))
+    if found.answer.failed_shards:
+        whole = yield Ask(own, unfiltered(params))
+        if _failed_shards(whole) < found.answer.failed_shards:
+            return skipped(filtered(whole, planned.filters), "some shards refused the window", limit)
+    native = Native(found.raw, planned, found.answer, limit)
+    return FirstStage(query=planned.query, candidates=found.candidates, native=native)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The answer to a rewritten search, or the `reason` why it is no use; `limit` is the largest window allowed."""
+
+    raw: bytes = b""
+    answer: Answer | None = None
+    candidates: Sequence[Candidate] = ()
+    reason: str | None = None
+    limit: int | None = None
+
+
+def _window(planned: Plan, fields: PassageFields) -> Talk[_Found]:
     try:
         raw = yield Ask(planned.body, planned.params)
-    except EngineRejected as refusal:
-        if refusal.status in FINAL:
+    except EngineRejected as refused:
+        if refused.status in FINAL:
             raise
-        reason = f"OpenSearch refused the window: {refusal.message}"
-        return (yield from _as_it_came(body, own, params, reason))
+        return _Found(reason=f"OpenSearch refused the window: {refused.message}", limit=limit_in(refused.message))
     try:
         answer = response.read(raw)
-        found = response.candidates(answer, planned, fields)
+        candidates = response.candidates(answer, planned, fields)
     except splice.Malformed as malformed:
-        reason = f"the response can't be reranked: {malformed}"
-        return (yield from _as_it_came(body, own, params, reason))
-    if answer.failed_shards:
-        whole = yield Ask(own, params)
-        if _failed_shards(whole) < answer.failed_shards:
-            return skipped(whole, "some shards refused the window")
-    return FirstStage(query=planned.query, candidates=found, native=Native(raw, planned, answer))
+        return _Found(reason=f"the response can't be reranked: {malformed}")
+    return _Found(raw, answer, candidates, limit=limit_in(answer.shard_failures))
 
 
-def _as_it_came(body: bytes, own: bytes, params: Mapping[str, Any], reason: str) -> Conversation:
+def finish(first_stage: FirstStage[Native], ranking: Ranking | None) -> Talk[bytes]:
+    """Cut the caller's page out of OpenSearch's answer, in the ranking's order; None leaves the answer as it is.
+
+    Asks once more only for a page whose hits are not whole yet (`hydrate`); where OpenSearch refuses that, for the
+    whole window. Ends with the `EngineRejected` thrown in where the index is gone meanwhile.
+    """
+    planned, answer = first_stage.native.plan, first_stage.native.answer
+    if planned is None or answer is None or ranking is None:
+        return first_stage.native.raw
+    hits = response.page_of(answer, planned, ranking)
+    if planned.whole is not None and hits:
+        params = page_hydration.params(planned.params)
+        try:
+            raw = yield Ask(page_hydration.page(planned.whole, hits), params)
+        except EngineRejected as refused:
+            if refused.status in FINAL:
+                raise
+            raw = yield Ask(planned.whole, planned.params)
+        try:
+            whole = response.read(raw).found
+        except splice.Malformed as malformed:
+            raise EngineRejected(f"the page's hits can't be read: {malformed}", status=502, body=raw) from malformed
+        answer = replace(answer, found=page_hydration.merged(answer.found, whole))
+    return response.respond(answer, planned, ranking)
+
+
+def _as_it_came(
+    body: bytes, own: bytes, params: Mapping[str, Any], reason: str, limit: int | None = None
+) -> Conversation:
     """Send the caller's own search: less our `ext.rerank`, unless a pipeline turns out to need that."""
     try:
-        return skipped((yield Ask(own, params)), reason)
-    except EngineRejected as refusal:
-        if own == body or refusal.status not in _LACKS_EXT:
+        return skipped((yield Ask(own, params)), reason, limit)
+    except EngineRejected as refused:
+        if own == body or refused.status not in _LACKS_EXT:
             raise
         try:
             return skipped((yield Ask(body, params)), "its search pipeline takes ext.rerank for itself")
         except EngineRejected:
-            raise refusal from None
+            raise refused from None
 
 
 def proceed(talk: Talk[Result], answer: bytes | EngineRejected | None = None) -> Ask | Result:
@@ -147,9 +206,9 @@ async def drive_async(talk: Talk[Result], send: Callable[[Ask], Awaitable[bytes]
     return step
 
 
-def skipped(raw: bytes, reason: str) -> FirstStage[Native]:
+def skipped(raw: bytes, reason: str, limit: int | None = None) -> FirstStage[Native]:
     """OpenSearch's own answer, not to be reranked, and why."""
-    return FirstStage(query="", candidates=(), native=Native(raw), skipped=reason)
+    return FirstStage(query="", candidates=(), native=Native(raw, limit=limit), skipped=reason)
 
 
 def _failed_shards(raw: bytes) -> int:

@@ -14,9 +14,12 @@ import msgspec
 
 from connectors.opensearch import splice
 from connectors.opensearch.conversation import FINAL, Ask, Conversation, Native, Result, Talk, proceed
+from connectors.opensearch.conversation import finish as finish_search
+from connectors.opensearch.ext import without_our_ext
+from connectors.opensearch.filter_path import Filters, NoPaths, filtered, parsed
 from connectors.opensearch.refusal import refusal
-from connectors.opensearch.request import without_our_ext
-from sidecar.candidates import FirstStage
+from connectors.opensearch.request import unfiltered
+from sidecar.candidates import FirstStage, Ranking
 from sidecar.errors import EngineRejected
 
 # Windows are larger than pages: more of them in one answer are more than a client may hold.
@@ -35,13 +38,17 @@ class Search:
 class Stages:
     """The first stage of each search, in order, or OpenSearch's refusal of it.
 
-    `top` are the members of OpenSearch's answer beside `responses`; `took` is the sum of all its answers. Where the
+    `top` are the members of OpenSearch's answer beside `responses`; `took` is the sum of all its answers. `filters` are
+    the request's `filter_path`; `headers` and `params` are what further asks are sent with. Where the
     searches could not be told apart, or OpenSearch refused them all together, `whole` is its own answer to the request
     as it came and `skipped` says why.
     """
 
     stages: tuple[FirstStage[Native] | EngineRejected, ...] = ()
     top: Mapping[str, msgspec.Raw] | None = None
+    filters: Filters | None = None
+    headers: tuple[bytes, ...] = ()
+    params: Mapping[str, Any] | None = None
     whole: bytes | None = None
     skipped: str | None = None
 
@@ -100,9 +107,12 @@ def conversation(body: bytes, params: Mapping[str, Any], begin: Callable[[Search
         found = searches(body)
     except splice.Malformed as malformed:
         return Stages(whole=(yield Ask(body, params)), skipped=str(malformed))
-    shared = {name: value for name, value in params.items() if name != "filter_path"}
     try:
-        stages, top = yield from in_step([s.header for s in found], [begin(s) for s in found], shared)
+        filters = parsed(str(params.get("filter_path", "")))
+        headers, talks = [search.header for search in found], [begin(search) for search in found]
+        stages, top = yield from in_step(headers, talks, unfiltered(params))
+    except NoPaths as refused:
+        reason = str(refused)
     except EngineRejected as refused:
         if refused.status in FINAL:
             raise
@@ -110,9 +120,25 @@ def conversation(body: bytes, params: Mapping[str, Any], begin: Callable[[Search
     except splice.Malformed as malformed:
         reason = f"the response can't be reranked: {malformed}"
     else:
-        return Stages(tuple(stages), top)
+        return Stages(tuple(stages), top, filters, tuple(headers), unfiltered(params))
     original = lines(Search(s.header, without_our_ext(s.body)) for s in found)
     return Stages(whole=(yield Ask(original, params)), skipped=reason)
+
+
+def finish(found: Stages, rankings: Sequence[Ranking | None]) -> Talk[list[bytes]]:
+    """Cut each search's page out of its answer; None for a search that is not reranked. A refusal is its own answer."""
+    talks = [_finish(stage, ranking) for stage, ranking in zip(found.stages, rankings, strict=True)]
+    try:
+        answers, _ = yield from in_step(found.headers, talks, found.params or {})
+    except splice.Malformed as malformed:
+        raise EngineRejected(f"the pages' hits can't be read: {malformed}", status=502) from malformed
+    return [answer.body if isinstance(answer, EngineRejected) else answer for answer in answers]
+
+
+def _finish(stage: FirstStage[Native] | EngineRejected, ranking: Ranking | None) -> Talk[bytes]:
+    if isinstance(stage, EngineRejected):
+        raise stage
+    return (yield from finish_search(stage, ranking))
 
 
 def in_step(
@@ -145,10 +171,10 @@ def in_step(
     return steps, top | {"took": msgspec.Raw(b"%d" % took)}
 
 
-def joined(top: Mapping[str, msgspec.Raw], responses: Iterable[bytes]) -> bytes:
-    """Write the answer to an `_msearch`: `top` and the responses, in order."""
+def joined(found: Stages, responses: Iterable[bytes]) -> bytes:
+    """Write the answer to an `_msearch` from the answers to each of its searches, in order."""
     array = msgspec.Raw(b"[" + b",".join(responses) + b"]")
-    return splice.joined({**top, "responses": array})
+    return filtered(splice.joined({**(found.top or {}), "responses": array}), found.filters)
 
 
 def _beside(ask: Ask) -> Talk[bytes | EngineRejected]:

@@ -30,8 +30,9 @@ def query_text(query: object) -> str:
     """Join all text of the clauses that score, in order, each once, by spaces; empty if there is none.
 
     Read are match, match_phrase, match_phrase_prefix, match_bool_prefix, multi_match, combined_fields, query_string,
-    simple_query_string, neural and neural_sparse, wherever bool.must, bool.should, dis_max, function_score,
-    script_score, nested, boosting.positive and hybrid hold them.
+    simple_query_string, more_like_this, intervals, span_term, neural and neural_sparse, wherever bool.must,
+    bool.should, dis_max, function_score, script_score, nested, boosting.positive, hybrid and other span queries hold
+    them. Exact values (term, terms, terms_set, prefix, wildcard, …) are no text that a person typed.
     """
     return " ".join(dict.fromkeys(text.strip() for text in _texts(query, MAX_DEPTH) if text.strip()))
 
@@ -89,6 +90,25 @@ def _by_query(clause: object) -> Iterator[str]:
         yield from _literal(clause.get("query"))
 
 
+def _like(clause: object) -> Iterator[str]:
+    """`{"like": [text, {"_id": …}]}`: documents that are named have no text here."""
+    like = clause.get("like") if isinstance(clause, Mapping) else None
+    for one in like if isinstance(like, list) else [like]:
+        yield from _literal(one)
+
+
+def _intervals(rules: object, depth: int) -> Iterator[str]:
+    """`{field: {"match": {"query": text}}}`, also in all_of and any_of; a rule's `filter` only filters."""
+    for rule in rules.values() if isinstance(rules, Mapping) and depth else ():
+        for kind, inner in rule.items() if isinstance(rule, Mapping) else ():
+            if kind == "match":
+                yield from _by_query(inner)
+            elif kind in {"all_of", "any_of"} and isinstance(inner, Mapping):
+                several = inner.get("intervals")
+                for one in several if isinstance(several, list) else []:
+                    yield from _intervals({"": one}, depth - 1)
+
+
 def _literal(value: object) -> Iterator[str]:
     if isinstance(value, str):
         yield value
@@ -105,6 +125,9 @@ _LEAVES: Mapping[str, Callable[[Any], Iterator[str]]] = {
     "combined_fields": _by_query,
     "query_string": lambda clause: map(without_operators, _by_query(clause)),
     "simple_query_string": lambda clause: (without_operators(text, simple=True) for text in _by_query(clause)),
+    "more_like_this": _like,
+    "intervals": lambda clause: _intervals(clause, MAX_DEPTH),
+    "span_term": lambda clause: _by_field(clause, "value"),
     "neural": lambda clause: _by_field(clause, "query_text"),
     "neural_sparse": lambda clause: _by_field(clause, "query_text"),
 }
@@ -118,4 +141,11 @@ _BRANCHES: Mapping[str, tuple[str, ...]] = {
     "hybrid": ("queries",),
     "nested": ("query",),
     "script_score": ("query",),
+    "field_masking_span": ("query",),
+    "span_containing": ("little", "big"),
+    "span_first": ("match",),
+    "span_near": ("clauses",),
+    "span_not": ("include",),
+    "span_or": ("clauses",),
+    "span_within": ("little", "big"),
 }

@@ -9,19 +9,25 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from connectors.opensearch import splice
+from connectors.opensearch.ext import WrongExt, ext_of_others, named_text
+from connectors.opensearch.filter_path import NOTHING, Filters, NoPaths, parsed
+from connectors.opensearch.hydrate import lean, worthwhile
 from connectors.opensearch.query_text import query_text, without_operators
 from connectors.opensearch.source_filter import hidden, with_fields
 from sidecar.documents import PassageFields
 from sidecar.errors import ConfigurationError
 
 WINDOW = 100
-# As OpenSearch has it for a query_text_path.
-MAX_PATH = 1000
+Hydrate = Literal["window", "page"]
+# Beyond that a body costs more time to read than a window to rerank; OpenSearch itself takes 100 MB.
+MAX_BODY = 10 * 1024 * 1024
+# In characters. No model reads more of a query, and each passage is read with it.
+MAX_QUERY = 10_000
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_RERANKED = {
@@ -38,7 +44,8 @@ class Plan:
     `body` and `params` are to be sent; if the engine refuses them, `original` is: the caller's own body, less our
     `ext.rerank`. `query` is the text to rerank by. `start` and `size` cut the caller's page
     out of the reranked list, of which the first `window` hits are scored. `borrowed` are fields the caller did not ask
-    for: they carry the text that his `_source` hides, and leave the response again.
+    for: they carry the text that his `_source` hides, and leave the response again. `filters` are his `filter_path`.
+    Where `body` lacks what only the page needs (`connectors.opensearch.hydrate`), `whole` is the window with it.
     """
 
     body: bytes
@@ -49,6 +56,8 @@ class Plan:
     size: int
     window: int
     borrowed: frozenset[str]
+    filters: Filters | None = None
+    whole: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +78,26 @@ def plan(
     window: int = WINDOW,
     fields: PassageFields = PassageFields(),
     params: Mapping[str, Any] | None = None,
+    hydrate: Hydrate = "window",
 ) -> Plan | Unranked:
     """Rewrite a search to fetch `max(window, from + size)` hits with their text, or say why it can't be.
 
     `params` are the URL's; OpenSearch lets them override the body (2.19 and 3.3, measured), and so does this. What
-    is malformed is left for the engine to refuse in its own words. Raises `ConfigurationError` for a window below 1.
+    is malformed is left for the engine to refuse in its own words. `hydrate` says for which hits OpenSearch computes
+    what reranking does not need: the window's, or the page's alone, by a second request. Raises `ConfigurationError`
+    for a window below 1.
     """
     if window < 1:
         raise ConfigurationError(f"the window is {window} hits.", remedy="Rerank at least 1 hit, usually 100.")
     params = params or {}
+    if len(body) > MAX_BODY:
+        return Unranked("the body is larger than 10 MB", body)
     try:
         raw = splice.members(splice.veiled(body)) if body.strip() else {}
         search = json.loads(body, object_pairs_hook=_unique) if body.strip() else {}
     except (ValueError, RecursionError):
         return Unranked("the body is not well-formed JSON", body)
-    foreign_ext = _ext_of_others(raw)
+    foreign_ext = ext_of_others(raw)
     if foreign_ext is not None:
         raw = {key: value for key, value in raw.items() if key != "ext"} | foreign_ext
     forwarded = splice.unveiled(splice.joined(raw)) if foreign_ext is not None else body
@@ -91,34 +105,32 @@ def plan(
         _require_rerankable(search, params)
         start, size = _page(search, params)
         query = _query_of(search, params)
+        filters = _filters(params)
     except _NotRerankable as reason:
         return Unranked(str(reason), forwarded)
     raw |= {"from": msgspec.Raw(b"0"), "size": msgspec.Raw(b"%d" % max(window, start + size))}
     borrowed = hidden(search, params, fields.all)
     if borrowed:
         raw["fields"] = with_fields(raw.get("fields"), borrowed)
+    whole = splice.unveiled(splice.joined(raw))
+    twice = hydrate == "page" and worthwhile(search, params)
     return Plan(
-        body=splice.unveiled(splice.joined(raw)),
+        body=splice.unveiled(splice.joined(lean(raw))) if twice else whole,
         original=forwarded,
-        params={key: value for key, value in params.items() if key not in {"from", "size"}},
+        params=unfiltered({key: value for key, value in params.items() if key not in {"from", "size"}}),
         query=query,
         start=start,
         size=size,
         window=window,
         borrowed=frozenset(borrowed),
+        filters=filters,
+        whole=whole if twice else None,
     )
 
 
-def without_our_ext(body: bytes) -> bytes:
-    """Return a search's body as it is to be forwarded: a node without neural-search refuses `ext.rerank`."""
-    try:
-        raw = splice.members(splice.veiled(body))
-    except splice.Malformed:
-        return body
-    foreign_ext = _ext_of_others(raw)
-    if foreign_ext is None:
-        return body
-    return splice.unveiled(splice.joined({key: value for key, value in raw.items() if key != "ext"} | foreign_ext))
+def unfiltered(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask for the whole response: what `filter_path` hides is needed, and is taken away from ours in the end."""
+    return {key: NOTHING if key == "filter_path" and value else value for key, value in params.items()}
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -127,18 +139,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         raise ValueError("a key occurs twice")
     return found
-
-
-def _ext_of_others(raw: Mapping[str, msgspec.Raw]) -> dict[str, msgspec.Raw] | None:
-    """Take ours out of `ext`, None if it is not there."""
-    try:
-        ext = splice.members(raw["ext"]) if "ext" in raw else {}
-    except splice.Malformed:
-        return None
-    if "rerank" not in ext:
-        return None
-    del ext["rerank"]
-    return {"ext": msgspec.Raw(splice.joined(ext))} if ext else {}
 
 
 def _require_rerankable(search: Mapping[str, Any], params: Mapping[str, Any]) -> None:
@@ -151,8 +151,6 @@ def _require_rerankable(search: Mapping[str, Any], params: Mapping[str, Any]) ->
         raise _NotRerankable("a scroll keeps its own order over all its pages")
     if "source" in params:
         raise _NotRerankable("the body came in the URL (source)")
-    if "filter_path" in params:
-        raise _NotRerankable("filter_path may hide what reranking needs")
     if str(params.get("format", "json")) != "json":
         raise _NotRerankable("the response was asked for in another format than JSON")
     if not _by_score(params["sort"] if "sort" in params else search.get("sort", [])):
@@ -160,6 +158,13 @@ def _require_rerankable(search: Mapping[str, Any], params: Mapping[str, Any]) ->
     stored = params.get("stored_fields", search.get("stored_fields"))
     if stored in ("_none_", ["_none_"]):
         raise _NotRerankable("stored_fields _none_ leaves no text to rerank by")
+
+
+def _filters(params: Mapping[str, Any]) -> Filters | None:
+    try:
+        return parsed(str(params.get("filter_path", "")))
+    except NoPaths as refused:
+        raise _NotRerankable(str(refused)) from None
 
 
 def _by_score(sort: object) -> bool:
@@ -199,7 +204,10 @@ def _query_of(search: Mapping[str, Any], params: Mapping[str, Any]) -> str:
     if isinstance(ours, Mapping) and "query_context" not in ours:
         ours = None  # it asks for reranking, and leaves the text to the query
     if ours is not None:
-        text = _named(search, ours)
+        try:
+            text = named_text(search, ours)
+        except WrongExt as wrong:
+            raise _NotRerankable(str(wrong)) from None
     elif "q" in params:
         text = without_operators(str(params["q"]))
     else:
@@ -207,30 +215,4 @@ def _query_of(search: Mapping[str, Any], params: Mapping[str, Any]) -> str:
     if not text.strip():
         raise _NotRerankable("no query text found; name it in ext.rerank.query_context.query_text")
     # No tokenizer takes half a surrogate pair.
-    return _SURROGATE.sub("\ufffd", text)
-
-
-def _named(search: Mapping[str, Any], ours: object) -> str:
-    context = ours.get("query_context") if isinstance(ours, Mapping) else None
-    given = context if isinstance(context, Mapping) else {}
-    text, path = given.get("query_text"), given.get("query_text_path")
-    if (text is None) == (path is None):
-        raise _NotRerankable("ext.rerank.query_context needs exactly one of query_text and query_text_path")
-    if path is not None:
-        if not isinstance(path, str) or len(path) > MAX_PATH:
-            raise _NotRerankable(f"ext.rerank: query_text_path is not a path of at most {MAX_PATH} characters")
-        text = _at(search, path)
-    if not isinstance(text, str):
-        raise _NotRerankable(f"ext.rerank: {'query_text' if path is None else path!r} is not a text")
-    return text
-
-
-def _at(value: object, path: str) -> object:
-    for key in path.split("."):
-        if isinstance(value, Mapping):
-            value = value.get(key)
-        elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):
-            value = value[int(key)]
-        else:
-            return None
-    return value
+    return _SURROGATE.sub("\ufffd", text[:MAX_QUERY])

@@ -1,10 +1,11 @@
-"""From first stages to reranked answers, whoever fetched them; the reranker is asked, and nothing is sent."""
+"""The ranking of what was fetched, and what a client gives its caller; whoever fetched it, and nothing is sent."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from connectors.opensearch import msearch, response
+from connectors.opensearch import msearch
 from connectors.opensearch.conversation import Native
 from connectors.opensearch.msearch import Stages
 from sidecar.candidates import FirstStage, Ranking, Ranks
@@ -29,21 +30,22 @@ class MultiReranked:
     skipped: str | None
 
 
-def rank(reranker: Ranks, first_stage: FirstStage[Native]) -> Reranked:
-    """Rerank a search. Raises what the reranker raises."""
-    native = first_stage.native
-    if native.plan is None or native.answer is None:
-        return Reranked(native.raw, None, first_stage.skipped)
-    ranking = reranker.rank(first_stage.query, first_stage.candidates)
-    return Reranked(response.respond(native.answer, native.plan, ranking), ranking, None)
+def rank(reranker: Ranks, stage: FirstStage[Native] | EngineRejected) -> Ranking | None:
+    """Rank a search's candidates; None for one that is skipped, or was refused. Raises what the reranker raises."""
+    if isinstance(stage, EngineRejected) or stage.skipped is not None:
+        return None
+    return reranker.rank(stage.query, stage.candidates)
 
 
-def rank_all(reranker: Ranks, found: Stages) -> MultiReranked:
-    """Rerank several searches, each for itself; OpenSearch's refusal of one is that search's answer."""
+def rank_all(reranker: Ranks, found: Stages) -> list[Ranking | None]:
+    """Rank each of several searches for itself."""
+    return [rank(reranker, stage) for stage in found.stages]
+
+
+def together(found: Stages, rankings: Sequence[Ranking | None], bodies: Sequence[bytes]) -> MultiReranked:
+    """Join the answers of several searches."""
     if found.whole is not None:
         return MultiReranked(found.whole, (), found.skipped)
-    each = tuple(
-        Reranked(stage.body, None, stage.message) if isinstance(stage, EngineRejected) else rank(reranker, stage)
-        for stage in found.stages
-    )
-    return MultiReranked(msearch.joined(found.top or {}, (search.body for search in each)), each, None)
+    reasons = [stage.message if isinstance(stage, EngineRejected) else stage.skipped for stage in found.stages]
+    each = tuple(Reranked(*answer) for answer in zip(bodies, rankings, reasons, strict=True))
+    return MultiReranked(msearch.joined(found, bodies), each, None)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from connectors.opensearch import splice
-from connectors.opensearch.documents import passage
+from connectors.opensearch import documents, splice
+from connectors.opensearch.filter_path import filtered
 from connectors.opensearch.request import Plan
 from connectors.opensearch.scores import scores_below, window_scores
 from sidecar.candidates import Candidate, Ranking
@@ -30,6 +30,11 @@ class Answer:
     def failed_shards(self) -> int:
         """How many shards could not answer; their hits are missing."""
         return msgspec.json.decode(self.top.get("_shards", b"{}"), type=_Shards).failed
+
+    @property
+    def shard_failures(self) -> str:
+        """What was said about them, as OpenSearch wrote it."""
+        return bytes(self.top.get("_shards", b"")).decode(errors="replace") if self.failed_shards else ""
 
 
 class _Shards(msgspec.Struct):
@@ -69,7 +74,7 @@ def candidates(answer: Answer, plan: Plan, fields: PassageFields) -> list[Candid
             raise splice.Malformed(f"hit {hit.docid!r} has no score")
         # `fields` first: where it was borrowed, `_source` is what the caller's filters left of it.
         read_from = (hit.fields, hit.source) if plan.borrowed else (hit.source, hit.fields)
-        found.append(Candidate(hit.docid, rank, hit.score, passage(read_from, fields)))
+        found.append(Candidate(hit.docid, rank, hit.score, documents.passage(read_from, fields)))
     return found
 
 
@@ -87,8 +92,7 @@ def respond(answer: Answer, plan: Plan, ranking: Ranking) -> bytes:
     window. If nothing was scored, the engine's own scores stay.
     """
     scored = [hit for hit in ranking.hits if hit.score is not None]
-    order = [hit.candidate.rank - 1 for hit in scored]
-    order += sorted(set(range(len(answer.found))) - set(order))
+    order = _order(answer, ranking)
     mapped = window_scores([hit.score for hit in scored if hit.score is not None])
     hits = dict(answer.hits)
     if mapped:
@@ -97,10 +101,26 @@ def respond(answer: Answer, plan: Plan, ranking: Ranking) -> bytes:
             hits["max_score"] = _number(max(mapped))
     page = [
         _hit(answer.found[position], mapped[place] if mapped else None, plan.borrowed)
-        for place, position in list(enumerate(order))[plan.start : plan.start + plan.size]
+        for place, position in _page(order, plan)
     ]
     hits["hits"] = msgspec.Raw(b"[" + b",".join(page) + b"]")
-    return splice.unveiled(splice.joined(answer.top | {"hits": msgspec.Raw(splice.joined(hits))}))
+    whole = splice.unveiled(splice.joined(answer.top | {"hits": msgspec.Raw(splice.joined(hits))}))
+    return filtered(whole, plan.filters)
+
+
+def page_of(answer: Answer, plan: Plan, ranking: Ranking) -> list[msgspec.Raw]:
+    """The hits of the caller's page, as they are, in their final order."""
+    return [answer.found[position] for _, position in _page(_order(answer, ranking), plan)]
+
+
+def _order(answer: Answer, ranking: Ranking) -> list[int]:
+    """Places of the hits in the engine's order, in their final one."""
+    order = [hit.candidate.rank - 1 for hit in ranking.hits if hit.score is not None]
+    return order + sorted(set(range(len(answer.found))) - set(order))
+
+
+def _page(order: list[int], plan: Plan) -> list[tuple[int, int]]:
+    return list(enumerate(order))[plan.start : plan.start + plan.size]
 
 
 def _hit(raw: msgspec.Raw, score: float | None, borrowed: frozenset[str]) -> bytes:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from opensearchpy import OpenSearch
 
 from connectors.opensearch.connector import AsyncOpenSearchConnector, OpenSearchConnector
-from connectors.opensearch.request import WINDOW
-from connectors.opensearch.reranked import MultiReranked, Reranked, rank, rank_all
+from connectors.opensearch.request import WINDOW, Hydrate
+from connectors.opensearch.reranked import MultiReranked, Reranked, rank, rank_all, together
 from connectors.opensearch.talks import MultiSearchRequest, SearchRequest, multi_search_request, search_request
 from sidecar.candidates import Ranks
 from sidecar.documents import PassageFields
@@ -21,24 +21,35 @@ if TYPE_CHECKING:
 class RerankingClient:
     """A user's `OpenSearch` client with a reranking `search` and `msearch`; everything else is that client's own.
 
-    `window` hits are reranked for each search that does not name a window of its own.
+    `window` hits are reranked for each search that does not name a window of its own. Highlights and
+    script fields are computed for the page alone, by a second request; `hydrate="window"` makes it one request.
     """
 
     def __init__(
-        self, client: OpenSearch, reranker: Ranks, *, window: int = WINDOW, fields: PassageFields | None = None
+        self,
+        client: OpenSearch,
+        reranker: Ranks,
+        *,
+        window: int = WINDOW,
+        fields: PassageFields | None = None,
+        hydrate: Hydrate = "page",
     ) -> None:
         self.client = client
         self.reranker = reranker
         self.window = window
-        self.connector = OpenSearchConnector(client, fields)
+        self.connector = OpenSearchConnector(client, fields, hydrate)
 
     def rerank(self, request: SearchRequest) -> Reranked:
         """Search and rerank. Raises an `EngineError`, or what the reranker raises."""
-        return rank(self.reranker, self.connector.fetch(request))
+        first_stage = self.connector.fetch(request)
+        ranking = rank(self.reranker, first_stage)
+        return Reranked(self.connector.finish(request, first_stage, ranking), ranking, first_stage.skipped)
 
     def rerank_all(self, request: MultiSearchRequest) -> MultiReranked:
         """Search and rerank several times at once. Raises as `rerank` does; one search that fails, fails alone."""
-        return rank_all(self.reranker, self.connector.fetch_all(request))
+        found = self.connector.fetch_all(request)
+        rankings = rank_all(self.reranker, found)
+        return together(found, rankings, self.connector.finish_all(request, found, rankings))
 
     def search(self, **arguments: Any) -> Any:
         """Do what `OpenSearch.search` does, with its arguments, and rerank; `window` is one more of them."""
@@ -69,20 +80,30 @@ class AsyncRerankingClient:
     """
 
     def __init__(
-        self, client: AsyncOpenSearch, reranker: Ranks, *, window: int = WINDOW, fields: PassageFields | None = None
+        self,
+        client: AsyncOpenSearch,
+        reranker: Ranks,
+        *,
+        window: int = WINDOW,
+        fields: PassageFields | None = None,
+        hydrate: Hydrate = "page",
     ) -> None:
         self.client = client
         self.reranker = reranker
         self.window = window
-        self.connector = AsyncOpenSearchConnector(client, fields)
+        self.connector = AsyncOpenSearchConnector(client, fields, hydrate)
 
     async def rerank(self, request: SearchRequest) -> Reranked:
         """Search and rerank. Raises an `EngineError`, or what the reranker raises."""
-        return await asyncio.to_thread(rank, self.reranker, await self.connector.fetch(request))
+        first_stage = await self.connector.fetch(request)
+        ranking = await asyncio.to_thread(rank, self.reranker, first_stage)
+        return Reranked(await self.connector.finish(request, first_stage, ranking), ranking, first_stage.skipped)
 
     async def rerank_all(self, request: MultiSearchRequest) -> MultiReranked:
         """Search and rerank several times at once. Raises as `rerank` does; one search that fails, fails alone."""
-        return await asyncio.to_thread(rank_all, self.reranker, await self.connector.fetch_all(request))
+        found = await self.connector.fetch_all(request)
+        rankings = await asyncio.to_thread(rank_all, self.reranker, found)
+        return together(found, rankings, await self.connector.finish_all(request, found, rankings))
 
     async def search(self, **arguments: Any) -> Any:
         """Do what `AsyncOpenSearch.search` does, with its arguments, and rerank; `window` is one more of them."""

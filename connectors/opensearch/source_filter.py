@@ -38,7 +38,8 @@ def _asked_for(search: Mapping[str, Any], params: Mapping[str, Any]) -> list[str
 def _source_is_whole(search: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
     if "_source_includes" in params or "_source_excludes" in params:
         return False
-    stored = "stored_fields" in params or "stored_fields" in search
+    # Who asks for stored or script fields gets no _source but by request.
+    stored = "stored_fields" in params or "stored_fields" in search or bool(search.get("script_fields"))
     source = params["_source"] if "_source" in params else search.get("_source", not stored)
     if isinstance(source, Mapping):
         return not any(source.values())

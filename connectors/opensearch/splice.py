@@ -16,6 +16,7 @@ Value = TypeVar("Value")
 
 # Each escape of a JSON string in turn; group 1 is a surrogate that has no partner.
 _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..)|.)", re.DOTALL)
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _VEILED = re.compile(rb"\xffu....", re.DOTALL)
 
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -55,6 +56,8 @@ def veiled(data: bytes) -> bytes:
     """
     if b"\xff" in data:
         raise Malformed("not UTF-8")
+    if not _SURROGATE.search(data):
+        return data
     return _ESCAPE.sub(lambda escape: b"\xff" + escape[1] if escape[1] else escape[0], data)
 
 

@@ -13,8 +13,9 @@ from typing import Any
 from connectors.opensearch import msearch
 from connectors.opensearch.client import NEVER_IN_URL, Call
 from connectors.opensearch.conversation import Ask, Conversation, Talk, conversation
+from connectors.opensearch.limits import Limits
 from connectors.opensearch.pipelines import Pipelines
-from connectors.opensearch.request import WINDOW
+from connectors.opensearch.request import WINDOW, Hydrate
 from sidecar.documents import PassageFields
 
 
@@ -47,30 +48,42 @@ class MultiSearchRequest:
 class Talks:
     """Begins the conversations of one connector: `serializer` is its client's, `fields` say where text is.
 
-    What is known of search pipelines is kept, and shared by all of them.
+    What is known of search pipelines and of windows allowed is kept, and shared by all of them.
+
+    `hydrate="page"` asks for highlights and script fields of the page alone, by a second request.
     """
 
-    def __init__(self, serializer: Any, fields: PassageFields | None = None) -> None:
+    def __init__(self, serializer: Any, fields: PassageFields | None = None, hydrate: Hydrate = "window") -> None:
         self.serializer = serializer
+        self.hydrate = hydrate
         self.fields = fields or PassageFields()
+        self.limits = Limits()
         self.pipelines = Pipelines()
 
     def search(self, request: SearchRequest) -> Conversation:
         """Begin a search's conversation."""
-        return self._begin(self._line(request.body), _params(request.params), request.window, _index(request.index))
+        return self._begin(_index(request.index), self._line(request.body), _params(request.params), request.window)
 
     def searches(self, request: MultiSearchRequest) -> Talk[msearch.Stages]:
         """Begin the conversation of several searches."""
 
         def begin(search: msearch.Search) -> Conversation:
             index = msearch.index_in(search.header) or _index(request.index)
-            return self._begin(search.body, {}, request.window, index)
+            return self._begin(index, search.body, {}, request.window)
 
         return msearch.conversation(self._lines(request.body), _params(request.params), begin)
 
-    def _begin(self, body: bytes, params: Mapping[str, Any], window: int, index: str | None) -> Conversation:
-        overrule = partial(self.pipelines.overrule, index)
-        return conversation(body, params, window=window, fields=self.fields, overrule=overrule)
+    def _begin(self, index: str | None, body: bytes, params: Mapping[str, Any], window: int) -> Conversation:
+        first_stage = yield from conversation(
+            body,
+            params,
+            window=self.limits.window(index, window),
+            fields=self.fields,
+            hydrate=self.hydrate,
+            overrule=partial(self.pipelines.overrule, index),
+        )
+        self.limits.remember(index, first_stage.native.limit)
+        return first_stage
 
     def _line(self, body: bytes | str | Mapping[str, Any] | None) -> bytes:
         text = self.serializer.dumps(body) if isinstance(body, Mapping) else body

@@ -20,7 +20,7 @@ MODEL = (
     *("max_length", "compile", "long_passages", "chunk_tokens", "chunk_overlap", "max_chunks"),
 )
 FUSION = ("fusion", "normalization", "fusion_weight", "rank_constant", "fusion_arithmetic")
-FIELDS = ("title_fields", "text_fields")
+FIELDS = ("title_fields", "text_fields", "join_fields")
 BM25 = ("k1", "b")
 RM3 = ("rm3", "rm3_fb_terms", "rm3_fb_docs", "rm3_original_query_weight")
 PYSERINI = ("pyserini_url", "pyserini_timeout")

@@ -8,6 +8,7 @@ import uuid
 import pytest
 
 from connectors.opensearch.connector import SearchRequest
+from sidecar.errors import EngineRejected
 from tests.live.foxes import QUERY, direct, ids, without_took
 
 pytestmark = pytest.mark.live
@@ -20,7 +21,6 @@ pytestmark = pytest.mark.live
         ({"query": QUERY, "sort": ["docno"]}, {}),
         ({"query": QUERY, "sort": ["_score", {"docno": "asc"}], "search_after": [1.0, 3]}, {}),
         ({"query": QUERY}, {"sort": "docno:desc"}),
-        ({"query": QUERY}, {"filter_path": "hits.hits._id"}),
         ({"query": {"match_all": {}}}, {}),
         ({"query": {"term": {"tag": "t1"}}}, {}),
         ({"query": QUERY, "stored_fields": "_none_"}, {}),
@@ -46,17 +46,39 @@ def test_our_ext_never_reaches_the_engine(reranking, index):
     assert skipped.skipped == "size is 0: there are no hits to rerank"
 
 
-def test_a_window_the_index_refuses_falls_back(reranking, client, index):
+@pytest.fixture
+def narrow(client, index):
     client.indices.put_settings(index=index, body={"index.max_result_window": 20})
+    yield index
+    client.indices.put_settings(index=index, body={"index.max_result_window": None})
+
+
+def test_a_window_that_the_index_refuses_shrinks_to_what_it_allows(reranking, narrow):
+    body = {"query": QUERY, "size": 5}
+    answer = reranking.rerank(SearchRequest(narrow, body, window=50))
+    assert (answer.skipped, len(answer.ranking.hits)) == (None, 20)
+    assert ids(json.loads(answer.body)) == ids(reranking.search(index=narrow, body=body, window=20))
+    # It is remembered: the next search asks for no more.
+    sent = []
+    talk = reranking.connector.talks.search(SearchRequest(narrow, body, window=50))
+    sent.append(next(talk).body)
+    assert json.loads(sent[0])["size"] == 20
+
+
+def test_a_page_beyond_what_the_index_allows_is_refused_in_its_words(reranking, narrow):
+    with pytest.raises(EngineRejected, match=r"less than or equal to: \[20\] but was \[25\]"):
+        reranking.search(index=narrow, body={"query": QUERY, "from": 20, "size": 5})
+
+
+def test_one_index_of_several_that_allows_less_shrinks_the_window_for_all(reranking, client, narrow):
+    client.indices.create(index="wide", body={"mappings": {"properties": {"text": {"type": "text"}}}})
+    client.bulk(index="wide", body=[{"index": {}}, {"text": "fox"}] * 3, refresh=True)
     try:
-        answer = reranking.rerank(SearchRequest(index, json.dumps({"query": QUERY, "size": 5}).encode()))
-        assert answer.skipped.startswith(
-            "OpenSearch refused the window: OpenSearch answered 400: Result window is too large"
-        )
-        assert without_took(answer.body) == without_took(direct(client, index, {"query": QUERY, "size": 5}))
-        assert len(ids(reranking.search(index=index, body={"query": QUERY, "size": 5}, window=20))) == 5
+        answer = reranking.rerank(SearchRequest([narrow, "wide"], {"query": QUERY, "size": 5}, window=50))
     finally:
-        client.indices.put_settings(index=index, body={"index.max_result_window": None})
+        client.indices.delete(index="wide")
+    assert (answer.skipped, len(answer.ranking.hits)) == (None, 20)
+    assert json.loads(answer.body)["_shards"]["failed"] == 0
 
 
 @pytest.fixture

@@ -88,6 +88,23 @@ def test_what_the_url_says_is_for_all(reranking, client, index, params):
     assert ours["responses"] == theirs["responses"]
 
 
+@pytest.mark.parametrize(
+    "paths", ["responses.hits.hits._id", "took", "-**._source,-took,-**.took", "responses.error.type"]
+)
+def test_a_filter_path_is_for_the_whole_answer(reranking, client, index, paths):
+    lines = [
+        {},
+        {"query": {"term": {"docno": 7}}},
+        {"index": "nowhere"},
+        BODIES[0],
+        {},
+        {"query": {"match": {"text": "y"}}},
+    ]
+    ours = reranking.msearch_raw(index=index, body=lines, filter_path=paths)
+    theirs = client.msearch(index=index, body=lines, filter_path=paths)
+    assert took_cut(ours) == took_cut(json.dumps(theirs, separators=(",", ":")).encode())
+
+
 @pytest.mark.parametrize("body", ["{}", "{}\n{", "\n", '{"foo":1}\n{}\n', '{}\n{"size":"x"}\n'])
 def test_what_opensearch_refuses_is_refused_in_its_words(reranking, client, index, body):
     with pytest.raises(RequestError) as theirs:

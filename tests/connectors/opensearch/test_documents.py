@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from connectors.opensearch.documents import passage
+from connectors.opensearch.documents import passage, text_fields
 from sidecar.candidates import Passage
 from sidecar.documents import PassageFields
 
@@ -57,3 +57,16 @@ def test_a_passage_knows_the_fields_it_came_from():
     assert of(b'{"title":"Fox","text":"","body":"second"}').fields == ("title", "body")
     assert of(b'{"meta":{"text":"deep"}}', text=("text", "meta.text")).fields == ("meta.text",)
     assert of(b"{}").fields == ()
+
+
+def test_fields_are_joined_on_request():
+    fields = PassageFields(text=("a", "b.c", "d"), join="\n\n")
+    assert (
+        passage([msgspec.Raw(b'{"d":0.10,"b":[{"c":"two"},{"c":3}],"a":"one"}')], fields).text
+        == "one\n\ntwo\n3\n\n0.10"
+    )
+
+
+def test_the_fields_that_hold_text():
+    sources = [b'{"a":"x","n":1e400,"b":{"c":["y"]}}', b'{"b.c":"z","d":"w"}']
+    assert text_fields(msgspec.Raw(source) for source in sources) == ["a", "b.c", "d"]

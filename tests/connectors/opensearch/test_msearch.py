@@ -86,7 +86,7 @@ def test_all_ask_at_once_and_each_gets_its_own_answer():
         "OpenSearch refused the window: OpenSearch answered 400: too large",
     ]
     assert [stage.native.raw for stage in stages.stages] == [HIT, HIT, HIT]
-    assert msearch.joined(stages.top, [b"1", b"2"]) == b'{"took":7,"responses":[1,2]}'
+    assert msearch.joined(stages, [b"1", b"2"]) == b'{"took":7,"responses":[1,2]}'
 
 
 def test_a_forbidden_search_fails_alone():

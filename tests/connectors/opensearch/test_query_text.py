@@ -33,6 +33,36 @@ from connectors.opensearch.query_text import query_text, without_operators
         ({"boosting": {"positive": {"match": {"a": "red"}}, "negative": {"match": {"a": "fox"}}}}, "red"),
         ({"constant_score": {"filter": {"match": {"a": "red"}}}}, ""),
         ({"term": {"tag": "red"}}, ""),
+        ({"terms_set": {"tag": {"terms": ["red"], "minimum_should_match_field": "n"}}}, ""),
+        ({"more_like_this": {"fields": ["a"], "like": "red fox"}}, "red fox"),
+        ({"more_like_this": {"like": ["red", {"_id": "1"}, "fox"], "unlike": "dog"}}, "red fox"),
+        (
+            {
+                "intervals": {
+                    "a": {"match": {"query": "red fox", "filter": {"not_containing": {"match": {"query": "x"}}}}}
+                }
+            },
+            "red fox",
+        ),
+        (
+            {
+                "intervals": {
+                    "a": {
+                        "all_of": {
+                            "intervals": [
+                                {"match": {"query": "red"}},
+                                {"any_of": {"intervals": [{"prefix": {"prefix": "fo"}}, {"match": {"query": "fox"}}]}},
+                            ]
+                        }
+                    }
+                }
+            },
+            "red fox",
+        ),
+        ({"intervals": {"a": {"all_of": {"intervals": [3, {"match": 3}]}, "b": 3}}}, ""),
+        ({"span_near": {"clauses": [{"span_term": {"a": "red"}}, {"span_term": {"a": {"value": "fox"}}}]}}, "red fox"),
+        ({"span_not": {"include": {"span_term": {"a": "red"}}, "exclude": {"span_term": {"a": "dog"}}}}, "red"),
+        ({"span_first": {"match": {"span_or": {"clauses": [{"span_term": {"a": "red"}}]}}, "end": 3}}, "red"),
         ({"match_all": {}}, ""),
         ({"bool": {"filter": [{"match": {"a": "red"}}], "must_not": {"match": {"a": "fox"}}}}, ""),
         ({"bool": {"must": {"match": {"a": "red"}}}}, "red"),

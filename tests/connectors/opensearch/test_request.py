@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from connectors.opensearch.request import Plan, Unranked, plan
+from connectors.opensearch.filter_path import NOTHING, Filters
+from connectors.opensearch.request import MAX_BODY, MAX_QUERY, Plan, Unranked, plan
 from sidecar.documents import PassageFields
 from sidecar.errors import ConfigurationError
 
@@ -82,6 +85,13 @@ def test_params_lose_from_and_size_alone():
     assert planned(b"{" + MATCH + b"}", **params).params == {"routing": "a", "timeout": "1s"}
 
 
+def test_a_filter_path_is_kept_and_nothing_is_hidden_meanwhile():
+    made = planned(b"{" + MATCH + b"}", filter_path="took, hits.hits._id,-a\\.b.c")
+    assert made.params == {"filter_path": NOTHING}
+    assert made.filters == Filters((("took",), ("hits", "hits", "_id")), (("a.b", "c"),))
+    assert planned(b"{" + MATCH + b"}", filter_path="").filters is None
+
+
 def test_the_window_is_the_callers_choice():
     assert planned(b"{" + MATCH + b"}", window=1000).body == b"{" + MATCH + b',"from":0,"size":1000}'
     assert planned(b"{" + MATCH + b"}", window=3).body == b"{" + MATCH + b',"from":0,"size":10}'
@@ -154,7 +164,7 @@ def test_a_sort_by_score_alone_is_no_obstacle(sort):
         ({"scroll": "1m"}, "a scroll keeps its own order over all its pages"),
         ({"sort": "date:desc"}, "the hits are sorted by something else than their score"),
         ({"source": "{}"}, "the body came in the URL (source)"),
-        ({"filter_path": "hits.total"}, "filter_path may hide what reranking needs"),
+        ({"filter_path": "took,-"}, "filter_path excludes nothing by -"),
         ({"format": "yaml"}, "the response was asked for in another format than JSON"),
         ({"stored_fields": "_none_"}, "stored_fields _none_ leaves no text to rerank by"),
         ({"q": "-dog"}, "no query text found; name it in ext.rerank.query_context.query_text"),
@@ -182,6 +192,26 @@ def test_url_parameters_count_too(params, reason):
 )
 def test_malformed_bodies_are_left_to_the_engine(body):
     assert unranked(body) == Unranked("the body is not well-formed JSON", body)
+
+
+def test_what_a_body_costs_has_an_end():
+    started = time.perf_counter()
+    assert len(planned(b'{"query":{"match":{"text":"' + b"fox " * 1_000_000 + b'"}}}').query) == MAX_QUERY
+    assert unranked(b"{" + MATCH + b',"a":"' + b"x" * MAX_BODY + b'"}').reason == "the body is larger than 10 MB"
+    assert planned(b"{" + MATCH + b',"a":' + b"[" * 900 + b"]" * 900 + b"}").query == "red fox"
+    assert unranked(b"{" + MATCH + b',"a":' + b"[" * 9000 + b"]" * 9000 + b"}").reason.endswith("well-formed JSON")
+    assert (
+        unranked(b'{"query":' + b'{"bool":{"must":' * 300 + b'{"match":{"a":"b"}}' + b"}}" * 300 + b"}").reason
+        == NO_TEXT
+    )
+    assert time.perf_counter() - started < 20
+
+
+@pytest.mark.parametrize("number", [b"1e400", b"NaN", b"-Infinity", b"1" * 5000, b"0" * 50])
+def test_numbers_that_are_none(number):
+    body = b'{"query":{"match":{"text":' + number + b"}}}"
+    made = plan(body)
+    assert (made.body if isinstance(made, Unranked) else made.original) == body
 
 
 NO_TEXT = "no query text found; name it in ext.rerank.query_context.query_text"

@@ -1,0 +1,68 @@
+"""Ours in a search's `ext`: the text to rerank by, as OpenSearch's own rerank processor takes it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from connectors.opensearch import splice
+
+# As OpenSearch has it for a query_text_path.
+MAX_PATH = 1000
+
+
+class WrongExt(ValueError):
+    """`ext.rerank` names no text."""
+
+
+def ext_of_others(raw: Mapping[str, msgspec.Raw]) -> dict[str, msgspec.Raw] | None:
+    """Take ours out of `ext`, None if it is not there."""
+    try:
+        ext = splice.members(raw["ext"]) if "ext" in raw else {}
+    except splice.Malformed:
+        return None
+    if "rerank" not in ext:
+        return None
+    del ext["rerank"]
+    return {"ext": msgspec.Raw(splice.joined(ext))} if ext else {}
+
+
+def without_our_ext(body: bytes) -> bytes:
+    """Return a search's body as it is to be forwarded: a node without neural-search refuses `ext.rerank`."""
+    try:
+        raw = splice.members(splice.veiled(body))
+    except splice.Malformed:
+        return body
+    foreign_ext = ext_of_others(raw)
+    if foreign_ext is None:
+        return body
+    return splice.unveiled(splice.joined({key: value for key, value in raw.items() if key != "ext"} | foreign_ext))
+
+
+def named_text(search: Mapping[str, Any], ours: object) -> str:
+    """Find the text that `ext.rerank` names, itself or by its path in the body. Raises `WrongExt`."""
+    context = ours.get("query_context") if isinstance(ours, Mapping) else None
+    given = context if isinstance(context, Mapping) else {}
+    text, path = given.get("query_text"), given.get("query_text_path")
+    if (text is None) == (path is None):
+        raise WrongExt("ext.rerank.query_context needs exactly one of query_text and query_text_path")
+    if path is not None:
+        if not isinstance(path, str) or len(path) > MAX_PATH:
+            raise WrongExt(f"ext.rerank: query_text_path is not a path of at most {MAX_PATH} characters")
+        text = _at(search, path)
+    if not isinstance(text, str):
+        raise WrongExt(f"ext.rerank: {'query_text' if path is None else path!r} is not a text")
+    return text
+
+
+def _at(value: object, path: str) -> object:
+    for key in path.split("."):
+        if isinstance(value, Mapping):
+            value = value.get(key)
+        elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):
+            value = value[int(key)]
+        else:
+            return None
+    return value

@@ -1,0 +1,132 @@
+"""Highlights and script fields for the page alone: the same bytes as for the whole window, by a second request."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import uuid
+
+import pytest
+from opensearchpy import AsyncOpenSearch
+
+from connectors.opensearch import AsyncRerankingClient, OpenSearchConnector, RerankingClient, SearchRequest
+from sidecar.errors import IndexNotFound
+from tests.live.foxes import EITHER, QUERY, ByLength, without_took
+from tests.live.test_differential import InOrder
+
+pytestmark = pytest.mark.live
+
+HIGHLIGHT = {"highlight": {"fields": {"text": {}, "tag": {}}}}
+SCRIPT = {"script_fields": {"twice": {"script": "doc['docno'].value * 2"}}}
+PER_HIT = [HIGHLIGHT, SCRIPT, {**SCRIPT, "_source": True}, {**HIGHLIGHT, **SCRIPT, "_source": ["docno"]}]
+PAGES = [{}, {"from": 7, "size": 5}, {"from": 45, "size": 10}, {"from": 100, "size": 40}, {"from": 500}]
+OPTIONS = [
+    {},
+    {"aggs": {"tags": {"terms": {"field": "tag"}}}, "suggest": {"s": {"text": "fux", "term": {"field": "text"}}}},
+    {"fields": ["docno"], "version": True, "seq_no_primary_term": True, "track_total_hits": 5},
+    {"post_filter": {"range": {"docno": {"gte": 20}}}, "sort": ["_score"]},
+    {"collapse": {"field": "tag"}, "explain": True},
+    {"min_score": 0.0001},
+    {
+        "query": {
+            "bool": {
+                "must": [{"match": {"text": {"query": "fox", "_name": "n"}}}],
+                "filter": {"range": {"docno": {"lt": 90}}},
+            }
+        }
+    },
+]
+BODIES = [
+    {"query": EITHER, **hit, **page, **option} for hit, page, option in itertools.product(PER_HIT, PAGES, OPTIONS)
+]
+
+
+@pytest.fixture
+def reranking(client):
+    return RerankingClient(client, ByLength(), window=50, hydrate="window")
+
+
+@pytest.fixture
+def paging(client):
+    return RerankingClient(client, ByLength(), window=50, hydrate="page")
+
+
+def test_a_page_has_the_bytes_it_has_in_the_window(reranking, paging, index):
+    assert len(BODIES) == 140
+    twice = 0
+    for body in BODIES:
+        theirs = reranking.search_raw(index=index, body=body)
+        first_stage = paging.connector.fetch(SearchRequest(index, body, window=50))
+        twice += first_stage.native.plan.whole is not None
+        assert without_took(paging.search_raw(index=index, body=body)) == without_took(theirs), body
+    assert twice == 140 * 5 // 7
+
+
+def test_the_second_search_is_for_the_page_alone(paging, index):
+    sent = []
+    talk = paging.connector.talks.search(SearchRequest(index, {"query": QUERY, **HIGHLIGHT, "aggs": {}}))
+    sent.append(next(talk).body)
+    assert b"highlight" not in sent[0]
+    assert b"aggs" in sent[0]
+
+
+@pytest.mark.parametrize(
+    "params", [{"rest_total_hits_as_int": True}, {"filter_path": "hits.hits.highlight"}, {"q": "text:fox"}]
+)
+def test_parameters_of_the_url(reranking, paging, index, params):
+    body = {**HIGHLIGHT, "size": 3} if "q" in params else {"query": QUERY, **HIGHLIGHT, "size": 3}
+    theirs = reranking.search_raw(index=index, body=body, **params)
+    assert without_took(paging.search_raw(index=index, body=body, **params)) == without_took(theirs)
+
+
+def test_several_searches_and_the_asynchronous_client(opensearch_url, reranking, paging, index):
+    lines = [line for body in BODIES[::9] for line in ({"index": index}, body)]
+    lines += [{"index": "nowhere"}, {"query": QUERY, **HIGHLIGHT}, {}, {"size": 0}]
+    theirs = without_took(reranking.msearch_raw(body=lines))
+    assert without_took(paging.msearch_raw(body=lines)) == theirs
+
+    async def story():
+        async with AsyncOpenSearch(opensearch_url) as client:
+            asynchronous = AsyncRerankingClient(client, ByLength(), window=50, hydrate="page")
+            return await asynchronous.msearch_raw(body=lines)
+
+    assert without_took(asyncio.run(story())) == theirs
+
+
+@pytest.fixture
+def twins(client):
+    """Two indexes with the same ids and other texts."""
+    names = [f"twin-{uuid.uuid4().hex[:8]}" for _ in range(2)]
+    for name in names:
+        client.indices.create(index=name, body={"settings": {"number_of_shards": 2}})
+        lines = [line for i in range(5) for line in ({"index": {"_id": str(i)}}, {"text": f"fox {name}" + " x" * i})]
+        client.bulk(index=name, body=lines, refresh=True)
+    yield names
+    client.indices.delete(index=",".join(names), ignore_unavailable=True)
+
+
+def test_equal_ids_in_two_indexes_are_two_hits(reranking, paging, twins):
+    body = {"query": QUERY, **HIGHLIGHT, "size": 7}
+    theirs = reranking.search_raw(index=twins, body=body)
+    assert without_took(paging.search_raw(index=twins, body=body)) == without_took(theirs)
+
+
+def test_a_hit_deleted_meanwhile_stays_without_its_highlight(client, twins):
+    connector = OpenSearchConnector(client, hydrate="page")
+    request = SearchRequest(twins[0], {"query": QUERY, **HIGHLIGHT})
+    first_stage = connector.fetch(request)
+    client.delete(index=twins[0], id="3", refresh=True)
+    ranking = InOrder(turned=True).rank("", first_stage.candidates)
+    raw = connector.finish(request, first_stage, ranking)
+    hits = client.transport.deserializer.loads(raw.decode())["hits"]["hits"]
+    assert [hit["_id"] for hit in hits] == [hit.candidate.docid for hit in ranking.hits]
+    assert {hit["_id"]: "highlight" in hit for hit in hits} == {"0": True, "1": True, "2": True, "3": False, "4": True}
+
+
+def test_an_index_deleted_meanwhile_is_an_error_as_for_any_search(client, twins):
+    connector = OpenSearchConnector(client, hydrate="page")
+    request = SearchRequest(twins[0], {"query": QUERY, **HIGHLIGHT})
+    first_stage = connector.fetch(request)
+    client.indices.delete(index=twins[0])
+    with pytest.raises(IndexNotFound):
+        connector.finish(request, first_stage, InOrder().rank("", first_stage.candidates))
