@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test soak lint format types pins clean
+.PHONY: help install demo test soak fuzz lint format types pins clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -31,6 +31,9 @@ test: $(READY)  ## Run the tests; OPENSEARCH_URL or Maven with a JDK brings the 
 
 soak: $(READY)  ## Run the slow tests
 	@$(BIN)/python -m pytest -m soak
+
+fuzz: $(READY)  ## Send thousands of made-up requests to the rerank API
+	@SIDECAR_TEST_FUZZ=400 $(BIN)/python -m pytest tests/serving/rerank_api/test_fuzz.py
 
 lint: $(READY)  ## Check style and types
 	@$(BIN)/ruff check .
