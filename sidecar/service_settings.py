@@ -39,7 +39,7 @@ class ServiceSettings(BaseModel):
         "first-stage", description="Answer when reranking fails: OpenSearch's own hits, or 503."
     )
     max_body_bytes: int = Field(10_485_760, ge=1024, description="Largest body that is looked at.")
-    api_seconds: float = Field(60, gt=0, le=3600, description="Seconds a request to the rerank API may be scored.")
+    api_seconds: float = Field(120, gt=0, le=3600, description="Seconds a request to the rerank API may be scored.")
     api_concurrent: int = Field(64, ge=1, description="Requests to the rerank API at a time; the next ones get 429.")
     max_documents: int = Field(2000, ge=1, description="Documents in one request to the rerank API.")
     max_characters: int = Field(10_000_000, ge=1, description="Characters in one request to the rerank API.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,9 +92,9 @@ class LuceneApi:
 
         return router
 
-    async def _told(self, answer: Any) -> Response:
+    async def _told(self, answer: Awaitable[Response]) -> Response:
         try:
-            found: Response = await answer
+            found = await answer
         except Problem as problem:
             return refused(self.dialect, problem)
         except InputError as error:

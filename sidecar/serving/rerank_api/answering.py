@@ -34,7 +34,7 @@ class Answering:
         self.in_flight = 0
 
     async def __call__(self, endpoint: Endpoint, request: Request, identity: str) -> Response:
-        """Answer one request. Raises `ClientLeft` where nobody waits any more."""
+        """Answer one request; 499 is for the metrics, where nobody waits for an answer any more."""
         dialect = endpoint.operation.dialect
         try:
             with self._turn():
@@ -47,6 +47,8 @@ class Answering:
                 return Response(written(operation.write(body, answer)), media_type="application/json")
         except Problem as problem:
             return refused(dialect, problem)
+        except bodies.ClientLeft:
+            return Response(status_code=499)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -63,13 +65,14 @@ class Answering:
         limits = self.engine.limits
         body = bodies.Body(request.receive, limit=limits.body, seconds=limits.body_seconds)
         try:
-            whole = await body.read()
+            async with asyncio.timeout(limits.body_seconds):
+                whole = await body.read()
             encoding = request.headers.get("content-encoding", "").strip().lower().encode("latin-1", "replace")
             if whole:
                 return bodies.decompressed(body.prefix, encoding, limit=limits.body)
         except bodies.BodyTooLarge:
             pass
-        except bodies.BodyTooSlow:
+        except (bodies.BodyTooSlow, TimeoutError):
             raise Problem(Fault.BODY_TOO_SLOW, "the body did not arrive in time") from None
         except bodies.BodyUnreadable as error:
             raise Problem(Fault.NOT_JSON, f"the body can't be read: {error}") from None
@@ -83,6 +86,11 @@ def refused(dialect: Dialect, problem: Problem) -> Response:
     if status == 401:
         headers["www-authenticate"] = "Bearer"
     return Response(written(dialect.tell(status, problem)), status, headers, media_type="application/json")
+
+
+def broken(dialect: Dialect) -> Response:
+    """Tell of a failure that is nobody's but ours."""
+    return refused(dialect, Problem(Fault.FAILED, "the service failed; its log says how"))
 
 
 def validated(kind: type[Body], record: Mapping[str, Any]) -> Body:

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from sidecar.documents import PassageFields
 from sidecar.serving.rerank_api import tei
-from sidecar.serving.rerank_api.answering import Answering, refused
+from sidecar.serving.rerank_api.answering import Answering, broken, refused
 from sidecar.serving.rerank_api.dialect import Dialect
 from sidecar.serving.rerank_api.door import IDENTITY, Door, Entrance
 from sidecar.serving.rerank_api.endpoints import ENDPOINTS, Endpoint, dialect_at
@@ -71,6 +71,11 @@ def rerank_api(
         place = ".".join(map(str, first["loc"][1:]))
         return refused(dialect_of(request.url.path), Problem(Fault.INVALID, f"{place}: {first['msg']}", param=place))
 
+    async def failed(request: Request, error: Exception) -> Response:
+        del error  # the door logs it
+        return broken(dialect_of(request.url.path))
+
+    app.add_exception_handler(Exception, failed)
     app.add_exception_handler(HTTPException, lost)
     app.add_exception_handler(RequestValidationError, mistaken)
     entrance = Entrance(api_key, allowed_hosts, OPEN_PATHS)

@@ -11,11 +11,10 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sidecar.serving import bodies
 from sidecar.serving.asgi import Exchange
 from sidecar.serving.management import key_fits
 from sidecar.serving.metrics import Metrics
-from sidecar.serving.rerank_api.answering import refused
+from sidecar.serving.rerank_api.answering import broken, refused
 from sidecar.serving.rerank_api.dialect import Dialect
 from sidecar.serving.rerank_api.problem import Fault, Problem
 
@@ -69,12 +68,10 @@ class Door:
             problem = self._refusal(exchange, scope["path"])
             app = self.app if problem is None else refused(dialect, problem)
             await app(scope, receive, sent)
-        except bodies.ClientLeft:
-            exchange.answered = 499
         except Exception:  # noqa: BLE001  whatever it is, its caller gets an answer in their dialect
             _log.exception("a request to %s failed", scope["path"])
             if not exchange.answered:
-                await refused(dialect, Problem(Fault.FAILED, "the service failed"))(scope, receive, sent)
+                await broken(dialect)(scope, receive, sent)
         finally:
             self.metrics.request("api", dialect.name, exchange, None)
 

@@ -17,11 +17,14 @@ from sidecar.serving.service import RerankingService
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may ask for; `seconds` is how long its scoring may take, `requests` how many run at a time."""
+    """What one request may ask for; `seconds` is how long its scoring may take, `body_seconds` its arrival.
+
+    `requests` is how many run at a time.
+    """
 
     documents: int = 2000
     characters: int = 10_000_000
-    seconds: float = 60.0
+    seconds: float = 120.0
     body: int = 10 * 1024 * 1024
     body_seconds: float = 30.0
     requests: int = 64

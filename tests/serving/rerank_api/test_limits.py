@@ -7,7 +7,9 @@ import threading
 import time
 
 import pytest
+from fastapi import APIRouter
 
+from sidecar.serving.rerank_api.dialect import Dialect
 from sidecar.serving.rerank_api.engine import Limits
 from tests.serving.api_server import served_api
 
@@ -215,6 +217,34 @@ def test_with_the_key_everything_is(locked):
     assert [locked.client.get(path).status_code for path in ("/", "/health", "/tei/health", "/openapi.json")] == [
         200
     ] * 4
+
+
+class Broken:
+    """A neighbour that fails in a way nobody thought of."""
+
+    dialect = Dialect("broken", lambda status, problem: {"oh": problem.message, "status": status})
+
+    def __init__(self, service):
+        self.router = APIRouter()
+        self.router.get("/broken")(self.fail)
+
+    def covers(self, path):
+        return path == "/broken"
+
+    async def fail(self):
+        raise ZeroDivisionError
+
+
+def test_a_failure_of_ours_is_told_and_logged(caplog):
+    with served_api(neighbour_of=Broken) as api:
+        response = api.client.get("/broken", headers={"x-request-id": "r-1"})
+        assert (response.status_code, response.json()) == (
+            500,
+            {"oh": "the service failed; its log says how", "status": 500},
+        )
+        assert response.headers["x-request-id"] == "r-1"
+        until(lambda: "ZeroDivisionError" in caplog.text)
+        until(lambda: 'sidecar_requests_total{face="api",kind="broken",status="500"} 1.0' in metrics(api))
 
 
 def test_another_host_name_is_not_served(locked):
