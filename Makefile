@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-pyserini soak lint format types docs pins clean
+.PHONY: help install demo test test-pyserini soak fuzz lint format types docs pins clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -35,6 +35,9 @@ test-pyserini: $(READY)  ## Run the Lucene tests alone, as for another pyserini:
 
 soak: $(READY)  ## Run the slow tests
 	@$(BIN)/python -m pytest -m soak
+
+fuzz: $(READY)  ## Send thousands of made-up requests to the rerank API
+	@SIDECAR_TEST_FUZZ=400 $(BIN)/python -m pytest tests/serving/rerank_api/test_fuzz.py
 
 lint: $(READY)  ## Check style and types
 	@$(BIN)/ruff check .

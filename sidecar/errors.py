@@ -12,6 +12,7 @@ SidecarError
 ├── ScoringError                  the model ran and its output can't be used
 │   └── NonFiniteScore            NaN or infinity, which is never a rank
 ├── ScorerUnavailable             no scorer to ask: it starts, hangs, ended, or too much waits for it
+│   └── ScorerBusy                too much waits for it; it takes more in a moment
 └── EngineError                   the first stage can't answer
 ├── IndexNotFound             no index there
 ├── JavaError                 no Java that fits, or the JVM did not boot
@@ -76,6 +77,10 @@ class NonFiniteScore(ScoringError):
 
 class ScorerUnavailable(SidecarError):
     """No scorer to ask: it is starting, hangs, has ended, or too much waits for it."""
+
+
+class ScorerBusy(ScorerUnavailable):
+    """Too much waits for the scorer; it takes more in a moment."""
 
 
 class EngineError(SidecarError):

@@ -22,6 +22,12 @@ class ServiceSettings(BaseModel):
     models: dict[str, str] = Field(
         {}, description='More models that requests may name: {"name": "preset, directory or hub name"}.'
     )
+    model_aliases: dict[str, str] = Field(
+        {}, description='Names that clients hard-code, and the declared model behind each: {"rerank-v3.5": "minilm"}.'
+    )
+    lucene_indexes: dict[str, str] = Field(
+        {}, description='Lucene indexes that the rerank API searches as Pyserini does: {"name": "directory"}.'
+    )
     rules: list[dict[str, Any]] = Field(
         [], description="Indexes to rerank unasked: [{index, percent, shadow, model, window}, …], the first that fits."
     )
@@ -33,6 +39,8 @@ class ServiceSettings(BaseModel):
         "first-stage", description="Answer when reranking fails: OpenSearch's own hits, or 503."
     )
     max_body_bytes: int = Field(10_485_760, ge=1024, description="Largest body that is looked at.")
+    api_seconds: float = Field(120, gt=0, le=3600, description="Seconds a request to the rerank API may be scored.")
+    api_concurrent: int = Field(64, ge=1, description="Requests to the rerank API at a time; the next ones get 429.")
     max_documents: int = Field(2000, ge=1, description="Documents in one request to the rerank API.")
     max_characters: int = Field(10_000_000, ge=1, description="Characters in one request to the rerank API.")
     max_concurrent: int = Field(64, ge=1, description="Searches reranked at a time; the next ones are not.")

@@ -25,7 +25,8 @@ ALLOWED = {
     "sidecar.single_precision": set(),
     "sidecar.fusion_opensearch": {"sidecar.single_precision"},
     "sidecar.fusion": {"sidecar.candidates", "sidecar.errors", "sidecar.fusion_opensearch"},
-    "sidecar.settings": {"sidecar.documents", "sidecar.errors", "sidecar.fusion"},
+    "sidecar.service_settings": set(),
+    "sidecar.settings": {"sidecar.documents", "sidecar.errors", "sidecar.fusion", "sidecar.service_settings"},
     "sidecar.scoring": {"sidecar.candidates", "sidecar.errors", "sidecar.whole_file"},  # it writes manifests
     "sidecar.explanation": {"sidecar.candidates"},
     "sidecar.reranker": {"sidecar.candidates", "sidecar.errors", "sidecar.fusion", "sidecar.scoring"},
@@ -39,6 +40,20 @@ ALLOWED = {
         "sidecar.single_precision",
         "sidecar.version",  # a manifest names it
         "sidecar.whole_file",
+    },
+    # OpenSearch's conversation is held by the proxy itself; Lucene's is held by the connector, in lucene_api alone.
+    "sidecar.serving": {
+        "sidecar.candidates",
+        "sidecar.documents",
+        "sidecar.errors",
+        "sidecar.explanation",
+        "sidecar.fusion",
+        "sidecar.reranker",
+        "sidecar.scoring",
+        "sidecar.settings",
+        "sidecar.version",
+        "connectors.opensearch",
+        "connectors.pyserini",
     },
     "sidecar.cli": {"sidecar", "connectors"},
     "connectors": set(),
@@ -70,6 +85,11 @@ OWNERS = {
     "urllib3": "connectors",
     "ir_measures": "sidecar.experiments",
     "typer": "sidecar.cli",
+    "fastapi": "sidecar.serving",
+    "starlette": "sidecar.serving",
+    "uvicorn": "sidecar.serving",
+    "aiohttp": "sidecar.serving",
+    "prometheus_client": "sidecar.serving",
 }
 
 

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from connectors.opensearch import msearch
 from connectors.opensearch.client import NEVER_IN_URL, Call
-from connectors.opensearch.conversation import Ask, Conversation, Talk, conversation
-from connectors.opensearch.limits import Limits
-from connectors.opensearch.pipelines import Pipelines
+from connectors.opensearch.cluster import Cluster
+from connectors.opensearch.conversation import Ask, Conversation, Talk
 from connectors.opensearch.request import WINDOW, Hydrate
 from sidecar.documents import PassageFields
 
@@ -48,8 +46,6 @@ class MultiSearchRequest:
 class Talks:
     """Begins the conversations of one connector: `serializer` is its client's, `fields` say where text is.
 
-    What is known of search pipelines and of windows allowed is kept, and shared by all of them.
-
     `hydrate="page"` asks for highlights and script fields of the page alone, by a second request.
     """
 
@@ -57,8 +53,7 @@ class Talks:
         self.serializer = serializer
         self.hydrate = hydrate
         self.fields = fields or PassageFields()
-        self.limits = Limits()
-        self.pipelines = Pipelines()
+        self.cluster = Cluster()
 
     def search(self, request: SearchRequest) -> Conversation:
         """Begin a search's conversation."""
@@ -74,16 +69,7 @@ class Talks:
         return msearch.conversation(self._lines(request.body), _params(request.params), begin)
 
     def _begin(self, index: str | None, body: bytes, params: Mapping[str, Any], window: int) -> Conversation:
-        first_stage = yield from conversation(
-            body,
-            params,
-            window=self.limits.window(index, window),
-            fields=self.fields,
-            hydrate=self.hydrate,
-            overrule=partial(self.pipelines.overrule, index),
-        )
-        self.limits.remember(index, first_stage.native.limit)
-        return first_stage
+        return self.cluster.begin(index, body, params, window=window, fields=self.fields, hydrate=self.hydrate)
 
     def _line(self, body: bytes | str | Mapping[str, Any] | None) -> bytes:
         text = self.serializer.dumps(body) if isinstance(body, Mapping) else body

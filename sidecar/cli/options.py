@@ -36,9 +36,9 @@ OPENSEARCH = (
     "opensearch_retries",
 )
 SERVICE = (
-    "host", "port", "api_port", "pass_through", "budget_ms", "on_failure", "max_body_bytes", "max_documents",
-    "max_characters", "max_concurrent", "max_queue", "score_cache", "hang_seconds", "breaker_failures",
-    "breaker_seconds", "drain_seconds", "slow_client_seconds", "trusted_proxies", "allowed_hosts",
+    "host", "port", "api_port", "pass_through", "budget_ms", "on_failure", "max_body_bytes", "api_seconds",
+    "api_concurrent", "max_documents", "max_characters", "max_concurrent", "max_queue", "score_cache", "hang_seconds",
+    "breaker_failures", "breaker_seconds", "drain_seconds", "slow_client_seconds", "trusted_proxies", "allowed_hosts",
 )  # fmt: skip
 
 PANELS = {

@@ -66,6 +66,12 @@ class Metrics:
         else:
             self._passages.observe(outcome.ranking.scored)
 
+    def scored(self, face: str, passages: int, seconds: float) -> None:
+        """Count passages that were all scored and ranked by nothing else."""
+        self._outcomes.labels(face, "applied").inc()
+        self._stages.labels("score").observe(seconds)
+        self._passages.observe(passages)
+
     def shadow(self, status: Status, kept: float | None) -> None:
         """Count a reranking that nobody saw."""
         self._outcomes.labels("shadow", status.value).inc()

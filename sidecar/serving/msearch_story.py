@@ -6,13 +6,13 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
+from dataclasses import replace
 
 import msgspec
 
 from connectors.opensearch import msearch, splice
 from connectors.opensearch.annotate import annotated
-from connectors.opensearch.conversation import Ask, Conversation, Native, conversation, drive_async, skipped
+from connectors.opensearch.conversation import Ask, Conversation, Native, drive_async, skipped
 from sidecar.candidates import FirstStage
 from sidecar.errors import EngineRejected, SidecarError
 from sidecar.serving.asked import Terms
@@ -53,8 +53,8 @@ async def answer(
             chosen.append(terms)
         if terms is None:
             return _as_it_came(one.body)
-        overrule = partial(upstream.pipelines.overrule, msearch.index_in(one.header) or search.index or None)
-        return conversation(one.body, {}, window=terms.window, fields=terms.fields, overrule=overrule)
+        index = msearch.index_in(one.header) or search.index or None
+        return upstream.cluster.begin(index, one.body, {}, window=terms.window, fields=terms.fields)
 
     try:
         found = await drive_async(msearch.conversation(search.body, line.params, begin), line.send)
@@ -68,8 +68,8 @@ async def answer(
         *(_one(stage, terms, service, started) for stage, terms in zip(found.stages, chosen, strict=True))
     )
     took = int((time.perf_counter() - started) * 1000)
-    top = {**(found.top or {}), "took": msgspec.Raw(b"%d" % took)}
-    body = msearch.joined(top, [body for body, _ in answered])
+    timed = replace(found, top={**(found.top or {}), "took": msgspec.Raw(b"%d" % took)})
+    body = msearch.joined(timed, [body for body, _ in answered])
     outcomes = [outcome for _, outcome in answered if outcome is not None]
     return Answered(line.reply.status, headers, body, _summary(outcomes), {"fetch": fetched})
 

@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 from pydantic import ValidationError
+from starlette.types import ASGIApp
 
 from sidecar.errors import ConfigurationError
 from sidecar.serving.asked import Rule, Terms
 from sidecar.serving.breaker import CircuitBreaker
+from sidecar.serving.listeners import Listener, reserve, serve_together
 from sidecar.serving.logs import write_json_lines
 from sidecar.serving.management import Management
 from sidecar.serving.metrics import Metrics
 from sidecar.serving.opensearch_face import FaceOptions, OpenSearchFace
 from sidecar.serving.proxy import Proxy
+from sidecar.serving.rerank_api.app import rerank_api
+from sidecar.serving.rerank_api.engine import Limits, ModelNames, RerankEngine
 from sidecar.serving.routes import PassThrough
 from sidecar.serving.score_cache import ScoreCache
 from sidecar.serving.scorer_client import COMMAND, ScorerProcess
 from sidecar.serving.service import RerankingService
 from sidecar.serving.upstream import Upstream
 from sidecar.settings import Settings
+
+if TYPE_CHECKING:
+    from sidecar.serving.lucene_api import LuceneApi
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,7 @@ class Parts:
     service: RerankingService
     upstream: Upstream
     face: OpenSearchFace
+    api: ASGIApp
     metrics: Metrics
 
 
@@ -57,6 +66,7 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
     """
     models = declared_models(settings)
     options = _face_options(settings, tuple(models))
+    names = model_names(settings, tuple(models))
     scorer = ScorerProcess(models, command=command, hang_seconds=settings.hang_seconds, most_waiting=settings.max_queue)
     await scorer.start()
     tls: ssl.SSLContext | bool = True
@@ -81,11 +91,58 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
             trusted=frozenset(settings.trusted_proxies),
         )
         face = OpenSearchFace(proxy, service, options, ours=management, metrics=metrics)
-        yield Parts(service, upstream, face, metrics)
-        await face.drain()
+        async with _lucene(settings, service, options.defaults) as lucene:
+            api = rerank_api(
+                RerankEngine(service, names, _limits(settings), metrics),
+                fields=settings.as_fields(),
+                api_key=key,
+                allowed_hosts=options.allowed_hosts,
+                neighbour=lucene,
+            )
+            yield Parts(service, upstream, face, api, metrics)
+            await face.drain()
     finally:
         await upstream.close()
         await scorer.stop()
+
+
+def model_names(settings: Settings, declared: tuple[str, ...]) -> ModelNames:
+    """What requests may call the models. Raises `ConfigurationError` for an alias that leads nowhere."""
+    for alias, name in settings.model_aliases.items():
+        if name not in declared:
+            told = f"model_aliases: {alias} is to be {name}, and no model {name} is declared."
+            raise ConfigurationError(told, remedy=f"Declared are {', '.join(declared)}.")
+        if alias in declared:
+            raise ConfigurationError(f"model_aliases: {alias} is the name of a model already.")
+    return ModelNames(declared, settings.model_aliases)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        documents=settings.max_documents,
+        characters=settings.max_characters,
+        seconds=settings.api_seconds,
+        body=settings.max_body_bytes,
+        body_seconds=settings.slow_client_seconds,
+        requests=settings.api_concurrent,
+    )
+
+
+@asynccontextmanager
+async def _lucene(settings: Settings, service: RerankingService, terms: Terms) -> AsyncIterator[LuceneApi | None]:
+    """Open the Lucene indexes of the settings; without any, nothing of Lucene or the JVM is loaded."""
+    if not settings.lucene_indexes:
+        yield None
+        return
+    from sidecar.serving.lucene_api import LuceneApi, open_indexes
+
+    paths = {name: Path(path) for name, path in settings.lucene_indexes.items()}
+    opened = await asyncio.to_thread(open_indexes, paths, settings.as_fields(), k1=settings.k1, b=settings.b)
+    api = LuceneApi(opened, service, terms)
+    try:
+        yield api
+    finally:
+        await asyncio.to_thread(api.close)
 
 
 def _face_options(settings: Settings, models: tuple[str, ...]) -> FaceOptions:
@@ -117,14 +174,18 @@ def _face_options(settings: Settings, models: tuple[str, ...]) -> FaceOptions:
 async def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM, then let what is under way end."""
     write_json_lines()
-    async with parts(settings) as running:
-        server = uvicorn.Server(listener(settings, running.face, settings.port))
-        with contextlib.suppress(asyncio.CancelledError):
-            await server.serve()
+    with reserve(settings.host, settings.port) as first, reserve(settings.host, settings.api_port) as second:
+        async with parts(settings) as running:
+            await serve_together(
+                [
+                    (Listener(listener_config(settings, running.face, settings.port)), first),
+                    (Listener(listener_config(settings, running.api, settings.api_port)), second),
+                ]
+            )
 
 
-def listener(settings: Settings, app: object, port: int) -> uvicorn.Config:
-    """How uvicorn listens for a face."""
+def listener_config(settings: Settings, app: object, port: int) -> uvicorn.Config:
+    """How each listener speaks HTTP."""
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
         host=settings.host,

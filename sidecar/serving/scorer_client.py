@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sidecar.candidates import Passage, Score
-from sidecar.errors import ModelError, ScorerUnavailable, ScoringError
+from sidecar.errors import ModelError, ScorerBusy, ScorerUnavailable, ScoringError
 from sidecar.scoring.mapping import Mapping as ScoreMapping
 from sidecar.serving.frames import (
     HEADER_SIZE,
@@ -125,7 +125,7 @@ class ScorerProcess:
         if not self.ready:
             raise ScorerUnavailable(self._why_not)
         if self.waiting_passages + len(passages) > self._most_waiting:
-            raise ScorerUnavailable(f"{self.waiting_passages} passages wait to be scored already")
+            raise ScorerBusy(f"{self.waiting_passages} passages wait to be scored already")
         number = next(self._numbers)
         pending = self._pending[number] = _Pending([None] * len(passages), missing=len(passages))
         self.waiting_passages += len(passages)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -12,7 +11,7 @@ import msgspec
 
 from connectors.opensearch import response
 from connectors.opensearch.annotate import annotated
-from connectors.opensearch.conversation import Ask, Native, conversation, drive_async
+from connectors.opensearch.conversation import Ask, Native, drive_async
 from connectors.opensearch.refusal import refusal
 from sidecar.candidates import FirstStage, Ranking
 from sidecar.errors import EngineRejected
@@ -59,9 +58,10 @@ async def answer(
     `started` is when the request came, by `time.perf_counter`.
     """
     line = Line(search, upstream)
-    overrule = partial(upstream.pipelines.overrule, search.index or None)
-    talk = conversation(search.body, line.params, window=chosen.window, fields=chosen.fields, overrule=overrule)
     try:
+        talk = upstream.cluster.begin(
+            search.index or None, search.body, line.params, window=chosen.window, fields=chosen.fields
+        )
         first_stage = await drive_async(talk, line.send)
     except EngineRejected:
         return Answered(line.reply.status, line.reply.headers, line.reply.body, REFUSED)

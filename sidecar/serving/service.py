@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from sidecar.candidates import Candidate, Passage, Ranking, Score
-from sidecar.errors import ScorerUnavailable, SidecarError
+from sidecar.errors import ScorerBusy, ScorerUnavailable, SidecarError
 from sidecar.fusion import Fusion
 from sidecar.reranker import arrange
 from sidecar.scoring.mapping import Mapping
@@ -67,6 +67,8 @@ class RerankingService:
             raise ScorerUnavailable("the scorer failed several times in a row and is left alone for a while")
         try:
             fresh = await self.scorer.score(model, query, [passages[position] for position in unknown], seconds=seconds)
+        except ScorerBusy:
+            raise  # it works, and has enough to do
         except SidecarError:
             self.breaker.failed(time.monotonic())
             raise

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import aiohttp
 from yarl import URL
 
-from connectors.opensearch.pipelines import Pipelines
+from connectors.opensearch.cluster import Cluster
 from sidecar.serving.headers import Headers, to_client
 
 # Seconds for which a node that refused a connection is passed over, where there are others.
@@ -63,7 +63,7 @@ class Upstream:
         connections: int = 256,
         tls: ssl.SSLContext | bool = True,
     ) -> None:
-        self.pipelines = Pipelines()
+        self.cluster = Cluster()
         self._nodes = [URL(node.rstrip("/"), encoded=True) for node in nodes]
         self._turn = itertools.count()
         self._resting: dict[URL, float] = {}

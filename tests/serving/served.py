@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 import uvicorn
 
-from sidecar.serving.run import Parts, listener, parts
+from sidecar.serving.run import Parts, listener_config, parts
 from sidecar.settings import Settings
 
 FAKE = (sys.executable, str(Path(__file__).with_name("fake_scorer.py")))
@@ -71,7 +71,7 @@ def served(opensearch_url, command=FAKE, **options):
     async def run():
         try:
             async with parts(settings, command) as running:
-                server = uvicorn.Server(listener(settings, running.face, 0))
+                server = uvicorn.Server(listener_config(settings, running.face, 0))
                 task = asyncio.create_task(server.serve())
                 while not server.started and not task.done():  # noqa: ASYNC110  uvicorn has no event for it
                     await asyncio.sleep(0.01)

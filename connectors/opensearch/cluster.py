@@ -1,0 +1,43 @@
+"""What has been learned of one cluster, and the conversations that make use of it. Pure: it sends nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from connectors.opensearch.conversation import Conversation, conversation
+from connectors.opensearch.limits import Limits
+from connectors.opensearch.pipelines import Pipelines
+from connectors.opensearch.request import Hydrate
+from sidecar.documents import PassageFields
+
+
+class Cluster:
+    """The windows that its indexes allow, and its search pipelines; shared by all searches, whoever asks them."""
+
+    def __init__(self) -> None:
+        self.limits = Limits()
+        self.pipelines = Pipelines()
+
+    def begin(  # noqa: PLR0913  the conversation's own
+        self,
+        index: str | None,
+        body: bytes,
+        params: Mapping[str, Any],
+        *,
+        window: int,
+        fields: PassageFields,
+        hydrate: Hydrate = "window",
+    ) -> Conversation:
+        """Begin a search's conversation; `index` is its index expression, None for all. See `conversation`."""
+        first_stage = yield from conversation(
+            body,
+            params,
+            window=self.limits.window(index, window),
+            fields=fields,
+            hydrate=hydrate,
+            overrule=partial(self.pipelines.overrule, index),
+        )
+        self.limits.remember(index, first_stage.native.limit)
+        return first_stage

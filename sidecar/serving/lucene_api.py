@@ -1,0 +1,157 @@
+"""Lucene indexes over HTTP in the shapes of Pyserini's own server, reranked. The JVM runs in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from connectors.pyserini.connector import LuceneRequest, PyseriniConnector
+from connectors.pyserini.hits import rest_response
+from connectors.pyserini.index import LuceneIndex
+from sidecar.candidates import Ranking
+from sidecar.documents import PassageFields, json_object
+from sidecar.errors import EngineError, InputError
+from sidecar.serving.asked import Terms
+from sidecar.serving.rerank_api.answering import refused
+from sidecar.serving.rerank_api.dialect import Dialect
+from sidecar.serving.rerank_api.json_body import written
+from sidecar.serving.rerank_api.problem import Fault, Problem
+from sidecar.serving.service import Outcome, RerankingService, Status
+
+_PATH = re.compile(r"/v1/[^/]+/(search|doc/.*)")
+_TOLD: dict[int | str, dict[str, Any]] = {
+    400: {"description": "the query is empty, or none for Lucene"},
+    404: {"description": "there is no such index or document"},
+    503: {"description": "Lucene failed, or reranking did where that is an error"},
+}
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An index and what reads and writes its hits."""
+
+    index: LuceneIndex
+    connector: PyseriniConnector
+
+
+def open_indexes(paths: Mapping[str, Path], fields: PassageFields, *, k1: float, b: float) -> dict[str, Opened]:
+    """Open each index by its name; starts the JVM. Raises as `LuceneIndex` does."""
+    found = {}
+    for name, path in paths.items():
+        index = LuceneIndex(path, k1=k1, b=b)
+        found[name] = Opened(index, PyseriniConnector(index, fields))
+    return found
+
+
+class LuceneApi:
+    """`GET /v1/{index}/search` and `GET /v1/{index}/doc/{docid}`; `terms` are those of every search.
+
+    Where reranking fails the answer is Lucene's own, or an error, as `terms` say.
+    """
+
+    def __init__(self, indexes: Mapping[str, Opened], service: RerankingService, terms: Terms) -> None:
+        self.indexes = indexes
+        self.service = service
+        self.terms = terms
+        self.dialect = Dialect("lucene", _tell, {Fault.INVALID: 400})
+        self.router = self._router()
+        # Threads that stay: each that calls Java is made known to the JVM once.
+        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="lucene")
+
+    def covers(self, path: str) -> bool:
+        """Whether a path is answered here."""
+        return _PATH.fullmatch(path) is not None
+
+    def close(self) -> None:
+        """Let searches end and close the indexes."""
+        self._threads.shutdown()
+        for opened in self.indexes.values():
+            opened.index.close()
+
+    def _router(self) -> APIRouter:
+        router = APIRouter(tags=["lucene"])
+
+        @router.get("/v1/{index}/search", summary="BM25, reranked, in Pyserini's shape", responses=_TOLD)
+        async def search(
+            index: str, query: str = "", hits: Annotated[int, Query(ge=1, le=10_000)] = 10, *, parse: bool = True
+        ) -> Response:
+            return await self._told(self._search(index, query, hits, parse=parse))
+
+        @router.get("/v1/{index}/doc/{docid:path}", summary="A stored document", responses=_TOLD)
+        async def doc(index: str, docid: str) -> Response:
+            return await self._told(self._doc(index, docid))
+
+        return router
+
+    async def _told(self, answer: Awaitable[Response]) -> Response:
+        try:
+            found = await answer
+        except Problem as problem:
+            return refused(self.dialect, problem)
+        except InputError as error:
+            return refused(self.dialect, Problem(Fault.INVALID, error.message))
+        except EngineError as error:
+            return refused(self.dialect, Problem(Fault.UNAVAILABLE, error.message))
+        return found
+
+    def _opened(self, name: str) -> Opened:
+        if name not in self.indexes:
+            raise Problem(Fault.NOT_FOUND, f"there is no index {name[:80]!r} here; there are {', '.join(self.indexes)}")
+        return self.indexes[name]
+
+    async def _in_thread(self, work: Callable[..., Result], *arguments: object) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+    async def _search(self, name: str, query: str, hits: int, *, parse: bool) -> Response:
+        connector, terms = self._opened(name).connector, self.terms
+        first_stage = await self._in_thread(connector.fetch, LuceneRequest(query, hits, terms.window))
+        outcome = await self._ranked(query, first_stage.candidates)
+        if outcome.status is Status.FAILED and terms.on_failure == "error":
+            raise Problem(Fault.UNAVAILABLE, f"reranking failed: {outcome.reason}")
+        found = connector.respond(first_stage, outcome.ranking or Ranking(query, (), {}))
+        answer = rest_response(name, query, found)
+        if not parse:
+            for hit, candidate in zip(found, _candidates(answer), strict=True):
+                candidate["doc"] = hit.raw
+        return Response(written(answer), headers=_said(outcome), media_type="application/json")
+
+    async def _ranked(self, query: str, candidates: Sequence[Any]) -> Outcome:
+        if not candidates:
+            return Outcome(Status.SKIPPED, "there are no hits")
+        terms = self.terms
+        return await self.service.rank(query, candidates, model=terms.model, fusion=terms.fusion, seconds=terms.seconds)
+
+    async def _doc(self, name: str, docid: str) -> Response:
+        hit = await self._in_thread(self._opened(name).index.doc, docid)
+        if hit is None:
+            raise Problem(Fault.NOT_FOUND, f"index {name} has no document {docid[:80]!r}")
+        record = json_object(hit.raw) if hit.raw is not None else None
+        answer = {"api": "v1", "index": name, "docid": docid, "doc": hit.raw if record is None else record}
+        return Response(written(answer), media_type="application/json")
+
+
+def _candidates(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = answer["candidates"]
+    return found
+
+
+def _said(outcome: Outcome) -> dict[str, str]:
+    """The headers that say what became of a reranking."""
+    said = {"x-rerank-status": outcome.status.value}
+    if outcome.reason:
+        said["x-rerank-reason"] = " ".join(outcome.reason.split())[:300].encode("ascii", "replace").decode()
+    return said
+
+
+def _tell(status: int, problem: Problem) -> dict[str, str]:
+    del status
+    return {"error": problem.message}

@@ -1,0 +1,132 @@
+"""From a request to a response: read the body within its limits, ask the engine, write the answer or the error."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sidecar.documents import PassageFields
+from sidecar.serving import bodies
+from sidecar.serving.rerank_api.dialect import Asked, Dialect
+from sidecar.serving.rerank_api.endpoints import Endpoint
+from sidecar.serving.rerank_api.engine import RerankEngine
+from sidecar.serving.rerank_api.json_body import parsed, written
+from sidecar.serving.rerank_api.problem import Fault, Problem
+
+# How the parts of a `str | …` stand in pydantic's locations; nobody outside knows them.
+_UNION_TAGS = frozenset({"str", "dict[str,any]", "list[str]", "QueryText"})
+Body = TypeVar("Body", bound=Asked)
+Result = TypeVar("Result")
+
+
+class Answering:
+    """Answers the POSTs, so many at a time."""
+
+    def __init__(self, engine: RerankEngine, fields: PassageFields) -> None:
+        self.engine = engine
+        self.fields = fields
+        self.in_flight = 0
+
+    async def __call__(self, endpoint: Endpoint, request: Request, identity: str) -> Response:
+        """Answer one request; 499 is for the metrics, where nobody waits for an answer any more."""
+        dialect = endpoint.operation.dialect
+        try:
+            with self._turn():
+                record = parsed(await self._body(request))
+                operation = endpoint.choose(record)
+                dialect = operation.dialect
+                body = validated(operation.body, record)
+                question = operation.read(body, self.fields)
+                answer = await unless_left(request, self.engine.answer(question, identity))
+                return Response(written(operation.write(body, answer)), media_type="application/json")
+        except Problem as problem:
+            return refused(dialect, problem)
+        except bodies.ClientLeft:
+            return Response(status_code=499)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        most = self.engine.limits.requests
+        if self.in_flight >= most:
+            raise Problem(Fault.BUSY, f"{most} requests are being answered already")
+        self.in_flight += 1
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+
+    async def _body(self, request: Request) -> bytes:
+        limits = self.engine.limits
+        body = bodies.Body(request.receive, limit=limits.body, seconds=limits.body_seconds)
+        try:
+            async with asyncio.timeout(limits.body_seconds):
+                whole = await body.read()
+            encoding = request.headers.get("content-encoding", "").strip().lower().encode("latin-1", "replace")
+            if whole:
+                return bodies.decompressed(body.prefix, encoding, limit=limits.body)
+        except bodies.BodyTooLarge:
+            pass
+        except (bodies.BodyTooSlow, TimeoutError):
+            raise Problem(Fault.BODY_TOO_SLOW, "the body did not arrive in time") from None
+        except bodies.BodyUnreadable as error:
+            raise Problem(Fault.NOT_JSON, f"the body can't be read: {error}") from None
+        raise Problem(Fault.BODY_TOO_LARGE, f"the body is larger than {limits.body} bytes")
+
+
+def refused(dialect: Dialect, problem: Problem) -> Response:
+    """Tell a problem in a dialect."""
+    status = dialect.status(problem.fault)
+    headers = {"retry-after": "1"} if status in {429, 503} else {}
+    if status == 401:
+        headers["www-authenticate"] = "Bearer"
+    return Response(written(dialect.tell(status, problem)), status, headers, media_type="application/json")
+
+
+def broken(dialect: Dialect) -> Response:
+    """Tell of a failure that is nobody's but ours."""
+    return refused(dialect, Problem(Fault.FAILED, "the service failed; its log says how"))
+
+
+def validated(kind: type[Body], record: Mapping[str, Any]) -> Body:
+    """Take a body apart. Raises `Problem` for the first part of it that is not what it should be."""
+    try:
+        return kind.model_validate(record)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False, include_context=False)
+    place = _place(problems[0]["loc"])
+    said = {_lowered(one["msg"]): None for one in problems if _place(one["loc"]) == place}
+    raise Problem(Fault.INVALID, f"{place}: {', or '.join(said)}", param=place)
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location if part not in _UNION_TAGS)
+
+
+def _lowered(message: str) -> str:
+    return message[:1].lower() + message[1:]
+
+
+async def unless_left(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+    """Do the work while the caller waits for it. Raises `ClientLeft`, the work cancelled, when they leave."""
+    working = asyncio.create_task(work)
+    leaving = asyncio.create_task(_left(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise bodies.ClientLeft
+        return working.result()
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,160 @@
+"""The rerank API as an application: the endpoints, the models, health, and a page that needs nothing but itself."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Protocol
+
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.types import ASGIApp
+
+from sidecar.documents import PassageFields
+from sidecar.serving.rerank_api import tei
+from sidecar.serving.rerank_api.answering import Answering, broken, refused
+from sidecar.serving.rerank_api.dialect import Dialect
+from sidecar.serving.rerank_api.door import IDENTITY, Door, Entrance
+from sidecar.serving.rerank_api.endpoints import ENDPOINTS, Endpoint, dialect_at
+from sidecar.serving.rerank_api.engine import RerankEngine
+from sidecar.serving.rerank_api.page import page
+from sidecar.serving.rerank_api.problem import Fault, Problem
+from sidecar.serving.rerank_api.schema import body_of, responses_of, schemas
+from sidecar.version import __version__
+
+OPEN_PATHS = frozenset({"/", "/health", "/tei/health", "/openapi.json"})
+DESCRIPTION = "Reranks passages in the shapes of Cohere, Jina, TEI, vLLM and NIM."
+
+
+class Neighbour(Protocol):
+    """More endpoints on the same port, with a dialect of their own for the paths that are theirs."""
+
+    router: APIRouter
+    dialect: Dialect
+
+    def covers(self, path: str) -> bool:
+        """Whether a path is theirs."""
+        ...
+
+
+def rerank_api(
+    engine: RerankEngine,
+    *,
+    fields: PassageFields,
+    api_key: str | None = None,
+    allowed_hosts: frozenset[str] = frozenset(),
+    neighbour: Neighbour | None = None,
+) -> ASGIApp:
+    """Build the application. `fields` says where in a document that is an object its title and text are."""
+
+    def dialect_of(path: str) -> Dialect:
+        return neighbour.dialect if neighbour is not None and neighbour.covers(path) else dialect_at(path)
+
+    app = described()
+    answering = Answering(engine, fields)
+    for endpoint in ENDPOINTS:
+        _add(app, endpoint, answering)
+    app.include_router(_about(engine))
+    if neighbour is not None:
+        app.include_router(neighbour.router)
+
+    async def lost(request: Request, error: Exception) -> Response:
+        wrong_method = isinstance(error, HTTPException) and error.status_code == 405
+        fault, said = (Fault.WRONG_METHOD, "another method") if wrong_method else (Fault.NOT_FOUND, "no such path")
+        return refused(dialect_of(request.url.path), Problem(fault, f"{said}; / lists what is here"))
+
+    async def mistaken(request: Request, error: Exception) -> Response:
+        first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": str(error)}
+        place = ".".join(map(str, first["loc"][1:]))
+        return refused(dialect_of(request.url.path), Problem(Fault.INVALID, f"{place}: {first['msg']}", param=place))
+
+    async def failed(request: Request, error: Exception) -> Response:
+        del error  # the door logs it
+        return broken(dialect_of(request.url.path))
+
+    app.add_exception_handler(Exception, failed)
+    app.add_exception_handler(HTTPException, lost)
+    app.add_exception_handler(RequestValidationError, mistaken)
+    entrance = Entrance(api_key, allowed_hosts, OPEN_PATHS)
+    return Door(app, entrance, dialect_at=dialect_of, metrics=engine.metrics)
+
+
+def described() -> FastAPI:
+    """An application that describes itself at `/openapi.json`, and for people at `/`."""
+    app = FastAPI(
+        title="rerank-sidecar",
+        version=__version__,
+        description=DESCRIPTION,
+        docs_url=None,  # FastAPI's own pages load their scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+            found.setdefault("components", {}).setdefault("schemas", {}).update(schemas())
+            app.openapi_schema = found
+        return app.openapi_schema
+
+    @app.get("/", include_in_schema=False)
+    async def about(request: Request) -> HTMLResponse:
+        return HTMLResponse(page(app.openapi(), str(request.base_url).rstrip("/")))
+
+    app.openapi = openapi  # type: ignore[method-assign]
+    return app
+
+
+def _add(app: FastAPI, endpoint: Endpoint, answering: Answering) -> None:
+    async def answer(request: Request) -> Response:
+        return await answering(endpoint, request, request.scope[IDENTITY])
+
+    app.post(
+        endpoint.path,
+        summary=endpoint.summary,
+        operation_id="post" + endpoint.path.replace("/", "_"),
+        tags=[endpoint.operation.dialect.name],
+        openapi_extra=body_of(endpoint),
+        responses=responses_of([operation.dialect for operation in endpoint.operations]),
+        response_class=JSONResponse,
+    )(answer)
+
+
+def _about(engine: RerankEngine) -> APIRouter:
+    """What is here and whether it answers."""
+    router = APIRouter(tags=["about"])
+    started = int(time.time())
+
+    @router.get("/v1/models", summary="The models that requests may name, in OpenAI's shape")
+    async def models() -> dict[str, Any]:
+        own = {"object": "model", "created": started, "owned_by": "rerank-sidecar"}
+        declared = [{"id": name, **own, "root": name} for name in engine.models.declared]
+        aliases = [{"id": alias, **own, "root": name} for alias, name in engine.models.aliases.items()]
+        return {"object": "list", "data": [*declared, *aliases]}
+
+    @router.get("/health", summary="Whether a model answers", responses={503: {"description": "none does"}})
+    async def health() -> JSONResponse:
+        scorer = engine.service.scorer
+        if scorer.ready:
+            return JSONResponse({"status": "ready"})
+        return JSONResponse({"status": "not ready", "reason": scorer.why_not_ready}, 503)
+
+    @router.get("/tei/health", summary="TEI's health", responses={503: {"description": "no model answers"}})
+    async def tei_health() -> Response:
+        if engine.service.scorer.ready:
+            return Response()
+        return refused(tei.TEI, Problem(Fault.UNAVAILABLE, engine.service.scorer.why_not_ready))
+
+    @router.get("/tei/info", summary="TEI's info")
+    async def tei_info() -> dict[str, Any]:
+        return tei.info(
+            engine.models.declared[0],
+            version=__version__,
+            max_documents=engine.limits.documents,
+            max_requests=engine.limits.requests,
+        )
+
+    return router

@@ -1,0 +1,86 @@
+"""Cohere's rerank, versions 1 and 2. Source: https://docs.cohere.com/reference/rerank and /v1/reference/rerank."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from sidecar.documents import PassageFields
+from sidecar.serving.rerank_api.dialect import Answer, Asked, Dialect, Operation, Question
+from sidecar.serving.rerank_api.document import Document, passages_of, shown
+from sidecar.serving.rerank_api.problem import Fault, Problem
+
+# A search unit is a query with up to this many documents.
+_SEARCH_UNIT = 100
+
+
+class CohereV1(Asked):
+    """The body of version 1: documents are strings or objects, of which `rank_fields` are read."""
+
+    query: str
+    documents: list[Document]
+    top_n: int | None = Field(None, ge=1)
+    rank_fields: list[str] | None = None
+    return_documents: bool = False
+    max_chunks_per_doc: int | None = Field(None, ge=1)
+
+
+class CohereV2(Asked):
+    """The body of version 2: documents are strings."""
+
+    query: str
+    documents: list[str]
+    top_n: int | None = Field(None, ge=1)
+    max_tokens_per_doc: int | None = Field(None, ge=1)
+    priority: int = Field(0, ge=0, le=999)
+
+
+def meta(version: str, documents: int, warnings: list[str] | None) -> dict[str, Any]:
+    """The part of an answer that says what it cost; None leaves the warnings out."""
+    units = -(-documents // _SEARCH_UNIT)
+    said: dict[str, Any] = {"api_version": {"version": version}, "billed_units": {"search_units": units}}
+    return said if warnings is None else said | {"warnings": warnings}
+
+
+def cut_warnings(asked: Mapping[str, object]) -> list[str]:
+    """A warning for each limit that was asked for and is the model's to decide here."""
+    named = [name for name, value in asked.items() if value is not None]
+    return [f"{name} is not applied: the model cuts a document at a length of its own" for name in named]
+
+
+def _tell(status: int, problem: Problem) -> dict[str, str]:
+    del status
+    return {"message": f"invalid request: {problem.message}" if problem.fault in _REQUEST else problem.message}
+
+
+def _read_v1(body: CohereV1, fields: PassageFields) -> Question:
+    return Question([body.query], passages_of(body.documents, fields, body.rank_fields), body.model)
+
+
+def _write_v1(body: CohereV1, answer: Answer) -> object:
+    results = [
+        ({"document": shown(body.documents[one.index])} if body.return_documents else {})
+        | {"index": one.index, "relevance_score": one.probability}
+        for one in answer.best(body.top_n)
+    ]
+    warnings = cut_warnings({"max_chunks_per_doc": body.max_chunks_per_doc}) or None
+    return {"id": answer.identity, "results": results, "meta": meta("1", len(body.documents), warnings)}
+
+
+def _read_v2(body: CohereV2, fields: PassageFields) -> Question:
+    return Question([body.query], passages_of(body.documents, fields), body.model)
+
+
+def _write_v2(body: CohereV2, answer: Answer) -> object:
+    results = [{"index": one.index, "relevance_score": one.probability} for one in answer.best(body.top_n)]
+    warnings = cut_warnings({"max_tokens_per_doc": body.max_tokens_per_doc})
+    return {"id": answer.identity, "results": results, "meta": meta("2", len(body.documents), warnings)}
+
+
+_REQUEST = {Fault.NOT_JSON, Fault.INVALID, Fault.EMPTY, Fault.TOO_LARGE}
+COHERE = Dialect("cohere", _tell, {Fault.INVALID: 400, Fault.TOO_LARGE: 422})
+_EXAMPLE = {"query": "how long do fleas live", "documents": ["A flea lives for 100 days.", "Dogs bark."], "top_n": 1}
+RERANK_V1 = Operation(COHERE, CohereV1, _read_v1, _write_v1, _EXAMPLE | {"return_documents": True})
+RERANK_V2 = Operation(COHERE, CohereV2, _read_v2, _write_v2, _EXAMPLE)

@@ -1,0 +1,106 @@
+"""What the dialects share: a question, its answer, the operation between them, and how errors are told. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from sidecar.candidates import Passage
+from sidecar.documents import PassageFields
+from sidecar.serving.rerank_api.problem import Fault, Problem
+
+STATUSES = {
+    Fault.NOT_JSON: 400,
+    Fault.INVALID: 422,
+    Fault.EMPTY: 400,
+    Fault.TOO_LARGE: 413,
+    Fault.BODY_TOO_LARGE: 413,
+    Fault.BODY_TOO_SLOW: 408,
+    Fault.NO_KEY: 401,
+    Fault.WRONG_HOST: 403,
+    Fault.NOT_FOUND: 404,
+    Fault.WRONG_METHOD: 405,
+    Fault.UNKNOWN_MODEL: 404,
+    Fault.BUSY: 429,
+    Fault.UNAVAILABLE: 503,
+    Fault.TOO_LATE: 504,
+    Fault.FAILED: 500,
+}
+
+
+class Asked(BaseModel):
+    """A request's body in some dialect; what is not known is ignored, as the vendors' servers do."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    model: str | None = None
+
+
+Body = TypeVar("Body", bound=Asked)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a body comes to: passages to score against one query, or against one each. `param` names the passages."""
+
+    queries: Sequence[str]
+    passages: Sequence[Passage]
+    model: str | None
+    param: str = "documents"
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One passage's score: `index` is its place in the request, `score` the model's, exactly, which orders.
+
+    `logit` is that score and `probability` its place between 0 and 1, both as they are written.
+    """
+
+    index: int
+    score: float
+    logit: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Every passage's score in the request's order; `model` is the name that was asked for, or the default's."""
+
+    model: str
+    identity: str
+    scored: Sequence[Scored]
+
+    def best(self, top: int | None = None) -> list[Scored]:
+        """The `top` best, equal scores in the request's order; None or 0 for all."""
+        ranked = sorted(self.scored, key=lambda one: (-one.score, one.index))
+        return ranked[:top] if top else ranked
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """A vendor's way of telling errors: its body, and statuses where they differ from `STATUSES`."""
+
+    name: str
+    tell: Callable[[int, Problem], Mapping[str, Any]]
+    own_statuses: Mapping[Fault, int] = field(default_factory=dict)
+
+    def status(self, fault: Fault) -> int:
+        """The HTTP status for a fault."""
+        return self.own_statuses.get(fault, STATUSES[fault])
+
+
+@dataclass(frozen=True, slots=True)
+class Operation(Generic[Body]):
+    """One thing a dialect can be asked: how its body is read and its answer written.
+
+    `read` may raise `Problem`; `example` is a body for the documentation.
+    """
+
+    dialect: Dialect
+    body: type[Body]
+    read: Callable[[Body, PassageFields], Question]
+    write: Callable[[Body, Answer], object]
+    example: Mapping[str, Any]

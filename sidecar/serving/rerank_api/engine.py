@@ -1,0 +1,119 @@
+"""What is behind every dialect: a question within limits, scored by a declared model, in time or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sidecar.candidates import Score
+from sidecar.errors import ScorerBusy, ScorerUnavailable, ScoringError
+from sidecar.serving.metrics import Metrics
+from sidecar.serving.rerank_api.dialect import Answer, Question, Scored
+from sidecar.serving.rerank_api.problem import Fault, Problem
+from sidecar.serving.rerank_api.relevance import plain
+from sidecar.serving.service import RerankingService
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may ask for; `seconds` is how long its scoring may take, `body_seconds` its arrival.
+
+    `requests` is how many run at a time.
+    """
+
+    documents: int = 2000
+    characters: int = 10_000_000
+    seconds: float = 120.0
+    body: int = 10 * 1024 * 1024
+    body_seconds: float = 30.0
+    requests: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ModelNames:
+    """The names a request may give: those declared, the first being the default, and other names for them."""
+
+    declared: Sequence[str]
+    aliases: Mapping[str, str]
+
+    def find(self, asked: str | None) -> str:
+        """The declared model behind a name. Raises `Problem` for an unknown one."""
+        if not asked:
+            return self.declared[0]
+        name = self.aliases.get(asked, asked)
+        if name not in self.declared:
+            known = ", ".join([*self.declared, *self.aliases])
+            told = f"there is no model {asked[:80]!r} here; declared are {known}"
+            raise Problem(Fault.UNKNOWN_MODEL, told, param="model")
+        return name
+
+
+class RerankEngine:
+    """Answers questions, whatever dialect they came in."""
+
+    def __init__(self, service: RerankingService, models: ModelNames, limits: Limits, metrics: Metrics) -> None:
+        self.service = service
+        self.models = models
+        self.limits = limits
+        self.metrics = metrics
+
+    async def answer(self, question: Question, identity: str) -> Answer:
+        """Score every passage of a question. Raises `Problem`."""
+        model = self.models.find(question.model)
+        self._check(question)
+        started = time.perf_counter()
+        try:
+            scores = await self._scores(model, question)
+        except ScorerBusy as error:
+            raise Problem(Fault.BUSY, error.message) from None
+        except ScorerUnavailable as error:
+            raise Problem(Fault.UNAVAILABLE, error.message) from None
+        except ScoringError as error:
+            raise Problem(Fault.FAILED, error.message) from None
+        known = [score.value for score in scores if score is not None]
+        if len(known) < len(scores):
+            done = f"{len(known)} of {len(scores)} passages were scored within {self.limits.seconds:g} s"
+            raise Problem(Fault.TOO_LATE, f"{done}; they are remembered, so asking again goes on from there")
+        self.metrics.scored("api", len(known), time.perf_counter() - started)
+        mapping = self.service.mapping(model)
+        scored = [Scored(i, one, plain(one), plain(mapping(one))) for i, one in enumerate(known)]
+        return Answer(question.model or model, identity, scored)
+
+    def _check(self, question: Question) -> None:
+        """Raises `Problem` for what is empty or beyond a limit."""
+        if not question.passages:
+            raise Problem(Fault.EMPTY, f"{question.param} must not be empty", param=question.param)
+        if not all(query.strip() for query in question.queries):
+            raise Problem(Fault.EMPTY, "the query must not be empty", param="query")
+        count, most = len(question.passages), self.limits.documents
+        if count > most:
+            raise Problem(Fault.TOO_LARGE, f"{count} {question.param} where {most} are allowed", param=question.param)
+        # A model reads the query with every passage, so it counts with every passage.
+        times = len(question.passages) if len(question.queries) == 1 else 1
+        characters = times * sum(map(len, question.queries))
+        characters += sum(len(passage.title) + len(passage.text) for passage in question.passages)
+        if characters > self.limits.characters:
+            told = f"{characters} characters, the query counted with each document"
+            raise Problem(Fault.TOO_LARGE, f"{told}, where {self.limits.characters} are allowed", param=question.param)
+
+    async def _scores(self, model: str, question: Question) -> list[Score | None]:
+        """Score the passages, those with the same query together."""
+        seconds = self.limits.seconds
+        if len(question.queries) == 1:
+            return await self.service.scores(model, question.queries[0], question.passages, seconds=seconds)
+        places: dict[str, list[int]] = {}
+        for place, query in enumerate(question.queries):
+            places.setdefault(query, []).append(place)
+        lists = await asyncio.gather(
+            *(
+                self.service.scores(model, query, [question.passages[place] for place in own], seconds=seconds)
+                for query, own in places.items()
+            )
+        )
+        scores: list[Score | None] = [None] * len(question.passages)
+        for own, found in zip(places.values(), lists, strict=True):
+            for place, score in zip(own, found, strict=True):
+                scores[place] = score
+        return scores

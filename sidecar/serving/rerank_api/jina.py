@@ -1,0 +1,62 @@
+"""Jina's rerank. Source: https://api.jina.ai/redoc, the rerank endpoint."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+from sidecar.documents import PassageFields
+from sidecar.serving.rerank_api.dialect import Answer, Asked, Dialect, Operation, Question
+from sidecar.serving.rerank_api.document import Document, passages_of, shown
+from sidecar.serving.rerank_api.problem import Fault, Problem
+
+# Tokens are counted where the model is, which does not tell; 0 says so, and clients find the key they look for.
+USAGE = {"prompt_tokens": 0, "total_tokens": 0}
+
+
+class QueryText(BaseModel):
+    """A query as an object."""
+
+    text: str
+
+
+class Jina(Asked):
+    """The body: the query and each document are a string, or an object with `text`."""
+
+    query: str | QueryText
+    documents: list[Document]
+    top_n: int | None = Field(None, ge=1)
+    return_documents: bool = True
+
+
+def query_text(query: str | QueryText) -> str:
+    """The query's words."""
+    return query if isinstance(query, str) else query.text
+
+
+def _tell(status: int, problem: Problem) -> dict[str, str]:
+    del status
+    return {"detail": problem.message}
+
+
+def _read(body: Jina, fields: PassageFields) -> Question:
+    return Question([query_text(body.query)], passages_of(body.documents, fields), body.model)
+
+
+def _write(body: Jina, answer: Answer) -> object:
+    results = [
+        {"index": one.index}
+        | ({"document": shown(body.documents[one.index])} if body.return_documents else {})
+        | {"relevance_score": one.probability}
+        for one in answer.best(body.top_n)
+    ]
+    return {"model": answer.model, "usage": USAGE, "results": results}
+
+
+JINA = Dialect("jina", _tell, {Fault.EMPTY: 422, Fault.TOO_LARGE: 422})
+RERANK = Operation(
+    JINA,
+    Jina,
+    _read,
+    _write,
+    {"query": "how long do fleas live", "documents": ["A flea lives for 100 days.", {"text": "Dogs bark."}]},
+)

@@ -1,0 +1,69 @@
+"""The paths that several vendors share: one body and one answer that the clients of Cohere, Jina and vLLM all take.
+
+This is also what OpenSearch's own `rerank` processor is pointed at.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from pydantic import Field
+
+from sidecar.documents import PassageFields
+from sidecar.serving.rerank_api.cohere import cut_warnings, meta
+from sidecar.serving.rerank_api.dialect import Answer, Asked, Dialect, Operation, Question
+from sidecar.serving.rerank_api.document import Document, passages_of, shown
+from sidecar.serving.rerank_api.jina import USAGE, QueryText, query_text
+from sidecar.serving.rerank_api.problem import Problem
+from sidecar.serving.rerank_api.vllm import openai_error
+
+
+class Neutral(Asked):
+    """The superset of the bodies; a `top_n` of 0 means all, documents are repeated only where that is asked for."""
+
+    query: str | QueryText
+    documents: list[Document]
+    top_n: int | None = Field(None, ge=0)
+    rank_fields: list[str] | None = None
+    return_documents: bool = False
+    raw_scores: bool = False
+    max_tokens_per_doc: int | None = None
+    max_chunks_per_doc: int | None = None
+    truncate_prompt_tokens: int | None = None
+
+
+def _tell(status: int, problem: Problem) -> dict[str, Any]:
+    return {"message": problem.message, "detail": problem.message, "error": openai_error(status, problem)}
+
+
+def _read(body: Neutral, fields: PassageFields) -> Question:
+    return Question([query_text(body.query)], passages_of(body.documents, fields, body.rank_fields), body.model)
+
+
+def _write(body: Neutral, answer: Answer, *, version: str) -> object:
+    results = [
+        {"index": one.index}
+        | ({"document": shown(body.documents[one.index])} if body.return_documents else {})
+        | {"relevance_score": one.logit if body.raw_scores else one.probability}
+        for one in answer.best(body.top_n)
+    ]
+    named = ("max_tokens_per_doc", "max_chunks_per_doc", "truncate_prompt_tokens")
+    warnings = cut_warnings({name: getattr(body, name) for name in named})
+    return {
+        "id": answer.identity,
+        "model": answer.model,
+        "results": results,
+        "usage": USAGE,
+        "meta": meta(version, len(body.documents), warnings),
+    }
+
+
+NEUTRAL = Dialect("neutral", _tell)
+_EXAMPLE = {
+    "query": "how long do fleas live",
+    "documents": ["Dogs bark.", {"title": "Flea", "text": "A flea lives for 100 days."}],
+    "top_n": 1,
+}
+RERANK_V1 = Operation(NEUTRAL, Neutral, _read, partial(_write, version="1"), _EXAMPLE)
+RERANK_V2 = Operation(NEUTRAL, Neutral, _read, partial(_write, version="2"), _EXAMPLE)

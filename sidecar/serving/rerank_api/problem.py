@@ -1,0 +1,35 @@
+"""What can be wrong with a request to the rerank API, before a dialect gives it its status and shape. Pure."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+
+class Fault(Enum):
+    """A kind of trouble; each dialect has a status for it."""
+
+    NOT_JSON = auto()
+    INVALID = auto()
+    EMPTY = auto()
+    TOO_LARGE = auto()
+    BODY_TOO_LARGE = auto()
+    BODY_TOO_SLOW = auto()
+    NO_KEY = auto()
+    WRONG_HOST = auto()
+    NOT_FOUND = auto()
+    WRONG_METHOD = auto()
+    UNKNOWN_MODEL = auto()
+    BUSY = auto()
+    UNAVAILABLE = auto()
+    TOO_LATE = auto()
+    FAILED = auto()
+
+
+class Problem(Exception):
+    """A request that gets an error: `message` is for its sender, `param` the part of the body it is about."""
+
+    def __init__(self, fault: Fault, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.fault = fault
+        self.message = message
+        self.param = param

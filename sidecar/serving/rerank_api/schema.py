@@ -1,0 +1,58 @@
+"""The API's description of itself in OpenAPI: bodies by their models, statuses by what can go wrong. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sidecar.serving.rerank_api.dialect import Dialect
+from sidecar.serving.rerank_api.endpoints import ENDPOINTS, Endpoint
+from sidecar.serving.rerank_api.problem import Fault
+
+Schema = dict[str, Any]
+_REFERENCE = "#/components/schemas/{model}"
+_TOLD = {
+    Fault.NOT_JSON: "the body is no JSON object",
+    Fault.INVALID: "a part of the body is missing or of another kind",
+    Fault.EMPTY: "no query, or nothing to rank",
+    Fault.TOO_LARGE: "more documents or characters than allowed",
+    Fault.BODY_TOO_LARGE: "the body is too large",
+    Fault.BODY_TOO_SLOW: "the body did not arrive in time",
+    Fault.NO_KEY: "the API key is missing or wrong",
+    Fault.WRONG_HOST: "the host name is not served",
+    Fault.UNKNOWN_MODEL: "there is no such model",
+    Fault.BUSY: "too much is being scored already",
+    Fault.UNAVAILABLE: "no scorer answers now",
+    Fault.TOO_LATE: "not everything was scored in time",
+    Fault.FAILED: "the model failed",
+}
+
+
+def body_of(endpoint: Endpoint) -> Schema:
+    """The request body of an endpoint, with an example."""
+    kinds = [{"$ref": _REFERENCE.format(model=one.body.__name__)} for one in endpoint.operations]
+    schema = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
+    content = {"application/json": {"schema": schema, "example": dict(endpoint.operation.example)}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def responses_of(dialects: Sequence[Dialect]) -> dict[int | str, Schema]:
+    """Every status that the dialects may answer with, and why."""
+    reasons: dict[int, list[str]] = {200: ["scored"]}
+    for dialect in dialects:
+        for fault, why in _TOLD.items():
+            known = reasons.setdefault(dialect.status(fault), [])
+            if why not in known:
+                known.append(why)
+    return {status: {"description": "; ".join(reasons[status])} for status in sorted(reasons)}
+
+
+def schemas() -> dict[str, Schema]:
+    """Every model that a body refers to, by name."""
+    found: dict[str, Schema] = {}
+    for endpoint in ENDPOINTS:
+        for operation in endpoint.operations:
+            schema = operation.body.model_json_schema(ref_template=_REFERENCE)
+            found |= schema.pop("$defs", {})
+            found[operation.body.__name__] = schema
+    return found

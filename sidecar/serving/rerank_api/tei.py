@@ -1,0 +1,79 @@
+"""Text Embeddings Inference's rerank. Source: its router, https://github.com/huggingface/text-embeddings-inference."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sidecar.candidates import Passage
+from sidecar.documents import PassageFields
+from sidecar.serving.rerank_api.dialect import Answer, Asked, Dialect, Operation, Question
+from sidecar.serving.rerank_api.problem import Fault, Problem
+
+
+class Tei(Asked):
+    """The body. Too long a text is cut at its end, `truncate` or not; cutting at the start can't be had."""
+
+    query: str
+    texts: list[str]
+    truncate: bool | None = None
+    truncation_direction: Literal["Right", "right"] = "Right"
+    raw_scores: bool = False
+    return_text: bool = False
+
+
+_TYPES = {
+    Fault.EMPTY: "Empty",
+    Fault.BUSY: "Overloaded",
+    Fault.UNAVAILABLE: "Unhealthy",
+    Fault.TOO_LATE: "Unhealthy",
+    Fault.FAILED: "Backend",
+}
+
+
+def _tell(status: int, problem: Problem) -> dict[str, str]:
+    del status
+    return {"error": problem.message, "error_type": _TYPES.get(problem.fault, "Validation")}
+
+
+def _read(body: Tei, fields: PassageFields) -> Question:
+    del fields
+    return Question([body.query], [Passage("", text) for text in body.texts], body.model, param="texts")
+
+
+def _write(body: Tei, answer: Answer) -> object:
+    return [
+        {"index": one.index}
+        | ({"text": body.texts[one.index]} if body.return_text else {})
+        | {"score": one.logit if body.raw_scores else one.probability}
+        for one in answer.best()
+    ]
+
+
+TEI = Dialect("tei", _tell, {Fault.FAILED: 424, Fault.TOO_LATE: 503})
+RERANK = Operation(
+    TEI,
+    Tei,
+    _read,
+    _write,
+    {"query": "how long do fleas live", "texts": ["A flea lives for 100 days.", "Dogs bark."], "raw_scores": True},
+)
+
+
+def info(model: str, *, version: str, max_documents: int, max_requests: int) -> dict[str, object]:
+    """Answer `GET /info`; null is what only the scorer knows."""
+    return {
+        "model_id": model,
+        "model_sha": None,
+        "model_dtype": None,
+        "model_type": {"reranker": {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}},
+        "max_concurrent_requests": max_requests,
+        "max_input_length": None,
+        "max_batch_tokens": None,
+        "max_batch_requests": None,
+        "max_client_batch_size": max_documents,
+        "auto_truncate": True,
+        "tokenization_workers": None,
+        "version": version,
+        "sha": None,
+        "docker_label": None,
+    }

@@ -1,0 +1,106 @@
+"""vLLM's rerank and score. Source: https://docs.vllm.ai, "Re-rank API" and "Score API"."""
+
+from __future__ import annotations
+
+import time
+from http import HTTPStatus
+
+from pydantic import AliasChoices, Field
+
+from sidecar.candidates import Passage
+from sidecar.documents import PassageFields
+from sidecar.serving.rerank_api.dialect import Answer, Asked, Dialect, Operation, Question, Scored
+from sidecar.serving.rerank_api.document import Document, passages_of
+from sidecar.serving.rerank_api.jina import USAGE
+from sidecar.serving.rerank_api.problem import Fault, Problem
+
+
+class _Vllm(Asked):
+    truncate_prompt_tokens: int | None = None
+    use_activation: bool | None = Field(None, validation_alias=AliasChoices("use_activation", "activation"))
+
+    def value(self, one: Scored) -> float:
+        """Scores are activated unless that is asked not to be."""
+        return one.logit if self.use_activation is False else one.probability
+
+
+class VllmRerank(_Vllm):
+    """The body of `/rerank`; a `top_n` of 0 means all."""
+
+    query: str
+    documents: list[Document]
+    top_n: int = 0
+
+
+class VllmScore(_Vllm):
+    """The body of `/score`: one text against many, or as many against as many."""
+
+    text_1: str | list[str] = Field(validation_alias=AliasChoices("text_1", "queries", "data_1"))
+    text_2: str | list[str] = Field(validation_alias=AliasChoices("text_2", "documents", "items", "data_2"))
+
+
+_TYPES = {400: "BadRequestError", 401: "AuthenticationError", 404: "NotFoundError", 500: "InternalServerError"}
+
+
+def openai_error(status: int, problem: Problem) -> dict[str, object]:
+    """The error object of OpenAI's API."""
+    kind = _TYPES.get(status) or HTTPStatus(status).phrase.title().replace(" ", "") + "Error"
+    return {"message": problem.message, "type": kind, "param": problem.param, "code": status}
+
+
+def _tell(status: int, problem: Problem) -> dict[str, object]:
+    return {"error": openai_error(status, problem)}
+
+
+def _read_rerank(body: VllmRerank, fields: PassageFields) -> Question:
+    return Question([body.query], passages_of(body.documents, fields), body.model)
+
+
+def _write_rerank(body: VllmRerank, answer: Answer) -> object:
+    results = [
+        {"index": one.index, "document": {"text": _text(body.documents[one.index])}, "relevance_score": body.value(one)}
+        for one in answer.best(max(body.top_n, 0))
+    ]
+    return {"id": f"rerank-{answer.identity}", "model": answer.model, "usage": USAGE, "results": results}
+
+
+def _text(document: Document) -> str:
+    return document if isinstance(document, str) else str(document.get("text", ""))
+
+
+def _read_score(body: VllmScore, fields: PassageFields) -> Question:
+    del fields
+    queries = [body.text_1] if isinstance(body.text_1, str) else body.text_1
+    texts = [body.text_2] if isinstance(body.text_2, str) else body.text_2
+    if not queries or len(queries) not in {1, len(texts)}:
+        counts = f"text_1 has {len(queries)} texts and text_2 has {len(texts)}"
+        raise Problem(Fault.INVALID, f"{counts}: give one in text_1, or as many as in text_2", param="text_1")
+    return Question(queries, [Passage("", text) for text in texts], body.model, param="text_2")
+
+
+def _write_score(body: VllmScore, answer: Answer) -> object:
+    return {
+        "id": f"score-{answer.identity}",
+        "object": "list",
+        "created": int(time.time()),
+        "model": answer.model,
+        "data": [{"index": one.index, "object": "score", "score": body.value(one)} for one in answer.scored],
+        "usage": USAGE,
+    }
+
+
+VLLM = Dialect("vllm", _tell, {Fault.INVALID: 400, Fault.TOO_LARGE: 400})
+RERANK = Operation(
+    VLLM,
+    VllmRerank,
+    _read_rerank,
+    _write_rerank,
+    {"query": "how long do fleas live", "documents": ["A flea lives for 100 days.", "Dogs bark."], "top_n": 0},
+)
+SCORE = Operation(
+    VLLM,
+    VllmScore,
+    _read_score,
+    _write_score,
+    {"text_1": "how long do fleas live", "text_2": ["A flea lives for 100 days.", "Dogs bark."]},
+)

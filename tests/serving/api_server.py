@@ -1,0 +1,84 @@
+"""The rerank API on a real socket, in front of the scripted scorer, in a thread of the test's own process."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from sidecar.documents import PassageFields
+from sidecar.serving.breaker import CircuitBreaker
+from sidecar.serving.listeners import Listener, reserve
+from sidecar.serving.metrics import Metrics
+from sidecar.serving.rerank_api.app import rerank_api
+from sidecar.serving.rerank_api.engine import Limits, ModelNames, RerankEngine
+from sidecar.serving.run import listener_config
+from sidecar.serving.score_cache import ScoreCache
+from sidecar.serving.scorer_client import ScorerProcess
+from sidecar.serving.service import RerankingService
+from sidecar.settings import Settings
+
+FAKE = (sys.executable, str(Path(__file__).with_name("fake_scorer.py")))
+
+
+class Served:
+    """What a test needs of a running API."""
+
+    def __init__(self, url, engine, app):
+        self.url = url
+        self.engine = engine
+        self.app = app
+        self.client = httpx.Client(base_url=url, timeout=20)
+
+    def post(self, path, body, **options):
+        return self.client.post(path, json=body, **options)
+
+
+@contextmanager
+def served_api(*, limits=None, scorer_options=None, neighbour_of=None, **options):
+    """Serve `rerank_api` with two declared models, `m` and `other`, and the alias `rerank-v3.5` for `m`."""
+    started: dict = {}
+    running = threading.Event()
+
+    async def run():
+        scorer = ScorerProcess({"m": {}, "other": {}}, command=FAKE, **(scorer_options or {}))
+        await scorer.start()
+        service = RerankingService(scorer, cache=ScoreCache(1000), breaker=CircuitBreaker(5, 1.0))
+        engine = RerankEngine(service, ModelNames(("m", "other"), {"rerank-v3.5": "m"}), limits or Limits(), Metrics())
+        neighbour = neighbour_of(service) if neighbour_of else None
+        app = rerank_api(engine, fields=PassageFields(), neighbour=neighbour, **options)
+        listener = Listener(listener_config(Settings(drain_seconds=1), app, 0))
+        opened = reserve("127.0.0.1", 0)
+        url = f"http://127.0.0.1:{opened.getsockname()[1]}"
+        started.update(listener=listener, served=Served(url, engine, app))
+        serving = asyncio.create_task(listener.serve(sockets=[opened]))
+        while not listener.started:  # noqa: ASYNC110  uvicorn has no event for it
+            await asyncio.sleep(0.01)
+        running.set()
+        await serving
+        await scorer.stop()
+
+    def main():
+        try:
+            asyncio.run(run())
+        except BaseException as error:
+            started["error"] = error
+            raise
+        finally:
+            running.set()
+
+    thread = threading.Thread(target=main)
+    thread.start()
+    running.wait(30)
+    if "error" in started:
+        raise RuntimeError("the API did not start") from started["error"]
+    try:
+        yield started["served"]
+    finally:
+        started["served"].client.close()
+        started["listener"].should_exit = True
+        thread.join(20)

@@ -1,0 +1,13 @@
+"""One API for the tests that leave it as they found it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.serving.api_server import served_api
+
+
+@pytest.fixture(scope="session")
+def api():
+    with served_api() as served:
+        yield served
