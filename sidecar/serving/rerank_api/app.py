@@ -69,7 +69,8 @@ def rerank_api(
     async def mistaken(request: Request, error: Exception) -> Response:
         first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": str(error)}
         place = ".".join(map(str, first["loc"][1:]))
-        return refused(dialect_of(request.scope["path"]), Problem(Fault.INVALID, f"{place}: {first['msg']}", param=place))
+        problem = Problem(Fault.INVALID, f"{place}: {first['msg']}", param=place)
+        return refused(dialect_of(request.scope["path"]), problem)
 
     async def failed(request: Request, error: Exception) -> Response:
         del error  # the door logs it
