@@ -64,16 +64,17 @@ def rerank_api(
     async def lost(request: Request, error: Exception) -> Response:
         wrong_method = isinstance(error, HTTPException) and error.status_code == 405
         fault, said = (Fault.WRONG_METHOD, "another method") if wrong_method else (Fault.NOT_FOUND, "no such path")
-        return refused(dialect_of(request.url.path), Problem(fault, f"{said}; / lists what is here"))
+        return refused(dialect_of(request.scope["path"]), Problem(fault, f"{said}; / lists what is here"))
 
     async def mistaken(request: Request, error: Exception) -> Response:
         first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": str(error)}
         place = ".".join(map(str, first["loc"][1:]))
-        return refused(dialect_of(request.url.path), Problem(Fault.INVALID, f"{place}: {first['msg']}", param=place))
+        problem = Problem(Fault.INVALID, f"{place}: {first['msg']}", param=place)
+        return refused(dialect_of(request.scope["path"]), problem)
 
     async def failed(request: Request, error: Exception) -> Response:
         del error  # the door logs it
-        return broken(dialect_of(request.url.path))
+        return broken(dialect_of(request.scope["path"]))
 
     app.add_exception_handler(Exception, failed)
     app.add_exception_handler(HTTPException, lost)

@@ -115,3 +115,14 @@ def test_pieces_of_a_request_are_put_together(api):
             connection.sendall(b"1\r\n%c\r\n" % byte)
         connection.sendall(b"0\r\n\r\n")
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.parametrize("name", [b"[", b"<script>", b"a b", b"", b"\xff"])
+@pytest.mark.parametrize(("path", "status"), [(b"/", b"200"), (b"/nope", b"404"), (b"/v1/rerank", b"405")])
+def test_a_strange_host_name_is_no_trouble(api, name, path, status):
+    host, port = api.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(b"GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % (path, name))
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.split()[1] == status
+    assert b"<script>" not in answer

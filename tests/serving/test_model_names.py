@@ -1,0 +1,35 @@
+"""What requests may call the models: declared names, aliases that lead to one, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from sidecar.errors import ConfigurationError
+from sidecar.serving.rerank_api.problem import Problem
+from sidecar.serving.run import declared_models, model_names
+from sidecar.settings import Settings
+
+
+def names(**settings):
+    chosen = Settings(**settings)
+    return model_names(chosen, tuple(declared_models(chosen)))
+
+
+def test_a_name_leads_to_a_declared_model():
+    found = names(model="/models/my-llama/", models={"small": "minilm"}, model_aliases={"rerank-v3.5": "small"})
+    asked = (None, "", "my-llama", "small", "rerank-v3.5")
+    assert [found.find(name) for name in asked] == ["my-llama", "my-llama", "my-llama", "small", "small"]
+    with pytest.raises(Problem, match="no model 'gpt' here; declared are my-llama, small, rerank-v3.5"):
+        found.find("gpt")
+
+
+@pytest.mark.parametrize(
+    ("aliases", "message"),
+    [
+        ({"a": "b"}, "a is to be b, and no model b is declared"),
+        ({"minilm": "minilm"}, "is the name of a model already"),
+    ],
+)
+def test_an_alias_that_cant_be_is_said_at_the_start(aliases, message):
+    with pytest.raises(ConfigurationError, match=message):
+        names(model_aliases=aliases)
