@@ -27,6 +27,7 @@ ALLOWED = {
     "sidecar.fusion": {"sidecar.candidates", "sidecar.errors", "sidecar.fusion_opensearch"},
     "sidecar.service_settings": set(),
     "sidecar.settings": {"sidecar.documents", "sidecar.errors", "sidecar.fusion", "sidecar.service_settings"},
+    "sidecar.opensearch_account": {"sidecar.settings", "connectors.opensearch"},
     "sidecar.scoring": {"sidecar.candidates", "sidecar.errors", "sidecar.whole_file"},  # it writes manifests
     "sidecar.explanation": {"sidecar.candidates"},
     "sidecar.reranker": {"sidecar.candidates", "sidecar.errors", "sidecar.fusion", "sidecar.scoring"},
@@ -48,6 +49,7 @@ ALLOWED = {
         "sidecar.errors",
         "sidecar.explanation",
         "sidecar.fusion",
+        "sidecar.opensearch_account",
         "sidecar.reranker",
         "sidecar.scoring",
         "sidecar.settings",

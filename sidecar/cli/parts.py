@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import SecretStr
 from rich.console import Console
 
 from sidecar.cli.options import FIELDS, FUSION, MODEL
@@ -91,31 +90,15 @@ def build_opensearch_client(settings: Settings) -> OpenSearch:
 
     Raises `ConfigurationError` for a wrong URL, settings that contradict each other, and certificates without use.
     """
-    from connectors.opensearch.access import Access
     from connectors.opensearch.client import connect
+    from sidecar.opensearch_account import access
 
-    access = Access(
-        user=settings.opensearch_user,
-        password=_revealed(settings.opensearch_password),
-        token=_revealed(settings.opensearch_token),
-        aws_region=settings.opensearch_aws_region,
-        aws_service=settings.opensearch_aws_service,
-        client_cert=_name(settings.opensearch_client_cert),
-        client_key=_name(settings.opensearch_client_key),
-        ca_certs=_name(settings.opensearch_ca_certs),
-        verify_certs=settings.opensearch_verify_certs,
-    )
     return connect(
-        settings.opensearch_url, access, timeout=settings.opensearch_timeout, retries=settings.opensearch_retries
+        settings.opensearch_url,
+        access(settings),
+        timeout=settings.opensearch_timeout,
+        retries=settings.opensearch_retries,
     )
-
-
-def _revealed(secret: SecretStr | None) -> str | None:
-    return None if secret is None else secret.get_secret_value()
-
-
-def _name(path: Path | None) -> str | None:
-    return None if path is None else str(path)
 
 
 def open_lucene(index: str, settings: Settings) -> LuceneIndex | PyseriniServer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
@@ -34,9 +34,7 @@ class Management:
     With an `api_key`, metrics and the switch ask for it: `Authorization: Bearer KEY` or `X-Sidecar-Api-Key: KEY`.
     """
 
-    def __init__(
-        self, service: RerankingService, metrics: Metrics, switch: Callable[[], Switch], api_key: str | None
-    ) -> None:
+    def __init__(self, service: RerankingService, metrics: Metrics, switch: Switch, api_key: str | None) -> None:
         self.service = service
         self.metrics = metrics
         self.switch = switch
@@ -65,11 +63,11 @@ class Management:
             body = Body(exchange.receive, limit=1024, seconds=10)
             await body.read()
             try:
-                self.switch().enabled = msgspec.json.decode(body.prefix, type=_Wanted).enabled
+                self.switch.enabled = msgspec.json.decode(body.prefix, type=_Wanted).enabled
             except msgspec.DecodeError as error:
                 await _answer(exchange, 400, {"error": f'expected {{"enabled": true or false}}: {error}'})
                 return
-        await _answer(exchange, 200, {"enabled": self.switch().enabled})
+        await _answer(exchange, 200, {"enabled": self.switch.enabled})
 
 
 def key_fits(api_key: str | None, exchange: Exchange) -> bool:

@@ -49,7 +49,6 @@ class OpenSearchFace:
         service: RerankingService,
         options: FaceOptions,
         *,
-        ours: Callable[[Exchange], Awaitable[None]],
         metrics: Metrics,
     ) -> None:
         self.proxy = proxy
@@ -57,7 +56,7 @@ class OpenSearchFace:
         self.options = options
         self.enabled = True
         self.in_flight = 0
-        self._ours = ours
+        self.ours: Callable[[Exchange], Awaitable[None]] = _nothing
         self._metrics = metrics
         self._shadows: set[asyncio.Task[None]] = set()
 
@@ -70,7 +69,7 @@ class OpenSearchFace:
             if not self._host_is_allowed(exchange):
                 await refuse(exchange, 403, "this host name is not served here")
             elif found.kind is Kind.OURS:
-                await self._ours(exchange)
+                await self.ours(exchange)
             elif found.kind is Kind.OTHER or not self.enabled:
                 await self.proxy.pass_on(exchange)
             else:
@@ -195,6 +194,10 @@ class OpenSearchFace:
             self._metrics.shadow(Status.FAILED, None)
         finally:
             self.in_flight -= 1
+
+
+async def _nothing(exchange: Exchange) -> None:
+    await refuse(exchange, 404, "there is nothing here")
 
 
 def _said(outcome: Outcome) -> Headers:

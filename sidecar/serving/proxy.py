@@ -17,20 +17,31 @@ _log = logging.getLogger("sidecar.proxy")
 class Proxy:
     """A way to OpenSearch for whole requests. `seconds` is how long a part of a body may take to arrive.
 
-    `trusted` are the addresses of proxies that may say who a caller is.
+    `trusted` are the addresses of proxies that may say who a caller is. `lent` is the `Authorization` of callers who
+    bring none; without it the sidecar has no rights of its own.
     """
 
     def __init__(
-        self, upstream: Upstream, *, allowed: PassThrough, seconds: float, trusted: frozenset[str] = frozenset()
+        self,
+        upstream: Upstream,
+        *,
+        allowed: PassThrough,
+        seconds: float,
+        trusted: frozenset[str] = frozenset(),
+        lent: bytes | None = None,
     ) -> None:
         self.upstream = upstream
         self.allowed = allowed
         self.seconds = seconds
         self.trusted = trusted
+        self._lent = lent
 
     def headers(self, exchange: Exchange) -> Headers:
         """The request's headers for OpenSearch."""
-        return to_upstream(exchange.headers, trusted=exchange.peer in self.trusted)
+        found = to_upstream(exchange.headers, trusted=exchange.peer in self.trusted)
+        if self._lent is not None and not exchange.header(b"authorization"):
+            found.append((b"authorization", self._lent))
+        return found
 
     async def pass_on(self, exchange: Exchange, body: bodies.Body | None = None, extra: Headers | None = None) -> None:
         """Stream a request through, and its answer back with the `extra` headers.

@@ -2,173 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import ssl
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
-from pydantic import ValidationError
-from starlette.types import ASGIApp
 
-from sidecar.errors import ConfigurationError
-from sidecar.serving.asked import Rule, Terms
-from sidecar.serving.breaker import CircuitBreaker
 from sidecar.serving.listeners import Listener, reserve, serve_together
 from sidecar.serving.logs import write_json_lines
-from sidecar.serving.management import Management
-from sidecar.serving.metrics import Metrics
-from sidecar.serving.opensearch_face import FaceOptions, OpenSearchFace
-from sidecar.serving.proxy import Proxy
-from sidecar.serving.rerank_api.app import rerank_api
-from sidecar.serving.rerank_api.engine import Limits, ModelNames, RerankEngine
-from sidecar.serving.routes import PassThrough
-from sidecar.serving.score_cache import ScoreCache
-from sidecar.serving.scorer_client import COMMAND, ScorerProcess
-from sidecar.serving.service import RerankingService
-from sidecar.serving.upstream import Upstream
+from sidecar.serving.parts import parts
 from sidecar.settings import Settings
 
 if TYPE_CHECKING:
-    from sidecar.serving.lucene_api import LuceneApi
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What runs."""
-
-    service: RerankingService
-    upstream: Upstream
-    face: OpenSearchFace
-    api: ASGIApp
-    metrics: Metrics
-
-
-def declared_models(settings: Settings) -> dict[str, dict[str, object]]:
-    """Every model that requests may name, as keyword arguments of `load_scorer`; the first is the default.
-
-    A default that is a path or a hub name goes by the last part of it.
-    """
-    default = settings.as_scorer()
-    others = default | dict.fromkeys(("base_model", "revision", "base_revision"))
-    found = {settings.model.rstrip("/").rpartition("/")[2]: default}
-    return found | {name: others | {"model": model} for name, model in settings.models.items()}
-
-
-@asynccontextmanager
-async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIterator[Parts]:
-    """Start everything but the listeners, and end it; `command` runs the scorer process.
-
-    Raises `ModelError` or `ConfigurationError`.
-    """
-    models = declared_models(settings)
-    options = _face_options(settings, tuple(models))
-    names = model_names(settings, tuple(models))
-    scorer = ScorerProcess(models, command=command, hang_seconds=settings.hang_seconds, most_waiting=settings.max_queue)
-    await scorer.start()
-    tls: ssl.SSLContext | bool = True
-    if settings.opensearch_ca_certs is not None:
-        tls = ssl.create_default_context(cafile=str(settings.opensearch_ca_certs))
-    upstream = Upstream(
-        [node.strip() for node in settings.opensearch_url.split(",")], timeout=settings.opensearch_timeout, tls=tls
-    )
-    try:
-        service = RerankingService(
-            scorer,
-            cache=ScoreCache(settings.score_cache),
-            breaker=CircuitBreaker(settings.breaker_failures, settings.breaker_seconds),
-        )
-        metrics = Metrics()
-        key = settings.api_key.get_secret_value() if settings.api_key else None
-        management = Management(service, metrics, lambda: face, key)
-        proxy = Proxy(
-            upstream,
-            allowed=PassThrough(settings.pass_through),
-            seconds=settings.slow_client_seconds,
-            trusted=frozenset(settings.trusted_proxies),
-        )
-        face = OpenSearchFace(proxy, service, options, ours=management, metrics=metrics)
-        async with _lucene(settings, service, options.defaults) as lucene:
-            api = rerank_api(
-                RerankEngine(service, names, _limits(settings), metrics),
-                fields=settings.as_fields(),
-                api_key=key,
-                allowed_hosts=options.allowed_hosts,
-                neighbour=lucene,
-            )
-            yield Parts(service, upstream, face, api, metrics)
-            await face.drain()
-    finally:
-        await upstream.close()
-        await scorer.stop()
-
-
-def model_names(settings: Settings, declared: tuple[str, ...]) -> ModelNames:
-    """What requests may call the models. Raises `ConfigurationError` for an alias that leads nowhere."""
-    for alias, name in settings.model_aliases.items():
-        if name not in declared:
-            told = f"model_aliases: {alias} is to be {name}, and no model {name} is declared."
-            raise ConfigurationError(told, remedy=f"Declared are {', '.join(declared)}.")
-        if alias in declared:
-            raise ConfigurationError(f"model_aliases: {alias} is the name of a model already.")
-    return ModelNames(declared, settings.model_aliases)
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        documents=settings.max_documents,
-        characters=settings.max_characters,
-        seconds=settings.api_seconds,
-        body=settings.max_body_bytes,
-        body_seconds=settings.slow_client_seconds,
-        requests=settings.api_concurrent,
-    )
-
-
-@asynccontextmanager
-async def _lucene(settings: Settings, service: RerankingService, terms: Terms) -> AsyncIterator[LuceneApi | None]:
-    """Open the Lucene indexes of the settings; without any, nothing of Lucene or the JVM is loaded."""
-    if not settings.lucene_indexes:
-        yield None
-        return
-    from sidecar.serving.lucene_api import LuceneApi, open_indexes
-
-    paths = {name: Path(path) for name, path in settings.lucene_indexes.items()}
-    opened = await asyncio.to_thread(open_indexes, paths, settings.as_fields(), k1=settings.k1, b=settings.b)
-    api = LuceneApi(opened, service, terms)
-    try:
-        yield api
-    finally:
-        await asyncio.to_thread(api.close)
-
-
-def _face_options(settings: Settings, models: tuple[str, ...]) -> FaceOptions:
-    try:
-        rules = tuple(Rule.model_validate(rule) for rule in settings.rules)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise ConfigurationError(f"rules: {first['loc'][0]}: {first['msg']}.", remedy="See docs/SERVICE.md.") from None
-    unknown = {rule.model for rule in rules if rule.model} - set(models)
-    if unknown:
-        raise ConfigurationError(f"rules: no model {', '.join(sorted(unknown))} is declared.")
-    return FaceOptions(
-        defaults=Terms(
-            model=models[0],
-            fusion=settings.as_fusion(),
-            window=settings.window,
-            fields=settings.as_fields(),
-            seconds=settings.budget_ms / 1000,
-            on_failure=settings.on_failure,
-        ),
-        models=models,
-        rules=rules,
-        max_body=settings.max_body_bytes,
-        max_concurrent=settings.max_concurrent,
-        allowed_hosts=frozenset(settings.allowed_hosts),
-    )
+    pass
 
 
 async def serve(settings: Settings) -> None:

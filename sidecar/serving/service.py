@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from sidecar.candidates import Candidate, Passage, Ranking, Score
-from sidecar.errors import ScorerBusy, ScorerUnavailable, SidecarError
+from sidecar.errors import ScorerBusy, ScorerUnavailable, ScoringError, SidecarError
 from sidecar.fusion import Fusion
 from sidecar.reranker import arrange
 from sidecar.scoring.mapping import Mapping
@@ -40,9 +40,20 @@ class Outcome:
 
 
 class RerankingService:
-    """One scorer, its cache and its circuit breaker."""
+    """One scorer, its cache and its circuit breaker.
 
-    def __init__(self, scorer: ScorerProcess, *, cache: ScoreCache[Score], breaker: CircuitBreaker) -> None:
+    That nothing was scored within less than `fair_seconds` says nothing of the scorer, and does not count as a failure.
+    """
+
+    def __init__(
+        self,
+        scorer: ScorerProcess,
+        *,
+        cache: ScoreCache[Score],
+        breaker: CircuitBreaker,
+        fair_seconds: float = 0.0,
+    ) -> None:
+        self.fair_seconds = fair_seconds
         self.scorer = scorer
         self.cache = cache
         self.breaker = breaker
@@ -67,15 +78,15 @@ class RerankingService:
             raise ScorerUnavailable("the scorer failed several times in a row and is left alone for a while")
         try:
             fresh = await self.scorer.score(model, query, [passages[position] for position in unknown], seconds=seconds)
-        except ScorerBusy:
-            raise  # it works, and has enough to do
-        except SidecarError:
+        except (ScorerBusy, ScoringError):
+            raise  # it works: it has enough to do, or can't score this query
+        except ScorerUnavailable:
             self.breaker.failed(time.monotonic())
             raise
-        if all(score is None for score in fresh):
-            self.breaker.failed(time.monotonic())
-        else:
+        if any(score is not None for score in fresh):
             self.breaker.succeeded()
+        elif seconds >= self.fair_seconds:
+            self.breaker.failed(time.monotonic())
         for position, score in zip(unknown, fresh, strict=True):
             known[position] = score
             if score is not None:

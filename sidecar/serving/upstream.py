@@ -8,9 +8,10 @@ from __future__ import annotations
 import itertools
 import ssl
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 from yarl import URL
@@ -137,6 +138,13 @@ class Upstream:
         now = time.monotonic()
         turned = self._nodes[first:] + self._nodes[:first]
         return sorted(turned, key=lambda node: self._resting.get(node, 0.0) > now)
+
+
+def node_url(host: Mapping[str, Any]) -> str:
+    """A node's URL, from what opensearch-py calls a host; it never holds an account."""
+    name = f"[{host['host']}]" if ":" in host["host"] else host["host"]
+    scheme = "https" if host["use_ssl"] else "http"
+    return f"{scheme}://{name}:{host['port']}/{host.get('url_prefix', '').strip('/')}"
 
 
 def _why(error: Exception) -> str:

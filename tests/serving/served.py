@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 import msgspec
 import uvicorn
 
-from sidecar.serving.run import Parts, listener_config, parts
+from sidecar.serving.parts import Parts, parts
+from sidecar.serving.run import listener_config
 from sidecar.settings import Settings
 
 FAKE = (sys.executable, str(Path(__file__).with_name("fake_scorer.py")))

@@ -121,16 +121,25 @@ def test_a_scorer_killed_under_load_loses_no_answer(service):
     assert outcome(service.search("docs", body("after all"))) == ("applied", "")
 
 
-def test_a_broken_scorer_is_left_alone_after_some_failures(upstream):
-    with served(upstream.url, breaker_failures=3, breaker_seconds=1.0) as running:
-        reasons = [outcome(running.search("docs", body(f"fail {i}")))[1] for i in range(5)]
-        assert (
-            reasons
-            == ["told to fail"] * 3 + ["the scorer failed several times in a row and is left alone for a while"] * 2
-        )
-        time.sleep(1.1)
-        assert outcome(running.search("docs", body("fine"))) == ("applied", "")
+def test_a_scorer_that_answers_nobody_in_time_is_left_alone_for_a_while(upstream):
+    alone = "the scorer failed several times in a row and is left alone for a while"
+    with served(upstream.url, breaker_failures=3, breaker_seconds=2.0, budget_ms=300, slice_size=1) as running:
+        reasons = [outcome(running.search("docs", body(f"sleep 600 {i}")))[1] for i in range(5)]
+        assert [reason.partition(" within")[0] for reason in reasons] == ["nothing was scored"] * 3 + [alone] * 2
+        running.running.service.fair_seconds = 0  # as if it were time
+        time.sleep(2.1)
+        assert outcome(running.search("docs", body("fine", rerank={"timeout_ms": 60_000}))) == ("applied", "")
         assert outcome(running.search("docs", body("fine again"))) == ("applied", "")
+
+
+def test_what_one_caller_asks_leaves_the_scorer_to_the_others(upstream):
+    """Neither a query that can't be scored nor too little time for it says anything of the scorer."""
+    with served(upstream.url, breaker_failures=2) as running:
+        for i in range(4):
+            assert outcome(running.search("docs", body(f"fail {i}"))) == ("failed", "told to fail")
+            hurried = running.search("docs", body(f"sleep 20 {i}", rerank={"timeout_ms": 15}))
+            assert outcome(hurried)[0] == "failed"
+        assert outcome(running.search("docs", body("fine"))) == ("applied", "")
 
 
 def test_more_than_can_be_reranked_at_once_is_answered_in_first_stage_order(upstream):

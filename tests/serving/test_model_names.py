@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sidecar.errors import ConfigurationError
+from sidecar.serving.parts import declared_models, model_names
 from sidecar.serving.rerank_api.problem import Problem
-from sidecar.serving.run import declared_models, model_names
 from sidecar.settings import Settings
 
 

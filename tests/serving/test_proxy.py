@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from sidecar.errors import ConfigurationError
 from tests.serving.served import ask, served
 from tests.serving.stub import Stub
 
@@ -274,3 +275,18 @@ def test_management_is_ours_and_asks_for_the_key(upstream):
 
 def test_ask_is_what_the_tests_think_it_is(upstream):
     assert ask(upstream.url, "GET", "/").body == b"ok"
+
+
+def test_an_account_in_the_url_is_lent_only_on_request(upstream):
+    upstream.answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+    url = upstream.url.replace("http://", "http://kim:s3cret@")
+    with served(url) as running:
+        running.ask("GET", "/docs")
+    assert b"authorization" not in {name.lower() for name, _ in last(upstream)[1]}
+    with served(url, lend_account=True) as running:
+        running.ask("GET", "/docs")
+        assert (b"authorization", b"Basic a2ltOnMzY3JldA==") in [(n.lower(), v) for n, v in last(upstream)[1]]
+        running.ask("GET", "/docs", headers={"Authorization": "Bearer own"})
+        assert [v for n, v in last(upstream)[1] if n.lower() == b"authorization"] == [b"Bearer own"]
+    with pytest.raises(ConfigurationError, match="no account to lend"), served(upstream.url, lend_account=True):
+        pass
