@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import uuid
 from pathlib import Path
@@ -19,7 +20,7 @@ from sidecar.settings import Settings, variable
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SETTINGS = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
-CONNECTORS = (ROOT / "docs" / "connectors.md").read_text(encoding="utf-8")
+CONNECTORS = (ROOT / "docs" / "CONNECTORS.md").read_text(encoding="utf-8")
 MODELS = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
 
 
@@ -96,13 +97,35 @@ def test_the_python_about_connectors_runs(monkeypatch, tmp_path):
     documents = [Document("flea", "", "The life cycle of a flea is long."), Document("dog", "", "How long a dog is.")]
     build_index(documents, tmp_path / "indexes" / "my-index")
     monkeypatch.chdir(tmp_path)
-    opensearch, lucene, server = python_blocks(CONNECTORS)
-    exec(opensearch, {})  # sends nothing
-    exec(server, {})  # nor does this
+    blocks = python_blocks(CONNECTORS)
+    (lucene,) = (block for block in blocks if "RerankingSearcher(" in block and "PyseriniServer" not in block)
+    (server,) = (block for block in blocks if "PyseriniServer" in block)
+    exec(server, {})  # sends nothing
     found: dict[str, object] = {}
     exec(lucene, found)
     assert [hits[0].docid for hits in found["hits"].values()] == ["flea", "dog"]
     assert found["more"][0].docid == "flea"
+
+
+@pytest.mark.live
+def test_the_python_about_opensearch_runs(client, opensearch_url):
+    from connectors.opensearch.bulk import IndexOptions, load
+    from sidecar.corpus import Document
+
+    documents = [Document("flea", "", "The life cycle of a flea is long."), Document("dog", "", "How long a dog is.")]
+    names = [f"{name}-{uuid.uuid4().hex[:8]}" for name in ("docs", "news")]
+    for name in names:
+        load(client, name, documents, options=IndexOptions(overwrite=True))
+    found: dict[str, object] = {}
+    for block in python_blocks(CONNECTORS):
+        if "OpenSearch" in block:
+            text = block.replace("http://localhost:9200", opensearch_url)
+            exec(text.replace('"docs"', f'"{names[0]}"').replace('"news"', f'"{names[1]}"'), found)
+    one = asyncio.run(found["search"]("life cycle of a flea"))
+    two = found["both"]("how long is a dog")
+    client.indices.delete(index=",".join(names))
+    assert one["hits"]["hits"][0]["_id"] == "flea"
+    assert [response["hits"]["hits"][0]["_id"] for response in two] == ["dog", "dog"]
 
 
 def test_the_python_about_models_runs(capsys):

@@ -18,7 +18,7 @@ from sidecar.errors import EngineRejected, SidecarError
 from sidecar.serving.asked import Terms
 from sidecar.serving.headers import without
 from sidecar.serving.opensearch_errors import error_body
-from sidecar.serving.search_story import REFUSED, Answered, Line, Search, account, rerank, respond
+from sidecar.serving.search_story import REFUSED, Answered, Line, Search, account, ranking_for, rerank
 from sidecar.serving.service import Outcome, RerankingService, Status
 from sidecar.serving.upstream import Upstream
 
@@ -54,7 +54,7 @@ async def answer(
         if terms is None:
             return _as_it_came(one.body)
         index = msearch.index_in(one.header) or search.index or None
-        return upstream.cluster.begin(index, one.body, {}, window=terms.window, fields=terms.fields)
+        return upstream.cluster.begin(index, one.body, {}, window=terms.window, fields=terms.fields, hydrate="page")
 
     try:
         found = await drive_async(msearch.conversation(search.body, line.params, begin), line.send)
@@ -64,31 +64,51 @@ async def answer(
     fetched = time.perf_counter() - started
     if found.whole is not None:
         return Answered(line.reply.status, headers, found.whole, Outcome(Status.SKIPPED, found.skipped or ""))
-    answered = await asyncio.gather(
-        *(_one(stage, terms, service, started) for stage, terms in zip(found.stages, chosen, strict=True))
+    outcomes = await asyncio.gather(
+        *(_outcome(stage, terms, service, started) for stage, terms in zip(found.stages, chosen, strict=True))
     )
+    rankings = [
+        ranking_for(stage, outcome) if outcome is not None and not isinstance(stage, EngineRejected) else None
+        for stage, outcome in zip(found.stages, outcomes, strict=True)
+    ]
+    try:
+        bodies = await drive_async(msearch.finish(found, rankings), line.send)
+    except EngineRejected:
+        return Answered(line.reply.status, line.reply.headers, line.reply.body, REFUSED)
     took = int((time.perf_counter() - started) * 1000)
     timed = replace(found, top={**(found.top or {}), "took": msgspec.Raw(b"%d" % took)})
-    body = msearch.joined(timed, [body for body, _ in answered])
-    outcomes = [outcome for _, outcome in answered if outcome is not None]
-    return Answered(line.reply.status, headers, body, _summary(outcomes), {"fetch": fetched})
+    told = [_told(*one, service) for one in zip(bodies, found.stages, chosen, outcomes, strict=True)]
+    summary = _summary([outcome for outcome in outcomes if outcome is not None])
+    return Answered(line.reply.status, headers, msearch.joined(timed, told), summary, {"fetch": fetched})
 
 
-async def _one(
+async def _outcome(
     stage: FirstStage[Native] | EngineRejected, chosen: Terms | None, service: RerankingService, started: float
-) -> tuple[bytes, Outcome | None]:
-    """One search's response, and what became of it if it was to be reranked."""
-    if isinstance(stage, EngineRejected):
-        return stage.body, REFUSED if chosen else None
+) -> Outcome | None:
+    """What becomes of one search; None if nobody asked for anything."""
     if chosen is None:
-        return stage.native.raw, None
-    outcome = await rerank(stage, chosen, service, chosen.seconds - (time.perf_counter() - started))
+        return None
+    if isinstance(stage, EngineRejected):
+        return REFUSED
+    return await rerank(stage, chosen, service, chosen.seconds - (time.perf_counter() - started))
+
+
+def _told(
+    body: bytes,
+    stage: FirstStage[Native] | EngineRejected,
+    chosen: Terms | None,
+    outcome: Outcome | None,
+    service: RerankingService,
+) -> bytes:
+    """One search's response, with what became of it."""
+    if chosen is None or outcome is None or isinstance(stage, EngineRejected):
+        return body
     if outcome.status is Status.FAILED and chosen.on_failure == "error":
-        return error_body(503, f"reranking failed: {outcome.reason}"), outcome
-    told = account(outcome, chosen, stage, service.mapping(chosen.model)) or {
+        return error_body(503, f"reranking failed: {outcome.reason}")
+    said = account(outcome, chosen, stage, service.mapping(chosen.model)) or {
         "account": {"status": outcome.status.value, "reason": outcome.reason}
     }
-    return annotated(respond(stage, outcome), took=None, **told), outcome
+    return annotated(body, took=None, **said)
 
 
 def _summary(outcomes: list[Outcome]) -> Outcome:

@@ -9,9 +9,8 @@ from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
-from connectors.opensearch import response
 from connectors.opensearch.annotate import annotated
-from connectors.opensearch.conversation import Ask, Native, drive_async
+from connectors.opensearch.conversation import Ask, Native, drive_async, finish
 from connectors.opensearch.refusal import refusal
 from sidecar.candidates import FirstStage, Ranking
 from sidecar.errors import EngineRejected
@@ -60,14 +59,19 @@ async def answer(
     line = Line(search, upstream)
     try:
         talk = upstream.cluster.begin(
-            search.index or None, search.body, line.params, window=chosen.window, fields=chosen.fields
+            search.index or None,
+            search.body,
+            line.params,
+            window=chosen.window,
+            fields=chosen.fields,
+            hydrate="page",
         )
         first_stage = await drive_async(talk, line.send)
+        fetched = time.perf_counter() - started
+        outcome = await rerank(first_stage, chosen, service, chosen.seconds - fetched)
+        body = await drive_async(finish(first_stage, ranking_for(first_stage, outcome)), line.send)
     except EngineRejected:
         return Answered(line.reply.status, line.reply.headers, line.reply.body, REFUSED)
-    fetched = time.perf_counter() - started
-    outcome = await rerank(first_stage, chosen, service, chosen.seconds - fetched)
-    body = respond(first_stage, outcome)
     took = int((time.perf_counter() - started) * 1000)
     body = annotated(body, took=took, **account(outcome, chosen, first_stage, service.mapping(chosen.model)))
     return Answered(
@@ -89,13 +93,9 @@ async def rerank(first_stage: FirstStage[Native], chosen: Terms, service: Rerank
     )
 
 
-def respond(first_stage: FirstStage[Native], outcome: Outcome) -> bytes:
-    """Cut the caller's page; without a ranking in OpenSearch's order and with its scores."""
-    native = first_stage.native
-    if native.plan is None or native.answer is None:
-        return native.raw
-    unranked = Ranking(first_stage.query, (), {})
-    return response.respond(native.answer, native.plan, outcome.ranking or unranked)
+def ranking_for(first_stage: FirstStage[Native], outcome: Outcome) -> Ranking:
+    """The ranking to cut the caller's page by; one of nothing leaves OpenSearch's order and scores."""
+    return outcome.ranking or Ranking(first_stage.query, (), {})
 
 
 class Line:
