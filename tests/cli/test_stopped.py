@@ -15,8 +15,28 @@ import pytest
 pytestmark = [pytest.mark.live, pytest.mark.usefixtures("jvm")]
 
 ROOT = Path(__file__).parents[2]
-QUERIES = 60
-STEP = 8
+QUERIES = 40
+STEP = 5
+
+# Loads the libraries once and forks a process for each command (its words and a file for its stderr, as JSON), for
+# importing torch takes longer than all the rest. The parent touches neither the JVM nor a tensor.
+FORKS = """
+import json, os, sys
+import peft, torch, transformers
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, LlamaForSequenceClassification
+import sidecar.scoring.cross_encoder, sidecar.scoring.loading
+from sidecar.cli.main import main
+for line in sys.stdin:
+    words, said = json.loads(line)
+    child = os.fork()
+    if not child:
+        os.setsid()
+        os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+        main(words)
+        sys.exit(0)
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +56,40 @@ def folder(jvm, tmp_path_factory):
     return made
 
 
+class Forks:
+    """Starts commands one after the other; each runs in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._said = folder / "stderr"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", FORKS],
+            cwd=folder,
+            # One thread: several processes' threads on a busy machine wait for one another.
+            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def start(self, words: list[str]) -> int:
+        """Start a command and return its process id."""
+        self.process.stdin.write(json.dumps([words, str(self._said)]) + "\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+    def end(self) -> tuple[int, str]:
+        """Wait for its end: exit status (negative for a signal) and what it said on stderr."""
+        return int(self.process.stdout.readline()), self._said.read_text()
+
+
+@pytest.fixture(scope="module")
+def forks(folder):
+    made = Forks(folder)
+    yield made
+    made.process.kill()
+    made.process.wait()
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -44,58 +98,36 @@ def folder(jvm, tmp_path_factory):
     ],
     ids=["run", "rerank"],
 )
-def test_what_stops_a_command_loses_nothing(folder, tiny_llama, command):
-    def start(output: str, *more: str) -> subprocess.Popen[str]:
-        words = [
-            *command,
-            "--window",
-            "20",
-            "--model",
-            str(tiny_llama[1]),
-            "--device",
-            "cpu",
-            "--output",
-            output,
-            *more,
-        ]
-        return subprocess.Popen(
-            [sys.executable, "-c", "from sidecar.cli.main import main; main()", *words],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
+def test_what_stops_a_command_loses_nothing(folder, forks, tiny_llama, command):
     name = command[0]
     journal = folder / f".{name}.cut.journal"
+    words = [*command, "--window", "20", "--model", str(tiny_llama[1]), "--device", "cpu", "--output"]
 
     def kept() -> int:
         return max(0, journal.read_bytes().count(b"\n") - 1) if journal.exists() else 0
 
     before = 0
     for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)):
-        process = start(f"{name}.cut", *(["--resume"] if before else []))
-        deadline = time.monotonic() + 240
-        while kept() < before + STEP and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
-        process.send_signal(number)
-        _, said = process.communicate(timeout=120)
-        assert process.returncode == status, said
+        process = forks.start([*words, f"{name}.cut", *(["--resume"] if before else [])])
+        deadline = time.monotonic() + 120
+        while kept() < before + STEP and time.monotonic() < deadline:
+            time.sleep(0.005)
+        os.kill(process, number)
+        ended, said = forks.end()
+        assert ended == status, said
         assert before + STEP <= kept() < QUERIES
         before = kept()
         if number != signal.SIGKILL:
             assert said == f"{before} finished queries are kept: go on with --resume.\n"
         assert [path.name for path in folder.glob(f"*{name}.cut*")] == [journal.name]
 
-    refused = start(f"{name}.cut")
-    assert "--resume" in refused.communicate()[1]
-    assert refused.returncode == 1
-    for output, more in ((f"{name}.cut", ["--resume"]), (f"{name}.whole", [])):
-        process = start(output, *more)
-        out, said = process.communicate()
-        assert (process.returncode, out) == (0, ""), said
+    forks.start([*words, f"{name}.cut"])
+    refused, said = forks.end()
+    assert (refused, "--resume" in said) == (1, True)
+    for output in ([f"{name}.cut", "--resume"], [f"{name}.whole"]):
+        forks.start([*words, *output])
+        ended, said = forks.end()
+        assert ended == 0, said
     for suffix in ["", ".first-stage"] if name == "run" else [""]:
         assert (folder / f"{name}.cut{suffix}").read_bytes() == (folder / f"{name}.whole{suffix}").read_bytes()
     assert not journal.exists()
