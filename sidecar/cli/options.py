@@ -95,7 +95,7 @@ def _option(name: str, flag: str) -> inspect.Parameter:
 def describe_default(field: FieldInfo) -> str:
     """The default of a setting as one would type it."""
     value = field.default
-    if value is None:
+    if value in (None, (), [], {}):
         return "unset"
     if isinstance(value, Enum):
         return str(value.value)
