@@ -12,18 +12,12 @@ import msgspec
 
 from connectors.opensearch import splice
 from sidecar.candidates import Passage
-from sidecar.documents import PassageFields, passage_in, text_fields_in
+from sidecar.documents import PassageFields, passage_in
 
 
 def passage(sources: Iterable[msgspec.Raw], fields: PassageFields) -> Passage:
     """Read title and text; `sources` are the objects to look in, best first. Raises `splice.Malformed`."""
     return passage_in([splice.members(source) for source in sources], fields, _opened)
-
-
-def text_fields(sources: Iterable[msgspec.Raw]) -> list[str]:
-    """List the dotted paths at which these objects hold text, each once. Raises `splice.Malformed`."""
-    found = (name for source in sources for name in text_fields_in(splice.members(source), _opened_but_numbers))
-    return list(dict.fromkeys(found))
 
 
 def _opened(value: msgspec.Raw) -> Any:
@@ -36,8 +30,3 @@ def _opened(value: msgspec.Raw) -> Any:
     if first == b'"':
         return splice.text(value)
     return bytes(value).decode() if first in b"-0123456789" else None
-
-
-def _opened_but_numbers(value: msgspec.Raw) -> Any:
-    """As `_opened`, but a number is none: as a text it would pass for one."""
-    return _opened(value) if bytes(value)[:1] in {b"{", b"[", b'"'} else None

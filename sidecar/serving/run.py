@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
 
 import uvicorn
 
@@ -11,8 +11,7 @@ from sidecar.serving.logs import write_json_lines
 from sidecar.serving.parts import parts
 from sidecar.settings import Settings
 
-if TYPE_CHECKING:
-    pass
+_log = logging.getLogger("sidecar.service")
 
 
 async def serve(settings: Settings) -> None:
@@ -20,6 +19,9 @@ async def serve(settings: Settings) -> None:
     write_json_lines()
     with reserve(settings.host, settings.port) as first, reserve(settings.host, settings.api_port) as second:
         async with parts(settings) as running:
+            faces = (("OpenSearch", first), ("the rerank API", second))
+            at = ", ".join(f"{face} at http://{settings.host}:{opened.getsockname()[1]}" for face, opened in faces)
+            _log.info("ready: %s, scoring with %s", at, ", ".join(running.service.scorer.models))
             await serve_together(
                 [
                     (Listener(listener_config(settings, running.face, settings.port)), first),

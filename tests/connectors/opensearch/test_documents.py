@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from connectors.opensearch.documents import passage, text_fields
+from connectors.opensearch.documents import passage
 from sidecar.candidates import Passage
 from sidecar.documents import PassageFields
 
@@ -65,8 +65,3 @@ def test_fields_are_joined_on_request():
         passage([msgspec.Raw(b'{"d":0.10,"b":[{"c":"two"},{"c":3}],"a":"one"}')], fields).text
         == "one\n\ntwo\n3\n\n0.10"
     )
-
-
-def test_the_fields_that_hold_text():
-    sources = [b'{"a":"x","n":1e400,"b":{"c":["y"]}}', b'{"b.c":"z","d":"w"}']
-    assert text_fields(msgspec.Raw(source) for source in sources) == ["a", "b.c", "d"]

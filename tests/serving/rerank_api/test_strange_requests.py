@@ -9,7 +9,8 @@ import socket
 
 import pytest
 
-from sidecar.serving.rerank_api.relevance import plain, probability
+from sidecar.scoring.mapping import Mapping
+from sidecar.serving.rerank_api.relevance import plain
 
 TEXTS = {
     "quotes": "say \"hi\" and 'bye'",
@@ -94,16 +95,11 @@ def test_what_cant_be_unzipped_within_bounds_is_refused(api, body, encoding, sta
 @pytest.mark.parametrize("logit", [0, 1, -1, 0.1, 1e-9, -1e-9, 1 / 3, -16.1, 22.0, 40.0, -40.0, 745.0, -745.0, 1e300])
 def test_every_score_is_a_double_to_java(logit):
     # OpenSearch takes neither an integer nor a literal of 19 characters for a Double.
-    for value in (plain(probability(logit, None)), plain(float(logit))):
+    for value in (plain(Mapping()(logit)), plain(float(logit))):
         literal = json.dumps(value)
         assert re.fullmatch(r"-?\d+(\.\d+)?(e[+-]?\d+)?", literal)
         assert re.search(r"[.e]", literal)
         assert len(literal) <= 18
-
-
-def test_a_calibration_maps_scores_its_own_way():
-    # sigmoid(2 * 1.5 - 3) = sigmoid(0)
-    assert probability(1.5, (2.0, -3.0)) == 0.5
 
 
 def test_pieces_of_a_request_are_put_together(api):
