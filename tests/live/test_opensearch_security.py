@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
@@ -17,6 +18,7 @@ from sidecar.errors import EngineRejected, EngineUnreachable
 from tests.live.foxes import direct, hits, ids, without_took
 from tests.live.opensearch_plugins import make_certificate, token
 from tests.live.rerank_server import rerank_pipeline, rerank_server
+from tests.serving.served import FAKE, served
 
 pytestmark = pytest.mark.live
 
@@ -257,3 +259,24 @@ def test_a_skipped_search_is_answered_as_ever(reranking, ada):
     answer = reranking.rerank(SearchRequest("library", body))
     assert answer.skipped
     assert without_took(answer.body) == without_took(direct(ada, "library", body))
+
+
+def test_through_the_service_a_caller_sees_what_he_may_see_and_nothing_else(node):
+    def basic(user, password):
+        return {"authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+    asked = {"query": EITHER, "size": 50, "ext": {"rerank": {"explain": True}}}
+    with served(node.url, (*FAKE, "constant"), window=50, opensearch_ca_certs=node.login.ca) as service:
+        hers = service.search("library", asked, **basic("ada", PASSWORD))
+        assert hers.headers["x-rerank-status"] == "applied"
+        assert set(ids(hers.json())) == OPEN
+        assert b"whispered" not in hers.body
+        # The next caller finds nothing of hers in a cache, and she nothing of his.
+        his = service.search("library", asked, **basic("admin", "admin"))
+        assert len(ids(his.json())) == 50
+        assert set(ids(service.search("library", asked, **basic("ada", PASSWORD)).json())) == OPEN
+        assert service.search("vault", asked, **basic("ada", PASSWORD)).status == 403
+        assert service.search("library", asked, **basic("ada", "wrong")).status == 401
+        nobody = service.search("library", asked)
+        assert (nobody.status, nobody.body) == (401, b"Unauthorized")
+        assert service.ask("DELETE", "/library", headers=basic("ada", PASSWORD)).status == 403
