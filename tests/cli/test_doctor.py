@@ -86,7 +86,10 @@ def test_a_lucene_index_is_read_for_real(report, tmp_path, tiny_llama):
     assert (status, found["index"]["state"]) == (1, "missing")
     assert "The documents have text in title, text: set --text-fields" in found["index"]["remedy"]
     status, found = report(*asked[:-1], "nowhere")
-    assert (status, found["index"]["found"]) == (1, "There is no directory 'nowhere'.")
+    assert (status, found["index"]["found"]) == (
+        1,
+        "There is no directory 'nowhere', and no prebuilt index of Pyserini's has that name.",
+    )
 
 
 def test_a_shard_that_is_missing_is_named(tmp_path, tiny_bert):

@@ -10,6 +10,7 @@ import pytest
 from connectors.pyserini import LuceneIndex, Rm3
 from connectors.pyserini.build import build_index
 from sidecar.cli.main import main
+from sidecar.cli.options import BM25, RM3
 from sidecar.cli.parts import identity
 from sidecar.corpus import Document
 from sidecar.experiments.run_reading import read_run
@@ -63,7 +64,8 @@ def test_rm3_in_a_run(run, tmp_path, index):
 def test_what_rm3_was_set_to_is_part_of_a_run(tmp_path, monkeypatch, changed):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "topics.tsv").write_text("q1\tdog\n")
-    one, other = (identity(load_settings(flags), tmp_path / "topics.tsv", "trec") for flags in ({}, changed))
+    files, names = {"input": tmp_path / "topics.tsv"}, (*BM25, *RM3)
+    one, other = (identity(load_settings(flags), files, "trec", names) for flags in ({}, changed))
     assert {name for name in one if one[name] != other[name]} == set(changed)
 
 
