@@ -171,11 +171,11 @@ def _face_options(settings: Settings, models: tuple[str, ...]) -> FaceOptions:
     )
 
 
-async def serve(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM, then let what is under way end."""
+async def serve(settings: Settings, command: Sequence[str] = COMMAND) -> None:
+    """Serve until SIGINT or SIGTERM, then let what is under way end; `command` runs the scorer process."""
     write_json_lines()
     with reserve(settings.host, settings.port) as first, reserve(settings.host, settings.api_port) as second:
-        async with parts(settings) as running:
+        async with parts(settings, command) as running:
             await serve_together(
                 [
                     (Listener(listener_config(settings, running.face, settings.port)), first),
