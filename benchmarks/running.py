@@ -1,6 +1,6 @@
 """What the benchmarks of the service share: the service in a process of its own, a realistic index, and plain HTTP.
 
-    python -m benchmarks.running --opensearch-url URL --port PORT [--identity]
+python -m benchmarks.running --opensearch-url URL --port PORT [--identity]
 """
 
 from __future__ import annotations
@@ -100,7 +100,10 @@ def service(opensearch_url: str, *, identity: bool, **options: object) -> Iterat
     `options` are settings; with `identity` nothing is scored.
     """
     port = _free_port()
-    variables = {f"SIDECAR_{name.upper()}": value if isinstance(value, str) else json.dumps(value) for name, value in options.items()}
+    variables = {
+        f"SIDECAR_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+        for name, value in options.items()
+    }
     command = [sys.executable, "-m", "benchmarks.running", "--opensearch-url", opensearch_url, "--port", str(port)]
     with Path(os.devnull).open("wb") as nowhere:
         process = subprocess.Popen(  # noqa: S603  it is ours

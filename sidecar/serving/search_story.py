@@ -11,7 +11,7 @@ import msgspec
 
 from connectors.opensearch import response
 from connectors.opensearch.annotate import annotated
-from connectors.opensearch.conversation import Ask, Native, drive_async
+from connectors.opensearch.conversation import Ask, Native, drive_async, finish
 from connectors.opensearch.refusal import refusal
 from sidecar.candidates import FirstStage, Ranking
 from sidecar.errors import EngineRejected
@@ -60,14 +60,14 @@ async def answer(
     line = Line(search, upstream)
     try:
         talk = upstream.cluster.begin(
-            search.index or None, search.body, line.params, window=chosen.window, fields=chosen.fields
+            search.index or None, search.body, line.params, window=chosen.window, fields=chosen.fields, hydrate="page"
         )
         first_stage = await drive_async(talk, line.send)
+        fetched = time.perf_counter() - started
+        outcome = await rerank(first_stage, chosen, service, chosen.seconds - fetched)
+        body = await drive_async(finish(first_stage, _ranking(first_stage, outcome)), line.send)
     except EngineRejected:
         return Answered(line.reply.status, line.reply.headers, line.reply.body, REFUSED)
-    fetched = time.perf_counter() - started
-    outcome = await rerank(first_stage, chosen, service, chosen.seconds - fetched)
-    body = respond(first_stage, outcome)
     took = int((time.perf_counter() - started) * 1000)
     body = annotated(body, took=took, **account(outcome, chosen, first_stage, service.mapping(chosen.model)))
     return Answered(
@@ -94,8 +94,12 @@ def respond(first_stage: FirstStage[Native], outcome: Outcome) -> bytes:
     native = first_stage.native
     if native.plan is None or native.answer is None:
         return native.raw
-    unranked = Ranking(first_stage.query, (), {})
-    return response.respond(native.answer, native.plan, outcome.ranking or unranked)
+    return response.respond(native.answer, native.plan, _ranking(first_stage, outcome))
+
+
+def _ranking(first_stage: FirstStage[Native], outcome: Outcome) -> Ranking:
+    """The ranking; without one, that which leaves OpenSearch's order and scores."""
+    return outcome.ranking or Ranking(first_stage.query, (), {})
 
 
 class Line:
