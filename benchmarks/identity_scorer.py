@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sidecar.candidates import Passage, Score
+from sidecar.scoring.manifest import Manifest
 from sidecar.scoring.mapping import Mapping
 from sidecar.serving.scorer_process import run
 
@@ -19,6 +20,7 @@ class Identity:
 
     name = "identity"
     mapping = Mapping()
+    manifest = Manifest()
 
     def score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
         """Give each passage the same score."""

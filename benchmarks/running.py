@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 from connectors.opensearch.client import connect
 from sidecar.serving.run import serve
 from sidecar.serving.scorer_client import COMMAND
-from sidecar.settings import Settings
+from sidecar.settings import load_settings
 
 INDEX = "sidecar-benchmark"
 DOCUMENTS = 20_000
@@ -146,7 +146,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--identity", action="store_true", help="without a model")
     arguments = parser.parse_args()
-    settings = Settings(opensearch_url=arguments.opensearch_url, port=arguments.port, api_port=0)
+    settings = load_settings({"opensearch_url": arguments.opensearch_url, "port": arguments.port, "api_port": 0})
     asyncio.run(serve(settings, IDENTITY if arguments.identity else COMMAND))
 
 

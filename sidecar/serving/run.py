@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from sidecar.serving.logs import write_json_lines
 from sidecar.serving.management import Management
 from sidecar.serving.metrics import Metrics
 from sidecar.serving.opensearch_face import FaceOptions, OpenSearchFace
+from sidecar.serving.patience import Patience
 from sidecar.serving.proxy import Proxy
 from sidecar.serving.rerank_api.app import rerank_api
 from sidecar.serving.rerank_api.engine import Limits, ModelNames, RerankEngine
@@ -190,6 +192,7 @@ def listener_config(settings: Settings, app: object, port: int) -> uvicorn.Confi
         app,  # type: ignore[arg-type]
         host=settings.host,
         port=port,
+        http=partial(Patience, seconds=settings.slow_client_seconds),  # type: ignore[arg-type]
         lifespan="off",
         log_config=None,
         access_log=False,
