@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+OPENSEARCH_URL ?= http://localhost:9200
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-pyserini soak fuzz lint format types docs pins clean
+.PHONY: help install demo test test-pyserini soak fuzz bench-proxy load lint format types docs pins clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -36,8 +37,14 @@ test-pyserini: $(READY)  ## Run the Lucene tests alone, as for another pyserini:
 soak: $(READY)  ## Run the slow tests
 	@$(BIN)/python -m pytest -m soak
 
-fuzz: $(READY)  ## Send thousands of made-up requests to the rerank API
-	@SIDECAR_TEST_FUZZ=400 $(BIN)/python -m pytest tests/serving/rerank_api/test_fuzz.py
+fuzz: $(READY)  ## Send thousands of made-up requests to the rerank API, and searches to a real OpenSearch
+	@SIDECAR_TEST_FUZZ=400 $(BIN)/python -m pytest tests/serving/rerank_api/test_fuzz.py tests/live/test_search_fuzz.py
+
+bench-proxy: $(READY)  ## Measure what the proxy costs: make bench-proxy OPENSEARCH_URL=http://localhost:9200
+	@$(BIN)/python -m benchmarks.proxy --url $(OPENSEARCH_URL)
+
+load: $(READY)  ## Send twice what can be scored, and check every answer; OPENSEARCH_URL as above
+	@$(BIN)/python -m benchmarks.load --url $(OPENSEARCH_URL)
 
 lint: $(READY)  ## Check style and types
 	@$(BIN)/ruff check .

@@ -58,8 +58,8 @@ async def answer(
 
     try:
         found = await drive_async(msearch.conversation(search.body, line.params, begin), line.send)
-    except EngineRejected:
-        return Answered(line.reply.status, line.reply.headers, line.reply.body, REFUSED)
+    except EngineRejected as refused:
+        return Answered(refused.status, line.reply.headers, refused.body, REFUSED)
     headers = without(line.reply.headers, b"content-length")
     fetched = time.perf_counter() - started
     if found.whole is not None:
@@ -73,8 +73,8 @@ async def answer(
     ]
     try:
         bodies = await drive_async(msearch.finish(found, rankings), line.send)
-    except EngineRejected:
-        return Answered(line.reply.status, line.reply.headers, line.reply.body, REFUSED)
+    except EngineRejected as refused:
+        return Answered(refused.status, line.reply.headers, refused.body, REFUSED)
     took = int((time.perf_counter() - started) * 1000)
     timed = replace(found, top={**(found.top or {}), "took": msgspec.Raw(b"%d" % took)})
     told = [_told(*one, service) for one in zip(bodies, found.stages, chosen, outcomes, strict=True)]

@@ -19,7 +19,7 @@ from sidecar.serving.proxy import Proxy, refuse, upstream_failed
 from sidecar.serving.routes import Kind, Route, route
 from sidecar.serving.search_story import Answered, Search
 from sidecar.serving.service import Outcome, RerankingService, Status
-from sidecar.serving.upstream import UpstreamDown, UpstreamSlow
+from sidecar.serving.upstream import AnswerTooLarge, UpstreamDown, UpstreamSlow
 
 _log = logging.getLogger("sidecar.opensearch")
 
@@ -156,6 +156,10 @@ class OpenSearchFace:
             return await self._rerank(exchange, search, chosen)
         except (UpstreamDown, UpstreamSlow, bodies.ClientLeft):
             raise
+        except AnswerTooLarge as reason:
+            outcome = Outcome(Status.SKIPPED, str(reason))
+            await self.proxy.pass_on(exchange, body, extra=_said(outcome))
+            return outcome
         except Exception:
             if exchange.answered:
                 raise
@@ -170,9 +174,10 @@ class OpenSearchFace:
         self.in_flight += 1
         try:
             if chosen is None:
-                answered = await msearch_story.answer(search, self._terms, upstream, service, started)
+                story = msearch_story.answer(search, self._terms, upstream, service, started)
             else:
-                answered = await search_story.answer(search, chosen, upstream, service, started)
+                story = search_story.answer(search, chosen, upstream, service, started)
+            answered = await bodies.unless_left(exchange.receive, story)
         finally:
             self.in_flight -= 1
         outcome = answered.outcome
@@ -190,7 +195,7 @@ class OpenSearchFace:
             answered = await search_story.answer(search, chosen, self.proxy.upstream, self.service, time.perf_counter())
             ranking = answered.outcome.ranking
             self._metrics.shadow(answered.outcome.status, search_story.kept_at_top(ranking) if ranking else None)
-        except (UpstreamDown, UpstreamSlow):
+        except (UpstreamDown, UpstreamSlow, AnswerTooLarge):
             self._metrics.shadow(Status.FAILED, None)
         finally:
             self.in_flight -= 1

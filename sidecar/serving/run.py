@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from functools import partial
 
 import uvicorn
 
 from sidecar.serving.listeners import Listener, reserve, serve_together
 from sidecar.serving.logs import write_json_lines
 from sidecar.serving.parts import parts
+from sidecar.serving.patience import Patience
+from sidecar.serving.scorer_client import COMMAND
 from sidecar.settings import Settings
 
 _log = logging.getLogger("sidecar.service")
 
 
-async def serve(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM, then let what is under way end."""
+async def serve(settings: Settings, command: Sequence[str] = COMMAND) -> None:
+    """Serve until SIGINT or SIGTERM, then let what is under way end; `command` runs the scorer process."""
     write_json_lines()
     with reserve(settings.host, settings.port) as first, reserve(settings.host, settings.api_port) as second:
         async with parts(settings) as running:
@@ -36,6 +40,7 @@ def listener_config(settings: Settings, app: object, port: int) -> uvicorn.Confi
         app,  # type: ignore[arg-type]
         host=settings.host,
         port=port,
+        http=partial(Patience, seconds=settings.slow_client_seconds),  # type: ignore[arg-type]
         lifespan="off",
         log_config=None,
         access_log=False,

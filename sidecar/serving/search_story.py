@@ -70,8 +70,9 @@ async def answer(
         fetched = time.perf_counter() - started
         outcome = await rerank(first_stage, chosen, service, chosen.seconds - fetched)
         body = await drive_async(finish(first_stage, ranking_for(first_stage, outcome)), line.send)
-    except EngineRejected:
-        return Answered(line.reply.status, line.reply.headers, line.reply.body, REFUSED)
+    except EngineRejected as refused:
+        # Not always the last answer: what was tried after it may have been refused for another reason.
+        return Answered(refused.status, line.reply.headers, refused.body, REFUSED)
     took = int((time.perf_counter() - started) * 1000)
     body = annotated(body, took=took, **account(outcome, chosen, first_stage, service.mapping(chosen.model)))
     return Answered(
@@ -136,7 +137,9 @@ class Line:
 def _fine(reply: Reply) -> bytes:
     """The body of an answer. Raises `EngineRejected` for an error."""
     if not 200 <= reply.status < 300:
-        raise refusal(reply.status, reply.body.decode("utf-8", "replace"))
+        refused = refusal(reply.status, reply.body.decode("utf-8", "replace"))
+        refused.body = reply.body
+        raise refused
     return reply.body
 
 

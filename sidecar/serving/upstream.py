@@ -5,6 +5,7 @@ Nothing is decoded, decompressed, redirected or kept; reads may be tried on anot
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import ssl
 import time
@@ -23,6 +24,8 @@ from sidecar.serving.headers import Headers, to_client
 REST = 5.0
 # OpenSearch's own `http.max_header_size` is 16 kB for requests; answers with many warnings are longer.
 MAX_HEADER = 65536
+# Of an answer that is read whole, in bytes: a window of 100 documents of a megabyte each fits twice.
+MAX_ANSWER = 256 * 1024 * 1024
 
 
 class UpstreamDown(Exception):
@@ -31,6 +34,10 @@ class UpstreamDown(Exception):
 
 class UpstreamSlow(Exception):
     """No answer began in time."""
+
+
+class AnswerTooLarge(Exception):
+    """An answer is too large to be read whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,10 @@ class Reply:
 
 
 class Upstream:
-    """The nodes of one cluster. `timeout` is how many seconds an answer may take to begin."""
+    """The nodes of one cluster. `timeout` is how many seconds an answer may take to begin, and each part to follow.
+
+    An answer that is read whole has to end within them, and be no larger than `max_answer`.
+    """
 
     def __init__(
         self,
@@ -62,6 +72,7 @@ class Upstream:
         *,
         timeout: float,
         connections: int = 256,
+        max_answer: int = MAX_ANSWER,
         tls: ssl.SSLContext | bool = True,
     ) -> None:
         self.cluster = Cluster()
@@ -69,9 +80,12 @@ class Upstream:
         self._turn = itertools.count()
         self._resting: dict[URL, float] = {}
         self._timeout = timeout
+        self._max_answer = max_answer
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=connections, ssl=tls, keepalive_timeout=60),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=min(10.0, timeout), sock_read=timeout),
+            timeout=aiohttp.ClientTimeout(
+                total=None, connect=timeout, sock_connect=min(10.0, timeout), sock_read=timeout
+            ),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
@@ -84,10 +98,21 @@ class Upstream:
         await self._session.close()
 
     async def ask(self, request: Request) -> Reply:
-        """Send a request and read the answer whole. Raises `UpstreamDown` or `UpstreamSlow`."""
-        async with self.stream(request) as answer:
-            body = b"".join([part async for part in self.parts(answer)])
-            return Reply(answer.status, to_client(answer.raw_headers), body)
+        """Send a request and read the answer whole. Raises `UpstreamDown`, `UpstreamSlow` or `AnswerTooLarge`."""
+        try:
+            async with asyncio.timeout(self._timeout), self.stream(request) as answer:
+                return Reply(answer.status, to_client(answer.raw_headers), await self._whole(answer))
+        except TimeoutError:
+            raise UpstreamSlow(f"no whole answer within {self._timeout:g} s") from None
+
+    async def _whole(self, answer: aiohttp.ClientResponse) -> bytes:
+        parts, size = [], 0
+        async for part in self.parts(answer):
+            size += len(part)
+            if size > self._max_answer:
+                raise AnswerTooLarge(f"OpenSearch's answer is larger than {self._max_answer} bytes")
+            parts.append(part)
+        return b"".join(parts)
 
     async def parts(self, answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         """Yield an answer's body as it arrives. Raises `UpstreamDown` or `UpstreamSlow` where it breaks off."""

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.serving.hits import answer as answered
 from tests.serving.hits import by_model, opensearch
 from tests.serving.served import served
 from tests.serving.stub import Stub
@@ -179,3 +180,16 @@ def test_what_opensearch_does_wrong_is_said_as_it_is(fault):
             assert answer.body == b"boom"
         else:
             assert answer.json()["status"] == status
+
+
+def test_an_error_of_the_callers_own_search_is_that_search_s():
+    """Tried once more with its ext.rerank, as a pipeline may need it, it is refused for that instead."""
+
+    def broken(request):
+        if b'"ext"' in request:
+            return answered(400, '{"error":"unknown named object category","status":400}')
+        return answered(500, '{"error":"null_pointer_exception","status":500}')
+
+    with Stub(broken) as stub, served(stub.url) as running:
+        answer = running.search("docs", body(sort=["price"]))
+        assert (answer.status, answer.json()["error"]) == (500, "null_pointer_exception")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -22,7 +22,6 @@ from sidecar.serving.rerank_api.problem import Fault, Problem
 # How the parts of a `str | …` stand in pydantic's locations; nobody outside knows them.
 _UNION_TAGS = frozenset({"str", "dict[str,any]", "list[str]", "QueryText"})
 Body = TypeVar("Body", bound=Asked)
-Result = TypeVar("Result")
 
 
 class Answering:
@@ -43,7 +42,7 @@ class Answering:
                 dialect = operation.dialect
                 body = validated(operation.body, record)
                 question = operation.read(body, self.fields)
-                answer = await unless_left(request, self.engine.answer(question, identity))
+                answer = await bodies.unless_left(request.receive, self.engine.answer(question, identity))
                 return Response(written(operation.write(body, answer)), media_type="application/json")
         except Problem as problem:
             return refused(dialect, problem)
@@ -110,23 +109,3 @@ def _place(location: tuple[int | str, ...]) -> str:
 
 def _lowered(message: str) -> str:
     return message[:1].lower() + message[1:]
-
-
-async def unless_left(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
-    """Do the work while the caller waits for it. Raises `ClientLeft`, the work cancelled, when they leave."""
-    working = asyncio.create_task(work)
-    leaving = asyncio.create_task(_left(request))
-    try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise bodies.ClientLeft
-        return working.result()
-    finally:
-        for task in (working, leaving):
-            task.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
-
-
-async def _left(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
