@@ -49,14 +49,16 @@ format: $(READY)  ## Put the code in shape
 	@$(BIN)/ruff format .
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--custom-compile-command "make pins" --extra pyserini pyproject.toml
+	--custom-compile-command "make pins"
 
 docs: $(READY)  ## Write docs/cli.md out of the commands
 	@$(BIN)/python -m sidecar.cli.reference > docs/cli.md
 
 pins: $(READY)  ## Resolve requirements/*.txt anew from pyproject.toml
-	@$(COMPILE) --upgrade --group dev -o requirements/develop.txt
-	@$(COMPILE) --constraint requirements/develop.txt -o requirements/run.txt
+	@$(COMPILE) --upgrade --extra pyserini --group dev pyproject.toml -o requirements/develop.txt
+	@$(COMPILE) --extra pyserini pyproject.toml --constraint requirements/develop.txt -o requirements/run.txt
+	@$(COMPILE) --extra quantized pyproject.toml --constraint requirements/develop.txt -o requirements/serve.txt
+	@$(COMPILE) --group build --constraint requirements/develop.txt -o requirements/build.txt
 
 clean:  ## Remove what make made
 	@rm -rf .venv .venv-* $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache build dist
