@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-pyserini soak fuzz lint format types docs pins clean
+.PHONY: help install demo test test-pyserini test-docker soak fuzz lint format types docs pins clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -32,6 +32,9 @@ test: $(READY)  ## Run the tests; OPENSEARCH_URL or Maven with a JDK brings the 
 test-pyserini: $(READY)  ## Run the Lucene tests alone, as for another pyserini: VENV=.venv-pyserini2 PYTHON=python3.12
 	@$(BIN)/python -m pytest $(addprefix tests/connectors/pyserini/test_,index.py prebuilt.py rm3.py rest.py lucene_searcher.py)
 	@$(BIN)/python -m pytest tests/live/test_contract.py -k lucene
+
+test-docker: $(READY)  ## Run the steps of both images in a folder, and the smoke check against what they make
+	@$(BIN)/python -m pytest -m "soak or not soak" tests/docker
 
 soak: $(READY)  ## Run the slow tests
 	@$(BIN)/python -m pytest -m soak
