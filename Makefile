@@ -6,7 +6,7 @@ OPENSEARCH_URL ?= http://localhost:9200
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-pyserini soak fuzz bench-proxy load lint format types docs pins clean
+.PHONY: help install demo test test-pyserini test-docker soak fuzz bench-proxy load lint format types docs pins clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -34,6 +34,9 @@ test-pyserini: $(READY)  ## Run the Lucene tests alone, as for another pyserini:
 	@$(BIN)/python -m pytest $(addprefix tests/connectors/pyserini/test_,index.py prebuilt.py rm3.py rest.py lucene_searcher.py)
 	@$(BIN)/python -m pytest tests/live/test_contract.py -k lucene
 
+test-docker: $(READY)  ## Run the steps of both images in a folder, and the smoke check against what they make
+	@$(BIN)/python -m pytest -m "soak or not soak" tests/docker
+
 soak: $(READY)  ## Run the slow tests
 	@$(BIN)/python -m pytest -m soak
 
@@ -56,14 +59,16 @@ format: $(READY)  ## Put the code in shape
 	@$(BIN)/ruff format .
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--custom-compile-command "make pins" --extra pyserini pyproject.toml
+	--custom-compile-command "make pins"
 
 docs: $(READY)  ## Write docs/cli.md out of the commands
 	@$(BIN)/python -m sidecar.cli.reference > docs/cli.md
 
 pins: $(READY)  ## Resolve requirements/*.txt anew from pyproject.toml
-	@$(COMPILE) --upgrade --group dev -o requirements/develop.txt
-	@$(COMPILE) --constraint requirements/develop.txt -o requirements/run.txt
+	@$(COMPILE) --upgrade --extra pyserini --group dev pyproject.toml -o requirements/develop.txt
+	@$(COMPILE) --extra pyserini pyproject.toml --constraint requirements/develop.txt -o requirements/run.txt
+	@$(COMPILE) --extra quantized pyproject.toml --constraint requirements/develop.txt -o requirements/serve.txt
+	@$(COMPILE) --group build --constraint requirements/develop.txt -o requirements/build.txt
 
 clean:  ## Remove what make made
 	@rm -rf .venv .venv-* $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache build dist

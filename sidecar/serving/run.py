@@ -22,7 +22,7 @@ async def serve(settings: Settings, command: Sequence[str] = COMMAND) -> None:
     """Serve until SIGINT or SIGTERM, then let what is under way end; `command` runs the scorer process."""
     write_json_lines()
     with reserve(settings.host, settings.port) as first, reserve(settings.host, settings.api_port) as second:
-        async with parts(settings) as running:
+        async with parts(settings, command) as running:
             faces = (("OpenSearch", first), ("the rerank API", second))
             at = ", ".join(f"{face} at http://{settings.host}:{opened.getsockname()[1]}" for face, opened in faces)
             _log.info("ready: %s, scoring with %s", at, ", ".join(running.service.scorer.models))

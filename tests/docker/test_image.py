@@ -1,0 +1,141 @@
+"""The steps of each image run in a clean folder; its own command serves there what the smoke check asks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.docker.dockerfile import ROOT, Builder
+
+pytestmark = [pytest.mark.live, pytest.mark.soak]
+
+KEY = "key-of-the-smoke-check"
+# The index of CPU builds of torch is not there for every machine; PyPI's torch runs on a CPU as well.
+PYPI = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL") or "https://pypi.org/simple"
+
+
+@pytest.fixture(scope="module")
+def folder():
+    """A folder that the image's user can reach, as pytest's own are not."""
+    made = Path(tempfile.mkdtemp(prefix="sidecar-image-"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture(scope="module", params=["cpu", "cuda"])
+def image(request, folder):
+    """The image of a target; libraries are linked from uv's cache instead of copied."""
+    made = folder / request.param
+    made.mkdir()
+    yield Builder(made, {"TORCH_INDEX": PYPI}, {"UV_LINK_MODE": "hardlink"}).target(request.param)
+    shutil.rmtree(made)
+
+
+class Container:
+    """The image's command, running as its user, with nothing of this machine's environment."""
+
+    def __init__(self, image, opensearch_url):
+        with socket.socket() as one, socket.socket() as other:
+            one.bind(("127.0.0.1", 0))
+            other.bind(("127.0.0.1", 0))
+            self.ports = [one.getsockname()[1], other.getsockname()[1]]
+        self.image = image
+        self.home = f"{image.files}{image.directory}"
+        self.env = image.env | {
+            "PATH": f"{image.env['PATH']}/usr/bin:/bin",
+            "HOME": self.home,
+            "LD_LIBRARY_PATH": str(image.files.parent / "python" / "lib"),  # of the Python that stands in
+            "SIDECAR_HOST": "127.0.0.1",  # the image's own would open the test's machine to its network
+            "SIDECAR_PORT": str(self.ports[0]),
+            "SIDECAR_API_PORT": str(self.ports[1]),
+            "SIDECAR_API_KEY": KEY,
+            "SIDECAR_DEVICE": "cpu",
+            "SIDECAR_OPENSEARCH_URL": opensearch_url,
+        }
+        self.identity = {}
+        if os.geteuid() == 0:
+            user, group = map(int, image.user.split(":"))
+            self.identity = {"user": user, "group": group, "extra_groups": []}
+
+    def run(self, words, **options):
+        return subprocess.Popen(words, env=self.env, cwd=self.home, text=True, **self.identity, **options)
+
+    def is_healthy(self):
+        return self.run(self.image.healthcheck, stdout=subprocess.DEVNULL).wait() == 0
+
+    @contextmanager
+    def started(self, log):
+        with log.open("w") as out:
+            process = self.run([*self.image.entrypoint, *self.image.command], stdout=out, stderr=out)
+        try:
+            deadline = time.monotonic() + 180
+            while not self.is_healthy():
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.5)
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+    def smoke(self):
+        urls = [f"http://127.0.0.1:{port}" for port in self.ports]
+        env = {"PATH": os.environ["PATH"], "SIDECAR_API_KEY": KEY}
+        words = [sys.executable, ROOT / "docker" / "smoke.py", *urls]
+        return subprocess.run(words, env=env, capture_output=True, text=True, check=False)
+
+    def switch(self, enabled):
+        import httpx
+
+        answer = httpx.put(
+            f"http://127.0.0.1:{self.ports[0]}/_sidecar/rerank",
+            json={"enabled": enabled},
+            headers={"X-Sidecar-Api-Key": KEY},
+        )
+        assert answer.json() == {"enabled": enabled}
+
+
+def newer_than(files, moment):
+    return [path for path in files.rglob("*") if path.lstat().st_mtime > moment]
+
+
+def test_the_image_serves_what_the_smoke_check_asks(image, opensearch_url, client, tmp_path):
+    container = Container(image, opensearch_url)
+    before = time.time()
+    with container.started(tmp_path / "log") as process:
+        done = container.smoke()
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.splitlines()[-1] == "all fine"
+
+        # The check tells a service that does not do its job, and takes its index away all the same.
+        container.switch(enabled=False)
+        done = container.smoke()
+        assert done.returncode == 1
+        wrong = [line.split(":")[0] for line in done.stdout.splitlines() if line.startswith("WRONG")]
+        assert wrong == ["WRONG reranked", "WRONG errors"]
+        assert client.indices.get(index="sidecar-smoke-*", allow_no_indices=True) == {}
+
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+    assert not container.is_healthy()
+    assert newer_than(image.files, before) == []  # so its root file system may be read-only
+
+
+def test_it_ends_at_once_where_the_model_is_still_loading(image, opensearch_url, tmp_path):
+    container = Container(image, opensearch_url)
+    with (tmp_path / "log").open("w") as log:
+        process = container.run([*image.entrypoint, *image.command], stdout=log, stderr=log)
+    time.sleep(2)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=10) == 128 + signal.SIGTERM
