@@ -79,7 +79,7 @@ class Container:
         with log.open("w") as out:
             process = self.run([*self.image.entrypoint, *self.image.command], stdout=out, stderr=out)
         try:
-            deadline = time.monotonic() + 180
+            deadline = time.monotonic() + 300
             while not self.is_healthy():
                 assert process.poll() is None, log.read_text()
                 assert time.monotonic() < deadline, log.read_text()
