@@ -79,7 +79,7 @@ class Container:
         with log.open("w") as out:
             process = self.run([*self.image.entrypoint, *self.image.command], stdout=out, stderr=out)
         try:
-            deadline = time.monotonic() + 180
+            deadline = time.monotonic() + 300
             while not self.is_healthy():
                 assert process.poll() is None, log.read_text()
                 assert time.monotonic() < deadline, log.read_text()
@@ -123,7 +123,7 @@ def test_the_image_serves_what_the_smoke_check_asks(image, opensearch_url, clien
         done = container.smoke()
         assert done.returncode == 1
         wrong = [line.split(":")[0] for line in done.stdout.splitlines() if line.startswith("WRONG")]
-        assert wrong == ["WRONG reranked", "WRONG errors"]
+        assert wrong == ["WRONG reranked", "WRONG pages", "WRONG several", "WRONG errors"]
         assert client.indices.get(index="sidecar-smoke-*", allow_no_indices=True) == {}
 
         process.send_signal(signal.SIGTERM)
@@ -136,6 +136,9 @@ def test_it_ends_at_once_where_the_model_is_still_loading(image, opensearch_url,
     container = Container(image, opensearch_url)
     with (tmp_path / "log").open("w") as log:
         process = container.run([*image.entrypoint, *image.command], stdout=log, stderr=log)
-    time.sleep(2)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while not children.read_text():  # the scorer
+        assert process.poll() is None
+        time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=10) == 128 + signal.SIGTERM

@@ -99,7 +99,7 @@ def test_a_service_passes_and_one_that_lets_only_searches_pass_too(opensearch_ur
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(command, env=env, cwd=ROOT, stdout=log, stderr=log)
     try:
-        done = script("smoke.py", *urls, "--wait", "120", "--opensearch", opensearch_url, SIDECAR_API_KEY=KEY)
+        done = script("smoke.py", *urls, "--wait", "300", "--opensearch", opensearch_url, SIDECAR_API_KEY=KEY)
         assert done.returncode == 0, done.stdout + done.stderr
         refused = script("smoke.py", *urls, SIDECAR_API_KEY=KEY)
         assert refused.returncode == 1
