@@ -161,7 +161,9 @@ def _no_sidecar(endpoint: str, known: Mapping[str, Any] | None, said: str) -> Ob
     )
 
 
+# The first first: what a sidecar says may hold the words of any other.
 _MEANINGS: dict[str, Callable[[str, Mapping[str, Any] | None, str], Obstacle]] = {
+    _FROM_SIDECAR: _refused,
     "trusted connector endpoint regex": _untrusted,
     "private ip address": _private,
     "Remote Inference is currently disabled": _disabled,
@@ -170,5 +172,4 @@ _MEANINGS: dict[str, Callable[[str, Mapping[str, Any] | None, str], Obstacle]] =
     "Invalid processor type rerank": _no_neural_search,
     "Error communicating with remote model": _unreachable,
     "Fail to execute PREDICT": _no_sidecar,
-    _FROM_SIDECAR: _refused,
 }
