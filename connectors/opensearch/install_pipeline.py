@@ -7,9 +7,9 @@ all the while, and what was cut off is picked up by the next run.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from connectors.opensearch.ml_commons import Found, MlCommons, Pretending, State
 from connectors.opensearch.pipeline_bodies import (
@@ -83,16 +83,19 @@ class Installation:
         others = [found for found in state.connectors if found.id != connector]
         self._try(wanted, lambda: self._remove(old, others))
 
-    def undo(self, name: str) -> None:
-        """Remove what was made under a name, and it alone. Raises as `install` does."""
-        check_name(name)
-        self._try(None, lambda: self._undo(name))
+    def undo(self, name: str, index: str = "_all") -> None:
+        """Remove what was made under a name, and it alone. Raises as `install` does.
 
-    def _undo(self, name: str) -> None:
+        `index` says where to look for indexes that have it as their default pipeline.
+        """
+        check_name(name)
+        self._try(None, lambda: self._undo(name, index))
+
+    def _undo(self, name: str, index: str) -> None:
         state = self.ml.state(name)
         ours = state.pipeline is not None and is_ours(state.pipeline)
         if ours:
-            self._take_back_defaults(name)
+            self._take_back_defaults(name, index)
             self.ml.remove_pipeline(name)
             self._report("removed", "search pipeline", name)
             self._wait()
@@ -171,20 +174,21 @@ class Installation:
             self.ml.remove_connector(connector.id)
             self._report("removed", "connector", connector.id)
 
-    def _take_back_defaults(self, name: str) -> None:
+    def _take_back_defaults(self, name: str, index: str) -> None:
         """An index whose default pipeline is gone answers no search, so it must not stay its default."""
         try:
-            found = self.ml.defaults("_all")
+            found = self.ml.defaults(index)
         except EngineRejected as refusal:
             if refusal.status != 403:
                 raise
             self._say(
-                "this account may not look whether an index has it as its default; such an index would answer 400"
+                "this account may not look at every index: one that has the pipeline as its default would now answer "
+                "400; name it with --index"
             )
             return
-        for index in sorted(index for index, pipeline in found.items() if pipeline == name):
-            self.ml.set_default(index, None)
-            self._report("removed", "default pipeline", index)
+        for own in sorted(own for own, pipeline in found.items() if pipeline == name):
+            self.ml.set_default(own, None)
+            self._report("removed", "default pipeline", own)
 
     def _wait(self) -> None:
         if not isinstance(self.ml, Pretending):
@@ -203,10 +207,17 @@ class Installation:
                     raise
                 if not (self.allow and met.settings) or changed.issuperset(met.settings):
                     raise met.error(refusal) from None
-                self.ml.change_settings(met.settings)
+                self._change(met.settings)
                 changed.update(met.settings)
-                for setting, value in met.settings.items():
-                    self._report("changed", "cluster setting", setting, f"now {value}")
+
+    def _change(self, settings: Mapping[str, Any]) -> None:
+        try:
+            self.ml.change_settings(settings)
+        except EngineRejected as refusal:
+            met = obstacle(refusal, "", None)
+            raise (met.error(refusal) if met else refusal) from None
+        for setting, value in settings.items():
+            self._report("changed", "cluster setting", setting, f"now {value}")
 
     def _report(self, verb: str, kind: str, identity: str, note: str = "") -> None:
         self._say(f"{verb:<9} {kind:<16} {identity}{f'  ({note})' if note else ''}")

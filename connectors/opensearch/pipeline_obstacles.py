@@ -20,16 +20,20 @@ PRIVATE = ML + "connector.private_ip_enabled"
 REMOTE = ML + "remote_inference.enabled"
 ONLY_ML_NODES = ML + "only_run_on_ml_node"
 ELIGIBLE = ML + "task_dispatcher.eligible_node_role.remote_model"
-# What the whole job takes; the last two are for --index and --default.
-PERMISSIONS = (
-    "cluster:admin/opensearch/ml/connectors/*",
-    "cluster:admin/opensearch/ml/models/*",
-    "cluster:admin/opensearch/ml/register_model",
-    "cluster:admin/opensearch/ml/deploy_model",
-    "cluster:admin/opensearch/ml/undeploy_model",
-    "cluster:admin/opensearch/ml/model_groups/*",
-    "cluster:admin/opensearch/ml/predict",
-    "cluster:admin/search/pipeline/*",
+# What installing, replacing and undoing take together. On an index, --index takes `read`, and --default
+# `indices:monitor/settings/get` and `indices:admin/settings/update`.
+PERMISSIONS = tuple(
+    f"cluster:admin/{name}"
+    for name in (
+        *(
+            f"opensearch/ml/{kind}/{verb}"
+            for kind in ("connectors", "models", "model_groups")
+            for verb in ("search", "delete")
+        ),
+        *(f"opensearch/ml/{verb}" for verb in ("create_connector", "register_model", "register_model_group")),
+        *(f"opensearch/ml/{verb}" for verb in ("models/get", "deploy_model", "undeploy_models", "predict")),
+        *(f"search/pipeline/{verb}" for verb in ("get", "put", "delete")),
+    )
 )
 _NO_PERMISSION = re.compile(r"no permissions for \[([^\]]+)\]")
 _FROM_SIDECAR = "Error from remote service"

@@ -23,7 +23,10 @@ def install_command(
         typer.Option(help="The rerank API as OpenSearch's nodes reach it, like http://sidecar.internal:9281."),
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the search pipeline, its model and its connector.")] = NAME,
-    index: Annotated[str | None, typer.Option(help="Index to try the pipeline out on.")] = None,
+    index: Annotated[
+        str | None,
+        typer.Option(help="Index to try the pipeline out on; with --undo, where to look for defaults to take back."),
+    ] = None,
     document_fields: Annotated[
         str, typer.Option(help="Fields whose text is sent, with commas between; OpenSearch joins them without a space.")
     ] = "title,text",
@@ -59,7 +62,7 @@ def install_command(
     if dry_run:
         say("a dry run: nothing is changed")
     if undo:
-        installation.undo(name)
+        installation.undo(name, index or "_all")
         return
     if sidecar_url is None:
         raise ConfigurationError(
