@@ -20,8 +20,6 @@ from tests.docker.dockerfile import ROOT, Builder
 pytestmark = [pytest.mark.live, pytest.mark.soak]
 
 KEY = "key-of-the-smoke-check"
-# The index of CPU builds of torch is not there for every machine; PyPI's torch runs on a CPU as well.
-PYPI = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL") or "https://pypi.org/simple"
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +36,7 @@ def image(request, folder):
     """The image of a target; libraries are linked from uv's cache instead of copied."""
     made = folder / request.param
     made.mkdir()
-    yield Builder(made, {"TORCH_INDEX": PYPI}, {"UV_LINK_MODE": "hardlink"}).target(request.param)
+    yield Builder(made, {"TORCH": "pypi"}, {"UV_LINK_MODE": "hardlink"}).target(request.param)
     shutil.rmtree(made)
 
 

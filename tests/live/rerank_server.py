@@ -15,6 +15,8 @@ class _Answering(BaseHTTPRequestHandler):
     def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.queries.append(asked["query"])
+        self.server.documents.append(asked["documents"])
+        self.server.asked.append(asked)
         # The longest is the best. A short decimal: OpenSearch can't read some others.
         scores = [round(len(text) / 1000, 3) for text in asked["documents"]]
         results = [{"index": i, "relevance_score": score} for i, score in enumerate(scores)]
@@ -30,11 +32,11 @@ class _Answering(BaseHTTPRequestHandler):
 
 
 class RerankServer(ThreadingHTTPServer):
-    """Answers in Cohere's form, and keeps the queries."""
+    """Answers in Cohere's form, and keeps what it was asked."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Answering)
-        self.queries = []
+        self.queries, self.documents, self.asked = [], [], []
 
 
 @contextmanager

@@ -33,9 +33,10 @@ class Reply:
 
 @dataclass
 class Served:
-    """A running service: its URL, its parts, and the loop they live in."""
+    """A running service: its two URLs, its parts, and the loop they live in."""
 
     url: str
+    api_url: str
     running: Parts
     loop: asyncio.AbstractEventLoop
     stopping: list[uvicorn.Server] = field(default_factory=list)
@@ -72,14 +73,14 @@ def served(opensearch_url, command=FAKE, **options):
     async def run():
         try:
             async with parts(settings, command) as running:
-                server = uvicorn.Server(listener_config(settings, running.face, 0))
-                task = asyncio.create_task(server.serve())
-                while not server.started and not task.done():  # noqa: ASYNC110  uvicorn has no event for it
+                servers = [uvicorn.Server(listener_config(settings, app, 0)) for app in (running.face, running.api)]
+                tasks = [asyncio.create_task(server.serve()) for server in servers]
+                while not all(server.started for server in servers) and not any(task.done() for task in tasks):  # noqa: ASYNC110  uvicorn has no event for it
                     await asyncio.sleep(0.01)
-                port = server.servers[0].sockets[0].getsockname()[1]
-                found.append(Served(f"http://127.0.0.1:{port}", running, asyncio.get_running_loop(), [server]))
+                urls = [f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}" for server in servers]
+                found.append(Served(*urls, running, asyncio.get_running_loop(), servers))
                 ready.set()
-                await task
+                await asyncio.gather(*tasks)
         except BaseException as error:
             failure.append(error)
             raise
@@ -94,5 +95,6 @@ def served(opensearch_url, command=FAKE, **options):
     try:
         yield found[0]
     finally:
-        found[0].stopping[0].should_exit = True
+        for server in found[0].stopping:
+            server.should_exit = True
         thread.join(30)
