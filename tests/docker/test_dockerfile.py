@@ -67,7 +67,7 @@ def test_only_addresses_and_caches_are_set_and_no_secret():
     assert set(re.findall(r"(?:^|\s)(\w+)=", said)) == {
         "UV_LINK_MODE", "UV_COMPILE_BYTECODE", "UV_PYTHON_DOWNLOADS", "PATH", "PYTHONUNBUFFERED",
         "PYTHONDONTWRITEBYTECODE", "HF_HOME", "SIDECAR_HOST", "SIDECAR_DEVICE", "NVIDIA_VISIBLE_DEVICES",
-        "NVIDIA_DRIVER_CAPABILITIES", "PINS", "TORCH_INDEX", "REVISION",
+        "NVIDIA_DRIVER_CAPABILITIES", "PINS", "TORCH", "REVISION",
     }  # fmt: skip
 
 
