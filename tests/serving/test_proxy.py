@@ -254,6 +254,7 @@ def test_only_allowed_hosts_are_served(upstream):
     with served(upstream.url, allowed_hosts=("search.example",)) as running:
         assert running.ask("GET", "/docs", headers={"Host": "search.example:9280"}).status == 200
         assert running.ask("GET", "/docs", headers={"Host": "evil.example"}).status == 403
+        assert running.ask("GET", "/_sidecar/health/ready", headers={"Host": "10.0.0.7"}).status == 200
 
 
 def test_management_is_ours_and_asks_for_the_key(upstream):
