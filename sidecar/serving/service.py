@@ -65,6 +65,7 @@ class RerankingService:
             return known
         if not self.breaker.allows(time.monotonic()):
             raise ScorerUnavailable("the scorer failed several times in a row and is left alone for a while")
+        asked_at = time.monotonic()
         try:
             fresh = await self.scorer.score(model, query, [passages[position] for position in unknown], seconds=seconds)
         except ScorerBusy:
@@ -72,10 +73,10 @@ class RerankingService:
         except SidecarError:
             self.breaker.failed(time.monotonic())
             raise
-        if all(score is None for score in fresh):
-            self.breaker.failed(time.monotonic())
-        else:
+        if any(score is not None for score in fresh):
             self.breaker.succeeded()
+        elif self.scorer.scored_at < asked_at:
+            self.breaker.failed(time.monotonic())  # nobody got a score meanwhile; else it works, and is busy
         for position, score in zip(unknown, fresh, strict=True):
             known[position] = score
             if score is not None:
