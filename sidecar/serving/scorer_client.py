@@ -39,6 +39,8 @@ COMMAND = (sys.executable, "-m", "sidecar.serving.scorer_process")
 # Seconds before a scorer that died is started again; doubled each time it dies before it could score.
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
+# How much a new measurement of the pace counts against the ones before.
+FRESH = 0.2
 _log = logging.getLogger("sidecar.scorer")
 
 
@@ -56,7 +58,8 @@ class ScorerProcess:
     `models` is what each name stands for, as keyword arguments of `load_scorer`. A scorer that gives no sign of
     life for `hang_seconds` is killed and replaced; meanwhile `ready` is False and `score` raises.
     `load_seconds` is how long
-    loading may take, `most_waiting` how many passages may wait at once.
+    loading may take, `most_waiting` how many passages may wait at once. `scored_at` is when the last scores came, by
+    `time.monotonic`.
     """
 
     def __init__(  # noqa: PLR0913  each is a setting of its own, by keyword
@@ -78,6 +81,8 @@ class ScorerProcess:
         self._hang_seconds = hang_seconds
         self._load_seconds = load_seconds
         self._most_waiting = most_waiting
+        self.scored_at = self._busy_since = 0.0
+        self._pace: float | None = None
         self._numbers = itertools.count(1)
         self._pending: dict[int, _Pending] = {}
         self._process: asyncio.subprocess.Process | None = None
@@ -126,6 +131,13 @@ class ScorerProcess:
             raise ScorerUnavailable(self._why_not)
         if self.waiting_passages + len(passages) > self._most_waiting:
             raise ScorerBusy(f"{self.waiting_passages} passages wait to be scored already")
+        # Whoever can't be served in time would only take it from those who can: of twice what can be scored, earliest
+        # deadline first finishes next to nothing.
+        if self.waiting_passages and self._pace is not None and self.waiting_passages * self._pace > seconds:
+            told = f"{self.waiting_passages} passages wait to be scored already"
+            raise ScorerBusy(f"{told}, {self.waiting_passages * self._pace:.1f} s of work")
+        if not self.waiting_passages:
+            self._busy_since = time.monotonic()
         number = next(self._numbers)
         pending = self._pending[number] = _Pending([None] * len(passages), missing=len(passages))
         self.waiting_passages += len(passages)
@@ -203,6 +215,8 @@ class ScorerProcess:
     def _take(self, frame: FromScorer) -> None:
         if isinstance(frame, Ping):
             self._pinged_at = None
+        if isinstance(frame, Slice):
+            self._keep_pace(len(frame.scores))
         pending = self._pending.get(frame.number) if isinstance(frame, Slice | Failed) else None
         if pending is None:
             return
@@ -214,6 +228,15 @@ class ScorerProcess:
             pending.failure = ScoringError(frame.message, remedy=frame.remedy)
         if pending.failure is not None or not pending.missing:
             pending.done.set()
+
+    def _keep_pace(self, passages: int) -> None:
+        """Learn how many seconds a passage takes, from slices that followed one another without a rest."""
+        now = time.monotonic()
+        since = max(self.scored_at, self._busy_since)
+        self.scored_at = now
+        if passages and since:
+            measured = (now - since) / passages
+            self._pace = measured if self._pace is None else self._pace + FRESH * (measured - self._pace)
 
     async def _watch(self) -> None:
         """Kill a scorer that gives no sign of life; it answers between two slices."""

@@ -76,6 +76,7 @@ class RerankingService:
             return known
         if not self.breaker.allows(time.monotonic()):
             raise ScorerUnavailable("the scorer failed several times in a row and is left alone for a while")
+        asked_at = time.monotonic()
         try:
             fresh = await self.scorer.score(model, query, [passages[position] for position in unknown], seconds=seconds)
         except (ScorerBusy, ScoringError):
@@ -85,8 +86,8 @@ class RerankingService:
             raise
         if any(score is not None for score in fresh):
             self.breaker.succeeded()
-        elif seconds >= self.fair_seconds:
-            self.breaker.failed(time.monotonic())
+        elif seconds >= self.fair_seconds and self.scorer.scored_at < asked_at:
+            self.breaker.failed(time.monotonic())  # nobody got a score meanwhile; else it works, and is busy
         for position, score in zip(unknown, fresh, strict=True):
             known[position] = score
             if score is not None:

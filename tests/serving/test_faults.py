@@ -193,3 +193,21 @@ def test_an_error_of_the_callers_own_search_is_that_search_s():
     with Stub(broken) as stub, served(stub.url) as running:
         answer = running.search("docs", body(sort=["price"]))
         assert (answer.status, answer.json()["error"]) == (500, "null_pointer_exception")
+
+
+def test_of_more_than_can_be_scored_as_much_is_scored_as_ever(upstream):
+    """Each search takes 0.4 s alone, and has 1 s: of 12 clients, those who can't be served in time are told at once."""
+
+    def search(i):
+        return outcome(running.search("docs", body(f"busy {i} sleep 4", rerank={"timeout_ms": 1000}, size=10)))
+
+    with served(upstream.url, breaker_failures=2, breaker_seconds=60) as running, ThreadPoolExecutor(12) as pool:
+        assert search(-1) == ("applied", "")
+        started = time.monotonic()
+        found = list(pool.map(search, range(96)))
+        seconds = time.monotonic() - started
+    reasons = [reason for status, reason in found if status == "failed"]
+    assert sum("of work" in reason for reason in reasons) > 20
+    assert not any("left alone" in reason for reason in reasons)
+    # Half of what one client after the other would get, at the least: the machine may be busy with something else.
+    assert [status for status, _ in found].count("applied") >= seconds / 0.4 / 2
