@@ -52,7 +52,8 @@ def test_it_tells_bread_from_cars(minilm):
 
 def test_passages_are_read_after_their_title(minilm):
     apart, together = values(minilm, QUERY, [Passage("Tea", "is hot."), Passage("", "Tea is hot.")])
-    assert apart == together
+    # The same row of another batch, or of another number of threads, differs in its last bits.
+    assert apart == pytest.approx(together, abs=1e-6)
 
 
 def test_a_passage_seen_before_is_not_embedded_again(minilm, passages):

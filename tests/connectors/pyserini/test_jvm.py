@@ -36,6 +36,7 @@ def test_a_malformed_heap_is_refused(heap):
 def test_without_pyserini_the_error_says_how_to_get_it(fresh_python):
     script = """
 import sys
+import msgspec, urllib3  # they are there
 sys.path = [entry for entry in sys.path if not entry.endswith("site-packages")]
 from connectors.pyserini.jvm import start_jvm
 from sidecar.errors import ConfigurationError
