@@ -62,13 +62,6 @@ def opensearch(client):
     client.indices.delete(index=name)
 
 
-@pytest.fixture(params=["lucene", "opensearch"])
-def engine(request) -> Engine:
-    # By name, so that `-k lucene` starts no OpenSearch node.
-    found: Engine = request.getfixturevalue(request.param)
-    return found
-
-
 def reversed_ranking(first_stage: FirstStage[Any], unscored: set[str] = frozenset()) -> Ranking:
     """The last candidate first, with falling scores around zero; those in `unscored` behind them."""
     scored = [c for c in reversed(first_stage.candidates) if c.docid not in unscored]
@@ -78,51 +71,62 @@ def reversed_ranking(first_stage: FirstStage[Any], unscored: set[str] = frozense
     return Ranking(first_stage.query, tuple(hits), {})
 
 
-def test_candidates_are_the_window_in_the_engines_order(engine):
-    first_stage = engine.connector.fetch(engine.ask("fox", 10, 20))
-    assert [c.docid for c in first_stage.candidates] == BY_BM25[:20]
-    assert [c.rank for c in first_stage.candidates] == list(range(1, 21))
-    scores = [c.score for c in first_stage.candidates]
-    assert scores == sorted(scores, reverse=True)
-    assert scores[0] > scores[-1] > 0
-    assert first_stage.candidates[1].passage == Passage("Title 2", DOCUMENTS[1].text)
-    assert (first_stage.query, first_stage.skipped) == ("fox", None)
+class Contract:
+    """What every connector keeps."""
+
+    def test_candidates_are_the_window_in_the_engines_order(self, engine):
+        first_stage = engine.connector.fetch(engine.ask("fox", 10, 20))
+        assert [c.docid for c in first_stage.candidates] == BY_BM25[:20]
+        assert [c.rank for c in first_stage.candidates] == list(range(1, 21))
+        scores = [c.score for c in first_stage.candidates]
+        assert scores == sorted(scores, reverse=True)
+        assert scores[0] > scores[-1] > 0
+        assert first_stage.candidates[1].passage == Passage("Title 2", DOCUMENTS[1].text)
+        assert (first_stage.query, first_stage.skipped) == ("fox", None)
+
+    @pytest.mark.parametrize("hits", [3, 20, 30])
+    def test_the_response_has_the_rankings_order_then_the_engines(self, engine, hits):
+        first_stage = engine.connector.fetch(engine.ask("fox", hits, 20))
+        answer = engine.read(engine.connector.respond(first_stage, reversed_ranking(first_stage)))
+        assert [docid for docid, _ in answer] == (BY_BM25[19::-1] + BY_BM25[20:])[:hits]
+        scores = [score for _, score in answer]
+        assert all(above > below for above, below in pairwise(scores))
+
+    def test_what_could_not_be_scored_follows_the_scored(self, engine):
+        first_stage = engine.connector.fetch(engine.ask("fox", 6, 5))
+        answer = engine.read(engine.connector.respond(first_stage, reversed_ranking(first_stage, {"d05", "d02"})))
+        assert [docid for docid, _ in answer] == ["d04", "d03", "d01", "d02", "d05", "d06"]
+        scores = [score for _, score in answer]
+        assert all(above > below for above, below in pairwise(scores))
+
+    def test_where_nothing_was_scored_the_engines_own_answer_stays(self, engine):
+        first_stage = engine.connector.fetch(engine.ask("fox", 4, 5))
+        answer = engine.read(engine.connector.respond(first_stage, reversed_ranking(first_stage, set(BY_BM25))))
+        assert [docid for docid, _ in answer] == BY_BM25[:4]
+        assert [score for _, score in answer] == pytest.approx([c.score for c in first_stage.candidates[:4]])
+
+    def test_respond_is_pure(self, engine):
+        first_stage = engine.connector.fetch(engine.ask("fox", 4, 5))
+        ranking = reversed_ranking(first_stage)
+        assert engine.connector.respond(first_stage, ranking) == engine.connector.respond(first_stage, ranking)
+
+    def test_a_query_without_hits_gives_an_empty_response(self, engine):
+        first_stage = engine.connector.fetch(engine.ask("unheardof", 4, 5))
+        assert list(first_stage.candidates) == []
+        assert engine.read(engine.connector.respond(first_stage, Ranking("unheardof", (), {}))) == []
 
 
-@pytest.mark.parametrize("hits", [3, 20, 30])
-def test_the_response_has_the_rankings_order_then_the_engines(engine, hits):
-    first_stage = engine.connector.fetch(engine.ask("fox", hits, 20))
-    answer = engine.read(engine.connector.respond(first_stage, reversed_ranking(first_stage)))
-    assert [docid for docid, _ in answer] == (BY_BM25[19::-1] + BY_BM25[20:])[:hits]
-    scores = [score for _, score in answer]
-    assert all(above > below for above, below in pairwise(scores))
+# A class for each engine, so that `-k lucene` starts no OpenSearch node.
+class TestLucene(Contract):
+    @pytest.fixture
+    def engine(self, lucene) -> Engine:
+        return lucene
 
 
-def test_what_could_not_be_scored_follows_the_scored(engine):
-    first_stage = engine.connector.fetch(engine.ask("fox", 6, 5))
-    answer = engine.read(engine.connector.respond(first_stage, reversed_ranking(first_stage, {"d05", "d02"})))
-    assert [docid for docid, _ in answer] == ["d04", "d03", "d01", "d02", "d05", "d06"]
-    scores = [score for _, score in answer]
-    assert all(above > below for above, below in pairwise(scores))
-
-
-def test_where_nothing_was_scored_the_engines_own_answer_stays(engine):
-    first_stage = engine.connector.fetch(engine.ask("fox", 4, 5))
-    answer = engine.read(engine.connector.respond(first_stage, reversed_ranking(first_stage, set(BY_BM25))))
-    assert [docid for docid, _ in answer] == BY_BM25[:4]
-    assert [score for _, score in answer] == pytest.approx([c.score for c in first_stage.candidates[:4]])
-
-
-def test_respond_is_pure(engine):
-    first_stage = engine.connector.fetch(engine.ask("fox", 4, 5))
-    ranking = reversed_ranking(first_stage)
-    assert engine.connector.respond(first_stage, ranking) == engine.connector.respond(first_stage, ranking)
-
-
-def test_a_query_without_hits_gives_an_empty_response(engine):
-    first_stage = engine.connector.fetch(engine.ask("unheardof", 4, 5))
-    assert list(first_stage.candidates) == []
-    assert engine.read(engine.connector.respond(first_stage, Ranking("unheardof", (), {}))) == []
+class TestOpenSearch(Contract):
+    @pytest.fixture
+    def engine(self, opensearch) -> Engine:
+        return opensearch
 
 
 def test_a_missing_index_is_named(client, tmp_path):

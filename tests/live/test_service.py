@@ -57,7 +57,7 @@ def test_hundreds_of_searches_change_in_nothing_but_scores(service, client, targ
     # Some ask for scores that no hit has.
     empty = outcomes.pop(("skipped", "there are no hits"), 0)
     assert outcomes == {("applied", ""): BODIES - empty}
-    assert empty < 10
+    assert empty < 20
 
 
 def test_what_is_skipped_is_opensearchs_own_answer_with_the_reason(service, client, animals):
