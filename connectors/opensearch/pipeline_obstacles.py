@@ -31,7 +31,10 @@ PERMISSIONS = tuple(
             for verb in ("search", "delete")
         ),
         *(f"opensearch/ml/{verb}" for verb in ("create_connector", "register_model", "register_model_group")),
-        *(f"opensearch/ml/{verb}" for verb in ("models/get", "deploy_model", "undeploy_models", "predict")),
+        *(
+            f"opensearch/ml/{verb}"
+            for verb in ("models/get", "deploy_model", "undeploy_model", "undeploy_models", "predict")
+        ),
         *(f"search/pipeline/{verb}" for verb in ("get", "put", "delete")),
     )
 )
