@@ -21,7 +21,7 @@ STEP = 5
 # Loads the libraries once and forks a process for each command (its words and a file for its stderr, as JSON), for
 # importing torch takes longer than all the rest. The parent touches neither the JVM nor a tensor.
 FORKS = """
-import json, os, sys
+import json, os, signal, sys
 import peft, torch, transformers
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, LlamaForSequenceClassification
 import sidecar.scoring.cross_encoder, sidecar.scoring.loading
@@ -31,6 +31,8 @@ for line in sys.stdin:
     child = os.fork()
     if not child:
         os.setsid()
+        # Where the tests run in the background, Ctrl-C is ignored, and a child inherits that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
         main(words)
         sys.exit(0)
