@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,6 @@ from rich.console import Console
 
 from sidecar.cli.options import FIELDS, FUSION, MODEL
 from sidecar.errors import ConfigurationError, InputError
-from sidecar.experiments.journal import Journal
 from sidecar.reranker import Reranker, load_reranker
 from sidecar.scoring.chunks import Chunking
 from sidecar.settings import Settings
@@ -34,18 +32,6 @@ def build_reranker(settings: Settings, *, remember: bool = True) -> Reranker:
     if not remember:
         options["cache_size"] = 0
     return load_reranker(fusion=settings.as_fusion(), **options)
-
-
-@contextmanager
-def kept(journal: Journal) -> Iterator[Journal]:
-    """Open a journal; whatever ends the work early, the person is told that nothing of it is lost."""
-    try:
-        with journal:
-            yield journal
-    except BaseException:
-        if journal.done and journal.path.exists():
-            Console(stderr=True).print(f"{len(journal.done)} finished queries are kept: go on with --resume.")
-        raise
 
 
 def identity(

@@ -58,14 +58,6 @@ class Asked(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     on_failure: OnFailure | None = None
 
 
-class _Ext(msgspec.Struct):
-    rerank: Asked | None = None
-
-
-class _Body(msgspec.Struct):
-    ext: _Ext | None = None
-
-
 class _Mention(msgspec.Struct):
     ext: dict[str, msgspec.Raw] | None = None
 

@@ -57,9 +57,8 @@ class ScorerProcess:
 
     `models` is what each name stands for, as keyword arguments of `load_scorer`. A scorer that gives no sign of
     life for `hang_seconds` is killed and replaced; meanwhile `ready` is False and `score` raises.
-    `load_seconds` is how long
-    loading may take, `most_waiting` how many passages may wait at once. `scored_at` is when the last scores came, by
-    `time.monotonic`.
+    `load_seconds` is how long loading may take, `most_waiting` how many passages may wait at once. `scored_at` is when
+    the last scores came, by `time.monotonic`.
     """
 
     def __init__(  # noqa: PLR0913  each is a setting of its own, by keyword
