@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any, TypeVar
 
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+from sidecar.serving.asgi import Receive
+
 Result = TypeVar("Result")
 
 
