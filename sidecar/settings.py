@@ -45,6 +45,9 @@ class Settings(ServiceSettings, BaseSettings):
     )
     batch_size: int = Field(128, ge=1, le=4096, description="Pairs in one forward pass, at most.")
     max_length: int | None = Field(None, ge=8, le=131072, description="Tokens of a pair; by default the model's own.")
+    scoring_engine: Literal["auto", "transformers", "card"] = Field(
+        "auto", description="What computes the scores; auto: the fastest that is exact. card: the model card's helper."
+    )
     compile: bool = Field(False, description="Compile the model with torch.compile; slower start, faster scoring.")
 
     quantization: Literal["none", "8bit", "4bit"] = Field(
@@ -151,10 +154,10 @@ class Settings(ServiceSettings, BaseSettings):
 
         All are plain values but `chunking`, which is a `Chunking`'s arguments in order, or None.
         """
-        same = ("base_model", "revision", "base_revision", "device", "dtype", "batch_size", "max_length", "compile")
+        same = ("base_model", "revision", "base_revision", "device", "dtype", "batch_size", "max_length")
         chunking = (self.chunk_tokens, self.chunk_overlap, self.max_chunks) if self.long_passages != "cut" else None
-        named = {name: getattr(self, name) for name in (*same, "quantization")}
-        return {"model": self.model, **named, "chunking": chunking}
+        named = {name: getattr(self, name) for name in (*same, "compile", "quantization")}
+        return {"model": self.model, **named, "engine": self.scoring_engine, "chunking": chunking}
 
     def as_fields(self) -> PassageFields:
         """Where a document's title and text are."""

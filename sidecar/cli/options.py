@@ -16,8 +16,8 @@ from sidecar.settings import Settings, load_settings, variable
 
 # Groups of settings that commands take together; the name is the panel they stand under in the help.
 MODEL = (
-    *("model", "base_model", "revision", "base_revision", "device", "dtype", "quantization", "batch_size"),
-    *("max_length", "compile", "long_passages", "chunk_tokens", "chunk_overlap", "max_chunks"),
+    *("model", "base_model", "revision", "base_revision", "device", "dtype", "scoring_engine", "quantization"),
+    *("batch_size", "max_length", "compile", "long_passages", "chunk_tokens", "chunk_overlap", "max_chunks"),
 )
 FUSION = ("fusion", "normalization", "fusion_weight", "rank_constant", "fusion_arithmetic")
 FIELDS = ("title_fields", "text_fields", "join_fields")

@@ -13,15 +13,38 @@ import torch
 from sidecar.candidates import Passage, Score
 from sidecar.scoring.architecture import check_length, reads_segments
 from sidecar.scoring.checkpoint import Checkpoint
-from sidecar.scoring.cross_encoder import check_finite, pad
+from sidecar.scoring.engine import Embedder
 from sidecar.scoring.manifest import Manifest
 from sidecar.scoring.mapping import Mapping
-from sidecar.scoring.packing import plan_batches
+from sidecar.scoring.padded import PaddedEmbedder
 from sidecar.scoring.prompt import Prompt, Tokens
+from sidecar.scoring.readings import check_finite
 
-# Padded tokens in one batch, as for the cross-encoder.
-MAX_TOKENS = {"cpu": 2048}
-MAX_TOKENS_GPU = 65536
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """A passage's unit vector, and whether the model read only part of the passage."""
+
+    vector: torch.Tensor
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """A bi-encoder's reading: the query's ids, and for each passage its text, its ids, or what is remembered of it."""
+
+    query: Tokens
+    texts: Sequence[str]
+    rows: Sequence[Tokens | Embedding]
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """Tokens of each passage; 0 for one that is remembered."""
+        return [len(row) if isinstance(row, Tokens) else 0 for row in self.rows]
+
+    def part(self, start: int, stop: int) -> Texts:
+        """Some of the passages, with the query."""
+        return Texts(self.query, self.texts[start:stop], self.rows[start:stop])
 
 
 class BiEncoder:
@@ -32,14 +55,14 @@ class BiEncoder:
     several threads.
     """
 
-    def __init__(self, checkpoint: Checkpoint, *, batch_size: int = 128, cache_size: int = 16384) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, *, engine: Embedder | None = None, batch_size: int = 128, cache_size: int = 16384
+    ) -> None:
         self.checkpoint = checkpoint
         check_length(checkpoint.manifest, checkpoint.model)
         segments = reads_segments(checkpoint.model)
         self.prompt = Prompt(checkpoint.tokenizer, checkpoint.manifest, segments=segments)
-        self.batch_size = batch_size
-        self.device = checkpoint.model.device
-        self.max_tokens = MAX_TOKENS.get(self.device.type, MAX_TOKENS_GPU)
+        self.engine = engine or PaddedEmbedder(checkpoint, batch_size=batch_size)
         self._cache = EmbeddingCache(cache_size)
 
     @property
@@ -59,44 +82,49 @@ class BiEncoder:
 
     def score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
         """One cosine for each passage, in the order given. Raises NonFiniteScore."""
-        if not passages:
-            return []
-        [question] = self.embed(self.prompt.texts([self.prompt.query(query)]))
+        return self.score_all([self.read(query, passages)])[0]
+
+    def read(self, query: str, passages: Sequence[Passage]) -> Texts:
+        """Tokenise the query, and each passage that is not remembered."""
+        [question] = self.prompt.texts([self.prompt.query(query)])
         # Two passages that are written alike are read alike, but for what was cut before.
         texts = {passage: self.prompt.document(passage) for passage in passages}
-        known = {text: row for text in texts.values() if (row := self._cache.get(text)) is not None}
-        unknown = {text: passage for passage, text in texts.items() if text not in known}
-        tokens = self.prompt.passages(list(unknown.values()))
-        for text, read, vector in zip(unknown, tokens, self.embed(tokens), strict=True):
-            known[text] = Embedding(vector, read.truncated)
-            self._cache.put(text, known[text])
-        rows = [known[texts[passage]] for passage in passages]
+        rows: dict[str, Tokens | Embedding] = {
+            text: row for text in texts.values() if (row := self._cache.get(text)) is not None
+        }
+        unknown = {text: passage for passage, text in texts.items() if text not in rows}
+        rows.update(zip(unknown, self.prompt.passages(list(unknown.values())), strict=True))
+        ordered = [texts[passage] for passage in passages]
+        return Texts(question, ordered, [rows[text] for text in ordered])
+
+    def score_all(self, readings: Sequence[Texts]) -> list[list[Score]]:
+        """Cosines of several queries' passages, each text embedded once. Raises NonFiniteScore."""
+        wanted = {
+            text: row
+            for reading in readings
+            for text, row in zip(reading.texts, reading.rows, strict=True)
+            if isinstance(row, Tokens)
+        }
+        vectors = self.engine.vectors(list(wanted.values()))
+        fresh = {
+            text: Embedding(vector, row.truncated) for (text, row), vector in zip(wanted.items(), vectors, strict=True)
+        }
+        for text, embedding in fresh.items():
+            self._cache.put(text, embedding)
+        # A query goes alone: beside passages, known or not, it would come out a little different each time.
+        questions = [self.engine.vectors([reading.query])[0] for reading in readings]
+        return [self._cosines(reading, fresh, question) for reading, question in zip(readings, questions, strict=True)]
+
+    def _cosines(self, reading: Texts, fresh: dict[str, Embedding], question: torch.Tensor) -> list[Score]:
+        if not reading.rows:
+            return []
+        rows = [
+            row if isinstance(row, Embedding) else fresh[text]
+            for text, row in zip(reading.texts, reading.rows, strict=True)
+        ]
         cosines: list[float] = (torch.stack([row.vector for row in rows]) @ question).tolist()
         check_finite(cosines, self.name)
         return [Score(cosine, row.truncated) for cosine, row in zip(cosines, rows, strict=True)]
-
-    @torch.inference_mode()
-    def embed(self, rows: Sequence[Tokens]) -> list[torch.Tensor]:
-        """One unit vector (float32, on the CPU) for each text, in the order given."""
-        pad_id = self.checkpoint.tokenizer.pad_token_id or 0
-        vectors: dict[int, torch.Tensor] = {}
-        for batch in plan_batches([len(r) for r in rows], max_pairs=self.batch_size, max_tokens=self.max_tokens):
-            inputs = pad([rows[index] for index in batch], pad_id, self.device)
-            hidden = self.checkpoint.model(**inputs).last_hidden_state.float()
-            mask = inputs["attention_mask"].unsqueeze(-1).to(hidden.device)
-            means = (hidden * mask).sum(1) / mask.sum(1)
-            # Copied row by row: a view would keep the whole batch alive as long as one row is cached.
-            units = torch.nn.functional.normalize(means, dim=1).cpu()
-            vectors.update({index: row.clone() for index, row in zip(batch, units, strict=True)})
-        return [vectors[index] for index in range(len(rows))]
-
-
-@dataclass(frozen=True, slots=True)
-class Embedding:
-    """A passage's unit vector, and whether the model read only part of the passage."""
-
-    vector: torch.Tensor
-    truncated: bool
 
 
 class EmbeddingCache:

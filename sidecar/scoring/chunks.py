@@ -5,9 +5,10 @@ Source: MaxP of Dai and Callan, "Deeper Text Understanding for IR with Contextua
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from sidecar.candidates import Chunk, Passage, Score
 from sidecar.errors import ConfigurationError
@@ -15,6 +16,7 @@ from sidecar.scoring import Scorer
 from sidecar.scoring.manifest import Manifest
 from sidecar.scoring.mapping import Mapping
 from sidecar.scoring.prompt import CHARACTERS_PER_TOKEN, Prompt
+from sidecar.scoring.readings import Reads
 
 # A chunk is cut as text and tokenised again, and its first token may then become two: so many tokens are kept free.
 RESERVE = 4
@@ -24,8 +26,8 @@ LEAST_TOKENS = 16
 USUAL_CHARACTERS = 8
 
 
-class Reads(Scorer, Protocol):
-    """A scorer whose prompt can be asked what fits."""
+class ReadsTokens(Scorer, Reads, Protocol):
+    """A scorer in two steps whose prompt can be asked what fits."""
 
     @property
     def prompt(self) -> Prompt:
@@ -71,13 +73,41 @@ class Chunking:
         return chunks, read_all and len(offsets) <= reach
 
 
+@dataclass(frozen=True, slots=True)
+class Chunked:
+    """A reading of passages in chunks: `splits` are each passage's chunks and whether all of its text is in them."""
+
+    parts: Any
+    splits: Sequence[tuple[list[Chunk], bool]]
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """Tokens of all chunks of each passage."""
+        rest = iter(self.parts.lengths)
+        return [sum(next(rest) for _ in range(max(1, len(chunks)))) for chunks, _ in self.splits]
+
+    def part(self, start: int, stop: int) -> Chunked:
+        """Some of the passages, with all of their chunks."""
+        ends = [0, *itertools.accumulate(max(1, len(chunks)) for chunks, _ in self.splits)]
+        stop = min(stop, len(self.splits))
+        return Chunked(self.parts.part(ends[start], ends[stop]), self.splits[start:stop])
+
+    def best(self, scores: Sequence[Score]) -> list[Score]:
+        """Each passage's score out of its chunks'."""
+        rest = iter(scores)
+        return [
+            _best(chunks, [next(rest) for _ in chunks], complete) if chunks else next(rest)
+            for chunks, complete in self.splits
+        ]
+
+
 class MaxP:
     """A scorer that gives a long passage the score of its best chunk, the first of equals; the title leads each chunk.
 
     `truncated` then says that not all of the passage was in a chunk. Passages that fit are scored as ever.
     """
 
-    def __init__(self, scorer: Reads, chunking: Chunking) -> None:
+    def __init__(self, scorer: ReadsTokens, chunking: Chunking) -> None:
         self.scorer = scorer
         self.chunking = chunking
 
@@ -98,17 +128,22 @@ class MaxP:
 
     def score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
         """One score for each passage, in the order given. Raises what the scorer raises."""
+        return self.score_all([self.read(query, passages)])[0]
+
+    def read(self, query: str, passages: Sequence[Passage]) -> Chunked:
+        """Cut the passages and tokenise their chunks."""
         prompt = self.scorer.prompt
         rooms = {title: prompt.room(query, title) for title in {passage.title for passage in passages}}
         splits = [self.chunking.split(prompt, passage.text, rooms[passage.title]) for passage in passages]
         parts = [
             part for passage, (chunks, _) in zip(passages, splits, strict=True) for part in _parts(passage, chunks)
         ]
-        scores = iter(self.scorer.score(query, parts))
-        return [
-            _best(chunks, [next(scores) for _ in chunks], complete) if chunks else next(scores)
-            for chunks, complete in splits
-        ]
+        return Chunked(self.scorer.read(query, parts), splits)
+
+    def score_all(self, readings: Sequence[Chunked]) -> list[list[Score]]:
+        """Scores of several queries' passages. Raises what the scorer raises."""
+        found = self.scorer.score_all([reading.parts for reading in readings])
+        return [reading.best(scores) for reading, scores in zip(readings, found, strict=True)]
 
 
 def _parts(passage: Passage, chunks: Sequence[Chunk]) -> list[Passage]:

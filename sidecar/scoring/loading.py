@@ -15,8 +15,9 @@ import msgspec
 from sidecar.errors import ModelError, ModelNotFound
 from sidecar.scoring import Scorer
 from sidecar.scoring.adapter import choose_base, is_adapter, read_config
-from sidecar.scoring.chunks import Chunking, MaxP, Reads
+from sidecar.scoring.chunks import Chunking, MaxP, ReadsTokens
 from sidecar.scoring.embedded import find_embedded
+from sidecar.scoring.engines import choose_embedder, choose_engine
 from sidecar.scoring.hub import fetch, not_found
 from sidecar.scoring.manifest import Manifest, read_manifest
 from sidecar.scoring.presets import DEFAULT, MINILM, PRESETS
@@ -45,6 +46,7 @@ def load_scorer(  # noqa: PLR0913  every one is a knob of its own, by keyword
     batch_size: int = 128,
     max_length: int | None = None,
     compile: bool = False,  # noqa: A002  the name the card and torch use
+    engine: str = "auto",
     quantization: str = "none",
     device_map: Any = None,
     adapter: bool = True,
@@ -60,7 +62,8 @@ def load_scorer(  # noqa: PLR0913  every one is a knob of its own, by keyword
     `device_map` is transformers' own, for models that do not fit one device. With `chunking` passages that are longer
     than the model reads are scored by their best chunk; without, they are cut. `revision` and `base_revision` pin
     commits at the hub; `offline` asks only its local cache. `max_length` takes the place of the manifest's token
-    limit. `cache_size` is how many passages a bi-encoder keeps the embeddings of.
+    limit. `engine` is what computes (`engines.ENGINES`). `cache_size` is how many passages a bi-encoder keeps the
+    embeddings of.
 
     Raises ModelNotFound, GatedModel, AdapterMismatch, ChecksumMismatch, ModelError or ConfigurationError.
     """
@@ -69,10 +72,10 @@ def load_scorer(  # noqa: PLR0913  every one is a knob of its own, by keyword
     from sidecar.scoring.checkpoint import Placement
 
     placement = Placement(device, dtype, device_map, compile, quantization)
-    scorer: Reads
+    scorer: ReadsTokens
     if _is_bi_encoder(located):
         scorer = _load_bi_encoder(
-            located, placement, batch_size=batch_size, max_length=max_length, cache_size=cache_size
+            located, placement, engine=engine, batch_size=batch_size, max_length=max_length, cache_size=cache_size
         )
         return MaxP(scorer, chunking) if chunking else scorer
     base = Located(located.name, located.directory, None)
@@ -81,7 +84,7 @@ def load_scorer(  # noqa: PLR0913  every one is a knob of its own, by keyword
     elif base_model is not None:
         raise ModelError(f"{model!r} is no adapter, so it takes no base model.", remedy="Leave base_model out.")
     scorer = _load_cross_encoder(
-        located, base, placement, batch_size=batch_size, max_length=max_length, adapter=adapter
+        located, base, placement, engine=engine, batch_size=batch_size, max_length=max_length, adapter=adapter
     )
     return MaxP(scorer, chunking) if chunking else scorer
 
@@ -130,9 +133,9 @@ def _is_bi_encoder(located: Located) -> bool:
     return (located.directory / "1_Pooling").is_dir() and not is_adapter(located.directory)
 
 
-def _load_bi_encoder(
-    located: Located, placement: Placement, *, batch_size: int, max_length: int | None, cache_size: int
-) -> Reads:
+def _load_bi_encoder(  # noqa: PLR0913  the rest of load_scorer, by keyword
+    located: Located, placement: Placement, *, engine: str, batch_size: int, max_length: int | None, cache_size: int
+) -> ReadsTokens:
     from sidecar.scoring.bi_encoder import BiEncoder
     from sidecar.scoring.checkpoint import Checkpoint, load_encoder, load_tokenizer
 
@@ -147,12 +150,21 @@ def _load_bi_encoder(
         load_tokenizer(located.directory),
         with_max_length(manifest, max_length),
     )
-    return BiEncoder(checkpoint, batch_size=batch_size, cache_size=cache_size)
+    return BiEncoder(
+        checkpoint, engine=choose_embedder(checkpoint, engine, batch_size=batch_size), cache_size=cache_size
+    )
 
 
 def _load_cross_encoder(  # noqa: PLR0913  the rest of load_scorer, by keyword
-    located: Located, base: Located, placement: Placement, *, batch_size: int, max_length: int | None, adapter: bool
-) -> Reads:
+    located: Located,
+    base: Located,
+    placement: Placement,
+    *,
+    engine: str,
+    batch_size: int,
+    max_length: int | None,
+    adapter: bool,
+) -> ReadsTokens:
     from sidecar.scoring.answers import answer_head
     from sidecar.scoring.checkpoint import Checkpoint, default_manifest, load_classifier, load_tokenizer
     from sidecar.scoring.cross_encoder import CrossEncoder
@@ -170,7 +182,7 @@ def _load_cross_encoder(  # noqa: PLR0913  the rest of load_scorer, by keyword
     model = load_classifier(base.directory, placement, adapter=lora, base=base.name, enabled=adapter, head=head)
     manifest = located.manifest or default_manifest(model, tokenizer)
     checkpoint = Checkpoint(located.name, model, tokenizer, with_max_length(manifest, max_length))
-    return CrossEncoder(checkpoint, batch_size=batch_size)
+    return CrossEncoder(checkpoint, engine=choose_engine(checkpoint, engine, batch_size=batch_size))
 
 
 def with_max_length(manifest: Manifest, max_length: int | None) -> Manifest:

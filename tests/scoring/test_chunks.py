@@ -12,6 +12,8 @@ from sidecar.errors import ConfigurationError
 from sidecar.scoring.chunks import Chunking, MaxP
 from sidecar.scoring.loading import load_scorer
 from sidecar.scoring.mapping import Mapping
+from sidecar.scoring.prompt import Tokens
+from sidecar.scoring.readings import Pairs
 from tests.scoring.values import values
 
 QUERY = "which passage holds the words of a query"
@@ -38,9 +40,12 @@ class Fitting:
     def offsets(self, text):
         return [(i, i + 1) for i in range(len(text))]
 
-    def score(self, query, passages):
+    def read(self, query, passages):
         self.seen = [passage.text for passage in passages]
-        return [Score(float(passage.text.count("x"))) for passage in passages]
+        return Pairs([Tokens(list(passage.text.encode())) for passage in passages])
+
+    def score_all(self, readings):
+        return [[Score(float(row.ids.count(ord("x")))) for row in reading.rows] for reading in readings]
 
 
 def texts(text, **options):
@@ -126,3 +131,12 @@ def test_ten_megabytes_cost_no_more_than_the_most_chunks(tiny_llama, text):
     assert time.perf_counter() - start < 5
     assert score.truncated
     assert score.chunk.count == 4
+
+
+def test_a_part_of_a_reading_scores_as_the_whole_does():
+    model = MaxP(Fitting(), Chunking(tokens=8, overlap=3))
+    reading = model.read("q", [Passage("", "x" * n) for n in (3, 20, 1, 9)])
+    [whole] = model.score_all([reading])
+    parts = model.score_all([reading.part(0, 2), reading.part(2, 9)])
+    assert [*parts[0], *parts[1]] == whole
+    assert [sum(reading.part(i, i + 1).lengths) for i in range(4)] == list(reading.lengths) == [3, 29, 1, 12]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sidecar.candidates import Passage
-from sidecar.errors import ModelError, NonFiniteScore
+from sidecar.errors import ConfigurationError, ModelError, NonFiniteScore
 from sidecar.scoring.checkpoint import Checkpoint
 from sidecar.scoring.cross_encoder import CrossEncoder
 from sidecar.scoring.loading import load_scorer
@@ -82,6 +82,17 @@ def test_sides_cut_apart_equal_the_authors_script(scorer, reference, passages, q
 def test_the_batch_size_changes_no_score(scorer, passages, batch_size):
     batched = CrossEncoder(scorer.checkpoint, batch_size=batch_size)
     assert values(batched, QUERY, passages) == pytest.approx(values(scorer, QUERY, passages), abs=FP32)
+
+
+def test_the_cards_helper_can_still_be_chosen_and_scores_the_same(tiny_llama, scorer, passages):
+    card = load_scorer(str(tiny_llama[1]), device="cpu", engine="card", batch_size=3)
+    assert (card.engine.name, scorer.engine.name) == ("card", "transformers")
+    assert values(card, QUERY, passages) == pytest.approx(values(scorer, QUERY, passages), abs=FP32)
+
+
+def test_an_engine_that_there_is_not_is_refused(tiny_llama):
+    with pytest.raises(ConfigurationError, match="no engine 'warp'"):
+        load_scorer(str(tiny_llama[1]), device="cpu", engine="warp")
 
 
 def test_bf16_stays_within_a_twentieth_of_the_spread(tiny_llama, passages):

@@ -1,0 +1,50 @@
+"""What computes: token ids in, one number or one vector for each out. Which engine it is, only `loading` decides.
+
+An engine knows neither texts nor queries. It owns its device, and is called by one thread at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from sidecar.scoring.prompt import Tokens
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Engine(Protocol):
+    """A cross-encoder's forward pass."""
+
+    @property
+    def name(self) -> str:
+        """What the settings, the bench and the metrics call it: `transformers`, `packed`, `openvino-bfloat16` …."""
+        ...
+
+    def logits(self, groups: Sequence[Sequence[Tokens]]) -> list[list[float]]:
+        """One float32 logit for each pair, in the order given.
+
+        The pairs of a group share their query, and so the ids they begin with; groups go to the device together.
+        Nothing is checked here: a NaN comes back as one.
+        """
+        ...
+
+
+class Embedder(Protocol):
+    """A bi-encoder's forward pass."""
+
+    @property
+    def name(self) -> str:
+        """What the settings, the bench and the metrics call it."""
+        ...
+
+    def vectors(self, rows: Sequence[Tokens]) -> list[torch.Tensor]:
+        """One unit vector (float32, on the CPU, with memory of its own) for each text, in the order given."""
+        ...
+
+
+def in_groups(values: Sequence[float], groups: Sequence[Sequence[Tokens]]) -> list[list[float]]:
+    """Cut a flat list into lists as long as the groups."""
+    rest: Iterator[float] = iter(values)
+    return [[next(rest) for _ in group] for group in groups]

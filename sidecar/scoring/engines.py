@@ -1,0 +1,40 @@
+"""Which engine computes for a checkpoint: the one asked for, or with `auto` the fastest that is exact there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sidecar.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from sidecar.scoring.checkpoint import Checkpoint
+    from sidecar.scoring.engine import Embedder, Engine
+
+# What the setting may say. `transformers` sorts by length and pads; `card` is the model card's helper: pads, in the
+# order given.
+ENGINES = ("auto", "transformers", "card")
+
+
+def choose_engine(checkpoint: Checkpoint, engine: str, *, batch_size: int) -> Engine:
+    """The engine of a cross-encoder. Raises ConfigurationError for one that can't run this checkpoint here."""
+    from sidecar.scoring.padded import PaddedEngine
+
+    if engine == "card":
+        return PaddedEngine(checkpoint, batch_size=batch_size, by_length=False)
+    if engine in ("auto", "transformers"):
+        return PaddedEngine(checkpoint, batch_size=batch_size)
+    raise unknown(engine)
+
+
+def choose_embedder(checkpoint: Checkpoint, engine: str, *, batch_size: int) -> Embedder:
+    """The engine of a bi-encoder. Raises ConfigurationError as `choose_engine` does."""
+    from sidecar.scoring.padded import PaddedEmbedder
+
+    if engine in ("auto", "transformers", "card"):
+        return PaddedEmbedder(checkpoint, batch_size=batch_size)
+    raise unknown(engine)
+
+
+def unknown(engine: str) -> ConfigurationError:
+    """Make the error for an engine that there is not."""
+    return ConfigurationError(f"There is no engine {engine!r}.", remedy=f"Use {', '.join(ENGINES)}.")

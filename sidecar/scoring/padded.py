@@ -1,0 +1,134 @@
+"""The engines that fit every architecture: transformers' own forward pass over batches of like length, right-padded.
+
+Pooling is done here from true lengths, not by the library from pad ids: a text that ends in the pad token's own name
+would pool the wrong token there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from sidecar.scoring.checkpoint import Checkpoint, is_decoder
+from sidecar.scoring.engine import in_groups
+from sidecar.scoring.packing import plan_batches, restore_order
+from sidecar.scoring.prompt import Tokens
+
+NAME = "transformers"
+CARD = "card"
+# Padded tokens in one batch: enough to fill a GPU, few enough that a CPU's caches are not flooded.
+MAX_TOKENS = {"cpu": 2048}
+MAX_TOKENS_GPU = 32768
+MAX_TOKENS_GPU_ENCODER = 65536
+
+
+class PaddedEngine:
+    """A sequence classifier with one output.
+
+    `batch_size` is the most pairs in one batch, `max_tokens` the most padded tokens (None: by device). Without
+    `by_length` the pairs are batched in the order given, however long, as the model card's helper does it.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, *, batch_size: int = 128, max_tokens: int | None = None, by_length: bool = True
+    ) -> None:
+        self.name = NAME if by_length else CARD
+        self.model, self.manifest = checkpoint.model, checkpoint.manifest
+        self.batch_size = batch_size
+        self.device = checkpoint.model.device
+        self.max_tokens = max_tokens or MAX_TOKENS.get(self.device.type, MAX_TOKENS_GPU)
+        self._by_length = by_length
+        self._decoder = is_decoder(checkpoint.model)
+        self._pad_id = pad_id(checkpoint.tokenizer, decoder=self._decoder)
+
+    def logits(self, groups: Sequence[Sequence[Tokens]]) -> list[list[float]]:
+        """One logit for each pair; batches span groups."""
+        pairs = [pair for group in groups for pair in group]
+        batches = self._batches([len(pair) for pair in pairs])
+        logits = [self._logits([pairs[index] for index in batch]) for batch in batches]
+        return in_groups(restore_order(batches, logits), groups)
+
+    def _batches(self, lengths: list[int]) -> list[list[int]]:
+        if self._by_length:
+            return plan_batches(lengths, max_pairs=self.batch_size, max_tokens=self.max_tokens)
+        starts = range(0, len(lengths), self.batch_size)
+        return [list(range(start, min(start + self.batch_size, len(lengths)))) for start in starts]
+
+    @torch.inference_mode()
+    def _logits(self, pairs: list[Tokens]) -> list[float]:
+        if not self._decoder:
+            return self.model(**pad(pairs, self._pad_id, self.device)).logits[:, 0].float().tolist()  # type: ignore[no-any-return]
+        inputs, pooled = self._decoder_inputs(pairs)
+        hidden = self.model.model(**inputs, use_cache=False).last_hidden_state
+        rows = hidden[torch.arange(len(pairs), device=hidden.device), pooled.to(hidden.device)]
+        # The head in float32: a bf16 logit has 8 bits, and a window of 100 would be full of ties.
+        weight = self.model.score.weight
+        return torch.nn.functional.linear(rows.to(weight.device).float(), weight.float())[:, 0].tolist()
+
+    def _decoder_inputs(self, pairs: list[Tokens]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """Make padded inputs and, for each pair, the index of the row to pool."""
+        last = self.manifest.max_length - 1
+        if self.manifest.pooling == "last_token":
+            inputs = pad(pairs, self._pad_id, self.device)
+            return inputs, inputs["attention_mask"].sum(1) - 1
+        # What padding to max_length pools is an eos at the last position that attends to the real tokens and to
+        # nothing else, itself included. The pads between see nobody and are seen by nobody: one slot stands for all.
+        probes = [Tokens([*pair.ids, self._pad_id]) if len(pair) <= last else pair for pair in pairs]
+        inputs = pad(probes, self._pad_id, self.device)
+        real = torch.tensor([len(pair) for pair in pairs], device=self.device)
+        columns = torch.arange(inputs["input_ids"].shape[1], device=self.device).expand(len(pairs), -1)
+        inputs["attention_mask"] = (columns < real[:, None]).long()
+        inputs["position_ids"] = columns.where(columns < real[:, None], last)
+        return inputs, real.clamp(max=last)
+
+
+class PaddedEmbedder:
+    """A sentence encoder: mean-pooled, normalised."""
+
+    name = NAME
+
+    def __init__(self, checkpoint: Checkpoint, *, batch_size: int = 128) -> None:
+        self.model = checkpoint.model
+        self.batch_size = batch_size
+        self.device = checkpoint.model.device
+        self.max_tokens = MAX_TOKENS.get(self.device.type, MAX_TOKENS_GPU_ENCODER)
+        self._pad_id = pad_id(checkpoint.tokenizer, decoder=False)
+
+    @torch.inference_mode()
+    def vectors(self, rows: Sequence[Tokens]) -> list[torch.Tensor]:
+        """One unit vector for each text."""
+        found: dict[int, torch.Tensor] = {}
+        for batch in plan_batches([len(row) for row in rows], max_pairs=self.batch_size, max_tokens=self.max_tokens):
+            inputs = pad([rows[index] for index in batch], self._pad_id, self.device)
+            hidden = self.model(**inputs).last_hidden_state.float()
+            mask = inputs["attention_mask"].unsqueeze(-1).to(hidden.device)
+            means = (hidden * mask).sum(1) / mask.sum(1)
+            # Copied row by row: a view would keep the whole batch alive as long as one row is cached.
+            units = torch.nn.functional.normalize(means, dim=1).cpu()
+            found.update({index: row.clone() for index, row in zip(batch, units, strict=True)})
+        return [found[index] for index in range(len(rows))]
+
+
+def pad_id(tokenizer: Any, *, decoder: bool) -> int:
+    """The id to pad with: eos for a decoder, as the cards do; 0 where a tokenizer names none."""
+    ids = (tokenizer.pad_token_id if not decoder else None, tokenizer.eos_token_id, tokenizer.pad_token_id)
+    return next((int(found) for found in ids if found is not None), 0)
+
+
+def pad(rows: Sequence[Tokens], pad_id: int, device: Any) -> dict[str, torch.Tensor]:
+    """Right-pad to the longest row: `input_ids`, `attention_mask` (rows x longest), segment ids where there are any."""
+    longest = max(len(row) for row in rows)
+
+    def padded(values: list[list[int]], fill: int) -> torch.Tensor:
+        return torch.tensor([row + [fill] * (longest - len(row)) for row in values], device=device)
+
+    inputs = {
+        "input_ids": padded([row.ids for row in rows], pad_id),
+        "attention_mask": padded([[1] * len(row) for row in rows], 0),
+    }
+    types = [row.types for row in rows if row.types is not None]
+    if types:
+        inputs["token_type_ids"] = padded(types, 0)
+    return inputs
