@@ -4,7 +4,7 @@
 
 The scorer is one without a model, so the difference is the proxy's: for a reranked search against a window-sized
 search, and against the caller's own one; for what passes through, also while the embedded model keeps all cores busy.
-The index is called sidecar-benchmark (20,000 documents of about 100 words), and is made if it is not there.
+The index is called sidecar-benchmark (20,000 documents of about 100 English words), and is made if it is not there.
 """
 
 from __future__ import annotations
