@@ -74,7 +74,9 @@ def key_fits(api_key: str | None, exchange: Exchange) -> bool:
     """Whether a request brings our key, compared in constant time; True where there is none to bring."""
     if api_key is None:
         return True
-    brought = exchange.header(OUR_KEY) or exchange.header(b"authorization").removeprefix(b"Bearer ")
+    scheme, _, token = exchange.header(b"authorization").partition(b" ")
+    # A scheme's name may be written either way (RFC 9110, section 11.1).
+    brought = exchange.header(OUR_KEY) or (token.strip() if scheme.lower() == b"bearer" else b"")
     return hmac.compare_digest(brought, api_key.encode())
 
 

@@ -90,7 +90,7 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
         face.ours = Management(service, metrics, face, key)
         stack.push_async_callback(face.drain)
         api = rerank_api(
-            RerankEngine(service, names, _limits(settings), metrics),
+            RerankEngine(service, names, limits(settings), metrics),
             fields=settings.as_fields(),
             api_key=key,
             allowed_hosts=options.allowed_hosts,
@@ -141,7 +141,13 @@ def model_names(settings: Settings, declared: tuple[str, ...]) -> ModelNames:
     return ModelNames(declared, settings.model_aliases)
 
 
-def _limits(settings: Settings) -> Limits:
+def limits(settings: Settings) -> Limits:
+    """What a request to the rerank API may ask for. Raises `ConfigurationError` for what no queue could hold."""
+    if settings.max_documents > settings.max_queue:
+        raise ConfigurationError(
+            f"max_documents is {settings.max_documents}, and only {settings.max_queue} passages may wait (max_queue).",
+            remedy="Raise max_queue, or lower max_documents: a request of that size would always be refused.",
+        )
     return Limits(
         documents=settings.max_documents,
         characters=settings.max_characters,

@@ -153,7 +153,7 @@ def test_more_than_can_be_reranked_at_once_is_answered_in_first_stage_order(upst
 
 
 def test_a_full_queue_refuses_and_the_answer_is_opensearchs(upstream):
-    with served(upstream.url, max_queue=150) as running, ThreadPoolExecutor(8) as pool:
+    with served(upstream.url, max_queue=150, max_documents=150) as running, ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda i: running.search("docs", body(f"queue {i} sleep 1")), range(8)))
         outcomes = [outcome(answer) for answer in answers]
         assert ("applied", "") in outcomes

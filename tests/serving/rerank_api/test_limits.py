@@ -205,13 +205,22 @@ KEY = "sésame".encode()
     ],
 )
 def test_without_the_key_nothing_is_scored(locked, path, told):
-    for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": b"Bearer " + KEY + b"x"}):
+    for headers in (
+        {},
+        {"authorization": "Bearer wrong"},
+        {"authorization": b"Bearer " + KEY + b"x"},
+        {"authorization": KEY},
+    ):
         response = locked.post(path, GOOD, headers=headers)
         assert (response.status_code, response.headers["www-authenticate"], response.json()) == (401, "Bearer", told)
 
 
 def test_with_the_key_everything_is(locked):
-    for headers in ({"authorization": b"Bearer " + KEY}, {"x-sidecar-api-key": KEY}):
+    for headers in (
+        {"authorization": b"Bearer " + KEY},
+        {"authorization": b"bearer  " + KEY},
+        {"x-sidecar-api-key": KEY},
+    ):
         assert locked.post("/v1/rerank", GOOD, headers=headers).json()["results"] == ONE
     assert locked.client.get("/v1/models").status_code == 401
     assert [locked.client.get(path).status_code for path in ("/", "/health", "/tei/health", "/openapi.json")] == [

@@ -1,0 +1,15 @@
+"""Settings that contradict each other are told before anything is loaded."""
+
+from __future__ import annotations
+
+import pytest
+
+from sidecar.errors import ConfigurationError
+from sidecar.serving.parts import limits
+from sidecar.settings import Settings
+
+
+def test_a_request_may_not_be_larger_than_the_queue():
+    assert limits(Settings(max_documents=50, max_queue=50)).documents == 50
+    with pytest.raises(ConfigurationError, match="max_documents is 51, and only 50 passages may wait"):
+        limits(Settings(max_documents=51, max_queue=50))
