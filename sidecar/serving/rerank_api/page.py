@@ -10,7 +10,7 @@ from typing import Any
 _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}
 h2{font-size:1.05rem;margin:2rem 0 .2rem}code,pre{font:14px/1.45 ui-monospace,monospace}
-pre{background:#f3f5f7;padding:.7rem;border-radius:6px;overflow-x:auto}
+pre{background:#f3f5f7;padding:.7rem;border-radius:6px;white-space:pre-wrap;overflow-wrap:anywhere}
 .method{color:#0b6e4f;margin-right:.6rem}dl{display:grid;grid-template-columns:4rem 1fr;margin:.4rem 0}dd{margin:0}
 @media (prefers-color-scheme:dark){body{background:#14171a;color:#dfe3e7}pre{background:#20252a}.method{color:#5fd3a8}}
 """
