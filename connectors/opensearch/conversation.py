@@ -137,7 +137,7 @@ def finish(first_stage: FirstStage[Native], ranking: Ranking | None) -> Talk[byt
     if planned is None or answer is None or ranking is None:
         return first_stage.native.raw
     hits = response.page_of(answer, planned, ranking)
-    if planned.whole is not None and hits:
+    if planned.whole is not None:  # without hits, too: a highlight that makes no sense is refused all the same
         params = page_hydration.params(planned.params)
         try:
             raw = yield Ask(page_hydration.page(planned.whole, hits), params)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import uuid
 
 import pytest
 from opensearchpy import AsyncOpenSearch
 
 from connectors.opensearch import AsyncRerankingClient, OpenSearchConnector, RerankingClient, SearchRequest
-from sidecar.errors import IndexNotFound
+from sidecar.errors import EngineRejected, IndexNotFound
 from tests.live.foxes import EITHER, QUERY, ByLength, without_took
 from tests.live.test_differential import InOrder
 
@@ -71,6 +72,14 @@ def test_the_second_search_is_for_the_page_alone(paging, index):
     sent.append(step.body)
     assert b"highlight" not in sent[0]
     assert b"aggs" in sent[0]
+
+
+@pytest.mark.parametrize("body", [{"query": QUERY, "from": 5000}, {"query": {"term": {"tag": "nobody"}}}])
+def test_what_makes_no_sense_is_refused_where_nothing_is_found_too(paging, reranking, index, body):
+    assert json.loads(paging.search_raw(index=index, body=body | HIGHLIGHT))["hits"]["hits"] == []
+    for client in (paging, reranking):
+        with pytest.raises(EngineRejected, match="Unknown key for a VALUE_STRING in .highlight"):
+            client.search_raw(index=index, body=body | {"highlight": "x"})
 
 
 @pytest.mark.parametrize(
