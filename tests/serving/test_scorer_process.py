@@ -55,7 +55,7 @@ def test_what_is_scored_in_time_is_kept_and_is_what_came_first():
         scores = await scorer.score("m", "query", slow, seconds=0.5)
         return scores, time.monotonic() - started, scorer.waiting_passages
 
-    scores, seconds, waiting = with_scorer(test, slice_size=4)
+    scores, seconds, waiting = with_scorer(test, slice_seconds=0.08)
     count = sum(score is not None for score in scores)
     assert scores == [*scored(*range(count)), *[None] * (40 - count)]
     assert 4 <= count < 40
