@@ -43,7 +43,7 @@ SERVICE = (
 )  # fmt: skip
 
 PANELS = {
-    "Model": MODEL,
+    "Model": (*MODEL, "score_file"),
     "Fusion": FUSION,
     "Documents": FIELDS,
     "BM25": BM25,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,20 @@ def build_reranker(settings: Settings, *, remember: bool = True) -> Reranker:
     if not remember:
         options["cache_size"] = 0
     return load_reranker(fusion=settings.as_fusion(), **options)
+
+
+@contextmanager
+def remembering(reranker: Reranker, settings: Settings) -> Iterator[Reranker]:
+    """The reranker with the score file of the settings, if they name one, open. Raises what `ScoreStore` does."""
+    if settings.score_file is None:
+        yield reranker
+        return
+    from sidecar.scoring.fingerprint import fingerprint
+    from sidecar.scoring.score_store import RememberingScorer, ScoreStore
+
+    name = fingerprint(reranker.scorer.manifest, settings.as_scorer())
+    with closing(ScoreStore(settings.score_file)) as store:
+        yield Reranker(RememberingScorer(reranker.scorer, store, name), reranker.fusion)
 
 
 def identity(

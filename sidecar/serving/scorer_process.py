@@ -23,7 +23,7 @@ from sidecar.serving.frames import FromScorer, Load, Loaded, packed, read_body, 
 from sidecar.serving.reader import Reader
 
 Build = Callable[[Load], Mapping[str, Scorer]]
-Identify = Callable[[Load], dict[str, str]]
+Identify = Callable[[Load, Mapping[str, Scorer]], dict[str, str]]
 
 # What a model's speed is first taken from: enough for a batch, little enough for a slow machine.
 TRIAL = [Passage("", f"{number} " + "the quick brown fox jumps over the lazy dog " * 7) for number in range(8)]
@@ -42,7 +42,8 @@ def serve(build: Build, identify: Identify, incoming: BinaryIO, outgoing: Binary
         return
     scheduler = Scheduler(load.slice_seconds)
     try:
-        scorers, identities = build(load), identify(load)
+        scorers = build(load)
+        identities = identify(load, scorers)
         for name, scorer in scorers.items():
             _warm_up(name, scorer, scheduler)
     except Exception as error:  # noqa: BLE001  whatever it is, the service has to say it
@@ -81,12 +82,14 @@ def load_models(load: Load) -> dict[str, Scorer]:
     return scorers
 
 
-def identities(load: Load) -> dict[str, str]:
+def fingerprints(load: Load, scorers: Mapping[str, Scorer]) -> dict[str, str]:
     """What tells each declared model from others that went by its name."""
-    return {name: name for name in load.models}
+    from sidecar.scoring.fingerprint import fingerprint
+
+    return {name: fingerprint(scorer.manifest, load.models[name]) for name, scorer in scorers.items()}
 
 
-def run(build: Build, identify: Identify = lambda _: {}) -> None:
+def run(build: Build, identify: Identify = lambda *_: {}) -> None:
     """Serve over stdin and stdout until the service closes the pipe."""
     # Ctrl-C reaches the whole group; when to end is the service's to say, after its last answers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -96,4 +99,4 @@ def run(build: Build, identify: Identify = lambda _: {}) -> None:
 
 
 if __name__ == "__main__":
-    run(load_models, identities)
+    run(load_models, fingerprints)

@@ -12,8 +12,9 @@ from sidecar.errors import ScorerBusy, ScorerUnavailable, ScoringError, SidecarE
 from sidecar.fusion import Fusion
 from sidecar.reranker import arrange
 from sidecar.scoring.mapping import Mapping
+from sidecar.scoring.pair_keys import pair_keys
 from sidecar.serving.breaker import CircuitBreaker
-from sidecar.serving.score_cache import ScoreCache, cache_keys
+from sidecar.serving.score_cache import ScoreCache
 from sidecar.serving.scorer_client import ScorerProcess
 
 
@@ -72,7 +73,7 @@ class RerankingService:
 
         Raises `ScorerUnavailable` or `ScoringError`.
         """
-        keys = cache_keys(self.scorer.identities.get(model, model), query, passages)
+        keys = pair_keys(self.scorer.identities.get(model, model), query, passages)
         known = self.cache.look_up(keys)
         unknown = [position for position, score in enumerate(known) if score is None]
         if not unknown:
