@@ -143,6 +143,19 @@ def test_what_one_caller_asks_leaves_the_scorer_to_the_others(upstream):
         assert outcome(running.search("docs", body("fine"))) == ("applied", "")
 
 
+def test_a_scorer_too_slow_for_the_budget_is_not_taken_for_broken(upstream):
+    """A passage takes longer than the budget: that nobody is served says something of the budget alone."""
+    with served(upstream.url, breaker_failures=2, breaker_seconds=60, budget_ms=400) as running:
+        assert outcome(running.search("docs", body("first sleep 600")))[0] == "failed"
+        time.sleep(0.7)  # until the scorer has shown how long it takes
+        for i in range(4):
+            status, reason = outcome(running.search("docs", body(f"sleep 600 {i}")))
+            assert (status, reason.partition(" within")[0]) == ("failed", "nothing was scored")
+            time.sleep(0.7)
+        assert not running.running.service.breaker.open
+        assert outcome(running.search("docs", body("fine", rerank={"timeout_ms": 9000}))) == ("applied", "")
+
+
 def test_more_than_can_be_reranked_at_once_is_answered_in_first_stage_order(upstream):
     with served(upstream.url, max_concurrent=2) as running, ThreadPoolExecutor(12) as pool:
         answers = list(pool.map(lambda i: running.search("docs", body(f"many {i} sleep 1")), range(12)))
