@@ -20,33 +20,40 @@ if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
     from connectors.pyserini import LuceneIndex, PyseriniServer
+    from sidecar.scoring.score_store import ScoreStore
 
 
-def build_reranker(settings: Settings, *, remember: bool = True) -> Reranker:
+def build_reranker(settings: Settings, *, remember: bool = True, store: ScoreStore | None = None) -> Reranker:
     """Load the model and join it with the fusion. Raises `ModelError`, or `FusionError` before anything is loaded.
 
-    Without `remember` a score never depends on what was scored before, so that a resumed run gives the same bytes.
+    Without `remember` a score never depends on what was scored before, so that a resumed run gives the same bytes;
+    but what is in the `store` is taken from there.
     """
     options = settings.as_scorer()
     if options["chunking"] is not None:
         options["chunking"] = Chunking(*options["chunking"])
     if not remember:
         options["cache_size"] = 0
-    return load_reranker(fusion=settings.as_fusion(), **options)
+    reranker = load_reranker(fusion=settings.as_fusion(), **options)
+    if store is None:
+        return reranker
+    from sidecar.scoring.fingerprint import fingerprint
+    from sidecar.scoring.score_store import RememberingScorer
+
+    name = fingerprint(reranker.scorer.manifest, settings.as_scorer())
+    return Reranker(RememberingScorer(reranker.scorer, store, name), reranker.fusion)
 
 
 @contextmanager
-def remembering(reranker: Reranker, settings: Settings) -> Iterator[Reranker]:
-    """The reranker with the score file of the settings, if they name one, open. Raises what `ScoreStore` does."""
+def open_scores(settings: Settings) -> Iterator[ScoreStore | None]:
+    """The score file of the settings, if they name one, open. Raises what `ScoreStore` does."""
     if settings.score_file is None:
-        yield reranker
+        yield None
         return
-    from sidecar.scoring.fingerprint import fingerprint
-    from sidecar.scoring.score_store import RememberingScorer, ScoreStore
+    from sidecar.scoring.score_store import ScoreStore
 
-    name = fingerprint(reranker.scorer.manifest, settings.as_scorer())
     with closing(ScoreStore(settings.score_file)) as store:
-        yield Reranker(RememberingScorer(reranker.scorer, store, name), reranker.fusion)
+        yield store
 
 
 def identity(
