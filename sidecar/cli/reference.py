@@ -30,9 +30,9 @@ _TAIL = """
 - `.OUTPUT.journal`, while it is unfinished: what `--resume` goes on with.
 
 With `--score-file FILE` every score is kept in FILE by model, query and passage, and none of them is computed again by
-another run, whatever its fusion, its window or its first stage. A model is told from others by its files, its manifest and
-how it is run. Several runs may use one file at a time. A file that is damaged, of another format or something else is
-refused, never replaced. A score is that of the batch it was first computed in: another batch would change its last digits.
+another run, whatever its fusion, its window or its first stage. A model is told from others by its files, its manifest
+and how it is run. Several runs may use one file at a time. A file that is damaged, of another format or something else
+is refused, never replaced. A score is that of the batch it was first computed in: another would change its last digits.
 
 `rerank --run` reads the run, the queries and the corpus once each; the texts it needs wait in a temporary file on disk
 (`SQLITE_TMPDIR`), not in memory.

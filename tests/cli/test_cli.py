@@ -153,7 +153,7 @@ def test_scores_are_kept_from_run_to_run(run, tmp_path, candidates_file, adapter
     words = ("rerank", candidates_file, "--model", adapter, "--score-file", "scores")
     assert run(*words, "--output", "one.jsonl")[0] == 0
     scored = sum(calls)
-    assert scored == 3
+    assert scored == 2  # one of the three has no text
     assert run(*words, "--output", "two.jsonl")[0] == 0
     assert run(*words, "--output", "three.jsonl", "--fusion", "linear", "--window", "2")[0] == 0
     assert sum(calls) == scored
