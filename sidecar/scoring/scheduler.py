@@ -24,9 +24,10 @@ from dataclasses import dataclass, field
 # Batches that a caller may be ahead of another: about a second, in which a usual window is scored whole.
 TURN = 4
 BY_DEADLINE = 4
-# Tokens of a batch at least and at most. The first batch of a model that was never timed is a small one; the most
-# bounds what lies in memory, since an engine cuts what it is given to the device's measure itself.
-LEAST_TOKENS = 64
+# Tokens of a batch at least and at most. Each call has a cost of its own: cut finer, a slow machine would do little
+# else, and look the slower for it. The most bounds what lies in memory; an engine cuts what it is given to the measure
+# of its device.
+LEAST_TOKENS = 1024
 MOST_TOKENS = 262_144
 
 
@@ -65,8 +66,9 @@ class Batch:
 class Scheduler:
     """Jobs that wait, and the batches made of them. Times are seconds of one clock."""
 
-    def __init__(self, slice_seconds: float) -> None:
+    def __init__(self, slice_seconds: float, *, least_tokens: int = LEAST_TOKENS) -> None:
         self.slice_seconds = slice_seconds
+        self.least_tokens = least_tokens
         self.jobs: dict[int, Waiting] = {}
         self._given: dict[str, int] = {}
         self._speeds: dict[str, float] = {}
@@ -109,9 +111,9 @@ class Scheduler:
             self._speeds[model] = known + min(1.0, seconds / (2 * self.slice_seconds)) * (speed - known)
 
     def budget(self, model: str, seconds: float | None = None) -> int:
-        """Tokens of a batch that takes about `seconds`; by default `slice_seconds`."""
+        """Tokens of a batch that takes about `seconds`, by default `slice_seconds`; the least of a model never timed."""
         fitting = self._speeds.get(model, 0.0) * (self.slice_seconds if seconds is None else seconds)
-        return max(LEAST_TOKENS, min(int(fitting), MOST_TOKENS))
+        return max(self.least_tokens, min(int(fitting), MOST_TOKENS))
 
     def next(self, now: float) -> Batch | None:
         """Take the next batch; None if nothing that was read is due. Jobs past their deadline are forgotten."""

@@ -14,8 +14,8 @@ from sidecar.candidates import Passage
 
 # English has four to five characters a token.
 CHARACTERS_PER_TOKEN = 4
-# How much a new measurement of the pace counts against the ones before.
-FRESH = 0.2
+# How much of what was measured before still counts beside a new measurement of the pace.
+KEPT = 0.8
 
 
 def guess_tokens(query: str, passages: Sequence[Passage]) -> list[int]:
@@ -28,7 +28,7 @@ class Admission:
     """The tokens that wait, by model and caller, and the seconds that one of each model takes."""
 
     waiting: Counter[tuple[str, str]] = field(default_factory=Counter)
-    _pace: dict[str, float] = field(default_factory=dict)
+    _measured: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def add(self, model: str, caller: str, tokens: int) -> None:
         """Count tokens that begin to wait, or, if negative, that no longer do."""
@@ -39,8 +39,8 @@ class Admission:
     def measured(self, model: str, tokens: int, seconds: float) -> None:
         """Learn how long a model takes, from batches that followed one another without a rest."""
         if tokens:
-            known = self._pace.setdefault(model, seconds / tokens)
-            self._pace[model] = known + FRESH * (seconds / tokens - known)
+            before = self._measured.get(model, (0.0, 0.0))
+            self._measured[model] = (KEPT * before[0] + seconds, KEPT * before[1] + tokens)
 
     def comes_too_late(self, model: str, caller: str, tokens: int, seconds: float) -> bool:
         """Whether tokens can't be scored within `seconds`, and don't have half of that time to themselves either."""
@@ -59,4 +59,5 @@ class Admission:
         return min(total, own + len(others) * (own + self._seconds(model, tokens)))
 
     def _seconds(self, model: str, tokens: int) -> float:
-        return self._pace.get(model, 0.0) * tokens
+        known, of = self._measured.get(model, (0.0, 1.0))
+        return known / of * tokens

@@ -14,7 +14,7 @@ SPEED = 4000  # tokens a second: 1000 in a batch
 
 
 def scheduler(**speeds):
-    found = Scheduler(0.25)
+    found = Scheduler(0.25, least_tokens=64)
     for model, speed in {"m": SPEED, **speeds}.items():
         found.measured(model, speed, 1.0)
     return found
@@ -145,7 +145,7 @@ def test_the_budget_follows_the_speed_within_its_bounds():
         queue.measured("m", 2500, 0.03)  # a fuller call is faster
     assert 10_000 < queue.budget("m") < 21_000
     queue.measured("m", 20_000, 5.0)  # somebody else has the machine
-    assert queue.budget("m") == 1000
+    assert queue.budget("m") == LEAST_TOKENS
     queue.measured("m", 0, 1.0)
     queue.measured("m", 10**9, 1.0)
     assert queue.budget("m") == MOST_TOKENS
@@ -188,3 +188,15 @@ def test_whatever_is_asked_every_passage_is_handed_out_once_and_in_order(jobs, d
             done[number] = positions.stop
     assert all(done[number] == len(lengths) for number, (_, _, lengths) in enumerate(jobs) if number not in dropped)
     assert (queue.jobs, queue.tokens, queue.ready) == ({}, 0, False)
+
+
+def test_what_a_call_costs_by_itself_does_not_make_the_batches_smaller_and_smaller():
+    """Half a second for each call and 10,000 tokens a second: fine slices would take two hundred times as long."""
+    queue = Scheduler(0.25)
+    job(queue, 1, [40] * 1000)
+    now = 0.0
+    while (batch := queue.next(now)) is not None:
+        seconds = 0.5 + batch.tokens / 10_000
+        queue.measured("m", batch.tokens, seconds)
+        now += seconds
+    assert now < 30

@@ -20,7 +20,7 @@ from sidecar.serving.scorer_process import run
 
 @dataclass
 class Read:
-    """A query and passages; of each as many tokens as the milliseconds that it asks to be slept for."""
+    """A query and passages; of each as many tokens as take the milliseconds that it asks to be slept for."""
 
     query: str
     passages: list
@@ -28,6 +28,9 @@ class Read:
 
     def part(self, start, stop):
         return Read(self.query, self.passages[start:stop], self.lengths[start:stop])
+
+
+TOKENS = 16  # in a millisecond
 
 
 class Scripted:
@@ -43,7 +46,7 @@ class Scripted:
         if "unreadable" in query:
             raise ValueError("told not to read")
         asked = [re.search(r"sleep (\d+)", query + " " + passage.text) for passage in passages]
-        return Read(query, list(passages), [int(found[1]) if found else 0 for found in asked])
+        return Read(query, list(passages), [TOKENS * int(found[1]) if found else 0 for found in asked])
 
     def score_all(self, readings):
         return [self._scores(reading.query, reading.passages, reading.lengths) for reading in readings]
@@ -57,7 +60,7 @@ class Scripted:
             time.sleep(3600)
         if "die" in query:
             os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(sum(lengths) / 1000)
+        time.sleep(sum(lengths) / TOKENS / 1000)
         numbers = [re.search(r"score (-?\d+(?:\.\d+)?)", passage.text) for passage in passages]
         return [
             Score(float(number[1]) if number else float(len(passage.text)))

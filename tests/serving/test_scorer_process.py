@@ -80,10 +80,10 @@ def test_small_requests_share_a_call_to_the_device_and_a_large_one_does_not_hold
     assert (large_was_done, large) == (False, scored(*range(1000)))
     together = max(batches, key=lambda batch: len(batch.slices))
     assert len(together.slices) >= 15
-    # Small at first, then as the device turns out to be: 1 ms a token.
-    assert batches[0].tokens <= 64
-    assert all(batch.tokens <= 160 for batch in batches)
-    assert all(batch.seconds >= batch.tokens / 1000 for batch in batches)
+    # The least at first, then as the device turns out to be: 16 tokens in a millisecond.
+    assert batches[0].tokens == 1024
+    assert all(batch.tokens <= 1600 for batch in batches)
+    assert all(batch.seconds >= batch.tokens / 16_000 for batch in batches)
 
 
 def test_a_callers_many_requests_leave_room_for_anothers():
