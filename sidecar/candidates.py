@@ -5,7 +5,7 @@ Nothing here knows an engine, a model or a file format.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
@@ -13,6 +13,7 @@ Native = TypeVar("Native")
 Request = TypeVar("Request", contravariant=True)
 Response = TypeVar("Response", covariant=True)
 Kept = TypeVar("Kept")
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,4 +150,12 @@ class Ranks(Protocol):
 
     def rank(self, query: str, candidates: Sequence[Candidate]) -> Ranking:
         """Return every candidate once, the scored ones first; no candidates give an empty ranking."""
+        ...
+
+
+class RanksMany(Ranks, Protocol):
+    """What ranks many queries, one after the other, and can prepare the next while it scores one."""
+
+    def rank_all(self, asked: Iterable[tuple[Key, str, Sequence[Candidate]]]) -> Iterator[tuple[Key, Ranking]]:
+        """The ranking of each query, in the order given, under the key that came with it."""
         ...

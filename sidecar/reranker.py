@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 from sidecar.candidates import Candidate, Passage, Ranked, Ranking, Score
 from sidecar.errors import InputError, ScoringError
 from sidecar.fusion import Fused, Fusion, best_first
 from sidecar.scoring import Scorer
+from sidecar.scoring.ahead import read_ahead
+
+Key = TypeVar("Key")
 
 
 def arrange(query: str, candidates: Sequence[Candidate], scores: Sequence[Score | None], fusion: Fusion) -> Ranking:
@@ -32,7 +35,8 @@ def arrange(query: str, candidates: Sequence[Candidate], scores: Sequence[Score 
 class Reranker:
     """A scorer and a way to fuse its scores with the first stage's: what every door leads to.
 
-    `rank` is for candidates of an engine; `rerank` is the model cards' face, for plain passages.
+    `rank` is for candidates of an engine, `rank_all` for many queries; `rerank` is the model cards' face, for plain
+    passages.
     """
 
     def __init__(self, scorer: Scorer, fusion: Fusion | None = None) -> None:
@@ -46,12 +50,25 @@ class Reranker:
         what the scorer raises.
         """
         started = perf_counter()
-        readable = [candidate for candidate in candidates if not candidate.passage.is_empty]
-        found = iter(self._score(query, [candidate.passage for candidate in readable]))
-        scores = [None if candidate.passage.is_empty else next(found) for candidate in candidates]
-        scored_at = perf_counter()
-        ranking = arrange(query, candidates, scores, self.fusion)
-        return replace(ranking, seconds={"score": scored_at - started, **ranking.seconds})
+        return self._arranged(query, candidates, self._score(query, _readable(candidates)), started)
+
+    def rank_all(self, asked: Iterable[tuple[Key, str, Sequence[Candidate]]]) -> Iterator[tuple[Key, Ranking]]:
+        """`rank` of many queries, each under the key that came with it, in the order given.
+
+        While one is scored the next two are taken and tokenised. Each is scored by itself, so the scores are those of
+        `rank`. What goes wrong with a query is raised after the rankings of those before it.
+        """
+
+        def read(one: tuple[Key, str, Sequence[Candidate]]) -> Any:
+            _, query, candidates = one
+            passages = _readable(candidates)
+            _check(query)
+            return self.scorer.read(query, passages) if passages else None
+
+        for (key, query, candidates), reading in read_ahead(asked, read):
+            started = perf_counter()
+            scores = [] if reading is None else self.scorer.score_all([reading])[0]
+            yield key, self._arranged(query, candidates, scores, started)
 
     def rerank(self, query: str, documents: Sequence[tuple[str, str]]) -> list[tuple[int, float]]:
         """Score every (title, passage) and return (index, score), best first; equal scores keep their order.
@@ -63,12 +80,31 @@ class Reranker:
         return sorted(((i, score.value) for i, score in enumerate(scores)), key=lambda pair: (-pair[1], pair[0]))
 
     def _score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
-        if not query.strip():
-            raise InputError("the query is empty.", remedy="Give the words to search for.")
+        _check(query)
         scores = self.scorer.score(query, passages) if passages else []
-        if len(scores) != len(passages):
-            raise ScoringError(f"{self.scorer.name} gave {len(scores)} scores for {len(passages)} passages.")
+        self._check_count(scores, len(passages))
         return scores
+
+    def _arranged(self, query: str, candidates: Sequence[Candidate], found: Sequence[Score], started: float) -> Ranking:
+        self._check_count(found, len(_readable(candidates)))
+        rest = iter(found)
+        scores = [None if candidate.passage.is_empty else next(rest) for candidate in candidates]
+        scored_at = perf_counter()
+        ranking = arrange(query, candidates, scores, self.fusion)
+        return replace(ranking, seconds={"score": scored_at - started, **ranking.seconds})
+
+    def _check_count(self, scores: Sequence[Score], passages: int) -> None:
+        if len(scores) != passages:
+            raise ScoringError(f"{self.scorer.name} gave {len(scores)} scores for {passages} passages.")
+
+
+def _check(query: str) -> None:
+    if not query.strip():
+        raise InputError("the query is empty.", remedy="Give the words to search for.")
+
+
+def _readable(candidates: Sequence[Candidate]) -> list[Passage]:
+    return [candidate.passage for candidate in candidates if not candidate.passage.is_empty]
 
 
 def _ranked(candidate: Candidate, score: Score, rank: int, fused: Fused) -> Ranked:

@@ -45,7 +45,9 @@ class ServiceSettings(BaseModel):
     max_characters: int = Field(10_000_000, ge=1, description="Characters in one request to the rerank API.")
     max_concurrent: int = Field(64, ge=1, description="Searches reranked at a time; the next ones are not.")
     max_queue: int = Field(20_000, ge=1, description="Passages that may wait to be scored.")
-    slice_size: int = Field(16, ge=1, le=4096, description="Passages scored before the next caller has a turn.")
+    slice_seconds: float = Field(
+        0.25, gt=0, le=60, description="Seconds that the device is busy before the next caller has a turn."
+    )
     score_cache: int = Field(100_000, ge=0, description="Scores kept in memory, so that pages cost one scoring.")
     hang_seconds: float = Field(
         30, gt=0, le=3600, description="A scorer without a sign of life is replaced after this."

@@ -62,6 +62,9 @@ class Settings(ServiceSettings, BaseSettings):
     )
     chunk_overlap: int = Field(32, ge=0, le=4096, description="Tokens that a chunk shares with the one before.")
     max_chunks: int = Field(16, ge=1, le=1024, description="Chunks of one passage, at most; what follows is not read.")
+    score_file: Path | None = Field(
+        None, description="File that keeps scores from run to run: another fusion or window then costs no scoring."
+    )
 
     window: int = Field(100, ge=1, le=10_000, description="First-stage hits to rerank, whatever the page asked for.")
     fusion: Method = Field(Method.RERANK, description="How model and first-stage scores become one.")

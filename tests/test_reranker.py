@@ -24,6 +24,12 @@ class Table:
     def score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
         return [Score(self.scores[passage.text]) for passage in passages if passage.text in self.scores]
 
+    def read(self, query, passages):
+        return query, passages
+
+    def score_all(self, readings):
+        return [self.score(*reading) for reading in readings]
+
 
 def test_the_best_logit_comes_first_and_the_first_stage_travels_along(candidates):
     found = candidates(9.0, 8.0, 7.0, texts=["a", "b", "c"])
@@ -91,3 +97,24 @@ def test_what_a_score_and_fusion_say_comes_along(candidates):
         (0.5, (0.0, 1.0), True, Chunk(1, 3, 10, 20)),
         (0.5, (1.0, 0.0), False, None),
     ]
+
+
+def test_many_queries_are_ranked_as_one_by_one_each_under_its_key(candidates):
+    reranker = Reranker(Table({"a": -2.0, "b": 1.5, "c": 0.0}), Fusion(Method.LINEAR))
+    lists = [candidates(9.0, 8.0, 7.0, texts=texts) for texts in (["a", "b", "c"], ["", "c", "b"], ["", "", ""])]
+    asked = [(i, f"query {i}", found) for i, found in enumerate([*lists, []])]
+    found = list(reranker.rank_all(asked))
+    assert [key for key, _ in found] == [0, 1, 2, 3]
+    assert [ranking.hits for _, ranking in found] == [reranker.rank(query, one).hits for _, query, one in asked]
+
+
+def test_an_error_comes_after_the_rankings_before_it(candidates):
+    one = candidates(1.0, texts=["a"])
+    ranked = []
+    with pytest.raises(InputError, match="the query is empty"):
+        ranked.extend(
+            key for key, _ in Reranker(Table({"a": 1.0})).rank_all([(1, "q", one), (2, "q", one), (3, " ", one)])
+        )
+    assert ranked == [1, 2]
+    with pytest.raises(ScoringError, match="0 scores for 1 passages"):
+        list(Reranker(Table({})).rank_all([(1, "q", one)]))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.candidates import Ranking
-from sidecar.cli.parts import build_reranker, describe_model, say
+from sidecar.cli.parts import build_reranker, describe_model, open_scores, say
 from sidecar.cli.progress import Pace, progress
 from sidecar.experiments.candidate_files import CandidateList
 from sidecar.experiments.journal import Journal
@@ -53,9 +53,12 @@ class LongRun:
 
         `work` is called when it is certain that an unfinished run is gone on with by right.
         """
-        with kept(Journal(self.output, self.identity, resume=self.resume)) as journal:
+        with (
+            kept(Journal(self.output, self.identity, resume=self.resume)) as journal,
+            open_scores(self.settings) as store,
+        ):
             todo, resumed = work(), len(journal.done)
-            reranker = build_reranker(self.settings, remember=False)
+            reranker = build_reranker(self.settings, remember=False, store=store)
             watch = TextWatch(self.settings.as_fields(), self.settings.window, say)
             depth = Depth(self.settings.window, todo.hits, documents=self.output_format is RunFormat.JSONL)
             pace = Pace("queries", total=todo.queries, already=resumed)

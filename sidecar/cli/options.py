@@ -37,13 +37,13 @@ OPENSEARCH = (
 )
 SERVICE = (
     "host", "port", "api_port", "pass_through", "budget_ms", "on_failure", "max_body_bytes", "api_seconds",
-    "api_concurrent", "max_documents", "max_characters", "max_concurrent", "max_queue", "slice_size", "score_cache",
+    "api_concurrent", "max_documents", "max_characters", "max_concurrent", "max_queue", "slice_seconds", "score_cache",
     "hang_seconds", "breaker_failures", "breaker_seconds", "drain_seconds", "slow_client_seconds", "lend_account",
     "trusted_proxies", "allowed_hosts",
 )  # fmt: skip
 
 PANELS = {
-    "Model": MODEL,
+    "Model": (*MODEL, "score_file"),
     "Fusion": FUSION,
     "Documents": FIELDS,
     "BM25": BM25,

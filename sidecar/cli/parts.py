@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,19 +20,40 @@ if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
     from connectors.pyserini import LuceneIndex, PyseriniServer
+    from sidecar.scoring.score_store import ScoreStore
 
 
-def build_reranker(settings: Settings, *, remember: bool = True) -> Reranker:
+def build_reranker(settings: Settings, *, remember: bool = True, store: ScoreStore | None = None) -> Reranker:
     """Load the model and join it with the fusion. Raises `ModelError`, or `FusionError` before anything is loaded.
 
-    Without `remember` a score never depends on what was scored before, so that a resumed run gives the same bytes.
+    Without `remember` a score never depends on what was scored before, so that a resumed run gives the same bytes;
+    but what is in the `store` is taken from there.
     """
     options = settings.as_scorer()
     if options["chunking"] is not None:
         options["chunking"] = Chunking(*options["chunking"])
     if not remember:
         options["cache_size"] = 0
-    return load_reranker(fusion=settings.as_fusion(), **options)
+    reranker = load_reranker(fusion=settings.as_fusion(), **options)
+    if store is None:
+        return reranker
+    from sidecar.scoring.fingerprint import fingerprint
+    from sidecar.scoring.score_store import RememberingScorer
+
+    name = fingerprint(reranker.scorer.manifest, settings.as_scorer())
+    return Reranker(RememberingScorer(reranker.scorer, store, name), reranker.fusion)
+
+
+@contextmanager
+def open_scores(settings: Settings) -> Iterator[ScoreStore | None]:
+    """The score file of the settings, if they name one, open. Raises what `ScoreStore` does."""
+    if settings.score_file is None:
+        yield None
+        return
+    from sidecar.scoring.score_store import ScoreStore
+
+    with closing(ScoreStore(settings.score_file)) as store:
+        yield store
 
 
 def identity(

@@ -29,6 +29,11 @@ _TAIL = """
 - `OUTPUT.first-stage`, of `run` alone: the same hits as the first stage had them.
 - `.OUTPUT.journal`, while it is unfinished: what `--resume` goes on with.
 
+With `--score-file FILE` every score is kept in FILE by model, query and passage, and none of them is computed again by
+another run, whatever its fusion, its window or its first stage. A model is told from others by its files, its manifest
+and how it is run. Several runs may use one file at a time. A file that is damaged, of another format or something else
+is refused, never replaced. A score is that of the batch it was first computed in: another would change its last digits.
+
 `rerank --run` reads the run, the queries and the corpus once each; the texts it needs wait in a temporary file on disk
 (`SQLITE_TMPDIR`), not in memory.
 """

@@ -21,7 +21,7 @@ RUN_PANEL = "Instead of CANDIDATES"
 
 
 @app.command("rerank")
-@takes("window", *MODEL, *FUSION, *FIELDS)
+@takes("window", "score_file", *MODEL, *FUSION, *FIELDS)
 def rerank_command(
     output: Annotated[Path, typer.Option(help="File to write; OUTPUT.manifest.json appears beside it.")],
     candidates: Annotated[

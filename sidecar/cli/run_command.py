@@ -18,7 +18,7 @@ from sidecar.settings import Settings
 
 
 @app.command("run")
-@takes("window", *MODEL, *FUSION, *BM25, *RM3, *FIELDS, *PYSERINI, *OPENSEARCH, opensearch_url="--url")
+@takes("window", "score_file", *MODEL, *FUSION, *BM25, *RM3, *FIELDS, *PYSERINI, *OPENSEARCH, opensearch_url="--url")
 def run_command(
     topics: Annotated[Path, typer.Option(help="Queries: qid<TAB>text lines, or JSON lines with _id and text.")],
     index: Annotated[str, typer.Option(help="Lucene index (directory, prebuilt or server's name), or OpenSearch one.")],

@@ -1,6 +1,6 @@
 """The middle of every long run: candidate lists in, one finished query after the other into the journal.
 
-Memory holds one list at a time, and the journal's query ids.
+Memory holds a few lists at a time, and the journal's query ids.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from sidecar.candidates import Candidate, Ranked, Ranking, Ranks
+from sidecar.candidates import Candidate, Ranked, Ranking, RanksMany
 from sidecar.documents import PassageFields, nothing_to_read
 from sidecar.experiments.candidate_files import CandidateList
 from sidecar.experiments.journal import Journal
@@ -29,25 +29,25 @@ class Depth:
 
 def rerank_lists(
     lists: Iterable[CandidateList],
-    ranks: Ranks,
+    ranks: RanksMany,
     journal: Journal,
     depth: Depth,
     *,
     finished: Callable[[Ranking], None] = lambda _: None,
 ) -> None:
     """Rerank every list that the journal has not; `finished` is told each ranking once it is kept."""
-    for found in lists:
-        if found.qid in journal.done:
-            continue
-        ranking = rank_window(ranks, found.query, found.candidates, depth.window)
+    open_lists = (found for found in lists if found.qid not in journal.done)
+    asked = ((found, found.query, found.candidates[: depth.window]) for found in open_lists)
+    for found, windowed in ranks.rank_all(asked):
+        ranking = with_the_rest(windowed, found.candidates)
         hits = run_hits(ranking, found.docs if depth.documents else None)[: depth.hits]
         journal.add(found.qid, candidate_list(found.qid, found.query, hits))
         finished(ranking)
 
 
-def rank_window(ranks: Ranks, query: str, candidates: Sequence[Candidate], window: int) -> Ranking:
-    """Rerank the first `window` candidates; the others follow, unscored, in first-stage order."""
-    ranking = ranks.rank(query, candidates[:window])
+def with_the_rest(ranking: Ranking, candidates: Sequence[Candidate]) -> Ranking:
+    """Let the candidates beyond those that were ranked, the first ones, follow unscored in first-stage order."""
+    window = len(ranking.hits)
     beyond = [Ranked(candidate, rank, None, None) for rank, candidate in enumerate(candidates[window:], window + 1)]
     return replace(ranking, hits=(*ranking.hits, *beyond))
 

@@ -11,12 +11,13 @@ from typing import Protocol
 from sidecar.candidates import Passage, Score
 from sidecar.scoring.manifest import Manifest
 from sidecar.scoring.mapping import Mapping
+from sidecar.scoring.readings import Reads
 
 __all__ = ["Scorer"]
 
 
-class Scorer(Protocol):
-    """One score for each passage, in the order given; higher is better.
+class Scorer(Reads, Protocol):
+    """One score for each passage, in the order given; higher is better. In one step (`score`) or in two (`Reads`).
 
     A cross-encoder gives logits, a bi-encoder cosines. Every value is finite: NaN or infinity is raised as
     `errors.NonFiniteScore`, never returned.

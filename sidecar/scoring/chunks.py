@@ -16,7 +16,6 @@ from sidecar.scoring import Scorer
 from sidecar.scoring.manifest import Manifest
 from sidecar.scoring.mapping import Mapping
 from sidecar.scoring.prompt import CHARACTERS_PER_TOKEN, Prompt
-from sidecar.scoring.readings import Reads
 
 # A chunk is cut as text and tokenised again, and its first token may then become two: so many tokens are kept free.
 RESERVE = 4
@@ -26,7 +25,7 @@ LEAST_TOKENS = 16
 USUAL_CHARACTERS = 8
 
 
-class ReadsTokens(Scorer, Reads, Protocol):
+class ReadsTokens(Scorer, Protocol):
     """A scorer in two steps whose prompt can be asked what fits."""
 
     @property

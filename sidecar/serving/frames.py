@@ -17,17 +17,21 @@ class Load(msgspec.Struct, tag=True, array_like=True, frozen=True):
     """The first frame to the scorer: what each model's name stands for, as keyword arguments of `load_scorer`."""
 
     models: dict[str, dict[str, Any]]
-    slice_size: int
+    slice_seconds: float
 
 
 class Job(msgspec.Struct, tag=True, array_like=True, frozen=True):
-    """Passages, as (title, text), to score against a query; `seconds` is how long the answer is of any use."""
+    """Passages, as (title, text), to score against a query; `seconds` is how long the answer is of any use.
+
+    Callers share the device; who `caller` is, nobody needs to know, so it is no credential but what stands for one.
+    """
 
     number: int
     model: str
     query: str
     passages: list[tuple[str, str]]
     seconds: float
+    caller: str = ""
 
 
 class Drop(msgspec.Struct, tag=True, array_like=True, frozen=True):
@@ -37,21 +41,35 @@ class Drop(msgspec.Struct, tag=True, array_like=True, frozen=True):
 
 
 class Ping(msgspec.Struct, tag=True, array_like=True, frozen=True):
-    """A sign of life is wanted; the loop that scores sends it back between two slices."""
+    """A sign of life is wanted; it goes the way of a job, and comes back between two batches."""
 
 
 class Loaded(msgspec.Struct, tag=True, array_like=True, frozen=True):
-    """The first frame from the scorer: it can score. `mappings` make scores between 0 and 1 of the models' raw ones."""
+    """The first frame from the scorer: it can score.
+
+    `mappings` make scores between 0 and 1 of the models' raw ones. `identities` tell checkpoints of one name apart.
+    """
 
     mappings: dict[str, Mapping]
+    identities: dict[str, str]
 
 
-class Slice(msgspec.Struct, tag=True, array_like=True, frozen=True):
+class Slice(msgspec.Struct, array_like=True, frozen=True):
     """Scores of `len(scores)` passages of a job, from position `start` on."""
 
     number: int
     start: int
     scores: list[Score]
+
+
+class Batch(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """What came of one call to the device: `tokens` of one model in `seconds`, while `queued` tokens wait."""
+
+    model: str
+    tokens: int
+    seconds: float
+    queued: int
+    slices: list[Slice]
 
 
 class Failed(msgspec.Struct, tag=True, array_like=True, frozen=True):
@@ -64,7 +82,7 @@ class Failed(msgspec.Struct, tag=True, array_like=True, frozen=True):
 
 
 ToScorer = Load | Job | Drop | Ping
-FromScorer = Loaded | Slice | Failed | Ping
+FromScorer = Loaded | Batch | Failed | Ping
 
 _encoder = msgspec.msgpack.Encoder()
 _to_scorer: msgspec.msgpack.Decoder[ToScorer] = msgspec.msgpack.Decoder(ToScorer)

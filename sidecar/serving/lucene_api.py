@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query
+from starlette.requests import Request
 from starlette.responses import Response
 
 from connectors.pyserini.connector import LuceneRequest, PyseriniConnector
@@ -22,6 +23,7 @@ from sidecar.errors import EngineError, InputError
 from sidecar.serving.asked import Terms
 from sidecar.serving.rerank_api.answering import refused
 from sidecar.serving.rerank_api.dialect import Dialect
+from sidecar.serving.rerank_api.door import CALLER
 from sidecar.serving.rerank_api.json_body import written
 from sidecar.serving.rerank_api.problem import Fault, Problem
 from sidecar.serving.service import Outcome, RerankingService, Status
@@ -82,9 +84,14 @@ class LuceneApi:
 
         @router.get("/v1/{index}/search", summary="BM25, reranked, in Pyserini's shape", responses=_TOLD)
         async def search(
-            index: str, query: str = "", hits: Annotated[int, Query(ge=1, le=10_000)] = 10, *, parse: bool = True
+            request: Request,
+            index: str,
+            query: str = "",
+            hits: Annotated[int, Query(ge=1, le=10_000)] = 10,
+            *,
+            parse: bool = True,
         ) -> Response:
-            return await self._told(self._search(index, query, hits, parse=parse))
+            return await self._told(self._search(index, query, hits, parse=parse, caller=request.scope[CALLER]))
 
         @router.get("/v1/{index}/doc/{docid:path}", summary="A stored document", responses=_TOLD)
         async def doc(index: str, docid: str) -> Response:
@@ -111,10 +118,10 @@ class LuceneApi:
     async def _in_thread(self, work: Callable[..., Result], *arguments: object) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
-    async def _search(self, name: str, query: str, hits: int, *, parse: bool) -> Response:
+    async def _search(self, name: str, query: str, hits: int, *, parse: bool, caller: str) -> Response:
         connector, terms = self._opened(name).connector, self.terms
         first_stage = await self._in_thread(connector.fetch, LuceneRequest(query, hits, terms.window))
-        outcome = await self._ranked(query, first_stage.candidates)
+        outcome = await self._ranked(query, first_stage.candidates, caller)
         if outcome.status is Status.FAILED and terms.on_failure == "error":
             raise Problem(Fault.UNAVAILABLE, f"reranking failed: {outcome.reason}")
         found = connector.respond(first_stage, outcome.ranking or Ranking(query, (), {}))
@@ -124,11 +131,13 @@ class LuceneApi:
                 candidate["doc"] = hit.raw
         return Response(written(answer), headers=_said(outcome), media_type="application/json")
 
-    async def _ranked(self, query: str, candidates: Sequence[Any]) -> Outcome:
+    async def _ranked(self, query: str, candidates: Sequence[Any], caller: str) -> Outcome:
         if not candidates:
             return Outcome(Status.SKIPPED, "there are no hits")
         terms = self.terms
-        return await self.service.rank(query, candidates, model=terms.model, fusion=terms.fusion, seconds=terms.seconds)
+        return await self.service.rank(
+            query, candidates, model=terms.model, fusion=terms.fusion, seconds=terms.seconds, caller=caller
+        )
 
     async def _doc(self, name: str, docid: str) -> Response:
         hit = await self._in_thread(self._opened(name).index.doc, docid)

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 if TYPE_CHECKING:
     from sidecar.serving.asgi import Exchange
+    from sidecar.serving.frames import Batch
     from sidecar.serving.service import Outcome, RerankingService, Status
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -35,6 +36,10 @@ class Metrics:
         self._passages = Histogram(
             "sidecar_passages", "Passages scored in one request.", buckets=(1, 10, 25, 50, 100, 250, 1000), **made
         )
+        self._batch_tokens = Histogram(
+            "sidecar_batch_tokens", "Tokens on the device together.", buckets=[4**n for n in range(3, 10)], **made
+        )
+        self._batch_seconds = Histogram("sidecar_batch_seconds", "Time on the device.", buckets=_SECONDS, **made)
         self._kept = Histogram(
             "sidecar_shadow_overlap", "Share of the first stage's top 10 kept.", buckets=(0, 0.25, 0.5, 0.75, 1), **made
         )
@@ -44,6 +49,7 @@ class Metrics:
                 "scorer_ready": "Whether a model answers.",
                 "scorer_restarts": "How often the scorer process was replaced.",
                 "queued_passages": "Passages that wait to be scored.",
+                "queued_tokens": "Tokens that waited for the device after its last batch.",
                 "cached_scores": "Scores in the cache.",
                 "breaker_open": "Whether the scorer is left alone after failures.",
             }.items()
@@ -72,6 +78,11 @@ class Metrics:
         self._stages.labels("score").observe(seconds)
         self._passages.observe(passages)
 
+    def batch(self, batch: Batch) -> None:
+        """Count a batch that the device computed."""
+        self._batch_tokens.observe(batch.tokens)
+        self._batch_seconds.observe(batch.seconds)
+
     def shadow(self, status: Status, kept: float | None) -> None:
         """Count a reranking that nobody saw."""
         self._outcomes.labels("shadow", status.value).inc()
@@ -83,6 +94,7 @@ class Metrics:
         self._gauges["scorer_ready"].set(service.scorer.ready)
         self._gauges["scorer_restarts"].set(service.scorer.restarts)
         self._gauges["queued_passages"].set(service.scorer.waiting_passages)
+        self._gauges["queued_tokens"].set(service.scorer.queued_tokens)
         self._gauges["cached_scores"].set(len(service.cache))
         self._gauges["breaker_open"].set(service.breaker.open)
         return generate_latest(self.registry)

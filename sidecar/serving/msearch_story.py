@@ -65,7 +65,10 @@ async def answer(
     if found.whole is not None:
         return Answered(line.reply.status, headers, found.whole, Outcome(Status.SKIPPED, found.skipped or ""))
     outcomes = await asyncio.gather(
-        *(_outcome(stage, terms, service, started) for stage, terms in zip(found.stages, chosen, strict=True))
+        *(
+            _outcome(stage, terms, service, started, search.caller)
+            for stage, terms in zip(found.stages, chosen, strict=True)
+        )
     )
     rankings = [
         ranking_for(stage, outcome) if outcome is not None and not isinstance(stage, EngineRejected) else None
@@ -83,14 +86,18 @@ async def answer(
 
 
 async def _outcome(
-    stage: FirstStage[Native] | EngineRejected, chosen: Terms | None, service: RerankingService, started: float
+    stage: FirstStage[Native] | EngineRejected,
+    chosen: Terms | None,
+    service: RerankingService,
+    started: float,
+    caller: str,
 ) -> Outcome | None:
     """What becomes of one search; None if nobody asked for anything."""
     if chosen is None:
         return None
     if isinstance(stage, EngineRejected):
         return REFUSED
-    return await rerank(stage, chosen, service, chosen.seconds - (time.perf_counter() - started))
+    return await rerank(stage, chosen, service, chosen.seconds - (time.perf_counter() - started), caller)
 
 
 def _told(

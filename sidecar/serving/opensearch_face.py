@@ -130,7 +130,8 @@ class OpenSearchFace:
         except (bodies.BodyUnreadable, bodies.BodyTooLarge):
             raise _Skip("the body can't be decompressed within its limit") from None
         path, query = exchange.raw_path.decode("latin-1"), exchange.query.decode("latin-1")
-        return Search(exchange.method, path, query, self.proxy.headers(exchange), found.index, plain, found.kind)
+        headers = self.proxy.headers(exchange)
+        return Search(exchange.method, path, query, headers, found.index, plain, found.kind, exchange.caller)
 
     def _terms(self, index: str, body: bytes) -> Terms | None:
         """How to rerank, None if nobody asks for it. Raises `InputError` or `FusionError` for what can't be."""

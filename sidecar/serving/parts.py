@@ -72,7 +72,7 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
         scorer = ScorerProcess(
             models,
             command=command,
-            slice_size=settings.slice_size,
+            slice_seconds=settings.slice_seconds,
             hang_seconds=settings.hang_seconds,
             most_waiting=settings.max_queue,
         )
@@ -85,6 +85,7 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
             fair_seconds=settings.budget_ms / 2000,
         )
         metrics = Metrics()
+        scorer.on_batch = metrics.batch
         key = settings.api_key.get_secret_value() if settings.api_key else None
         face = OpenSearchFace(_proxy(settings, upstream), service, options, metrics=metrics)
         face.ours = Management(service, metrics, face, key)

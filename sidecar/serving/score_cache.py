@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Generic, TypeVar
-
-from sidecar.candidates import Passage
 
 Value = TypeVar("Value")
 
@@ -39,24 +36,3 @@ class ScoreCache(Generic[Value]):
         self._scores[key] = score
         if len(self._scores) > self.size:
             self._scores.popitem(last=False)
-
-
-def cache_keys(model: str, query: str, passages: Sequence[Passage]) -> list[bytes]:
-    """A key for each pair; equal keys mean the same model, query and passage."""
-    head = hashlib.blake2b(digest_size=16)
-    for part in (model, query):
-        _add(head, part)
-    keys = []
-    for passage in passages:
-        digest = head.copy()
-        _add(digest, passage.title)
-        _add(digest, passage.text)
-        keys.append(digest.digest())
-    return keys
-
-
-def _add(digest: hashlib.blake2b, text: str) -> None:
-    data = text.encode("utf-8", "surrogatepass")
-    # The length first, so that no two different lists of texts run together to the same bytes.
-    digest.update(len(data).to_bytes(8, "big"))
-    digest.update(data)

@@ -12,15 +12,17 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sidecar.candidates import Passage, Score
 from sidecar.errors import ModelError, ScorerBusy, ScorerUnavailable, ScoringError
 from sidecar.scoring.mapping import Mapping as ScoreMapping
+from sidecar.serving.admission import Admission, guess_tokens
 from sidecar.serving.frames import (
     HEADER_SIZE,
+    Batch,
     Drop,
     Failed,
     FromScorer,
@@ -28,7 +30,6 @@ from sidecar.serving.frames import (
     Load,
     Loaded,
     Ping,
-    Slice,
     ToScorer,
     from_scorer,
     length_of,
@@ -39,13 +40,14 @@ COMMAND = (sys.executable, "-m", "sidecar.serving.scorer_process")
 # Seconds before a scorer that died is started again; doubled each time it dies before it could score.
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
-# How much a new measurement of the pace counts against the ones before.
-FRESH = 0.2
 _log = logging.getLogger("sidecar.scorer")
 
 
 @dataclass(slots=True)
 class _Pending:
+    model: str
+    caller: str
+    tokens: list[int]
     scores: list[Score | None]
     done: asyncio.Event = field(default_factory=asyncio.Event)
     missing: int = 0
@@ -57,8 +59,9 @@ class ScorerProcess:
 
     `models` is what each name stands for, as keyword arguments of `load_scorer`. A scorer that gives no sign of
     life for `hang_seconds` is killed and replaced; meanwhile `ready` is False and `score` raises.
-    `load_seconds` is how long loading may take, `most_waiting` how many passages may wait at once. `scored_at` is when
-    the last scores came, by `time.monotonic`.
+    `load_seconds` is how long loading may take, `most_waiting` how many passages may wait at once, `slice_seconds` how
+    long the device should be busy without a pause. `scored_at` is when the last scores came, by `time.monotonic`, and
+    `batch_seconds` how long the device took for them; `on_batch` is told of every batch.
     """
 
     def __init__(  # noqa: PLR0913  each is a setting of its own, by keyword
@@ -66,22 +69,25 @@ class ScorerProcess:
         models: Mapping[str, Mapping[str, Any]],
         *,
         command: Sequence[str] = COMMAND,
-        slice_size: int = 16,
+        slice_seconds: float = 0.25,
         hang_seconds: float = 30.0,
         load_seconds: float = 600.0,
         most_waiting: int = 20_000,
     ) -> None:
         self.models = {name: dict(options) for name, options in models.items()}
         self.mappings: dict[str, ScoreMapping] = {}
+        self.identities: dict[str, str] = {}
+        self.on_batch: Callable[[Batch], None] = lambda _: None
         self.restarts = 0
         self.waiting_passages = 0
         self._command = tuple(command)
-        self._slice_size = slice_size
+        self._slice_seconds = slice_seconds
         self._hang_seconds = hang_seconds
         self._load_seconds = load_seconds
         self._most_waiting = most_waiting
-        self.scored_at = self._busy_since = 0.0
-        self._pace: float | None = None
+        self.scored_at = self._busy_since = self.batch_seconds = 0.0
+        self.queued_tokens = 0
+        self._admission = Admission()
         self._numbers = itertools.count(1)
         self._pending: dict[int, _Pending] = {}
         self._process: asyncio.subprocess.Process | None = None
@@ -118,41 +124,53 @@ class ScorerProcess:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._end("the service is shutting down")
 
-    async def score(self, model: str, query: str, passages: Sequence[Passage], *, seconds: float) -> list[Score | None]:
+    async def score(
+        self, model: str, query: str, passages: Sequence[Passage], *, seconds: float, caller: str = ""
+    ) -> list[Score | None]:
         """Score passages, in the order given; None for those that were not scored within `seconds`.
 
-        Raises `ScorerUnavailable` where there is no scorer, or it ended, or too much waits already; `ScoringError`
-        where the model failed.
+        The device is shared between callers, whatever each asks for. Raises `ScorerUnavailable` where there is no
+        scorer, or it ended, or too much waits already; `ScoringError` where the model failed.
         """
         if not passages:
             return []
-        if not self.ready:
-            raise ScorerUnavailable(self._why_not)
-        if self.waiting_passages + len(passages) > self._most_waiting:
-            raise ScorerBusy(f"{self.waiting_passages} passages wait to be scored already")
-        # Whoever can't be served in time would only take it from those who can: of twice what can be scored, earliest
-        # deadline first finishes next to nothing.
-        if self.waiting_passages and self._pace is not None and self.waiting_passages * self._pace > seconds:
-            told = f"{self.waiting_passages} passages wait to be scored already"
-            raise ScorerBusy(f"{told}, {self.waiting_passages * self._pace:.1f} s of work")
-        if not self.waiting_passages:
-            self._busy_since = time.monotonic()
+        tokens = guess_tokens(query, passages)
+        self._admit(model, caller, tokens, seconds)
         number = next(self._numbers)
-        pending = self._pending[number] = _Pending([None] * len(passages), missing=len(passages))
-        self.waiting_passages += len(passages)
+        pending = _Pending(model, caller, tokens, [None] * len(passages), missing=len(passages))
+        self._count(pending, len(tokens), sum(tokens))
+        self._pending[number] = pending
         try:
-            self._send(Job(number, model, query, [(p.title, p.text) for p in passages], seconds))
+            self._send(Job(number, model, query, [(p.title, p.text) for p in passages], seconds, caller))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await pending.done.wait()
         finally:
             del self._pending[number]
-            self.waiting_passages -= pending.missing
+            rest = [count for count, score in zip(tokens, pending.scores, strict=True) if score is None]
+            self._count(pending, -len(rest), -sum(rest))
             if pending.missing and self.ready:
                 self._send(Drop(number))
         if pending.failure is not None:
             raise pending.failure
         return pending.scores
+
+    def _admit(self, model: str, caller: str, tokens: Sequence[int], seconds: float) -> None:
+        """Raises `ScorerUnavailable` for what can't be scored, or not in time."""
+        if not self.ready:
+            raise ScorerUnavailable(self._why_not)
+        told = f"{self.waiting_passages} passages wait to be scored already"
+        if self.waiting_passages + len(tokens) > self._most_waiting:
+            raise ScorerBusy(told)
+        if self._admission.comes_too_late(model, caller, sum(tokens), seconds):
+            ahead = self._admission.seconds_ahead(model, caller, sum(tokens))
+            raise ScorerBusy(f"{told}, {ahead:.1f} s of work")
+        if not self.waiting_passages:
+            self._busy_since = time.monotonic()
+
+    def _count(self, pending: _Pending, passages: int, tokens: int) -> None:
+        self.waiting_passages += passages
+        self._admission.add(pending.model, pending.caller, tokens)
 
     def _send(self, frame: ToScorer) -> None:
         if self._process is not None and self._process.stdin is not None:
@@ -165,7 +183,7 @@ class ScorerProcess:
             stdout=asyncio.subprocess.PIPE,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
-        self._send(Load(self.models, self._slice_size))
+        self._send(Load(self.models, self._slice_seconds))
 
     async def _greeting(self) -> None:
         frame = None
@@ -173,7 +191,7 @@ class ScorerProcess:
             async with asyncio.timeout(self._load_seconds):
                 frame = await self._receive()
         if isinstance(frame, Loaded):
-            self.mappings = frame.mappings
+            self.mappings, self.identities = frame.mappings, frame.identities
             self._ready.set()
             return
         await self._end("the scorer did not start")
@@ -214,31 +232,31 @@ class ScorerProcess:
     def _take(self, frame: FromScorer) -> None:
         if isinstance(frame, Ping):
             self._pinged_at = None
-        if isinstance(frame, Slice):
-            self._keep_pace(len(frame.scores))
-        pending = self._pending.get(frame.number) if isinstance(frame, Slice | Failed) else None
-        if pending is None:
-            return
-        if isinstance(frame, Slice):
-            pending.scores[frame.start : frame.start + len(frame.scores)] = frame.scores
-            pending.missing -= len(frame.scores)
-            self.waiting_passages -= len(frame.scores)
-        elif isinstance(frame, Failed):
+        elif isinstance(frame, Batch):
+            self._take_batch(frame)
+        elif isinstance(frame, Failed) and (pending := self._pending.get(frame.number)) is not None:
             pending.failure = ScoringError(frame.message, remedy=frame.remedy)
-        if pending.failure is not None or not pending.missing:
             pending.done.set()
 
-    def _keep_pace(self, passages: int) -> None:
-        """Learn how many seconds a passage takes, from slices that followed one another without a rest."""
-        now = time.monotonic()
-        since = max(self.scored_at, self._busy_since)
-        self.scored_at = now
-        if passages and since:
-            measured = (now - since) / passages
-            self._pace = measured if self._pace is None else self._pace + FRESH * (measured - self._pace)
+    def _take_batch(self, batch: Batch) -> None:
+        now, since = time.monotonic(), max(self.scored_at, self._busy_since)
+        self.scored_at, self.batch_seconds, self.queued_tokens = now, batch.seconds, batch.queued
+        guessed = 0
+        for part in batch.slices:
+            if (pending := self._pending.get(part.number)) is not None:
+                positions = slice(part.start, part.start + len(part.scores))
+                tokens = sum(pending.tokens[positions])
+                pending.scores[positions] = part.scores
+                pending.missing -= len(part.scores)
+                self._count(pending, -len(part.scores), -tokens)
+                guessed += tokens
+                if not pending.missing:
+                    pending.done.set()
+        self._admission.measured(batch.model, guessed, now - since)
+        self.on_batch(batch)
 
     async def _watch(self) -> None:
-        """Kill a scorer that gives no sign of life; it answers between two slices."""
+        """Kill a scorer that gives no sign of life; it answers between two batches."""
         while True:
             await asyncio.sleep(min(1.0, self._hang_seconds / 4))
             if not self.ready:

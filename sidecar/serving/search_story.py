@@ -27,7 +27,7 @@ REFUSED = Outcome(Status.SKIPPED, "OpenSearch refused the search")
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search as it came: `headers` are those for OpenSearch, `body` is decompressed."""
+    """A search as it came: `headers` are those for OpenSearch, `body` is decompressed, `caller` as of `Exchange`."""
 
     method: str
     path: str
@@ -36,6 +36,7 @@ class Search:
     index: str
     body: bytes
     kind: Kind = Kind.SEARCH
+    caller: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ async def answer(
         )
         first_stage = await drive_async(talk, line.send)
         fetched = time.perf_counter() - started
-        outcome = await rerank(first_stage, chosen, service, chosen.seconds - fetched)
+        outcome = await rerank(first_stage, chosen, service, chosen.seconds - fetched, search.caller)
         body = await drive_async(finish(first_stage, ranking_for(first_stage, outcome)), line.send)
     except EngineRejected as refused:
         # Not always the last answer: what was tried after it may have been refused for another reason.
@@ -81,7 +82,9 @@ async def answer(
     )  # fmt: skip
 
 
-async def rerank(first_stage: FirstStage[Native], chosen: Terms, service: RerankingService, seconds: float) -> Outcome:
+async def rerank(
+    first_stage: FirstStage[Native], chosen: Terms, service: RerankingService, seconds: float, caller: str
+) -> Outcome:
     """Rerank what was fetched, within `seconds`."""
     if first_stage.skipped is not None:
         return Outcome(Status.SKIPPED, first_stage.skipped)
@@ -90,7 +93,12 @@ async def rerank(first_stage: FirstStage[Native], chosen: Terms, service: Rerank
     if seconds <= 0:
         return Outcome(Status.FAILED, "the first stage took the whole budget")
     return await service.rank(
-        first_stage.query, first_stage.candidates, model=chosen.model, fusion=chosen.fusion, seconds=seconds
+        first_stage.query,
+        first_stage.candidates,
+        model=chosen.model,
+        fusion=chosen.fusion,
+        seconds=seconds,
+        caller=caller,
     )
 
 

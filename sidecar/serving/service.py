@@ -12,8 +12,9 @@ from sidecar.errors import ScorerBusy, ScorerUnavailable, ScoringError, SidecarE
 from sidecar.fusion import Fusion
 from sidecar.reranker import arrange
 from sidecar.scoring.mapping import Mapping
+from sidecar.scoring.pair_keys import pair_keys
 from sidecar.serving.breaker import CircuitBreaker
-from sidecar.serving.score_cache import ScoreCache, cache_keys
+from sidecar.serving.score_cache import ScoreCache
 from sidecar.serving.scorer_client import ScorerProcess
 
 
@@ -42,7 +43,8 @@ class Outcome:
 class RerankingService:
     """One scorer, its cache and its circuit breaker.
 
-    That nothing was scored within less than `fair_seconds` says nothing of the scorer, and does not count as a failure.
+    That nothing was scored within less than `fair_seconds`, or than the device took for its last batch, says nothing of
+    the scorer, and does not count as a failure.
     """
 
     def __init__(
@@ -63,13 +65,15 @@ class RerankingService:
         return self.scorer.mappings.get(model) or Mapping()
 
     async def scores(
-        self, model: str, query: str, passages: Sequence[Passage], *, seconds: float
+        self, model: str, query: str, passages: Sequence[Passage], *, seconds: float, caller: str = ""
     ) -> list[Score | None]:
         """Score what is not remembered; None for passages that were not scored in time.
 
+        The device is shared between callers.
+
         Raises `ScorerUnavailable` or `ScoringError`.
         """
-        keys = cache_keys(model, query, passages)
+        keys = pair_keys(self.scorer.identities.get(model, model), query, passages)
         known = self.cache.look_up(keys)
         unknown = [position for position, score in enumerate(known) if score is None]
         if not unknown:
@@ -78,7 +82,8 @@ class RerankingService:
             raise ScorerUnavailable("the scorer failed several times in a row and is left alone for a while")
         asked_at = time.monotonic()
         try:
-            fresh = await self.scorer.score(model, query, [passages[position] for position in unknown], seconds=seconds)
+            wanted = [passages[position] for position in unknown]
+            fresh = await self.scorer.score(model, query, wanted, seconds=seconds, caller=caller)
         except (ScorerBusy, ScoringError):
             raise  # it works: it has enough to do, or can't score this query
         except ScorerUnavailable:
@@ -86,7 +91,7 @@ class RerankingService:
             raise
         if any(score is not None for score in fresh):
             self.breaker.succeeded()
-        elif seconds >= self.fair_seconds and self.scorer.scored_at < asked_at:
+        elif seconds >= max(self.fair_seconds, self.scorer.batch_seconds) and self.scorer.scored_at < asked_at:
             self.breaker.failed(time.monotonic())  # nobody got a score meanwhile; else it works, and is busy
         for position, score in zip(unknown, fresh, strict=True):
             known[position] = score
@@ -94,8 +99,15 @@ class RerankingService:
                 self.cache.keep(keys[position], score)
         return known
 
-    async def rank(
-        self, query: str, candidates: Sequence[Candidate], *, model: str, fusion: Fusion, seconds: float
+    async def rank(  # noqa: PLR0913  each is a term of its own, by keyword
+        self,
+        query: str,
+        candidates: Sequence[Candidate],
+        *,
+        model: str,
+        fusion: Fusion,
+        seconds: float,
+        caller: str = "",
     ) -> Outcome:
         """Rerank within `seconds`: what is scored in time goes first, the rest follows in first-stage order."""
         started = time.perf_counter()
@@ -103,7 +115,8 @@ class RerankingService:
         if not readable:
             return Outcome(Status.SKIPPED, "no candidate has text where the model looks")
         try:
-            found = await self.scores(model, query, [one.passage for one in readable], seconds=seconds)
+            passages = [one.passage for one in readable]
+            found = await self.scores(model, query, passages, seconds=seconds, caller=caller)
             scored_at = time.perf_counter()
             scored = sum(score is not None for score in found)
             if not scored:

@@ -9,6 +9,7 @@ import pytest
 
 from sidecar.cli.main import main
 from sidecar.errors import InputError
+from sidecar.scoring.padded import PaddedEngine
 from sidecar.version import __version__
 
 CANDIDATES = [
@@ -139,6 +140,30 @@ def test_the_window_bounds_what_is_reranked(run, tmp_path, candidates_file, adap
     assert run(*words)[0] == 0
     hits = json.loads((tmp_path / "run.jsonl").read_text().splitlines()[0])["candidates"]
     assert [(hit["docid"], hit["rerank_score"] is None) for hit in hits] == [("a", False), ("b", True), ("c", True)]
+
+
+def test_scores_are_kept_from_run_to_run(run, tmp_path, candidates_file, adapter, monkeypatch):
+    calls = []
+
+    def counted(engine, groups, logits=PaddedEngine.logits):
+        calls.append(sum(len(group) for group in groups))
+        return logits(engine, groups)
+
+    monkeypatch.setattr(PaddedEngine, "logits", counted)
+    words = ("rerank", candidates_file, "--model", adapter, "--score-file", "scores")
+    assert run(*words, "--output", "one.jsonl")[0] == 0
+    scored = sum(calls)
+    assert scored == 2  # one of the three has no text
+    assert run(*words, "--output", "two.jsonl")[0] == 0
+    assert run(*words, "--output", "three.jsonl", "--fusion", "linear", "--window", "2")[0] == 0
+    assert sum(calls) == scored
+    assert (tmp_path / "one.jsonl").read_bytes() == (tmp_path / "two.jsonl").read_bytes()
+    assert run(*words, "--output", "four.jsonl", "--max-length", "20")[0] == 0
+    assert sum(calls) == 2 * scored
+
+    (tmp_path / "scores").write_text("no scores at all, but long enough to be looked at. " * 30)
+    status, _, err = run("rerank", candidates_file, "--output", "five", "--model", "x", "--score-file", "scores")
+    assert (status, "scores is no score file, or damaged" in err) == (1, True)
 
 
 def test_fields_that_hold_nothing_are_warned_of(run, tmp_path, candidates_file, adapter):

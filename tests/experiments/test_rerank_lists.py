@@ -12,7 +12,7 @@ from sidecar.documents import PassageFields
 from sidecar.experiments.candidate_files import CandidateList
 from sidecar.experiments.journal import Journal
 from sidecar.experiments.publish import publish
-from sidecar.experiments.rerank_lists import Depth, TextWatch, rank_window, rerank_lists
+from sidecar.experiments.rerank_lists import Depth, TextWatch, rerank_lists, with_the_rest
 from sidecar.experiments.run_files import RunFormat
 
 
@@ -26,6 +26,9 @@ class Backwards:
         ]
         return Ranking(query, tuple(hits), {})
 
+    def rank_all(self, asked):
+        return ((key, self.rank(query, candidates)) for key, query, candidates in asked)
+
 
 def found(qid: str, *texts: str) -> CandidateList:
     candidates = [Candidate(f"d{n}", n, 100.0 - n, Passage("", text)) for n, text in enumerate(texts, start=1)]
@@ -33,7 +36,8 @@ def found(qid: str, *texts: str) -> CandidateList:
 
 
 def test_what_lies_beyond_the_window_follows():
-    ranking = rank_window(Backwards(), "query", found("q", "a", "b", "c", "d").candidates, 2)
+    candidates = found("q", "a", "b", "c", "d").candidates
+    ranking = with_the_rest(Backwards().rank("query", candidates[:2]), candidates)
     assert [(hit.candidate.docid, hit.rank, hit.score) for hit in ranking.hits] == [
         ("d2", 1, 2.0),
         ("d1", 2, 1.0),

@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -17,6 +18,21 @@ from sidecar.scoring.mapping import Mapping
 from sidecar.serving.scorer_process import run
 
 
+@dataclass
+class Read:
+    """A query and passages; of each as many tokens as take the milliseconds that it asks to be slept for."""
+
+    query: str
+    passages: list
+    lengths: list[int]
+
+    def part(self, start, stop):
+        return Read(self.query, self.passages[start:stop], self.lengths[start:stop])
+
+
+TOKENS = 16  # in a millisecond
+
+
 class Scripted:
     """Scores a passage by the number in its text, else its length; the query may ask for trouble."""
 
@@ -24,6 +40,18 @@ class Scripted:
     mapping = Mapping()
 
     def score(self, query, passages):
+        return self.score_all([self.read(query, passages)])[0]
+
+    def read(self, query, passages):
+        if "unreadable" in query:
+            raise ValueError("told not to read")
+        asked = [re.search(r"sleep (\d+)", query + " " + passage.text) for passage in passages]
+        return Read(query, list(passages), [TOKENS * int(found[1]) if found else 0 for found in asked])
+
+    def score_all(self, readings):
+        return [self._scores(reading.query, reading.passages, reading.lengths) for reading in readings]
+
+    def _scores(self, query, passages, lengths):
         if "fail" in query:
             raise ValueError("told to fail")
         if "nan" in query:
@@ -32,20 +60,18 @@ class Scripted:
             time.sleep(3600)
         if "die" in query:
             os.kill(os.getpid(), signal.SIGKILL)
-        scores = []
-        for passage in passages:
-            time.sleep(float(found[1]) / 1000) if (
-                found := re.search(r"sleep (\d+)", query + " " + passage.text)
-            ) else None
-            number = re.search(r"score (-?\d+(?:\.\d+)?)", passage.text)
-            scores.append(Score(float(number[1]) if number else float(len(passage.text))))
-        return scores
+        time.sleep(sum(lengths) / TOKENS / 1000)
+        numbers = [re.search(r"score (-?\d+(?:\.\d+)?)", passage.text) for passage in passages]
+        return [
+            Score(float(number[1]) if number else float(len(passage.text)))
+            for number, passage in zip(numbers, passages, strict=True)
+        ]
 
 
 class Constant(Scripted):
     """Gives all passages one score, so that the first stage's order stays."""
 
-    def score(self, query, passages):
+    def _scores(self, query, passages, lengths):
         return [Score(0.5) for _ in passages]
 
 

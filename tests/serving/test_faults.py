@@ -124,7 +124,7 @@ def test_a_scorer_killed_under_load_loses_no_answer(service):
 
 def test_a_scorer_that_answers_nobody_in_time_is_left_alone_for_a_while(upstream):
     alone = "the scorer failed several times in a row and is left alone for a while"
-    with served(upstream.url, breaker_failures=3, breaker_seconds=2.0, budget_ms=300, slice_size=1) as running:
+    with served(upstream.url, breaker_failures=3, breaker_seconds=2.0, budget_ms=300) as running:
         reasons = [outcome(running.search("docs", body(f"sleep 3000 {i}")))[1] for i in range(5)]
         assert [reason.partition(" within")[0] for reason in reasons] == ["nothing was scored"] * 3 + [alone] * 2
         running.running.service.fair_seconds = 0  # as if it were time
@@ -141,6 +141,19 @@ def test_what_one_caller_asks_leaves_the_scorer_to_the_others(upstream):
             hurried = running.search("docs", body(f"sleep 20 {i}", rerank={"timeout_ms": 15}))
             assert outcome(hurried)[0] == "failed"
         assert outcome(running.search("docs", body("fine"))) == ("applied", "")
+
+
+def test_a_scorer_too_slow_for_the_budget_is_not_taken_for_broken(upstream):
+    """A passage takes longer than the budget: that nobody is served says something of the budget alone."""
+    with served(upstream.url, breaker_failures=2, breaker_seconds=60, budget_ms=400) as running:
+        assert outcome(running.search("docs", body("first sleep 600")))[0] == "failed"
+        time.sleep(0.7)  # until the scorer has shown how long it takes
+        for i in range(4):
+            status, reason = outcome(running.search("docs", body(f"sleep 600 {i}")))
+            assert (status, reason.partition(" within")[0]) == ("failed", "nothing was scored")
+            time.sleep(0.7)
+        assert not running.running.service.breaker.open
+        assert outcome(running.search("docs", body("fine", rerank={"timeout_ms": 9000}))) == ("applied", "")
 
 
 def test_more_than_can_be_reranked_at_once_is_answered_in_first_stage_order(upstream):

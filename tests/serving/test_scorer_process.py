@@ -55,14 +55,67 @@ def test_what_is_scored_in_time_is_kept_and_is_what_came_first():
         scores = await scorer.score("m", "query", slow, seconds=0.5)
         return scores, time.monotonic() - started, scorer.waiting_passages
 
-    scores, seconds, waiting = with_scorer(test, slice_size=4)
+    scores, seconds, waiting = with_scorer(test, slice_seconds=0.08)
     count = sum(score is not None for score in scores)
     assert scores == [*scored(*range(count)), *[None] * (40 - count)]
     assert 4 <= count < 40
     assert (seconds < 1.5, waiting) == (True, 0)
 
 
-@pytest.mark.parametrize(("query", "message"), [("fail", "told to fail"), ("nan", "NaN or infinity")])
+def test_small_requests_share_a_call_to_the_device_and_a_large_one_does_not_hold_them_up():
+    async def test(scorer):
+        batches = []
+        scorer.on_batch = batches.append
+        large = asyncio.create_task(
+            scorer.score("m", "large", [Passage("", f"score {i} sleep 2") for i in range(1000)], seconds=20)
+        )
+        await asyncio.sleep(0.3)
+        small = [[Passage("", f"score {i} sleep 1")] * 3 for i in range(20)]
+        found = await asyncio.gather(*(scorer.score("m", "small", one, seconds=10) for one in small))
+        large_was_done = large.done()
+        return batches, found, large_was_done, await large
+
+    batches, found, large_was_done, large = with_scorer(test, slice_seconds=0.1)
+    assert found == [scored(i, i, i) for i in range(20)]
+    assert (large_was_done, large) == (False, scored(*range(1000)))
+    together = max(batches, key=lambda batch: len(batch.slices))
+    assert len(together.slices) >= 15
+    # The least at first, then as the device turns out to be: 16 tokens in a millisecond.
+    assert batches[0].tokens == 1024
+    assert all(batch.tokens <= 1600 for batch in batches)
+    assert all(batch.seconds >= batch.tokens / 16_000 for batch in batches)
+
+
+def test_a_callers_many_requests_leave_room_for_anothers():
+    async def test(scorer):
+        order = []
+
+        async def ask(caller, number):
+            await scorer.score("m", f"{caller} {number} sleep 5", PASSAGES[:20], seconds=60, caller=caller)
+            order.append(caller)
+
+        await asyncio.gather(*(ask("greedy", i) for i in range(20)), *(ask("modest", i) for i in range(2)))
+        return order
+
+    order = with_scorer(test, slice_seconds=0.1)
+    assert order.index("modest") < 12
+    assert len(order) == 22
+
+
+def test_one_jobs_failure_is_not_that_of_jobs_it_shares_a_call_with():
+    async def test(scorer):
+        wanted = [scorer.score("m", query, PASSAGES[:3], seconds=5) for query in ("a", "fail", "b", "nan", "c")]
+        return await asyncio.gather(*wanted, return_exceptions=True)
+
+    a, fail, b, nan, c = with_scorer(test)
+    assert a == b == c == scored(0, 1, 2)
+    assert ("told to fail" in str(fail), "NaN" in str(nan)) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [("fail", "told to fail"), ("nan", "NaN or infinity"), ("unreadable", "told not to read")],
+)
 def test_one_jobs_failure_is_that_jobs(query, message):
     async def test(scorer):
         with pytest.raises(ScoringError, match=message):

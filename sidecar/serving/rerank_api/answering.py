@@ -32,7 +32,7 @@ class Answering:
         self.fields = fields
         self.in_flight = 0
 
-    async def __call__(self, endpoint: Endpoint, request: Request, identity: str) -> Response:
+    async def __call__(self, endpoint: Endpoint, request: Request, identity: str, caller: str) -> Response:
         """Answer one request; 499 is for the metrics, where nobody waits for an answer any more."""
         dialect = endpoint.operation.dialect
         try:
@@ -42,7 +42,7 @@ class Answering:
                 dialect = operation.dialect
                 body = validated(operation.body, record)
                 question = operation.read(body, self.fields)
-                answer = await bodies.unless_left(request.receive, self.engine.answer(question, identity))
+                answer = await bodies.unless_left(request.receive, self.engine.answer(question, identity, caller))
                 return Response(written(operation.write(body, answer)), media_type="application/json")
         except Problem as problem:
             return refused(dialect, problem)

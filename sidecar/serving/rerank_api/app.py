@@ -17,7 +17,7 @@ from sidecar.documents import PassageFields
 from sidecar.serving.rerank_api import tei
 from sidecar.serving.rerank_api.answering import Answering, broken, refused
 from sidecar.serving.rerank_api.dialect import Dialect
-from sidecar.serving.rerank_api.door import IDENTITY, Door, Entrance
+from sidecar.serving.rerank_api.door import CALLER, IDENTITY, Door, Entrance
 from sidecar.serving.rerank_api.endpoints import ENDPOINTS, Endpoint, dialect_at
 from sidecar.serving.rerank_api.engine import RerankEngine
 from sidecar.serving.rerank_api.page import page
@@ -111,7 +111,7 @@ def described() -> FastAPI:
 
 def _add(app: FastAPI, endpoint: Endpoint, answering: Answering) -> None:
     async def answer(request: Request) -> Response:
-        return await answering(endpoint, request, request.scope[IDENTITY])
+        return await answering(endpoint, request, request.scope[IDENTITY], request.scope[CALLER])
 
     app.post(
         endpoint.path,

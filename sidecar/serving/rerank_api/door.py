@@ -19,6 +19,7 @@ from sidecar.serving.rerank_api.dialect import Dialect
 from sidecar.serving.rerank_api.problem import Fault, Problem
 
 IDENTITY = "sidecar.identity"
+CALLER = "sidecar.caller"
 _NAMES = (b"x-request-id", b"x-opaque-id")
 _FIT_FOR_HEADER = re.compile(rb"[\x20-\x7e]{1,200}")
 _log = logging.getLogger("sidecar.api")
@@ -56,6 +57,7 @@ class Door:
         exchange = Exchange.of(scope, receive, send)
         echoed = _names_of(exchange)
         scope[IDENTITY] = dict(echoed)[b"x-request-id"].decode("ascii")
+        scope[CALLER] = exchange.caller
         dialect = self.dialect_at(scope["path"])
 
         async def sent(message: Message) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sidecar.candidates import Score
 from sidecar.errors import ScorerBusy, ScorerUnavailable, ScoringError
@@ -59,13 +60,13 @@ class RerankEngine:
         self.limits = limits
         self.metrics = metrics
 
-    async def answer(self, question: Question, identity: str) -> Answer:
+    async def answer(self, question: Question, identity: str, caller: str) -> Answer:
         """Score every passage of a question. Raises `Problem`."""
         model = self.models.find(question.model)
         self._check(question)
         started = time.perf_counter()
         try:
-            scores = await self._scores(model, question)
+            scores = await self._scores(model, question, caller)
         except ScorerBusy as error:
             raise Problem(Fault.BUSY, error.message) from None
         except ScorerUnavailable as error:
@@ -98,17 +99,17 @@ class RerankEngine:
             told = f"{characters} characters, the query counted with each document"
             raise Problem(Fault.TOO_LARGE, f"{told}, where {self.limits.characters} are allowed", param=question.param)
 
-    async def _scores(self, model: str, question: Question) -> list[Score | None]:
+    async def _scores(self, model: str, question: Question, caller: str) -> list[Score | None]:
         """Score the passages, those with the same query together."""
-        seconds = self.limits.seconds
+        terms: Any = {"seconds": self.limits.seconds, "caller": caller}
         if len(question.queries) == 1:
-            return await self.service.scores(model, question.queries[0], question.passages, seconds=seconds)
+            return await self.service.scores(model, question.queries[0], question.passages, **terms)
         places: dict[str, list[int]] = {}
         for place, query in enumerate(question.queries):
             places.setdefault(query, []).append(place)
         lists = await asyncio.gather(
             *(
-                self.service.scores(model, query, [question.passages[place] for place in own], seconds=seconds)
+                self.service.scores(model, query, [question.passages[place] for place in own], **terms)
                 for query, own in places.items()
             )
         )

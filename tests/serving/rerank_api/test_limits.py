@@ -128,7 +128,7 @@ def test_a_full_queue_is_told_and_is_no_failure_of_the_scorer():
 
 
 def test_what_is_not_scored_in_time_is_an_error_and_asking_again_goes_on():
-    with served_api(limits=Limits(seconds=0.6), scorer_options={"slice_size": 1}) as api:
+    with served_api(limits=Limits(seconds=0.6), scorer_options={"slice_seconds": 0.01}) as api:
         body = {"query": "q", "documents": [f"score {i} sleep 150" for i in range(6)]}
         response = api.post("/cohere/v2/rerank", body)
         assert response.status_code == 504
@@ -143,7 +143,7 @@ def test_what_is_not_scored_in_time_is_an_error_and_asking_again_goes_on():
 
 
 def test_nobody_scores_for_who_left():
-    with served_api(scorer_options={"slice_size": 1}) as api:
+    with served_api(scorer_options={"slice_seconds": 0.01}) as api:
         host, port = api.url.removeprefix("http://").split(":")
         body = b'{"query": "sleep 100", "documents": [%s]}' % b", ".join([b'"a%d"' % i for i in range(200)])
         head = b"POST /v1/rerank HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)

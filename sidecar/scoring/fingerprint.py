@@ -1,0 +1,58 @@
+"""What tells a model's scores from another's: its files, its manifest, and how it is run. Computed at once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from sidecar.scoring.adapter import choose_base, is_adapter, read_config
+from sidecar.scoring.hub import WANTED
+from sidecar.scoring.loading import locate
+from sidecar.scoring.manifest import Manifest, as_json
+from sidecar.scoring.pair_keys import add_text
+
+# The one file of a checkpoint that is read from a folder within it.
+POOLING = "1_Pooling/config.json"
+# Options of `load_scorer` that change a score by more than the last digits.
+DECISIVE = ("engine", "quantization", "adapter", "chunking")
+
+
+def fingerprint(manifest: Manifest, options: Mapping[str, Any]) -> str:
+    """A name for the scores of a model that `load_scorer` loaded with these options, and that has this manifest.
+
+    A file of the hub's cache goes by the hash that the hub gave it, another by its size and the time it was written: a
+    model that is copied anew is another one, one whose files were exchanged is never taken for what it was. What the
+    batches and the machine do to the last digits is not told apart. Raises what locating the model does.
+    """
+    from sidecar.scoring.checkpoint import Placement
+
+    placement = Placement(options.get("device", "auto"), options.get("dtype", "auto"))
+    digest = hashlib.blake2b(digest_size=16)
+    add_text(digest, as_json(manifest))
+    add_text(digest, f"{placement.torch_device().type} {placement.torch_dtype()}")
+    for name in DECISIVE:
+        add_text(digest, f"{name} {options.get(name)}")
+    for directory in _directories(options):
+        for told in _files(directory):
+            add_text(digest, told)
+    return digest.hexdigest()
+
+
+def _directories(options: Mapping[str, Any]) -> Iterator[Path]:
+    """The model's directory and, of an adapter, the base model's; both were loaded, so no hub is asked."""
+    own = locate(options["model"], revision=options.get("revision"), offline=True).directory
+    yield own
+    if is_adapter(own):
+        config = read_config(own)
+        revision = options.get("base_revision") or config.get("revision")
+        yield locate(choose_base(config, options.get("base_model")), revision=revision, offline=True).directory
+
+
+def _files(directory: Path) -> Iterator[str]:
+    for path in sorted({path for pattern in (*WANTED, POOLING) for path in directory.glob(pattern)}):
+        real = path.resolve()
+        found = real.stat()
+        content = real.name if real.parent.name == "blobs" else f"{found.st_size} {found.st_mtime_ns}"
+        yield f"{path.relative_to(directory)} {content}"

@@ -1,0 +1,168 @@
+"""Which passages go to the device next: one queue for all callers, a batch at a time. Pure; the clock is passed in.
+
+A batch holds passages of one model, as many tokens as the device computes in about `slice_seconds`, as measured; fewer
+where a deadline is near, so that something is scored before it. Small jobs share a batch, a large one is cut in slices,
+front to back: what is scored of it when its time is up is what the first stage ranked highest.
+
+The order is, at each batch:
+
+1. Callers take turns. One that was given a turn (`TURN` batches' tokens) more than the one given least comes after it,
+   however many jobs it has waiting. Who comes anew begins where the one given least stands.
+2. Of those, jobs with less left go before those with more, by factors of four: ten passages wait for no thousand.
+3. Of jobs of like size the earliest deadline goes first, so that of more than can be done as much as possible is done
+   in time; where every job shared the device with every other, all of them would be late.
+
+Every `BY_DEADLINE`th batch goes by deadlines alone, so that neither many small jobs nor another model's keep anybody
+from being scored at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+# Batches that a caller may be ahead of another: about a second, in which a usual window is scored whole.
+TURN = 4
+BY_DEADLINE = 4
+# Tokens of a batch at least and at most. Each call has a cost of its own: cut finer, a slow machine would do little
+# else, and look the slower for it. The most bounds what lies in memory; an engine cuts what it is given to the measure
+# of its device.
+LEAST_TOKENS = 1024
+MOST_TOKENS = 262_144
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A job: `total` passages of one caller for one model, of which the first `done` were handed out.
+
+    `lengths` are the tokens of those that were read so far, from the front. It is of use until `deadline`.
+    """
+
+    number: int
+    caller: str
+    model: str
+    total: int
+    deadline: float
+    lengths: list[int] = field(default_factory=list)
+    done: int = 0
+    left: int = 0
+
+    @property
+    def size(self) -> int:
+        """Tokens still to be handed out; those not read yet are taken to be like the others."""
+        unread = self.total - len(self.lengths)
+        return self.left + unread * sum(self.lengths) // max(1, len(self.lengths))
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What goes to the device together: the numbers of jobs with the positions of their passages."""
+
+    model: str
+    parts: tuple[tuple[int, range], ...]
+    tokens: int
+
+
+class Scheduler:
+    """Jobs that wait, and the batches made of them. Times are seconds of one clock."""
+
+    def __init__(self, slice_seconds: float, *, least_tokens: int = LEAST_TOKENS) -> None:
+        self.slice_seconds = slice_seconds
+        self.least_tokens = least_tokens
+        self.jobs: dict[int, Waiting] = {}
+        self._given: dict[str, int] = {}
+        self._speeds: dict[str, float] = {}
+        self._batches = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether some passage has been read and waits for the device."""
+        return any(job.done < len(job.lengths) for job in self.jobs.values())
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that were read and wait for the device."""
+        return sum(job.left for job in self.jobs.values())
+
+    def add(self, job: Waiting) -> None:
+        """Queue a job, none of whose passages is read yet; one without passages never becomes due."""
+        if job.total:
+            self._given.setdefault(job.caller, min(self._given.values(), default=0))
+            self.jobs[job.number] = job
+
+    def read(self, number: int, lengths: Iterable[int]) -> None:
+        """Take note that a job's next passages were read, and have so many tokens; nothing if it is gone."""
+        if (job := self.jobs.get(number)) is not None:
+            before = len(job.lengths)
+            job.lengths.extend(lengths)
+            job.left += sum(job.lengths[before:])
+
+    def drop(self, number: int) -> None:
+        """Forget a job, if it is still there."""
+        job = self.jobs.pop(number, None)
+        if job is not None and all(other.caller != job.caller for other in self.jobs.values()):
+            del self._given[job.caller]
+
+    def measured(self, model: str, tokens: int, seconds: float) -> None:
+        """Learn how fast a model is from a call to the device; the longer it took the more it says."""
+        if tokens and seconds > 0:
+            speed = tokens / seconds
+            known = self._speeds.setdefault(model, speed)
+            self._speeds[model] = known + min(1.0, seconds / (2 * self.slice_seconds)) * (speed - known)
+
+    def budget(self, model: str, seconds: float | None = None) -> int:
+        """Tokens of a batch that takes about `seconds`, by default `slice_seconds`; the least of a model never timed."""
+        fitting = self._speeds.get(model, 0.0) * (self.slice_seconds if seconds is None else seconds)
+        return max(self.least_tokens, min(int(fitting), MOST_TOKENS))
+
+    def next(self, now: float) -> Batch | None:
+        """Take the next batch; None if nothing that was read is due. Jobs past their deadline are forgotten."""
+        for number in [number for number, job in self.jobs.items() if job.deadline <= now]:
+            self.drop(number)
+        order = self._order()
+        if not order:
+            return None
+        model = order[0].model
+        room = self.budget(model, min(self.slice_seconds, (order[0].deadline - now) / 2))
+        parts: list[tuple[int, range]] = []
+        tokens = 0
+        for job in (job for job in order if job.model == model):
+            positions, cost = _fitting(job, room - tokens, at_least=0 if parts else 1)
+            if positions:
+                parts.append((job.number, positions))
+                self._hand_out(job, len(positions), cost)
+                tokens += cost
+            if job.done < len(job.lengths):
+                break
+        return Batch(model, tuple(parts), tokens)
+
+    def _order(self) -> list[Waiting]:
+        """The jobs that have something to hand out, the one to begin a batch with first."""
+        ready = [job for job in self.jobs.values() if job.done < len(job.lengths)]
+        self._batches += bool(ready)
+        if self._batches % BY_DEADLINE == 0:
+            return sorted(ready, key=lambda job: (job.deadline, job.number))
+        least = min(self._given.values(), default=0)
+
+        def place(job: Waiting) -> tuple[int, int, float, int]:
+            turn = (self._given[job.caller] - least) // (TURN * self.budget(job.model))
+            return turn, job.size.bit_length() // 2, job.deadline, job.number
+
+        return sorted(ready, key=place)
+
+    def _hand_out(self, job: Waiting, passages: int, tokens: int) -> None:
+        job.done += passages
+        job.left -= tokens
+        self._given[job.caller] += tokens
+        if job.done == job.total:
+            self.drop(job.number)
+
+
+def _fitting(job: Waiting, room: int, *, at_least: int) -> tuple[range, int]:
+    """The positions of a job's next passages that fit into `room` tokens, and their tokens."""
+    stop, tokens = job.done, 0
+    for length in job.lengths[job.done :]:
+        if tokens + length > room and stop - job.done >= at_least:
+            break
+        stop, tokens = stop + 1, tokens + length
+    return range(job.done, stop), tokens

@@ -1,0 +1,188 @@
+"""Scores kept on disk from run to run, so that another fusion or another window costs no scoring.
+
+A score is what it was in the batch that it was first computed in; another batch would change its last digits.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sidecar.candidates import Chunk, Passage, Score
+from sidecar.errors import ConfigurationError, InputError
+from sidecar.scoring import Scorer
+from sidecar.scoring.manifest import Manifest
+from sidecar.scoring.mapping import Mapping as ScoreMapping
+from sidecar.scoring.pair_keys import pair_keys
+
+# "rsco", so that no other database is taken for one of ours; the version is that of the table below.
+APPLICATION = 0x7273636F
+VERSION = 1
+# Seconds to wait for another run that writes.
+PATIENCE = 30.0
+_TABLE = """
+CREATE TABLE score (
+    pair BLOB PRIMARY KEY, value REAL NOT NULL, truncated INTEGER NOT NULL,
+    chunk INTEGER, chunks INTEGER, start INTEGER, stop INTEGER
+) WITHOUT ROWID
+"""
+
+
+class ScoreStore:
+    """A file of scores by pair (`pair_keys`); several runs may read and write it at once, from any thread.
+
+    What is kept is on disk whole or not at all, however a process ends. A file that isn't there is begun. Raises
+    ConfigurationError for a file that is something else or of another version, InputError for one that is damaged or
+    can't be written; neither is ever removed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        with self._told():
+            # A transaction is begun and ended by us alone.
+            self._database = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+            self._open()
+
+    def look_up(self, keys: Sequence[bytes]) -> list[Score | None]:
+        """The score kept under each key; None where there is none. Raises InputError."""
+        with self._told(), self._lock:
+            rows = [self._database.execute("SELECT * FROM score WHERE pair = ?", (key,)).fetchone() for key in keys]
+        return [None if row is None else _score(row[1:]) for row in rows]
+
+    def keep(self, scores: Mapping[bytes, Score]) -> None:
+        """Keep scores, all of them or, if it is cut off, none. Raises InputError."""
+        rows = [(key, *_row(score)) for key, score in scores.items()]
+        with self._told(), self._lock, self._transaction():
+            self._database.executemany("INSERT OR REPLACE INTO score VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def _open(self) -> None:
+        with self._transaction():
+            [application] = self._database.execute("PRAGMA application_id").fetchone()
+            [version] = self._database.execute("PRAGMA user_version").fetchone()
+            [tables] = self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if not (application or version or tables):
+                self._database.execute(_TABLE)
+                self._database.execute(f"PRAGMA application_id = {APPLICATION}")
+                self._database.execute(f"PRAGMA user_version = {VERSION}")
+            elif application != APPLICATION:
+                raise ConfigurationError(f"{self.path} holds something else than scores.", remedy="Name another file.")
+            elif version != VERSION:
+                raise ConfigurationError(
+                    f"{self.path} holds scores in the format {version}, not {VERSION}.",
+                    remedy="Remove it, or name another file.",
+                )
+        # Readers wait for nobody, and a process or machine that ends leaves a sound file.
+        self._database.execute("PRAGMA journal_mode = WAL")
+        self._database.execute("PRAGMA synchronous = NORMAL")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+        self._database.execute("COMMIT")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise InputError(f"can't keep scores in {self.path}: {error}.") from error
+        except sqlite3.DatabaseError as error:
+            raise InputError(
+                f"{self.path} is no score file, or damaged: {error}.", remedy="Remove it, or name another file."
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A reading of the passages that no score is known of; `known` and `keys` are of all, None where none is known."""
+
+    keys: Sequence[bytes]
+    known: Sequence[Score | None]
+    unknown: Any
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """Tokens of each passage; 0 where the score is known."""
+        rest = iter(self.unknown.lengths)
+        return [next(rest) if score is None else 0 for score in self.known]
+
+    def part(self, start: int, stop: int) -> Remembered:
+        """Some of the passages."""
+        before, within = self.known[:start].count(None), self.known[start:stop].count(None)
+        unknown = self.unknown.part(before, before + within)
+        return Remembered(self.keys[start:stop], self.known[start:stop], unknown)
+
+
+class RememberingScorer:
+    """A scorer that scores no pair that the store has; what it scores is kept there under the model's `fingerprint`."""
+
+    def __init__(self, scorer: Scorer, store: ScoreStore, fingerprint: str) -> None:
+        self.scorer = scorer
+        self.store = store
+        self.fingerprint = fingerprint
+
+    @property
+    def name(self) -> str:
+        """What the user called the model."""
+        return self.scorer.name
+
+    @property
+    def mapping(self) -> ScoreMapping:
+        """The scorer's own."""
+        return self.scorer.mapping
+
+    @property
+    def manifest(self) -> Manifest:
+        """The scorer's own."""
+        return self.scorer.manifest
+
+    def score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
+        """One score for each passage, in the order given. Raises what the scorer and the store raise."""
+        return self.score_all([self.read(query, passages)])[0]
+
+    def read(self, query: str, passages: Sequence[Passage]) -> Remembered:
+        """Look the pairs up, and tokenise those that are not known."""
+        keys = pair_keys(self.fingerprint, query, passages)
+        known = self.store.look_up(keys)
+        wanted = [passage for passage, score in zip(passages, known, strict=True) if score is None]
+        return Remembered(keys, known, self.scorer.read(query, wanted))
+
+    def score_all(self, readings: Sequence[Remembered]) -> list[list[Score]]:
+        """Scores of several queries' passages; only what is not known goes to the device."""
+        open_ones = [reading for reading in readings if None in reading.known]
+        found = self.scorer.score_all([reading.unknown for reading in open_ones]) if open_ones else []
+        fresh: dict[bytes, Score] = {}
+        for reading, scores in zip(open_ones, found, strict=True):
+            lacking = (key for key, score in zip(reading.keys, reading.known, strict=True) if score is None)
+            fresh.update(zip(lacking, scores, strict=True))
+        if fresh:
+            self.store.keep(fresh)
+        return [
+            [score or fresh[key] for key, score in zip(reading.keys, reading.known, strict=True)]
+            for reading in readings
+        ]
+
+
+def _row(score: Score) -> tuple[float | int | None, ...]:
+    chunk = score.chunk
+    place = (None,) * 4 if chunk is None else (chunk.index, chunk.count, chunk.start, chunk.end)
+    return (score.value, int(score.truncated), *place)
+
+
+def _score(row: Sequence[Any]) -> Score:
+    return Score(row[0], bool(row[1]), None if row[2] is None else Chunk(*row[2:]))

@@ -1,0 +1,87 @@
+"""Tokenises in a thread of its own, so that the device never waits for it; what is read goes to the desk."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sidecar.candidates import Passage
+from sidecar.scoring import Scorer
+from sidecar.serving.frames import Drop, Job, Load, Ping, ToScorer
+
+# Passages tokenised in one go: the jobs take turns, so that ten passages need not wait until a thousand are read.
+PORTION = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A job, none of whose passages is read yet; `deadline` is by `time.monotonic`."""
+
+    job: Job
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """A reading of a job's next passages, or what went wrong in reading them."""
+
+    number: int
+    reading: Any
+    lengths: list[int]
+    error: Exception | None = None
+
+
+Delivery = Arrived | Portion | Drop | Ping
+
+
+class Reader:
+    """Takes frames, and delivers them in their order to `inbox`, each job followed by its portions; None at the end.
+
+    A ping goes this way too, so that it comes back from a process only of which both threads are alive.
+    """
+
+    def __init__(self, scorers: Mapping[str, Scorer]) -> None:
+        self.inbox: queue.SimpleQueue[Delivery | None] = queue.SimpleQueue()
+        self._scorers = scorers
+        self._frames: queue.SimpleQueue[tuple[float, ToScorer] | None] = queue.SimpleQueue()
+        self._unread: deque[tuple[Job, int]] = deque()
+        threading.Thread(target=self._work, name="reader", daemon=True).start()
+
+    def put(self, frame: ToScorer | None) -> None:
+        """Take a frame on, None where there will be no other."""
+        self._frames.put(None if frame is None else (time.monotonic(), frame))
+
+    def _work(self) -> None:
+        while True:
+            while not (self._frames.empty() and self._unread):
+                arrival = self._frames.get()
+                if arrival is None:
+                    self.inbox.put(None)
+                    return
+                self._take(*arrival)
+            self._read(*self._unread.popleft())
+
+    def _take(self, now: float, frame: ToScorer) -> None:
+        if isinstance(frame, Job):
+            self.inbox.put(Arrived(frame, now + frame.seconds))
+            self._unread.append((frame, 0))
+        elif isinstance(frame, Drop):
+            self._unread = deque((job, start) for job, start in self._unread if job.number != frame.number)
+        if not isinstance(frame, Job | Load):
+            self.inbox.put(frame)
+
+    def _read(self, job: Job, start: int) -> None:
+        passages = [Passage(*texts) for texts in job.passages[start : start + PORTION]]
+        try:
+            reading = self._scorers[job.model].read(job.query, passages)
+            self.inbox.put(Portion(job.number, reading, list(reading.lengths)))
+        except Exception as error:  # noqa: BLE001  one job's failure is that job's
+            self.inbox.put(Portion(job.number, None, [], error))
+            return
+        if start + PORTION < len(job.passages):
+            self._unread.append((job, start + PORTION))
