@@ -111,7 +111,7 @@ class Scheduler:
             self._speeds[model] = known + min(1.0, seconds / (2 * self.slice_seconds)) * (speed - known)
 
     def budget(self, model: str, seconds: float | None = None) -> int:
-        """Tokens of a batch that takes about `seconds`, by default `slice_seconds`; the least of a model never timed."""
+        """Tokens of a batch that takes about `seconds` (`slice_seconds`); the least of a model never timed."""
         fitting = self._speeds.get(model, 0.0) * (self.slice_seconds if seconds is None else seconds)
         return max(self.least_tokens, min(int(fitting), MOST_TOKENS))
 

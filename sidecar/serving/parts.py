@@ -44,6 +44,7 @@ class Parts:
     face: OpenSearchFace
     api: ASGIApp
     metrics: Metrics
+    loading: asyncio.Task[None]
 
 
 def declared_models(settings: Settings) -> dict[str, dict[str, object]]:
@@ -61,7 +62,7 @@ def declared_models(settings: Settings) -> dict[str, dict[str, object]]:
 async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIterator[Parts]:
     """Start everything but the listeners, and end it; `command` runs the scorer process.
 
-    Raises `ModelError` or `ConfigurationError`.
+    Models are loaded meanwhile: `loading` ends when one answers, or with a `ModelError`. Raises `ConfigurationError`.
     """
     models = declared_models(settings)
     options = _face_options(settings, tuple(models))
@@ -76,8 +77,9 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
             hang_seconds=settings.hang_seconds,
             most_waiting=settings.max_queue,
         )
-        await scorer.start()
         stack.push_async_callback(scorer.stop)
+        loading = asyncio.create_task(scorer.start())
+        stack.push_async_callback(_give_up, loading)
         service = RerankingService(
             scorer,
             cache=ScoreCache(settings.score_cache),
@@ -97,7 +99,13 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
             allowed_hosts=options.allowed_hosts,
             neighbour=await stack.enter_async_context(_lucene(settings, service, options.defaults)),
         )
-        yield Parts(service, upstream, face, api, metrics)
+        yield Parts(service, upstream, face, api, metrics, loading)
+
+
+async def _give_up(task: asyncio.Task[None]) -> None:
+    """End a task, whatever came of it."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def _upstream(settings: Settings) -> Upstream:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from functools import partial
@@ -19,19 +20,35 @@ _log = logging.getLogger("sidecar.service")
 
 
 async def serve(settings: Settings, command: Sequence[str] = COMMAND) -> None:
-    """Serve until SIGINT or SIGTERM, then let what is under way end; `command` runs the scorer process."""
+    """Serve until SIGINT or SIGTERM, then let what is under way end; `command` runs the scorer process.
+
+    While models are loaded it answers already, in OpenSearch's order, and is not ready yet. Raises `ModelError` if they
+    can't be, `ConfigurationError` for settings that make no service.
+    """
     write_json_lines()
     with reserve(settings.host, settings.port) as first, reserve(settings.host, settings.api_port) as second:
         async with parts(settings, command) as running:
+            listeners = [
+                (Listener(listener_config(settings, running.face, settings.port)), first),
+                (Listener(listener_config(settings, running.api, settings.api_port)), second),
+            ]
             faces = (("OpenSearch", first), ("the rerank API", second))
             at = ", ".join(f"{face} at http://{settings.host}:{opened.getsockname()[1]}" for face, opened in faces)
-            _log.info("ready: %s, scoring with %s", at, ", ".join(running.service.scorer.models))
-            await serve_together(
-                [
-                    (Listener(listener_config(settings, running.face, settings.port)), first),
-                    (Listener(listener_config(settings, running.api, settings.api_port)), second),
-                ]
-            )
+            _log.info("listening: %s", at)
+
+            def loaded(loading: asyncio.Task[None]) -> None:
+                if loading.cancelled():
+                    return
+                if loading.exception() is None:
+                    _log.info("ready: scoring with %s", ", ".join(running.service.scorer.models))
+                    return
+                for listener, _ in listeners:
+                    listener.should_exit = True
+
+            running.loading.add_done_callback(loaded)
+            await serve_together(listeners)
+            if running.loading.done():
+                running.loading.result()
 
 
 def listener_config(settings: Settings, app: object, port: int) -> uvicorn.Config:

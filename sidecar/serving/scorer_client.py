@@ -40,6 +40,9 @@ COMMAND = (sys.executable, "-m", "sidecar.serving.scorer_process")
 # Seconds before a scorer that died is started again; doubled each time it dies before it could score.
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
+# Torch's threads spin while they wait for each other, which beside a busy OpenSearch costs two thirds of the speed
+# (docs/EXPERIMENTS.md).
+QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 _log = logging.getLogger("sidecar.scorer")
 
 
@@ -181,7 +184,7 @@ class ScorerProcess:
             *self._command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**QUIET_THREADS, **os.environ, "PYTHONUNBUFFERED": "1"},
         )
         self._send(Load(self.models, self._slice_seconds))
 

@@ -78,6 +78,8 @@ class RerankingService:
         unknown = [position for position, score in enumerate(known) if score is None]
         if not unknown:
             return known
+        if not self.scorer.ready:
+            raise ScorerUnavailable(self.scorer.why_not_ready)
         if not self.breaker.allows(time.monotonic()):
             raise ScorerUnavailable("the scorer failed several times in a row and is left alone for a while")
         asked_at = time.monotonic()

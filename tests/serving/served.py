@@ -78,6 +78,7 @@ def served(opensearch_url, command=FAKE, **options):
                 while not all(server.started for server in servers) and not any(task.done() for task in tasks):  # noqa: ASYNC110  uvicorn has no event for it
                     await asyncio.sleep(0.01)
                 urls = [f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}" for server in servers]
+                await running.loading
                 found.append(Served(*urls, running, asyncio.get_running_loop(), servers))
                 ready.set()
                 await asyncio.gather(*tasks)

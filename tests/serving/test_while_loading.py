@@ -1,0 +1,106 @@
+"""A model takes its time to load: the service answers meanwhile, and says that it is not ready."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.serving.hits import opensearch
+from tests.serving.served import FAKE, ask
+from tests.serving.stub import Stub
+from tests.serving.test_reranked_search import body, ids, outcome
+
+SERVE = """
+import asyncio, json, sys
+from sidecar.errors import ModelError
+from sidecar.serving.run import serve
+from sidecar.settings import Settings
+try:
+    asyncio.run(serve(Settings(opensearch_url=sys.argv[1], port=int(sys.argv[2]), api_port=0), json.loads(sys.argv[3])))
+except ModelError as error:
+    sys.exit(error.message)
+"""
+# A scorer that loads until its file is there.
+SLOW = """
+import pathlib, runpy, time
+while not pathlib.Path({0!r}).exists():
+    time.sleep(0.05)
+runpy.run_path({1!r}, run_name="__main__")
+"""
+
+
+@contextlib.contextmanager
+def serving(command):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with Stub(opensearch) as stub:
+        process = subprocess.Popen(
+            [sys.executable, "-c", SERVE, stub.url, str(port), json.dumps(command)],
+            cwd=Path(__file__).parents[2],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            yield process, f"http://127.0.0.1:{port}"
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def until(url, path, status):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            answer = ask(url, "GET", path)
+            if answer.status == status:
+                return answer
+        time.sleep(0.05)
+    raise AssertionError(f"{path} never answered {status}")
+
+
+def search(url):
+    content = {"content-type": "application/json"}
+    return ask(url, "POST", "/books/_search", json.dumps(body()).encode(), content)
+
+
+def loading(file):
+    return [sys.executable, "-c", SLOW.format(str(file), FAKE[1])]
+
+
+def test_it_answers_in_first_stage_order_until_the_model_is_there(tmp_path):
+    with serving(loading(tmp_path / "go")) as (process, url):
+        assert until(url, "/_sidecar/health/live", 200).json() == {"status": "live"}
+        assert ask(url, "GET", "/_sidecar/health/ready").json()["reason"] == "the scorer is starting"
+        early = [search(url) for _ in range(8)]
+        assert {outcome(answer) for answer in early} == {("failed", "the scorer is starting")}
+        (tmp_path / "go").touch()
+        until(url, "/_sidecar/health/ready", 200)
+        # What was asked too early counts against nobody: the first search after it is reranked.
+        late = search(url)
+        assert outcome(late) == ("applied", "")
+        assert ids(late) != ids(early[0])
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+def test_it_ends_in_order_while_it_loads(tmp_path):
+    with serving(loading(tmp_path / "never")) as (process, url):
+        until(url, "/_sidecar/health/live", 200)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        assert children
+        assert not any(Path(f"/proc/{child}").exists() for child in children)
+
+
+def test_a_model_that_cant_be_loaded_ends_it_with_the_reason():
+    with serving([sys.executable, "-c", "pass"]) as (process, _):
+        _, told = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert "the scorer process ended before it could score" in told
