@@ -6,6 +6,9 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+# Scores that are closer than this are as good as equal: float32 sums them in another order.
+CLOSER = 1e-5
+
 
 @dataclass(frozen=True, slots=True)
 class Spread:
@@ -50,7 +53,7 @@ def tau(scores: Sequence[float], oracle: Sequence[float]) -> float:
     return float(kendalltau(scores, oracle).statistic)
 
 
-def same_order(scores: Sequence[float], oracle: Sequence[float], *, closer: float = 1e-5) -> bool:
+def same_order(scores: Sequence[float], oracle: Sequence[float], *, closer: float = CLOSER) -> bool:
     """Whether the two order all pairs alike, apart from those whose oracle scores are `closer` than that."""
     ranked = sorted(range(len(oracle)), key=lambda index: (-oracle[index], index))
     for place, upper in enumerate(ranked):

@@ -1,4 +1,4 @@
-"""This package's own engines, each through the scorer that the product runs."""
+"""Our own engines, each through the scorer that the product runs."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def check(path: Path) -> None:
         raise ConfigurationError(f"A plot is {' or '.join(FORMATS)}, not {path.suffix or path.name!r}.")
     if importlib.util.find_spec("matplotlib") is None:
         raise ConfigurationError(
-            "A plot needs matplotlib, which is not installed.", remedy="pip install 'rerank-sidecar[plot]'"
+            "A plot needs matplotlib, which is not installed.", remedy="pip install 'rerank-sidecar[bench]'"
         )
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from sidecar.bench.figures import Spread, largest_difference, mean_tau, spread, times_faster
 from sidecar.bench.rounds import Timing
-from sidecar.bench.system import LeftOut, System
+from sidecar.bench.system import YARDSTICK, System
 from sidecar.whole_file import whole_file
 
 SENTENCE_TRANSFORMERS = "sentence-transformers"
@@ -55,7 +55,7 @@ class Line(msgspec.Struct, frozen=True):
 
     `spread_s` is the interquartile range of `rounds_s`. `memory_mb` is what loading it and a pass added to what was in
     use. `max_diff_sigma` and `tau` are against plain transformers in float32, one pair at a time. `times_card` and
-    `times_sentence_transformers` are paired round by round, each with its interquartile range; None without that system.
+    `times_sentence_transformers` are paired round by round, each with its range; None without that system.
     """
 
     name: str
@@ -91,12 +91,11 @@ def lines(
     *,
     work: Work,
     machine: Machine,
-    card: str,
 ) -> list[Line]:
     """Figures of every system, in the order given."""
     rounds = {system.name: timing.seconds for system, timing in zip(systems, timings, strict=True)}
     return [
-        _line(system, timing, oracle, rounds, work=work, machine=machine, card=card)
+        _line(system, timing, oracle, rounds, work=work, machine=machine)
         for system, timing in zip(systems, timings, strict=True)
     ]
 
@@ -109,7 +108,6 @@ def _line(  # noqa: PLR0913  by keyword
     *,
     work: Work,
     machine: Machine,
-    card: str,
 ) -> Line:
     seconds = spread(timing.seconds)
     gflops = work.gflop / seconds.median
@@ -125,7 +123,7 @@ def _line(  # noqa: PLR0913  by keyword
         memory_mb=None if system.added is None or timing.peak is None else (system.added + timing.peak) / 1e6,
         max_diff_sigma=largest_difference(timing.scores, oracle),
         tau=mean_tau(timing.scores, oracle),
-        times_card=_against(card, timing, rounds),
+        times_card=_against(YARDSTICK, timing, rounds),
         times_sentence_transformers=_against(SENTENCE_TRANSFORMERS, timing, rounds),
         rounds_s=timing.seconds,
     )
@@ -136,11 +134,6 @@ def _against(other: str, timing: Timing, rounds: dict[str, list[float]]) -> tupl
         return None
     ratio: Spread = times_faster(timing.seconds, rounds[other])
     return ratio.median, ratio.range
-
-
-def left_out(found: Sequence[LeftOut]) -> dict[str, str]:
-    """Reasons by name."""
-    return {one.name: one.reason for one in found}
 
 
 def write(report: msgspec.Struct, path: Path) -> None:

@@ -46,9 +46,7 @@ def timed(system: System, work: Sequence[Query], clock: Clock) -> tuple[float, l
     return clock() - began, scores
 
 
-def fit(
-    systems: Sequence[System], queries: Sequence[Query], *, rounds: int, until: float, clock: Clock
-) -> list[Query]:
+def fit(systems: Sequence[System], queries: Sequence[Query], *, rounds: int, until: float, clock: Clock) -> list[Query]:
     """Cut the work to what `rounds` rounds of all systems can do until then, and warm every system up on it.
 
     Queries come most typical first. A small sample tells how much to try, and a round of what is tried whether it

@@ -8,141 +8,89 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from sidecar.bench import ours, scaling
-from sidecar.bench.report import Machine, Report, Work, left_out, lines
-from sidecar.bench.rounds import Clock, Timing, count, fit, interleave
+from sidecar.bench.options import Options
+from sidecar.bench.report import Line, Machine, Report, Work, lines
+from sidecar.bench.rounds import Clock, count, fit, interleave
 from sidecar.bench.subject import Subject, prepare
-from sidecar.bench.system import LeftOut, Offer, System, load
-from sidecar.bench.work import Query, by_typicality, read_queries, synthetic_queries
+from sidecar.bench.system import LeftOut, System, load
+from sidecar.bench.work import Query, by_typicality, queries_for
 
 LIBRARIES = (
     *("torch", "transformers", "sentence-transformers", "rerankers", "onnxruntime", "openvino", "optimum-intel"),
     "rerank-sidecar",
 )
+Say = Callable[[str], None]
+Lengths = Callable[[Query], list[int]]
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the command was asked for; `pairs` None makes texts up, `model` and `shape` None take the embedded model."""
-
-    pairs: Path | None = None
-    model: str | None = None
-    shape: str | None = None
-    device: str = "auto"
-    dtype: str = "auto"
-    minutes: float = 5.0
-    rounds: int = 10
-    seed: int = 0
-    scaling: bool = False
-
-
-def run(options: Options, *, clock: Clock, say: Callable[[str], None] = lambda _: None) -> Report:
+def run(options: Options, *, clock: Clock, say: Say = lambda _: None) -> Report:
     """Measure everything that can run here. Raises what loading the model, or reading the pairs, raises."""
-    from sidecar.bench import competitors
-
-    began = clock()
-    with tempfile.TemporaryDirectory(prefix="sidecar-bench-") as folder, quiet():
-        subject = prepare_subject(options, Path(folder))
-        queries, read = typical(options, subject)
-        systems, missing = _load_all([*competitors.offers(), *ours.offers()], subject, say)
-        return _measure(options, subject, systems, missing, queries, read, until=began + 60 * options.minutes, clock=clock, say=say)
-
-
-def prepare_subject(options: Options, folder: Path) -> Subject:
-    """The model to measure with, saved in a folder."""
-    return prepare(
-        folder / "model",
-        model=options.model,
-        shape=options.shape,
-        device=options.device,
-        dtype=options.dtype,
-        seed=options.seed,
-    )
-
-
-Read = Callable[[Query], list[int]]
-
-
-def typical(options: Options, subject: Subject) -> tuple[list[Query], Read]:
-    """The queries, most typical first, and what tells the real tokens of each pair of one."""
-    from sidecar.scoring.architecture import reads_segments
-    from sidecar.scoring.prompt import Prompt
-
-    checkpoint = subject.checkpoint
-    prompt = Prompt(checkpoint.tokenizer, checkpoint.manifest, segments=reads_segments(checkpoint.model))
-
-    def read(query: Query) -> list[int]:
-        return [len(pair) for pair in prompt.pairs(query.text, query.passages)]
-
-    manifest = checkpoint.manifest
-    found = (
-        synthetic_queries(manifest, seed=options.seed)
-        if options.pairs is None
-        else read_queries(options.pairs, manifest)
-    )
-    return by_typicality(found, lambda query: sum(read(query))), read
-
-
-def _load_all(
-    offers: Sequence[Offer], subject: Subject, say: Callable[[str], None]
-) -> tuple[list[System], list[LeftOut]]:
+    from sidecar.bench.competitors.card import oracle
     from sidecar.scoring.measures import Memory
 
-    memory = Memory(subject.checkpoint.model.device)
-    systems: list[System] = []
-    missing: list[LeftOut] = []
-    for offer in offers:
-        say(f"loading {offer.name}")
-        found = load(offer, subject, memory)
-        if isinstance(found, System):
-            systems.append(found)
-        else:
-            missing.append(found)
-    return systems, missing
-
-
-def _measure(  # noqa: PLR0913  by keyword
-    options: Options,
-    subject: Subject,
-    systems: list[System],
-    missing: list[LeftOut],
-    queries: list[Query],
-    read: Read,
-    *,
-    until: float,
-    clock: Clock,
-    say: Callable[[str], None],
-) -> Report:
-    from sidecar.bench.competitors.card import YARDSTICK, oracle
-    from sidecar.scoring.measures import Memory
-
-    machine = describe(subject)
-    say(f"warming up {len(systems)} systems")
-    chosen = fit(systems, queries, rounds=options.rounds, until=until, clock=clock)
-    say(f"{options.rounds} rounds of {count(chosen)} pairs")
-    device = subject.checkpoint.model.device
-    timings: list[Timing] = interleave(
-        systems, chosen, rounds=options.rounds, clock=clock, memory=Memory(device)
-    )
-    say("scoring with the oracle")
-    true = oracle(subject)
-    work = _describe_work(options, subject, queries, chosen, missing, read)
-    measured = lines(
-        systems, timings, [true(query) for query in chosen], work=work, machine=machine, card=YARDSTICK
-    )
-    if options.scaling:
-        say("growing documents and callers")
-        measured = [_scaled(line, subject, queries, clock) if line.name == ours.AUTOMATIC else line for line in measured]
+    until = clock() + 60 * options.minutes
+    with tempfile.TemporaryDirectory(prefix="sidecar-bench-") as folder:
+        with quiet():
+            subject = prepare(Path(folder) / "model", options)
+        lengths = token_counts(subject)
+        memory = Memory(subject.checkpoint.model.device)
+        queries = by_typicality(
+            queries_for(options.pairs, subject.checkpoint.manifest, seed=options.seed),
+            lambda query: sum(lengths(query)),
+        )
+        systems, left_out = load_all(subject, memory, say)
+        with quiet():
+            say(f"warming up {len(systems)} systems")
+            machine = describe(subject)
+            chosen = fit(systems, queries, rounds=options.rounds, until=until, clock=clock)
+            say(f"{options.rounds} rounds of {count(chosen)} pairs")
+            timings = interleave(systems, chosen, rounds=options.rounds, clock=clock, memory=memory)
+            say("scoring with the oracle")
+            score = oracle(subject)
+            truth = [score(query) for query in chosen]
+            work = describe_work(options, subject, queries, chosen, lengths, left_out)
+            measured = lines(systems, timings, truth, work=work, machine=machine)
+            if options.scaling:
+                say("growing documents and callers")
+                measured = [grown(line, subject, queries, clock) for line in measured]
     return Report(machine, work, measured)
 
 
-def _scaled(line: Any, subject: Subject, queries: Sequence[Query], clock: Clock) -> Any:
+def token_counts(subject: Subject) -> Lengths:
+    """What counts the real tokens of each pair of a query."""
+    from sidecar.scoring.prompt import Prompt
+
+    prompt = Prompt(subject.checkpoint.tokenizer, subject.checkpoint.manifest)
+    return lambda query: [len(pair) for pair in prompt.pairs(query.text, query.passages)]
+
+
+def load_all(subject: Subject, memory: Any, say: Say) -> tuple[list[System], dict[str, str]]:
+    """Load every system that can run here; the others by name with the reason."""
+    from sidecar.bench import competitors
+
+    systems: list[System] = []
+    left_out: dict[str, str] = {}
+    for offer in [*competitors.offers(), *ours.offers()]:
+        say(f"loading {offer.name}")
+        with quiet():  # anew for each: exporters set the logs to what they like
+            found = load(offer, subject, memory)
+        if isinstance(found, LeftOut):
+            left_out[found.name] = found.reason
+        else:
+            systems.append(found)
+    return systems, left_out
+
+
+def grown(line: Line, subject: Subject, queries: Sequence[Query], clock: Clock) -> Line:
+    """Add the series to the line of `ours`; any other stays as it is."""
+    if line.name != ours.AUTOMATIC:
+        return line
     scorer = ours.scorer(subject, "auto")
     return msgspec.structs.replace(
         line,
@@ -156,13 +104,8 @@ def describe(subject: Subject) -> Machine:
     from sidecar.scoring.measures import describe_machine, matmul_peak
 
     model = subject.checkpoint.model
-    return Machine(
-        describe_machine(model.device),
-        subject.device,
-        subject.dtype,
-        matmul_peak(model.device, model.dtype) / 1e9,
-        dict(_versions()),
-    )
+    peak = matmul_peak(model.device, model.dtype) / 1e9
+    return Machine(describe_machine(model.device), subject.device, subject.dtype, peak, dict(_versions()))
 
 
 def _versions() -> Iterator[tuple[str, str]]:
@@ -171,33 +114,38 @@ def _versions() -> Iterator[tuple[str, str]]:
             yield name, importlib.metadata.version(name)
 
 
-def _describe_work(  # noqa: PLR0913, PLR0917  one for each thing it says
+def describe_work(  # noqa: PLR0913, PLR0917  one for each thing it tells of
     options: Options,
     subject: Subject,
     queries: Sequence[Query],
     chosen: Sequence[Query],
-    missing: Sequence[LeftOut],
-    read: Read,
+    lengths: Lengths,
+    left_out: dict[str, str],
 ) -> Work:
+    """What a round was, and what of the pairs was cut."""
     from sidecar.scoring.measures import useful_flops
 
-    lengths = [length for query in chosen for length in read(query)]
-    pairs = count(chosen)
-    cut = "" if pairs == count(queries) else (
-        f"cut to fit {options.minutes:g} minutes: {len(chosen)} of {len(queries)} queries (those whose tokens are nearest "
-        f"the median query's), {pairs} of their {sum(len(q.passages) for q in queries[: len(chosen)])} passages, the same "
-        "for every system"
-    )
+    tokens = [length for query in chosen for length in lengths(query)]
     return Work(
         model=subject.checkpoint.name,
         source=options.pairs.name if options.pairs else f"made-up texts of DL19's lengths (seed {options.seed})",
         queries=len(chosen),
-        pairs=pairs,
-        tokens=sum(lengths),
-        gflop=useful_flops(subject.checkpoint.model, lengths) / 1e9,
+        pairs=len(tokens),
+        tokens=sum(tokens),
+        gflop=useful_flops(subject.checkpoint.model, tokens) / 1e9,
         rounds=options.rounds,
-        cut=cut,
-        left_out=left_out(missing),
+        cut=_describe_cut(options, queries, chosen),
+        left_out=left_out,
+    )
+
+
+def _describe_cut(options: Options, queries: Sequence[Query], chosen: Sequence[Query]) -> str:
+    if count(chosen) == count(queries):
+        return ""
+    return (
+        f"cut to fit {options.minutes:g} minutes, the same for every system: {len(chosen)} of {len(queries)} queries, "
+        f"those whose tokens are nearest the median query's, with {count(chosen)} of their "
+        f"{count(queries[: len(chosen)])} passages, spread over the ranks"
     )
 
 

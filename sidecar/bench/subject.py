@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sidecar.bench.options import Options
 from sidecar.errors import ConfigurationError
 from sidecar.scoring.loading import load_scorer
 
@@ -32,9 +33,7 @@ class Subject:
         return self.checkpoint.model if self.shared else loaded
 
 
-def prepare(  # noqa: PLR0913  every one is an option of the command, by keyword
-    directory: Path, *, model: str | None, shape: str | None, device: str, dtype: str, seed: int
-) -> Subject:
+def prepare(directory: Path, options: Options) -> Subject:
     """Make the subject: a checkpoint by name, random weights of a shape, or the embedded model with a random head.
 
     Raises ConfigurationError where pairs are not cut jointly, which no competitor does otherwise, and what loading a
@@ -43,21 +42,23 @@ def prepare(  # noqa: PLR0913  every one is an option of the command, by keyword
     from sidecar.scoring.checkpoint import Placement
     from sidecar.scoring.shapes import embedded_classifier, random_llama, save, save_skeleton
 
-    placement = Placement(device, dtype)
+    if options.shape is not None and options.model is not None:
+        raise ConfigurationError("A shape's weights are random: --shape and --model exclude each other.")
+    placement = Placement(options.device, options.dtype)
     where, kind = placement.torch_device(), placement.torch_dtype()
-    if shape is not None:
-        checkpoint = random_llama(shape, seed=seed, device=where, dtype=kind)
-    elif model is not None:
-        checkpoint = _load(model, device, dtype)
+    if options.shape is not None:
+        checkpoint = random_llama(options.shape, seed=options.seed, device=where, dtype=kind)
+    elif options.model is not None:
+        checkpoint = _load(options.model, options)
     else:
-        checkpoint = embedded_classifier(seed=seed, device=where, dtype=kind)
-    (save if shape is None else save_skeleton)(checkpoint, directory)
-    name = str(kind).removeprefix("torch.")
-    return Subject(checkpoint, directory, str(where), name, shared=shape is not None)
+        checkpoint = embedded_classifier(seed=options.seed, device=where, dtype=kind)
+    shared = options.shape is not None
+    (save_skeleton if shared else save)(checkpoint, directory)
+    return Subject(checkpoint, directory, str(where), str(kind).removeprefix("torch."), shared=shared)
 
 
-def _load(model: str, device: str, dtype: str) -> Checkpoint:
-    scorer: Any = load_scorer(model, device=device, dtype=dtype, engine="transformers")
+def _load(model: str, options: Options) -> Checkpoint:
+    scorer: Any = load_scorer(model, device=options.device, dtype=options.dtype, engine="transformers")
     if scorer.manifest.kind != "cross-encoder" or scorer.manifest.truncation != "joint":
         raise ConfigurationError(
             f"{model} is no cross-encoder that cuts its pairs jointly, so the others would not read what it reads.",

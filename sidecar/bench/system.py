@@ -10,6 +10,9 @@ from sidecar.bench.subject import Subject
 from sidecar.bench.work import Query
 from sidecar.errors import ConfigurationError
 
+# What everything is compared with: the model card's helper as its authors' scripts run it.
+YARDSTICK = "card-helper-228"
+
 Score = Callable[[Query], list[float]]
 
 

@@ -5,15 +5,32 @@ from __future__ import annotations
 from rich.markup import escape
 from rich.table import Table
 
-from sidecar.bench.agreement import Agreement
+from sidecar.bench.agreement import MEASURE, AgreementReport
 from sidecar.bench.report import Line, Report
+
+HOW_TO_READ = (
+    "± is the interquartile range, × is paired round by round; σ and τ: against plain transformers in float32, one pair "
+    "at a time; MB: what loading and a pass added"
+)
 
 
 def table(report: Report) -> Table:
     """One row for each system."""
     shown = Table(box=None, pad_edge=False)
     shown.add_column("system", no_wrap=True)
-    for title in ("median s", "± s", "pairs/s", "tokens/s", "GFLOP/s", "of peak", "MB", "max Δ σ", "τ", "× card", "× s-t"):
+    for title in (
+        "median s",
+        "± s",
+        "pairs/s",
+        "tokens/s",
+        "GFLOP/s",
+        "of peak",
+        "MB",
+        "max Δ σ",
+        "τ",
+        "× card",
+        "× s-t",
+    ):
         shown.add_column(title, justify="right", no_wrap=True)
     for line in report.systems:
         shown.add_row(*_row(line), style="bold" if line.name.startswith("ours") else None)
@@ -23,8 +40,7 @@ def table(report: Report) -> Table:
 def _row(line: Line) -> list[str]:
     return [
         line.name,
-        f"{line.median_s:.3f}",
-        f"{line.spread_s:.3f}",
+        f"{line.median_s:.3f} ±{line.spread_s:.3f}",
         f"{line.pairs_per_s:.1f}",
         f"{line.tokens_per_s:,.0f}",
         f"{line.gflops:,.1f}",
@@ -45,13 +61,10 @@ def notes(report: Report) -> list[str]:
     """Machine, work, how to read the table, and what was left out; as markup."""
     machine, work = report.machine, report.work
     libraries = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
-    told = [
-        f"{machine.name}; {machine.device}, {machine.dtype}; best matmul {machine.peak_gflops:,.0f} GFLOP/s. {libraries}",
-        f"{work.model}; {work.pairs} pairs of {work.queries} queries from {work.source}, {work.tokens} real tokens, "
-        f"{work.gflop:,.0f} GFLOP without padding; {work.rounds} rounds, systems in turn, tokenisation included.",
-        "± is the interquartile range; × is paired round by round; σ and τ are against plain transformers in float32, "
-        "one pair at a time; MB is what loading and a pass added.",
-    ]
+    where = f"{machine.name}; {machine.device}, {machine.dtype}; best matmul {machine.peak_gflops:,.0f} GFLOP/s"
+    what = f"{work.model}; {work.pairs} pairs of {work.queries} queries from {work.source}; {work.tokens} real tokens"
+    how = f"{work.gflop:,.0f} GFLOP without padding; {work.rounds} rounds, systems in turn; tokenisation included"
+    told = [where, libraries, what, how, HOW_TO_READ]
     if work.cut:
         told.append(work.cut)
     told += [f"left out: {name}: {reason}" for name, reason in work.left_out.items()]
@@ -74,10 +87,10 @@ def series(report: Report) -> Table | None:
     return shown
 
 
-def agreement_table(found: list[Agreement]) -> Table:
+def agreement_table(report: AgreementReport) -> Table:
     """One row for each engine."""
-    shown = Table("engine", "same order", "τ mean", "τ least", "nDCG@10", "Δ nDCG@10", box=None, pad_edge=False)
-    for one in found:
+    shown = Table("engine", "same order", "τ mean", "τ least", MEASURE, f"Δ {MEASURE}", box=None, pad_edge=False)
+    for one in report.systems:
         shown.add_row(
             one.name,
             f"{one.identical}/{one.queries}",

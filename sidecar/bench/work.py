@@ -21,12 +21,12 @@ _SYNTHETIC_QUERIES, _SYNTHETIC_PASSAGES, _QUERY_WORDS = 43, 100, 6
 # Fewer passages than these say nothing of batches.
 LEAST_PASSAGES = 8
 
-_WORDS = (
+_VOCABULARY = (
     "the of and to in is for that with are as on by from it be at or this an which can was have will more has not "
     "water body blood cell energy heart system disease cost price average year time state city county school law "
     "treatment symptoms temperature weather definition meaning example company service number phone insurance tax "
     "plant animal species river mountain history century war president government population economic chemical acid"
-).split()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,7 @@ class Query:
         total = len(self.passages)
         kept = [index * total // count for index in range(count)] if count < total else list(range(total))
         chosen = [[values[index] for index in kept] for values in (self.docids, self.documents)]
-        return replace(
-            self, docids=chosen[0], documents=chosen[1], passages=[self.passages[index] for index in kept]
-        )
+        return replace(self, docids=chosen[0], documents=chosen[1], passages=[self.passages[index] for index in kept])
 
 
 def write_query(manifest: Manifest, qid: str, text: str, passages: Sequence[tuple[str, Passage]]) -> Query:
@@ -60,6 +58,11 @@ def write_query(manifest: Manifest, qid: str, text: str, passages: Sequence[tupl
         manifest.write_query(text),
         [manifest.write_document(passage) for _, passage in passages],
     )
+
+
+def queries_for(pairs: Path | None, manifest: Manifest, *, seed: int) -> list[Query]:
+    """The queries of a candidate file, or made-up ones where there is none. Raises `InputError`."""
+    return synthetic_queries(manifest, seed=seed) if pairs is None else read_queries(pairs, manifest)
 
 
 def read_queries(path: Path, manifest: Manifest) -> list[Query]:
@@ -82,17 +85,18 @@ def read_queries(path: Path, manifest: Manifest) -> list[Query]:
 def synthetic_queries(manifest: Manifest, *, seed: int) -> list[Query]:
     """Make up as many queries and passages as DL19's BM25 top-100 has, of the same lengths."""
     draw = random.Random(seed)  # noqa: S311  texts, no secrets
+    words = _VOCABULARY.split()
     queries = []
     for number in range(_SYNTHETIC_QUERIES):
-        texts = [_text(draw) for _ in range(_SYNTHETIC_PASSAGES)]
+        texts = [_text(draw, words) for _ in range(_SYNTHETIC_PASSAGES)]
         passages = [(f"{number}-{index}", Passage("", text)) for index, text in enumerate(texts)]
-        queries.append(write_query(manifest, str(number), " ".join(draw.choices(_WORDS, k=_QUERY_WORDS)), passages))
+        queries.append(write_query(manifest, str(number), " ".join(draw.choices(words, k=_QUERY_WORDS)), passages))
     return queries
 
 
-def _text(draw: random.Random) -> str:
-    words = round(draw.lognormvariate(_LOG_MEAN, _LOG_DEVIATION))
-    return " ".join(draw.choices(_WORDS, k=min(_MOST, max(_LEAST, words))))
+def _text(draw: random.Random, words: Sequence[str]) -> str:
+    length = round(draw.lognormvariate(_LOG_MEAN, _LOG_DEVIATION))
+    return " ".join(draw.choices(words, k=min(_MOST, max(_LEAST, length))))
 
 
 def by_typicality(queries: Sequence[Query], tokens: Callable[[Query], int]) -> list[Query]:

@@ -1,6 +1,6 @@
-"""Cross-encoders for measuring where no trained one is at hand: a head drawn by seed, or a whole model of a true shape.
+"""Cross-encoders to measure with where no trained one is at hand: a head drawn by seed, or a model of a true shape.
 
-Sources of the shapes: the `config.json` of meta-llama/Llama-3.2-3B and meta-llama/Llama-3.1-8B, as LlamaConfig has them.
+Sources of the shapes: the `config.json` of meta-llama/Llama-3.2-3B and meta-llama/Llama-3.1-8B.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import torch
 from transformers import AutoModelForSequenceClassification, LlamaConfig
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from sidecar.bench.subject import Subject
-from sidecar.bench.system import Offer, Score
+from sidecar.bench.system import YARDSTICK, Offer, Score
 from sidecar.bench.work import Query
 
 BATCH = 128
@@ -83,16 +83,13 @@ def _longest(subject: Subject) -> Score:
 
 
 def _sorted(subject: Subject) -> Score:
-    return CardHelper(
-        *load(subject), max_length=_limit(subject), padding=True, batch_size=SORTED_BATCH, by_length=True
-    )
+    return CardHelper(*load(subject), max_length=_limit(subject), padding=True, batch_size=SORTED_BATCH, by_length=True)
 
 
 def _limit(subject: Subject) -> int:
     return subject.checkpoint.manifest.max_length
 
 
-YARDSTICK = "card-helper-228"
 OFFERS = [
     Offer(YARDSTICK, f"the model card's helper, every pair padded to the limit, batches of {BATCH}", _padded),
     Offer("card-helper-longest", f"the model card's helper, padded to the longest, batches of {BATCH}", _longest),

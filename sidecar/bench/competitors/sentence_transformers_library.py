@@ -54,9 +54,7 @@ def _cross_encoder(subject: Subject, **options: Any) -> Any:
 
     limit = subject.checkpoint.manifest.max_length
     kinds = {"dtype": getattr(torch, subject.dtype)} if not options else {}
-    return CrossEncoder(
-        str(subject.directory), device=subject.device, max_length=limit, model_kwargs=kinds, **options
-    )
+    return CrossEncoder(str(subject.directory), device=subject.device, max_length=limit, model_kwargs=kinds, **options)
 
 
 def _predict(encoder: Any) -> Score:
