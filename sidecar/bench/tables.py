@@ -9,7 +9,7 @@ from sidecar.bench.agreement import MEASURE, AgreementReport
 from sidecar.bench.report import Line, Report
 
 HOW_TO_READ = (
-    "± is the interquartile range, × is paired round by round; σ and τ: against plain transformers in float32, one pair "
+    "± is the interquartile range, × is paired round by round; σ and τ: against plain transformers, float32, one pair "
     "at a time; MB: what loading and a pass added"
 )
 
