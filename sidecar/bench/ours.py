@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 from sidecar.bench.subject import Subject
-from sidecar.bench.system import Offer, Score
+from sidecar.bench.system import Offer
 from sidecar.bench.work import Query
 from sidecar.scoring import Scorer
 from sidecar.scoring.engines import ENGINES, choose_engine
@@ -18,7 +19,7 @@ def offers() -> list[Offer]:
     """`ours`, which is the engine that `auto` chooses, and `ours-NAME` for every other engine there is."""
     named = {AUTOMATIC if engine == "auto" else f"{AUTOMATIC}-{engine}": engine for engine in ENGINES}
     return [
-        Offer(name, f"rerank-sidecar, engine {engine}", functools.partial(_load, engine=engine))
+        Offer(name, f"rerank-sidecar, engine {engine}", functools.partial(_Ours, engine=engine))
         for name, engine in named.items()
     ]
 
@@ -33,10 +34,12 @@ def scorer(subject: Subject, engine: str) -> Scorer:
     return CrossEncoder(checkpoint, engine=choose_engine(checkpoint, engine, batch_size=128))
 
 
-def _load(subject: Subject, *, engine: str) -> Score:
-    own = scorer(subject, engine)
+class _Ours:
+    """Scores a query as the product does; `about` names the engine, for `auto` has chosen one."""
 
-    def score(query: Query) -> list[float]:
-        return [found.value for found in own.score(query.text, query.passages)]
+    def __init__(self, subject: Subject, engine: str) -> None:
+        self._scorer: Any = scorer(subject, engine)
+        self.about = f"rerank-sidecar, engine {self._scorer.engine.name}"
 
-    return score
+    def __call__(self, query: Query) -> list[float]:
+        return [found.value for found in self._scorer.score(query.text, query.passages)]

@@ -20,7 +20,8 @@ Score = Callable[[Query], list[float]]
 class Offer:
     """A system that may run here: `load` raises ImportError or ConfigurationError where it can't.
 
-    `load` returns what scores a query's passages, tokenisation included, one float for each in the order given.
+    `load` returns what scores a query's passages, tokenisation included, one float for each in the order given; if
+    that has an `about` of its own, it knows more.
     """
 
     name: str
@@ -57,4 +58,4 @@ def load(offer: Offer, subject: Subject, memory: Any) -> System | LeftOut:
         return LeftOut(offer.name, error.message)
     after = memory.now()
     added = max(0, after - before) if before is not None and after is not None else None
-    return System(offer.name, offer.about, score, added)
+    return System(offer.name, getattr(score, "about", offer.about), score, added)
