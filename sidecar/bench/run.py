@@ -51,6 +51,8 @@ def run(options: Options, *, clock: Clock, say: Say = lambda _: None) -> Report:
             chosen = fit(systems, queries, rounds=options.rounds, until=until, clock=clock)
             say(f"{options.rounds} rounds of {count(chosen)} pairs")
             timings = interleave(systems, chosen, rounds=options.rounds, clock=clock, memory=memory)
+            for system in systems:
+                system.score = _freed  # in float32 the oracle may be as large as several of them
             say("scoring with the oracle")
             score = oracle(subject)
             truth = [score(query) for query in chosen]
@@ -147,6 +149,10 @@ def _describe_cut(options: Options, queries: Sequence[Query], chosen: Sequence[Q
         f"those whose tokens are nearest the median query's, with {count(chosen)} of their "
         f"{count(queries[: len(chosen)])} passages, spread over the ranks"
     )
+
+
+def _freed(query: Query) -> list[float]:
+    raise RuntimeError(f"{query.qid}: what would score it was measured, and is gone")
 
 
 @contextlib.contextmanager

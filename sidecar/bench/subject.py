@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """`directory` holds model, tokenizer and manifest; where `shared`, only a dwarf of the model.
+    """`directory` holds model, tokenizer and manifest, which ours load; competitors load `foreign`, mostly the same.
 
-    Then the weights are too large for a copy each, and what a library has loaded is given the checkpoint's model.
-    `device` and `dtype` are names, both resolved.
+    Where the weights are `shared`, for they are too large for a copy each, `foreign` holds a dwarf of the model, and
+    what a library has loaded from there is given the checkpoint's model. `device` and `dtype` are resolved names.
     """
 
     checkpoint: Checkpoint
     directory: Path
+    foreign: Path
     device: str
     dtype: str
     shared: bool = False
@@ -52,9 +53,12 @@ def prepare(directory: Path, options: Options) -> Subject:
         checkpoint = _load(options.model, options)
     else:
         checkpoint = embedded_classifier(seed=options.seed, device=where, dtype=kind)
-    shared = options.shape is not None
-    (save_skeleton if shared else save)(checkpoint, directory)
-    return Subject(checkpoint, directory, str(where), str(kind).removeprefix("torch."), shared=shared)
+    save(checkpoint, directory)
+    shared, foreign = options.shape is not None, directory
+    if shared:
+        foreign = directory / "dwarf"
+        save_skeleton(checkpoint, foreign)
+    return Subject(checkpoint, directory, foreign, str(where), str(kind).removeprefix("torch."), shared=shared)
 
 
 def _load(model: str, options: Options) -> Checkpoint:

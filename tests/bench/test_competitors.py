@@ -69,7 +69,7 @@ def test_rerankers_results_come_back_in_the_order_given(monkeypatch, tmp_path):
             return SimpleNamespace(results=sorted(found, key=lambda one: -one.score))
 
     monkeypatch.setitem(sys.modules, "rerankers", SimpleNamespace(Reranker=lambda *_, **__: Ranker()))
-    subject = SimpleNamespace(directory=tmp_path, device="cpu", dtype="float32", weights=lambda loaded: loaded)
+    subject = SimpleNamespace(foreign=tmp_path, device="cpu", dtype="float32", weights=lambda loaded: loaded)
     query = make_query("q", 9)
 
     assert rerankers_library.OFFERS[0].load(subject)(query) == [len(text) for text in query.documents]
@@ -77,6 +77,6 @@ def test_rerankers_results_come_back_in_the_order_given(monkeypatch, tmp_path):
 
 def test_a_rerankers_without_its_backend_is_left_out(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "rerankers", SimpleNamespace(Reranker=lambda *_, **__: None))
-    subject = SimpleNamespace(directory=tmp_path, device="cpu", dtype="float32")
+    subject = SimpleNamespace(foreign=tmp_path, device="cpu", dtype="float32")
 
     assert isinstance(load(rerankers_library.OFFERS[0], subject, FakeMemory()), LeftOut)

@@ -58,11 +58,11 @@ def load(subject: Subject, *, dtype: str | None = None) -> tuple[Any, Any]:
     """Tokenizer and model as the card loads them; with `shared` weights the model is the subject's own."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(str(subject.directory))
+    tokenizer = AutoTokenizer.from_pretrained(str(subject.foreign))
     if subject.shared:
         return tokenizer, subject.checkpoint.model
     kind = getattr(torch, dtype or subject.dtype)
-    model = AutoModelForSequenceClassification.from_pretrained(str(subject.directory), num_labels=1, dtype=kind)
+    model = AutoModelForSequenceClassification.from_pretrained(str(subject.foreign), num_labels=1, dtype=kind)
     return tokenizer, model.eval().to(subject.device)
 
 

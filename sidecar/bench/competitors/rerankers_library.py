@@ -11,7 +11,7 @@ def _load(subject: Subject) -> Score:
     from rerankers import Reranker
 
     ranker = Reranker(
-        str(subject.directory), model_type="cross-encoder", device=subject.device, dtype=subject.dtype, verbose=0
+        str(subject.foreign), model_type="cross-encoder", device=subject.device, dtype=subject.dtype, verbose=0
     )
     if ranker is None:  # what the library returns, with a printed message, where it can't import its own backend
         raise ImportError("rerankers has no backend for cross-encoders here")

@@ -38,7 +38,7 @@ def _onnx(subject: Subject) -> Score:
 
     _only_encoders_on_a_cpu(subject)
     encoder = _cross_encoder(subject)
-    graph = _export(encoder[0].model, encoder.tokenizer, subject.directory / "onnx")
+    graph = _export(encoder[0].model, encoder.tokenizer, subject.foreign / "onnx")
     session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
     encoder[0].model = _Session(session, encoder[0].model)
     return _predict(encoder)
@@ -54,7 +54,7 @@ def _cross_encoder(subject: Subject, **options: Any) -> Any:
 
     limit = subject.checkpoint.manifest.max_length
     kinds = {"dtype": getattr(torch, subject.dtype)} if not options else {}
-    return CrossEncoder(str(subject.directory), device=subject.device, max_length=limit, model_kwargs=kinds, **options)
+    return CrossEncoder(str(subject.foreign), device=subject.device, max_length=limit, model_kwargs=kinds, **options)
 
 
 def _predict(encoder: Any) -> Score:
