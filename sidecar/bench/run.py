@@ -19,7 +19,7 @@ from sidecar.bench.report import Line, Machine, Report, Work, lines
 from sidecar.bench.rounds import Clock, count, fit, interleave
 from sidecar.bench.subject import Subject, prepare
 from sidecar.bench.system import LeftOut, System, load
-from sidecar.bench.work import Query, by_typicality, queries_for
+from sidecar.bench.work import LEAST_PASSAGES, Query, by_typicality, queries_for
 
 LIBRARIES = (
     *("torch", "transformers", "sentence-transformers", "rerankers", "onnxruntime", "openvino", "optimum-intel"),
@@ -44,7 +44,7 @@ def run(options: Options, *, clock: Clock, say: Say = lambda _: None) -> Report:
             queries_for(options.pairs, subject.checkpoint.manifest, seed=options.seed),
             lambda query: sum(lengths(query)),
         )
-        systems, left_out = load_all(subject, memory, say)
+        systems, left_out = load_all(subject, memory, queries[0].sample(LEAST_PASSAGES), say)
         with quiet():
             say(f"warming up {len(systems)} systems")
             machine = describe(subject)
@@ -72,7 +72,7 @@ def token_counts(subject: Subject) -> Lengths:
     return lambda query: [len(pair) for pair in prompt.pairs(query.text, query.passages)]
 
 
-def load_all(subject: Subject, memory: Any, say: Say) -> tuple[list[System], dict[str, str]]:
+def load_all(subject: Subject, memory: Any, sample: Query, say: Say) -> tuple[list[System], dict[str, str]]:
     """Load every system that can run here; the others by name with the reason."""
     from sidecar.bench import competitors
 
@@ -81,7 +81,7 @@ def load_all(subject: Subject, memory: Any, say: Say) -> tuple[list[System], dic
     for offer in [*competitors.offers(), *ours.offers()]:
         say(f"loading {offer.name}")
         with quiet():  # anew for each: exporters set the logs to what they like
-            found = load(offer, subject, memory)
+            found = load(offer, subject, memory, sample)
         if isinstance(found, LeftOut):
             left_out[found.name] = found.reason
         else:

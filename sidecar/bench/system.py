@@ -47,11 +47,15 @@ class LeftOut:
     reason: str
 
 
-def load(offer: Offer, subject: Subject, memory: Any) -> System | LeftOut:
-    """Load a system, or say why not: its library is missing or fails, or it does not go with the model."""
+def load(offer: Offer, subject: Subject, memory: Any, sample: Query) -> System | LeftOut:
+    """Load a system, or say why not: its library is missing or fails, or it does not go with the model.
+
+    It scores a sample before its memory is counted, for weights that are mapped from a file come in with their use.
+    """
     before = memory.now()
     try:
         score = offer.load(subject)
+        score(sample)
     except ImportError as error:
         return LeftOut(offer.name, f"can't be imported: {error}")
     except ConfigurationError as error:

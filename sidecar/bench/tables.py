@@ -18,19 +18,7 @@ def table(report: Report) -> Table:
     """One row for each system."""
     shown = Table(box=None, pad_edge=False)
     shown.add_column("system", no_wrap=True)
-    for title in (
-        "median s",
-        "± s",
-        "pairs/s",
-        "tokens/s",
-        "GFLOP/s",
-        "of peak",
-        "MB",
-        "max Δ σ",
-        "τ",
-        "× card",
-        "× s-t",
-    ):
+    for title in ("median s", "pairs/s", "tokens/s", "of peak", "MB", "max Δ σ", "τ", "× card", "× s-t"):
         shown.add_column(title, justify="right", no_wrap=True)
     for line in report.systems:
         shown.add_row(*_row(line), style="bold" if line.name.startswith("ours") else None)
@@ -43,7 +31,6 @@ def _row(line: Line) -> list[str]:
         f"{line.median_s:.3f} ±{line.spread_s:.3f}",
         f"{line.pairs_per_s:.1f}",
         f"{line.tokens_per_s:,.0f}",
-        f"{line.gflops:,.1f}",
         f"{line.share_of_peak:.0%}",
         "–" if line.memory_mb is None else f"{line.memory_mb:,.0f}",
         f"{line.max_diff_sigma:.1e}",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sidecar.bench.options import Options
 
 # Columns that the table needs; on a narrower terminal its lines wrap, and nothing is cut off.
-_WIDTH = 130
+_WIDTH = 140
 
 
 class Shape(StrEnum):

@@ -24,7 +24,7 @@ def test_what_can_not_run_here_is_left_out_with_its_reason(error):
     def fail(subject):
         raise error
 
-    found = load(Offer("other", "", fail), None, FakeMemory())
+    found = load(Offer("other", "", fail), None, FakeMemory(), make_query("q", 2))
 
     assert isinstance(found, LeftOut)
     assert str(error) in found.reason
@@ -35,7 +35,7 @@ def test_an_error_of_ours_is_not_swallowed():
         raise RuntimeError("a fault")
 
     with pytest.raises(RuntimeError):
-        load(Offer("ours", "", fail), None, FakeMemory())
+        load(Offer("ours", "", fail), None, FakeMemory(), make_query("q", 2))
 
 
 def test_a_competitor_that_breaks_is_left_out(monkeypatch):
@@ -43,7 +43,7 @@ def test_a_competitor_that_breaks_is_left_out(monkeypatch):
         raise RuntimeError("no kernel\nand a long story")
 
     monkeypatch.setattr(rerankers_library, "OFFERS", [Offer("rerankers", "", fail)])
-    found = load(competitors.offers()[-1], None, FakeMemory())
+    found = load(competitors.offers()[-1], None, FakeMemory(), make_query("q", 2))
 
     assert found == LeftOut("rerankers", "fails to load: RuntimeError: no kernel")
 
@@ -54,7 +54,7 @@ def test_memory_that_loading_takes_is_kept():
             self._in_use += 5
             return self._in_use
 
-    found = load(Offer("a", "", lambda subject: lambda query: []), None, Growing())
+    found = load(Offer("a", "", lambda subject: lambda query: []), None, Growing(), make_query("q", 2))
 
     assert isinstance(found, System)
     assert found.added == 5
@@ -79,4 +79,4 @@ def test_a_rerankers_without_its_backend_is_left_out(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "rerankers", SimpleNamespace(Reranker=lambda *_, **__: None))
     subject = SimpleNamespace(foreign=tmp_path, device="cpu", dtype="float32")
 
-    assert isinstance(load(rerankers_library.OFFERS[0], subject, FakeMemory()), LeftOut)
+    assert isinstance(load(rerankers_library.OFFERS[0], subject, FakeMemory(), make_query("q", 2)), LeftOut)

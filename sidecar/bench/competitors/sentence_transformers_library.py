@@ -8,6 +8,7 @@ settings that its `export_dynamic_quantized_onnx_model(…, "avx2")` comes to, a
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -52,6 +53,7 @@ def _only_encoders_on_a_cpu(subject: Subject) -> None:
 def _cross_encoder(subject: Subject, **options: Any) -> Any:
     from sentence_transformers import CrossEncoder
 
+    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)  # it advises to save what was exported
     limit = subject.checkpoint.manifest.max_length
     kinds = {"dtype": getattr(torch, subject.dtype)} if not options else {}
     return CrossEncoder(str(subject.foreign), device=subject.device, max_length=limit, model_kwargs=kinds, **options)
