@@ -6,7 +6,7 @@ OPENSEARCH_URL ?= http://localhost:9200
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-pyserini test-docker soak fuzz bench-proxy load lint format types docs pins clean
+.PHONY: help install demo test test-pyserini test-docker soak fuzz bench bench-proxy load lint format types docs pins clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -43,6 +43,21 @@ soak: $(READY)  ## Run the slow tests
 fuzz: $(READY)  ## Send thousands of made-up requests to the rerank API, and searches to a real OpenSearch
 	@SIDECAR_TEST_FUZZ=400 $(BIN)/python -m pytest tests/serving/rerank_api/test_fuzz.py tests/live/test_search_fuzz.py
 
+BENCH := .venv-bench
+DATA := $(or $(SIDECAR_TEST_DATA),../shared/data)
+PAIRS ?= $(wildcard $(DATA)/trec-dl19-passage/candidates.bm25.jsonl.gz)
+
+# An environment of its own: sentence-transformers' OpenVINO backend wants older libraries than the rest is pinned to.
+$(BENCH)/.ready: $(READY) requirements/bench.txt
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(BENCH)
+	@$(BIN)/uv pip sync --quiet --python $(BENCH)/bin/python --require-hashes requirements/bench.txt
+	@$(BIN)/uv pip install --quiet --python $(BENCH)/bin/python --no-deps --editable .
+	@touch $@
+
+bench: $(BENCH)/.ready  ## Measure ours and its competitors, in 5 minutes; PAIRS=FILE.jsonl.gz and ARGS="--scaling" as you like
+	@mkdir -p build
+	@$(BENCH)/bin/sidecar bench $(if $(PAIRS),--pairs $(PAIRS)) --json build/bench.json --plot build/bench.svg $(ARGS)
+
 bench-proxy: $(READY)  ## Measure what the proxy costs: make bench-proxy OPENSEARCH_URL=http://localhost:9200
 	@$(BIN)/python -m benchmarks.proxy --url $(OPENSEARCH_URL)
 
@@ -68,6 +83,7 @@ pins: $(READY)  ## Resolve requirements/*.txt anew from pyproject.toml
 	@$(COMPILE) --upgrade --extra pyserini --group dev pyproject.toml -o requirements/develop.txt
 	@$(COMPILE) --extra pyserini pyproject.toml --constraint requirements/develop.txt -o requirements/run.txt
 	@$(COMPILE) --extra quantized pyproject.toml --constraint requirements/develop.txt -o requirements/serve.txt
+	@$(COMPILE) --upgrade --extra bench pyproject.toml -o requirements/bench.txt
 	@$(COMPILE) --group build --constraint requirements/develop.txt -o requirements/build.txt
 
 clean:  ## Remove what make made

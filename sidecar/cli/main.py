@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from sidecar.cli import (
+    bench_command,
     calibration_command,
     demo_command,
     doctor_command,
@@ -39,6 +40,7 @@ COMMANDS = (
     install_command,
     calibration_command,
     doctor_command,
+    bench_command,
     settings_command,
 )
 

@@ -109,6 +109,12 @@ def evaluate(runs: Sequence[Path], qrels: Qrels, measures: Sequence[ir_measures.
     return found
 
 
+def mean_of(measure: str, run: dict[str, dict[str, float]], qrels: Qrels) -> float:
+    """One measure of a run in memory, over all judged queries. Raises `InputError` for an unknown measure."""
+    [parsed] = parse_measures(measure)
+    return float(ir_measures.calc_aggregate([parsed], qrels, run)[parsed])
+
+
 def write_by_query(evaluations: Sequence[Evaluation], path: Path) -> None:
     """Write `run, query, measure, value`, tab-separated with a header, the queries in the order of their ids."""
     with whole_file(path) as stream:

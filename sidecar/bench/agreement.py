@@ -1,0 +1,113 @@
+"""How far our engines order the candidates of real queries as plain transformers in float32 does."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from sidecar.bench.figures import CLOSER, same_order, tau
+from sidecar.bench.options import Options
+from sidecar.bench.subject import prepare
+from sidecar.bench.work import Query, queries_for
+from sidecar.errors import ConfigurationError
+from sidecar.experiments.evaluate import Qrels, mean_of
+from sidecar.scoring import Scorer
+from sidecar.scoring.engines import ENGINES
+from sidecar.scoring.loading import load_scorer
+
+MEASURE = "nDCG@10"
+ORACLE = "transformers"
+Run = list[list[float]]
+
+
+class Agreement(msgspec.Struct, frozen=True):
+    """One engine against the oracle, over all queries.
+
+    `identical` counts queries whose order is the same apart from pairs that the oracle holds closer than 1e-5.
+    `tau_mean` and `tau_min` are Kendall's tau-b. `ndcg` is nDCG@10 and `ndcg_difference` that to the oracle's; None
+    without judgements.
+    """
+
+    name: str
+    queries: int
+    identical: int
+    tau_mean: float
+    tau_min: float
+    ndcg: float | None
+    ndcg_difference: float | None
+
+
+class AgreementReport(msgspec.Struct, frozen=True):
+    """`machine` is the device, `work` model and pairs; `left_out` says which engines can't run here, and why."""
+
+    machine: str
+    work: str
+    systems: list[Agreement]
+    left_out: dict[str, str]
+
+
+def agree(options: Options, qrels: Qrels | None, *, advance: Callable[[int], None]) -> AgreementReport:
+    """Score all pairs with the oracle and with every other engine; `advance` hears of each query and its pairs.
+
+    The oracle is the engine `transformers` in float32. Raises what loading the model, or reading the pairs, raises.
+    """
+    with tempfile.TemporaryDirectory(prefix="sidecar-bench-") as folder:
+        model = options.model or str(prepare(Path(folder) / "model", options).directory)
+        oracle = load_scorer(model, device=options.device, dtype="float32", engine=ORACLE, cache_size=0)
+        queries = queries_for(options.pairs, oracle.manifest, seed=options.seed)
+        truth = _scores(oracle, queries, advance)
+        found, left_out = [], {}
+        for engine in (name for name in ENGINES if name != ORACLE):
+            try:
+                scorer = load_scorer(model, device=options.device, dtype=options.dtype, engine=engine, cache_size=0)
+            except ConfigurationError as error:
+                left_out[engine] = error.message
+                continue
+            found.append(compare(engine, _scores(scorer, queries, advance), truth, queries, qrels))
+    pairs = sum(len(query.passages) for query in queries)
+    name = oracle.name if options.model else "the embedded model with a random head"
+    work = f"{name}, {pairs} pairs of {len(queries)} queries"
+    return AgreementReport(options.device, work, found, left_out)
+
+
+def compare(name: str, run: Run, oracle: Run, queries: Sequence[Query], qrels: Qrels | None) -> Agreement:
+    """Compare an engine's scores with the oracle's."""
+    taus = [tau(mine, truth) for mine, truth in zip(run, oracle, strict=True)]
+    mine, truth = (_ndcg(one, queries, qrels) if qrels else None for one in (run, oracle))
+    return Agreement(
+        name=name,
+        queries=len(queries),
+        identical=sum(same_order(one, other) for one, other in zip(run, oracle, strict=True)),
+        tau_mean=statistics.fmean(taus),
+        tau_min=min(taus),
+        ndcg=mine,
+        ndcg_difference=None if mine is None or truth is None else mine - truth,
+    )
+
+
+def notes(report: AgreementReport) -> list[str]:
+    """What was compared, how to read the table, and what was left out."""
+    return [
+        f"{report.work}; against {ORACLE} in float32 on {report.machine}.",
+        f"same order: queries ordered alike apart from pairs closer than {CLOSER:g}; τ is Kendall's tau-b.",
+        *(f"left out: {name}: {reason}" for name, reason in report.left_out.items()),
+    ]
+
+
+def _scores(scorer: Scorer, queries: Sequence[Query], advance: Callable[[int], None]) -> Run:
+    run = []
+    for query in queries:
+        run.append([score.value for score in scorer.score(query.text, query.passages)])
+        advance(len(query.passages))
+    return run
+
+
+def _ndcg(run: Run, queries: Sequence[Query], qrels: Qrels) -> float:
+    scored = {
+        query.qid: dict(zip(query.docids, scores, strict=True)) for query, scores in zip(queries, run, strict=True)
+    }
+    return mean_of(MEASURE, scored, {qid: grades for qid, grades in qrels.items() if qid in scored})

@@ -1,0 +1,21 @@
+"""What a bench was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`pairs` None makes texts up; `model` and `shape` None take the embedded model with a head drawn by `seed`."""
+
+    pairs: Path | None = None
+    model: str | None = None
+    shape: str | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+    minutes: float = 5.0
+    rounds: int = 10
+    seed: int = 0
+    scaling: bool = False

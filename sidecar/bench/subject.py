@@ -1,0 +1,72 @@
+"""The model that every system runs: one set of weights, in a directory that any library can load from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sidecar.bench.options import Options
+from sidecar.errors import ConfigurationError
+from sidecar.scoring.loading import load_scorer
+
+if TYPE_CHECKING:
+    from sidecar.scoring.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """`directory` holds model, tokenizer and manifest, which ours load; competitors load `foreign`, mostly the same.
+
+    Where the weights are `shared`, for they are too large for a copy each, `foreign` holds a dwarf of the model, and
+    what a library has loaded from there is given the checkpoint's model. `device` and `dtype` are resolved names.
+    """
+
+    checkpoint: Checkpoint
+    directory: Path
+    foreign: Path
+    device: str
+    dtype: str
+    shared: bool = False
+
+    def weights(self, loaded: Any) -> Any:
+        """The model that a library should run: what it loaded from the directory, or the shared one."""
+        return self.checkpoint.model if self.shared else loaded
+
+
+def prepare(directory: Path, options: Options) -> Subject:
+    """Make the subject: a checkpoint by name, random weights of a shape, or the embedded model with a random head.
+
+    Raises ConfigurationError where pairs are not cut jointly, which no competitor does otherwise, and what loading a
+    model raises.
+    """
+    from sidecar.scoring.checkpoint import Placement
+    from sidecar.scoring.shapes import embedded_classifier, random_llama, save, save_skeleton
+
+    if options.shape is not None and options.model is not None:
+        raise ConfigurationError("A shape's weights are random: --shape and --model exclude each other.")
+    placement = Placement(options.device, options.dtype)
+    where, kind = placement.torch_device(), placement.torch_dtype()
+    if options.shape is not None:
+        checkpoint = random_llama(options.shape, seed=options.seed, device=where, dtype=kind)
+    elif options.model is not None:
+        checkpoint = _load(options.model, options)
+    else:
+        checkpoint = embedded_classifier(seed=options.seed, device=where, dtype=kind)
+    save(checkpoint, directory)
+    shared, foreign = options.shape is not None, directory
+    if shared:
+        foreign = directory / "dwarf"
+        save_skeleton(checkpoint, foreign)
+    return Subject(checkpoint, directory, foreign, str(where), str(kind).removeprefix("torch."), shared=shared)
+
+
+def _load(model: str, options: Options) -> Checkpoint:
+    scorer: Any = load_scorer(model, device=options.device, dtype=options.dtype, engine="transformers")
+    if scorer.manifest.kind != "cross-encoder" or scorer.manifest.truncation != "joint":
+        raise ConfigurationError(
+            f"{model} is no cross-encoder that cuts its pairs jointly, so the others would not read what it reads.",
+            remedy="Compare with another model; --agreement takes any.",
+        )
+    checkpoint: Checkpoint = scorer.checkpoint
+    return checkpoint

@@ -1,0 +1,65 @@
+"""What is measured: a name, a sentence, and a function from a query with its passages to one score each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sidecar.bench.subject import Subject
+from sidecar.bench.work import Query
+from sidecar.errors import ConfigurationError
+
+# What everything is compared with: the model card's helper as its authors' scripts run it.
+YARDSTICK = "card-helper-228"
+
+Score = Callable[[Query], list[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A system that may run here: `load` raises ImportError or ConfigurationError where it can't.
+
+    `load` returns what scores a query's passages, tokenisation included, one float for each in the order given; if
+    that has an `about` of its own, it knows more.
+    """
+
+    name: str
+    about: str
+    load: Callable[[Subject], Score]
+
+
+@dataclass(slots=True)
+class System:
+    """A system that was loaded; `added` is how many bytes loading it took, None where nobody tells."""
+
+    name: str
+    about: str
+    score: Score
+    added: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A system that can't run here, and why."""
+
+    name: str
+    reason: str
+
+
+def load(offer: Offer, subject: Subject, memory: Any, sample: Query) -> System | LeftOut:
+    """Load a system, or say why not: its library is missing or fails, or it does not go with the model.
+
+    It scores a sample before its memory is counted, for weights that are mapped from a file come in with their use.
+    """
+    before = memory.now()
+    try:
+        score = offer.load(subject)
+        score(sample)
+    except ImportError as error:
+        return LeftOut(offer.name, f"can't be imported: {error}")
+    except ConfigurationError as error:
+        return LeftOut(offer.name, error.message)
+    after = memory.now()
+    added = max(0, after - before) if before is not None and after is not None else None
+    return System(offer.name, getattr(score, "about", offer.about), score, added)
