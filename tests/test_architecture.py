@@ -78,6 +78,7 @@ ALLOWED = {
 # Heavy dependency → the only room that may import it.
 OWNERS = {
     "torch": "sidecar.scoring",
+    "openvino": "sidecar.scoring",
     "transformers": "sidecar.scoring",
     "peft": "sidecar.scoring",
     "jnius": "connectors.pyserini",
