@@ -14,16 +14,13 @@ import openvino
 import torch
 from openvino import opset13 as op
 
-# By model type: where the encoder lies in a classifier. All three share the names of their parts.
-ENCODERS = {"bert": "bert", "roberta": "roberta", "xlm-roberta": "roberta"}
-
 
 def classifier_graph(model: Any, *, first_row_alone: bool = True) -> openvino.Model:
     """Make the graph of a sequence classifier: inputs as `Encoder` says, one output, `logits` (rows, 1).
 
     `first_row_alone` False computes every row of the last layer, as transformers does: the same logits, later.
     """
-    encoder = Encoder(getattr(model, ENCODERS[model.config.model_type]))
+    encoder = Encoder(model.base_model)
     hidden = encoder.hidden(first_row_alone=first_row_alone)
     first = op.gather(hidden, _integer(0), _integer(1))
     if model.config.model_type == "bert":
