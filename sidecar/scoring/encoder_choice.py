@@ -102,7 +102,7 @@ def _runs(checkpoint: Checkpoint) -> dict[str, Callable[[], object]]:
     from sidecar.scoring.openvino_engine import OpenVinoEmbedder, OpenVinoEngine
     from sidecar.scoring.padded import PaddedEmbedder, PaddedEngine
 
-    rows, precision = _rows(checkpoint), _precision(checkpoint)
+    rows, precision = rows_to_measure(checkpoint), _precision(checkpoint)
     if checkpoint.manifest.kind == "bi-encoder":
         embedders = (OpenVinoEmbedder(checkpoint, precision=precision), PaddedEmbedder(checkpoint))
         ready: list[Callable[[], object]] = [partial(embedder.vectors, rows) for embedder in embedders]
@@ -112,7 +112,8 @@ def _runs(checkpoint: Checkpoint) -> dict[str, Callable[[], object]]:
     return dict(zip((OPENVINO, TRANSFORMERS), ready, strict=True))
 
 
-def _rows(checkpoint: Checkpoint) -> list[Tokens]:
+def rows_to_measure(checkpoint: Checkpoint) -> list[Tokens]:
+    """Random ids of real lengths: fewer rows the larger the model."""
     config = checkpoint.model.config
     parameters = config.num_hidden_layers * config.hidden_size * (4 * config.hidden_size + 2 * config.intermediate_size)
     count = max(1, int(ROWS_TIMES_PARAMETERS / parameters))

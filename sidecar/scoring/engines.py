@@ -17,7 +17,10 @@ ENGINES = ("auto", "transformers", "openvino", "card")
 
 
 def choose_engine(checkpoint: Checkpoint, engine: str, *, batch_size: int) -> Engine:
-    """The engine of a cross-encoder. Raises ConfigurationError for one that can't run this checkpoint here."""
+    """The engine of a cross-encoder, which may have taken the checkpoint's weights over.
+
+    Raises ConfigurationError for one that can't run this checkpoint here.
+    """
     from sidecar.scoring.padded import PaddedEngine
 
     if engine == "card":
@@ -25,7 +28,9 @@ def choose_engine(checkpoint: Checkpoint, engine: str, *, batch_size: int) -> En
     if engine in ("auto", "openvino") and (precision := choose_precision(checkpoint, engine)):
         from sidecar.scoring.openvino_engine import OpenVinoEngine
 
-        return OpenVinoEngine(checkpoint, precision=precision, batch_size=batch_size)
+        openvino_engine = OpenVinoEngine(checkpoint, precision=precision, batch_size=batch_size)
+        _give_up_weights(checkpoint)
+        return openvino_engine
     if engine in ("auto", "transformers"):
         return PaddedEngine(checkpoint, batch_size=batch_size)
     raise unknown(engine)
@@ -38,10 +43,17 @@ def choose_embedder(checkpoint: Checkpoint, engine: str, *, batch_size: int) -> 
     if engine in ("auto", "openvino") and (precision := choose_precision(checkpoint, engine)):
         from sidecar.scoring.openvino_engine import OpenVinoEmbedder
 
-        return OpenVinoEmbedder(checkpoint, precision=precision, batch_size=batch_size)
+        openvino_embedder = OpenVinoEmbedder(checkpoint, precision=precision, batch_size=batch_size)
+        _give_up_weights(checkpoint)
+        return openvino_embedder
     if engine in ("auto", "transformers", "card"):
         return PaddedEmbedder(checkpoint, batch_size=batch_size)
     raise unknown(engine)
+
+
+def _give_up_weights(checkpoint: Checkpoint) -> None:
+    """Let go of torch's copy of weights that an engine has its own of; shapes and configuration stay."""
+    checkpoint.model.to("meta")
 
 
 def unknown(engine: str) -> ConfigurationError:
