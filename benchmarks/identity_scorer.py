@@ -18,7 +18,7 @@ from sidecar.serving.scorer_process import run
 class Identity:
     """Scores nothing, at once."""
 
-    name = "identity"
+    name = engine_name = "identity"
     mapping = Mapping()
     manifest = Manifest()
 
