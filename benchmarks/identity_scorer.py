@@ -35,7 +35,7 @@ class Unread:
 class Identity:
     """Scores nothing, at once."""
 
-    name = "identity"
+    name = engine_name = "identity"
     mapping = Mapping()
     manifest = Manifest()
 

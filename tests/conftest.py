@@ -14,6 +14,16 @@ from tests.live.nodes import client, ml_node, opensearch_url, secure_node
 __all__ = ["client", "ml_node", "opensearch_url", "secure_node"]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    """Keep what is measured here out of the user's cache, and the hub's cache where it is."""
+    with pytest.MonkeyPatch.context() as patch:
+        caches = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+        patch.setenv("HF_HOME", os.environ.get("HF_HOME") or f"{caches}/huggingface")
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def candidates() -> Callable[..., list[Candidate]]:
     """Build candidates d1, d2, … with the given first-stage scores, best first."""

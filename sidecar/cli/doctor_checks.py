@@ -44,6 +44,19 @@ def check_device(settings: Settings) -> str:
     return Placement(settings.device, settings.dtype).describe()
 
 
+def check_engines() -> str:
+    """What scores the encoders that were used here on a CPU, and the times that decided it."""
+    from sidecar.scoring.probe import cache_folder, remembered
+
+    found = [
+        f"{answer.chosen} for {' '.join(answer.asked.get(name, '') for name in ('model_type', 'shape', 'kind'))} ("
+        + ", ".join(f"{name} {seconds:.2g} s" for name, seconds in answer.seconds.items())
+        + ")"
+        for answer in remembered()
+    ]
+    return "; ".join(found) + f", kept in {cache_folder()}" if found else "nothing measured yet"
+
+
 def check_model(settings: Settings) -> str:
     """The model's directory and size, of an adapter its base's too; asks the hub only about what is not here."""
     from sidecar.scoring.adapter import choose_base, is_adapter, read_config

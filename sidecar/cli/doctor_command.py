@@ -74,6 +74,7 @@ def examine(settings: Settings, index: str | None, engine: Engine | None) -> Ite
     yield Finding("rerank-sidecar", "fine", check.check_python())
     yield Finding("extras", "fine", check.check_extras())
     yield _look("device", lambda: check.check_device(settings))
+    yield Finding("engines", "fine", check.check_engines())
     yield _look("model", lambda: check.check_model(settings))
     yield _look("Lucene", check.check_lucene)
     has_url = "opensearch_url" in settings.model_fields_set

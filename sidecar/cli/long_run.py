@@ -68,7 +68,8 @@ class LongRun:
                     meter.advance(ranking.scored)
 
                 rerank_lists(watch(todo.lists(journal.done)), reranker, journal, depth, finished=finished)
-            manifest = RunManifest(self.command, self.identity, describe_model(self.settings), self.first_stage)
+            model = describe_model(self.settings, reranker.scorer)
+            manifest = RunManifest(self.command, self.identity, model, self.first_stage)
             manifest.write(self.output, journal, seconds=pace.seconds, resumed=resumed)
             publish(journal, self.output, self.output_format, self.tag, first_stage_output=first_stage_output)
         return _summary(pace, resumed) + _unscored(watch)

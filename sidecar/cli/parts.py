@@ -13,6 +13,7 @@ from rich.console import Console
 from sidecar.cli.options import FIELDS, FUSION, MODEL
 from sidecar.errors import ConfigurationError, InputError
 from sidecar.reranker import Reranker, load_reranker
+from sidecar.scoring import Scorer
 from sidecar.scoring.chunks import Chunking
 from sidecar.settings import Settings
 
@@ -68,8 +69,8 @@ def identity(
     return {**digests, "format": output_format, **chosen, **{name: str(value) for name, value in more.items()}}
 
 
-def describe_model(settings: Settings) -> dict[str, str]:
-    """The model for a manifest: its directory and, of a checkpoint from the hub, the commit; then device and dtype."""
+def describe_model(settings: Settings, scorer: Scorer) -> dict[str, str]:
+    """The model for a manifest: its directory and, from the hub, the commit; then what computed it and where."""
     from sidecar.scoring.checkpoint import Placement
     from sidecar.scoring.loading import locate
 
@@ -77,7 +78,13 @@ def describe_model(settings: Settings) -> dict[str, str]:
     # The hub's cache lays a checkpoint out as snapshots/COMMIT.
     commit = {"commit": directory.name} if directory.parent.name == "snapshots" else {}
     placement = Placement(settings.device, settings.dtype).describe()
-    return {"model": settings.model, "directory": str(directory), **commit, "placement": placement}
+    return {
+        "model": settings.model,
+        "directory": str(directory),
+        **commit,
+        "engine": scorer.engine_name,
+        "placement": placement,
+    }
 
 
 def say(message: str) -> None:

@@ -29,6 +29,11 @@ class Scorer(Reads, Protocol):
         ...
 
     @property
+    def engine_name(self) -> str:
+        """What computes: `transformers`, `openvino` …."""
+        ...
+
+    @property
     def mapping(self) -> Mapping:
         """What makes a score between 0 and 1 of a raw one, and whether somebody calibrated it."""
         ...

@@ -71,6 +71,11 @@ class BiEncoder:
         return self.checkpoint.name
 
     @property
+    def engine_name(self) -> str:
+        """What computes: `transformers`, `openvino` …."""
+        return self.engine.name
+
+    @property
     def manifest(self) -> Manifest:
         """How the model reads texts."""
         return self.checkpoint.manifest

@@ -121,6 +121,11 @@ class MaxP:
         return self.scorer.mapping
 
     @property
+    def engine_name(self) -> str:
+        """The scorer's own."""
+        return self.scorer.engine_name
+
+    @property
     def manifest(self) -> Manifest:
         """The scorer's own."""
         return self.scorer.manifest

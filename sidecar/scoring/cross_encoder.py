@@ -42,6 +42,11 @@ class CrossEncoder:
         return self.checkpoint.name
 
     @property
+    def engine_name(self) -> str:
+        """What computes: `transformers`, `openvino` …."""
+        return self.engine.name
+
+    @property
     def manifest(self) -> Manifest:
         """How the model reads pairs."""
         return self.checkpoint.manifest

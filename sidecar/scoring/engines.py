@@ -5,22 +5,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sidecar.errors import ConfigurationError
+from sidecar.scoring.encoder_choice import choose_precision
 
 if TYPE_CHECKING:
     from sidecar.scoring.checkpoint import Checkpoint
     from sidecar.scoring.engine import Embedder, Engine
 
-# What the setting may say. `transformers` sorts by length and pads; `card` is the model card's helper: pads, in the
-# order given.
-ENGINES = ("auto", "transformers", "card")
+# What the setting may say. `transformers` sorts by length and pads; `openvino` is for BERT and its kin on a CPU; `card`
+# is the model card's helper: pads, in the order given.
+ENGINES = ("auto", "transformers", "openvino", "card")
 
 
 def choose_engine(checkpoint: Checkpoint, engine: str, *, batch_size: int) -> Engine:
-    """The engine of a cross-encoder. Raises ConfigurationError for one that can't run this checkpoint here."""
+    """The engine of a cross-encoder, which may have taken the checkpoint's weights over.
+
+    Raises ConfigurationError for one that can't run this checkpoint here.
+    """
     from sidecar.scoring.padded import PaddedEngine
 
     if engine == "card":
         return PaddedEngine(checkpoint, batch_size=batch_size, by_length=False)
+    if engine in ("auto", "openvino") and (precision := choose_precision(checkpoint, engine)):
+        from sidecar.scoring.openvino_engine import OpenVinoEngine
+
+        openvino_engine = OpenVinoEngine(checkpoint, precision=precision, batch_size=batch_size)
+        _give_up_weights(checkpoint)
+        return openvino_engine
     if engine in ("auto", "transformers"):
         return PaddedEngine(checkpoint, batch_size=batch_size)
     raise unknown(engine)
@@ -30,9 +40,20 @@ def choose_embedder(checkpoint: Checkpoint, engine: str, *, batch_size: int) -> 
     """The engine of a bi-encoder. Raises ConfigurationError as `choose_engine` does."""
     from sidecar.scoring.padded import PaddedEmbedder
 
+    if engine in ("auto", "openvino") and (precision := choose_precision(checkpoint, engine)):
+        from sidecar.scoring.openvino_engine import OpenVinoEmbedder
+
+        openvino_embedder = OpenVinoEmbedder(checkpoint, precision=precision, batch_size=batch_size)
+        _give_up_weights(checkpoint)
+        return openvino_embedder
     if engine in ("auto", "transformers", "card"):
         return PaddedEmbedder(checkpoint, batch_size=batch_size)
     raise unknown(engine)
+
+
+def _give_up_weights(checkpoint: Checkpoint) -> None:
+    """Let go of torch's copy of weights that an engine has its own of; shapes and configuration stay."""
+    checkpoint.model.to("meta")
 
 
 def unknown(engine: str) -> ConfigurationError:

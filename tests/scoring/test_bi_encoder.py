@@ -19,7 +19,8 @@ QUERY = "which passage holds the words of a query"
 
 @pytest.fixture(scope="module")
 def minilm():
-    return load_scorer("minilm", device="cpu")
+    # Some tests look at torch's weights; test_openvino_engine.py has the other engine.
+    return load_scorer("minilm", device="cpu", engine="transformers")
 
 
 def plain_cosines(query, documents):
@@ -109,7 +110,7 @@ def test_threads_get_the_scores_of_their_own_query(minilm, passages):
 
 
 def test_nan_is_an_error():
-    scorer = load_scorer("minilm", device="cpu")
+    scorer = load_scorer("minilm", device="cpu", engine="transformers")
     parameter = next(scorer.checkpoint.model.parameters())
     parameter.data[101] = float("nan")  # [CLS]
     with pytest.raises(NonFiniteScore):

@@ -1,0 +1,100 @@
+"""The engines for BERT and its kin on a CPU: OpenVINO, over batches of like length.
+
+It is told its precision: left alone, it computes in bfloat16 wherever the CPU has it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import openvino
+import torch
+
+from sidecar.scoring.checkpoint import Checkpoint
+from sidecar.scoring.encoder_graph import classifier_graph, embedder_graph
+from sidecar.scoring.engine import in_groups
+from sidecar.scoring.packing import plan_batches, restore_order
+from sidecar.scoring.padded import pad, pad_id
+from sidecar.scoring.prompt import Tokens
+
+NAMES = {"float32": "openvino", "bfloat16": "openvino-bfloat16"}
+PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
+# Padded tokens in one batch.
+MAX_TOKENS = 1024
+
+
+def native_precisions() -> tuple[str, ...]:
+    """What this CPU computes in without emulating it: float32, and bfloat16 where it has AMX or AVX512-BF16."""
+    able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return ("float32", "bfloat16") if "BF16" in able else ("float32",)
+
+
+class OpenVinoEngine:
+    """A sequence classifier with one output, of BERT's kin; `precision` is one of `native_precisions`."""
+
+    def __init__(self, checkpoint: Checkpoint, *, precision: str = "float32", batch_size: int = 128) -> None:
+        self.name = NAMES[precision]
+        self._graph = _Compiled(checkpoint, classifier_graph(checkpoint.model), precision, batch_size)
+
+    def logits(self, groups: Sequence[Sequence[Tokens]]) -> list[list[float]]:
+        """One logit for each pair; batches span groups. Safe to call from several threads."""
+        batches, outputs = self._graph.run([pair for group in groups for pair in group])
+        return in_groups(restore_order(batches, [output[:, 0].tolist() for output in outputs]), groups)
+
+
+class OpenVinoEmbedder:
+    """A sentence encoder: mean-pooled, normalised. `precision` as in `OpenVinoEngine`."""
+
+    def __init__(self, checkpoint: Checkpoint, *, precision: str = "float32", batch_size: int = 128) -> None:
+        self.name = NAMES[precision]
+        self._graph = _Compiled(checkpoint, embedder_graph(checkpoint.model), precision, batch_size)
+
+    def vectors(self, rows: Sequence[Tokens]) -> list[torch.Tensor]:
+        """One unit vector for each text. Safe to call from several threads."""
+        found: dict[int, torch.Tensor] = {}
+        for batch, means in zip(*self._graph.run(rows), strict=True):
+            units = torch.nn.functional.normalize(torch.from_numpy(means), dim=1)
+            # Copied row by row: a view would keep the whole batch alive as long as one row is cached.
+            found.update({index: row.clone() for index, row in zip(batch, units, strict=True)})
+        return [found[index] for index in range(len(rows))]
+
+
+class _Compiled:
+    """A graph on the CPU, with as many threads as torch would take."""
+
+    def __init__(self, checkpoint: Checkpoint, graph: openvino.Model, precision: str, batch_size: int) -> None:
+        self._model = openvino.Core().compile_model(
+            graph,
+            "CPU",
+            {
+                "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
+                "PERFORMANCE_HINT": "LATENCY",
+                "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            },
+        )
+        self._batch_size = batch_size
+        self._pad_id = pad_id(checkpoint.tokenizer, decoder=False)
+        self._first_position = _first_position(checkpoint.model)
+        self._turn = threading.Lock()
+
+    def run(self, rows: Sequence[Tokens]) -> tuple[list[list[int]], list[Any]]:
+        """Compute the rows: the indices of each batch, and its output (indices x outputs, float32)."""
+        batches = plan_batches([len(row) for row in rows], max_pairs=self._batch_size, max_tokens=MAX_TOKENS)
+        with self._turn:
+            return batches, [self._batch([rows[index] for index in batch]) for batch in batches]
+
+    def _batch(self, rows: list[Tokens]) -> Any:
+        inputs = pad(rows, self._pad_id, "cpu")
+        ids = inputs["input_ids"]
+        types = inputs.get("token_type_ids", torch.zeros_like(ids))
+        positions = np.arange(self._first_position, self._first_position + ids.shape[1])
+        attended = inputs["attention_mask"].float()
+        return self._model([ids.numpy(), positions, types.numpy(), attended.numpy()])[0]
+
+
+def _first_position(model: Any) -> int:
+    """RoBERTa's positions begin behind its padding index."""
+    return 0 if model.config.model_type == "bert" else int(model.config.pad_token_id) + 1

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from sidecar.candidates import Passage
+from sidecar.scoring import encoder_choice, probe
+from sidecar.scoring.loading import load_scorer
+from tests.scoring.values import values
+
+QUERY = "which passage holds the words of a query"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "rerank-sidecar"
+
+
+@pytest.fixture
+def timed(monkeypatch):
+    """Let the probe find these seconds, and count how often it measures."""
+    seconds, measured = {}, []
+
+    def measure(runs, *, clock):
+        measured.append(set(runs))
+        return dict(seconds)
+
+    monkeypatch.setattr(probe, "measure", measure)
+    return seconds, measured
+
+
+def engine_of(directory, **options):
+    return load_scorer(str(directory), device="cpu", **options).engine_name
+
+
+@pytest.mark.parametrize("fastest", ["openvino", "transformers"])
+def test_auto_takes_what_was_measured_as_the_fastest_and_keeps_to_it(tiny_bert, folder, timed, fastest):
+    seconds, measured = timed
+    seconds.update({"openvino": 0.2, "transformers": 0.2} | {fastest: 0.1})
+    assert engine_of(tiny_bert) == fastest
+    seconds.update({"openvino": 0.1, "transformers": 0.1} | {fastest: 0.5})
+    assert engine_of(tiny_bert) == fastest
+    assert measured == [{"openvino", "transformers"}]
+
+
+def test_what_is_named_is_not_measured(tiny_bert, folder, timed):
+    assert engine_of(tiny_bert, engine="openvino") == "openvino"
+    assert engine_of(tiny_bert, engine="transformers") == "transformers"
+    assert timed[1] == []
+    assert not folder.exists()
+
+
+def test_without_a_cache_openvino_computes(tiny_bert, folder, timed):
+    folder.write_text("in the way")
+    assert engine_of(tiny_bert) == "openvino"
+    assert timed[1] == []
+
+
+def test_cross_and_bi_encoders_are_measured_for_real_and_apart(tiny_bert, folder):
+    for model in (str(tiny_bert), "minilm"):
+        load_scorer(model, device="cpu")
+    answers = list(probe.remembered(folder))
+    assert {answer.asked["kind"] for answer in answers} == {"cross-encoder", "bi-encoder"}
+    assert all(min(answer.seconds.values()) > 0 for answer in answers)
+
+
+def test_the_measured_rows_fit_the_model_and_the_time(tiny_kin):
+    checkpoint = load_scorer(str(tiny_kin("xlm-roberta")), device="cpu", engine="transformers").checkpoint
+    rows = encoder_choice.rows_to_measure(checkpoint)
+    assert [len(row) for row in rows] == [64, 64, 64, 64, 56, 48, 40, 24]
+    checkpoint.model.config.hidden_size, checkpoint.model.config.intermediate_size = 4096, 16384
+    assert len(encoder_choice.rows_to_measure(checkpoint)) == 1
+
+
+def test_another_machine_or_library_is_another_question(tiny_bert, monkeypatch):
+    checkpoint = load_scorer(str(tiny_bert), device="cpu", engine="transformers").checkpoint
+    before = encoder_choice.describe(checkpoint)
+    assert before == encoder_choice.describe(checkpoint)
+    monkeypatch.setattr(encoder_choice, "cpu_name", lambda: "another")
+    assert encoder_choice.describe(checkpoint) != before
+    manifest = msgspec.structs.replace(checkpoint.manifest, kind="bi-encoder", pooling="mean")
+    assert encoder_choice.describe(type(checkpoint)("x", checkpoint.model, None, manifest))["kind"] == "bi-encoder"
+
+
+def test_a_cpu_without_a_name_is_known_by_its_kind(monkeypatch, tmp_path):
+    (tmp_path / "cpuinfo").write_text("processor : 0\nmodel name : Some CPU: v2\n")
+    monkeypatch.setattr(encoder_choice, "CPU_INFO", tmp_path / "cpuinfo")
+    assert encoder_choice.cpu_name() == "Some CPU: v2"
+    monkeypatch.setattr(encoder_choice, "CPU_INFO", tmp_path / "absent")
+    assert encoder_choice.cpu_name()
+
+
+def test_torchs_copy_of_the_weights_is_let_go(tiny_bert):
+    scorer = load_scorer(str(tiny_bert), device="cpu", engine="openvino")
+    assert {parameter.device.type for parameter in scorer.checkpoint.model.parameters()} == {"meta"}
+    assert len(values(scorer, QUERY, [Passage("", "a"), Passage("", "b")])) == 2
