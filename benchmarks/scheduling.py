@@ -40,7 +40,7 @@ class Lengths:
 class Timed:
     """Takes as long as its tokens say, however they come."""
 
-    name = "timed"
+    name = engine_name = "timed"
     mapping = Mapping()
     manifest = Manifest()
 

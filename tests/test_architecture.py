@@ -88,7 +88,7 @@ ALLOWED = {
 COMPETITORS = "sidecar.bench.competitors"
 OWNERS = {
     "torch": ("sidecar.scoring", COMPETITORS),
-    "openvino": "sidecar.scoring",
+    "openvino": ("sidecar.scoring", COMPETITORS),
     "transformers": ("sidecar.scoring", COMPETITORS),
     "sentence_transformers": COMPETITORS,
     "rerankers": COMPETITORS,

@@ -41,7 +41,7 @@ def build_reranker(settings: Settings, *, remember: bool = True, store: ScoreSto
     from sidecar.scoring.fingerprint import fingerprint
     from sidecar.scoring.score_store import RememberingScorer
 
-    name = fingerprint(reranker.scorer.manifest, settings.as_scorer())
+    name = fingerprint(reranker.scorer, settings.as_scorer())
     return Reranker(RememberingScorer(reranker.scorer, store, name), reranker.fusion)
 
 

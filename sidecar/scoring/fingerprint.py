@@ -7,20 +7,21 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from sidecar.scoring import Scorer
 from sidecar.scoring.adapter import choose_base, is_adapter, read_config
 from sidecar.scoring.hub import WANTED
 from sidecar.scoring.loading import locate
-from sidecar.scoring.manifest import Manifest, as_json
+from sidecar.scoring.manifest import as_json
 from sidecar.scoring.pair_keys import add_text
 
 # The one file of a checkpoint that is read from a folder within it.
 POOLING = "1_Pooling/config.json"
 # Options of `load_scorer` that change a score by more than the last digits.
-DECISIVE = ("engine", "quantization", "adapter", "chunking")
+DECISIVE = ("quantization", "adapter", "chunking")
 
 
-def fingerprint(manifest: Manifest, options: Mapping[str, Any]) -> str:
-    """A name for the scores of a model that `load_scorer` loaded with these options, and that has this manifest.
+def fingerprint(scorer: Scorer, options: Mapping[str, Any]) -> str:
+    """A name for the scores of a model that `load_scorer` loaded with these options.
 
     A file of the hub's cache goes by the hash that the hub gave it, another by its size and the time it was written: a
     model that is copied anew is another one, one whose files were exchanged is never taken for what it was. What the
@@ -30,7 +31,8 @@ def fingerprint(manifest: Manifest, options: Mapping[str, Any]) -> str:
 
     placement = Placement(options.get("device", "auto"), options.get("dtype", "auto"))
     digest = hashlib.blake2b(digest_size=16)
-    add_text(digest, as_json(manifest))
+    add_text(digest, as_json(scorer.manifest))
+    add_text(digest, scorer.engine_name)
     add_text(digest, f"{placement.torch_device().type} {placement.torch_dtype()}")
     for name in DECISIVE:
         add_text(digest, f"{name} {options.get(name)}")

@@ -151,6 +151,11 @@ class RememberingScorer:
         """The scorer's own."""
         return self.scorer.manifest
 
+    @property
+    def engine_name(self) -> str:
+        """The scorer's own."""
+        return self.scorer.engine_name
+
     def score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
         """One score for each passage, in the order given. Raises what the scorer and the store raise."""
         return self.score_all([self.read(query, passages)])[0]

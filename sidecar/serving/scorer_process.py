@@ -86,7 +86,7 @@ def fingerprints(load: Load, scorers: Mapping[str, Scorer]) -> dict[str, str]:
     """What tells each declared model from others that went by its name."""
     from sidecar.scoring.fingerprint import fingerprint
 
-    return {name: fingerprint(scorer.manifest, load.models[name]) for name, scorer in scorers.items()}
+    return {name: fingerprint(scorer, load.models[name]) for name, scorer in scorers.items()}
 
 
 def run(build: Build, identify: Identify = lambda *_: {}) -> None:

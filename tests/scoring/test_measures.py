@@ -42,12 +42,12 @@ def test_memory_sees_what_is_allocated_and_forgets_it():
     memory = Memory(torch.device("cpu"))
     before = memory.now()
     memory.forget()
-    block = torch.ones(8_000_000)  # 32 MB
-    assert memory.peak() - before > 25e6
+    block = torch.ones(64_000_000)  # 256 MB, far more than whatever else comes and goes
+    assert memory.peak() - before > 150e6
 
     del block
     memory.forget()
-    assert memory.peak() - before < 25e6
+    assert memory.peak() - before < 150e6
 
 
 def test_the_machine_in_words():

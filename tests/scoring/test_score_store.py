@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -152,17 +153,19 @@ def test_a_model_goes_by_its_files_its_manifest_and_how_it_is_run(tiny_llama, sc
     directory = tmp_path / "adapter"
     shutil.copytree(tiny_llama[1], directory)
     options = {"model": str(directory), "device": "cpu"}
-    names = [fingerprint(scorer.manifest, options)]
-    assert fingerprint(scorer.manifest, options | {"batch_size": 7}) == names[0]
-    names.append(fingerprint(msgspec.structs.replace(scorer.manifest, max_length=100), options))
-    names.append(fingerprint(scorer.manifest, options | {"dtype": "bfloat16"}))
-    names.append(fingerprint(scorer.manifest, options | {"chunking": (None, 32, 16)}))
-    names.append(fingerprint(scorer.manifest, {"model": str(tiny_llama[0]), "device": "cpu"}))
+    shorter = msgspec.structs.replace(scorer.manifest, max_length=100)
+    names = [fingerprint(scorer, options)]
+    assert fingerprint(scorer, options | {"batch_size": 7}) == names[0]
+    names.append(fingerprint(SimpleNamespace(manifest=shorter, engine_name=scorer.engine_name), options))
+    names.append(fingerprint(SimpleNamespace(manifest=scorer.manifest, engine_name="another"), options))
+    names.append(fingerprint(scorer, options | {"dtype": "bfloat16"}))
+    names.append(fingerprint(scorer, options | {"chunking": (None, 32, 16)}))
+    names.append(fingerprint(scorer, {"model": str(tiny_llama[0]), "device": "cpu"}))
     weights = directory / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes())  # written again: somebody may have trained on
-    names.append(fingerprint(scorer.manifest, options))
+    names.append(fingerprint(scorer, options))
     write_manifest(Manifest(), directory)
-    names.append(fingerprint(scorer.manifest, options))
+    names.append(fingerprint(scorer, options))
     assert len(set(names)) == len(names)
 
 
