@@ -11,14 +11,22 @@ if TYPE_CHECKING:
     from sidecar.scoring.engine import Embedder, Engine
 
 # What the setting may say. `transformers` sorts by length and pads; `card` is the model card's helper: pads, in the
-# order given.
-ENGINES = ("auto", "transformers", "card")
+# order given. `packed` pads nothing and computes once what pairs share: for Llama.
+ENGINES = ("auto", "packed", "transformers", "card")
 
 
-def choose_engine(checkpoint: Checkpoint, engine: str, *, batch_size: int) -> Engine:
-    """The engine of a cross-encoder. Raises ConfigurationError for one that can't run this checkpoint here."""
-    from sidecar.scoring.padded import PaddedEngine
+def choose_engine(checkpoint: Checkpoint, engine: str, *, batch_size: int, compile: bool = False) -> Engine:  # noqa: A002
+    """The engine of a cross-encoder. Raises ConfigurationError for one that can't run this checkpoint here.
 
+    `compile` is for an engine whose steps are compiled in the background; transformers' models come compiled.
+    """
+    from sidecar.scoring.packed.engine import PackedEngine
+    from sidecar.scoring.packed.weights import Llama
+    from sidecar.scoring.padded import PaddedEngine, pad_id
+
+    if isinstance(checkpoint.model, Llama):
+        eos = pad_id(checkpoint.tokenizer, decoder=True)
+        return PackedEngine(checkpoint.model, checkpoint.manifest, eos=eos, max_pairs=batch_size, compile=compile)
     if engine == "card":
         return PaddedEngine(checkpoint, batch_size=batch_size, by_length=False)
     if engine in ("auto", "transformers"):
