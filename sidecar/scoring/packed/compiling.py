@@ -41,7 +41,8 @@ class CompiledSteps:
             )
             _warm_up(compiled, self._llama)
         except Exception as error:  # noqa: BLE001  whatever a compiler dies of, the plain steps still work
-            log.warning("torch.compile failed (%s: %s); scoring goes on without.", type(error).__name__, error)
+            reason = " ".join(str(error).split("\n")[:2])  # the rest tells how to debug a compiler
+            log.warning("torch.compile failed (%s: %s); scoring goes on without.", type(error).__name__, reason)
             return
         self.steps = compiled
 
