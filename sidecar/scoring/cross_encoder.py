@@ -19,11 +19,19 @@ from sidecar.scoring.readings import Pairs, check_finite
 class CrossEncoder:
     """A sequence classifier with one output, as a Scorer. Its scores are float32 logits.
 
-    `engine` computes them; by default the one that fits the checkpoint, in batches of at most `batch_size` pairs.
-    Raises ModelError where the manifest does not go with the architecture.
+    `prompt` is one that others share, by default its own. `engine` computes the scores, by default the one that fits
+    the checkpoint, in batches of at most `batch_size` pairs. Raises ModelError where the manifest does not go with the
+    architecture.
     """
 
-    def __init__(self, checkpoint: Checkpoint, *, engine: Engine | None = None, batch_size: int = 128) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        engine: Engine | None = None,
+        prompt: Prompt | None = None,
+        batch_size: int = 128,
+    ) -> None:
         self.checkpoint = checkpoint
         traits = checkpoint.traits
         check_positions(checkpoint.manifest, traits.positions, traits.architecture)
@@ -33,7 +41,7 @@ class CrossEncoder:
                 f"Pooling {pooling!r} does not go with {traits.architecture}.",
                 remedy="Decoders pool last_token or last_slot, encoders model: correct the checkpoint's sidecar.json.",
             )
-        self.prompt = Prompt(checkpoint.tokenizer, checkpoint.manifest, segments=traits.segments)
+        self.prompt = prompt or Prompt(checkpoint.tokenizer, checkpoint.manifest, segments=traits.segments)
         self.engine = engine or choose_engine(checkpoint, "auto", batch_size=batch_size)
 
     @property

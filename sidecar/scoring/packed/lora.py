@@ -41,6 +41,14 @@ class Lora:
     factors: Mapping[str, Factors]
     head: torch.Tensor
 
+    def on(self, device: torch.device) -> Lora:
+        """The same on another device."""
+        factors = {
+            name: Factors(found.up.to(device), found.down.to(device), found.scale)
+            for name, found in self.factors.items()
+        }
+        return Lora(factors, self.head.to(device))
+
     @property
     def bytes(self) -> int:
         """Memory that factors and head take."""

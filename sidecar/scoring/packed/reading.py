@@ -80,6 +80,11 @@ def read_llama(  # noqa: PLR0913  every one is a part of what is loaded, by keyw
     return llama
 
 
+def read_base(directory: Path, placement: Placement) -> Llama:
+    """Read a Llama that adapters bring score heads for: until one does, its scores are NaN. Raises ModelError."""
+    return read_llama(directory, placement, head=torch.tensor(torch.nan))
+
+
 def shapes_of(llama: Llama) -> dict[str, tuple[int, ...]]:
     """The shape of each module's weight, by the module's name."""
     return {name.removesuffix(".weight"): tuple(slot.shape) for name, slot in llama.slots().items()}
