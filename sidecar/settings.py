@@ -45,7 +45,7 @@ class Settings(ServiceSettings, BaseSettings):
     )
     batch_size: int = Field(128, ge=1, le=4096, description="Pairs in one forward pass, at most.")
     max_length: int | None = Field(None, ge=8, le=131072, description="Tokens of a pair; by default the model's own.")
-    scoring_engine: Literal["auto", "transformers", "openvino", "card"] = Field(
+    scoring_engine: Literal["auto", "packed", "transformers", "openvino", "card"] = Field(
         "auto", description="What computes the scores; auto: the fastest that is exact. card: the model card's helper."
     )
     compile: bool = Field(False, description="Compile the model with torch.compile; slower start, faster scoring.")

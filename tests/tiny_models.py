@@ -88,6 +88,8 @@ def build_tiny_llama(
     hidden_size: int = 64,
     layers: int = 2,
     heads: int = 4,
+    kv_heads: int = 2,
+    rope: dict[str, object] | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> tuple[Path, Path]:
     """Save `base` and `adapter` under a directory and return both paths."""
@@ -101,7 +103,8 @@ def build_tiny_llama(
         intermediate_size=2 * hidden_size,
         num_hidden_layers=layers,
         num_attention_heads=heads,
-        num_key_value_heads=2,
+        num_key_value_heads=kv_heads,
+        rope_parameters=rope,
         max_position_embeddings=512,
         initializer_range=0.05,
         bos_token_id=tokenizer.bos_token_id,
@@ -109,8 +112,17 @@ def build_tiny_llama(
         pad_token_id=None,
     )
     LlamaForCausalLM(config).to(dtype).save_pretrained(str(base))
+    build_adapter(base, adapter)
+    return base, adapter
+
+
+def build_adapter(base: Path, adapter: Path, *, seed: int | None = None, **changes: object) -> Path:
+    """Save a LoRA adapter of a Llama with the card's settings, or with some `changes`, and return its path."""
+    if seed is not None:
+        torch.manual_seed(seed)
     model = AutoModelForSequenceClassification.from_pretrained(str(base), num_labels=1, dtype=torch.float32)
-    lora = LoraConfig(r=16, lora_alpha=32, target_modules=TARGETS, lora_dropout=0.05, bias="none", task_type="SEQ_CLS")
+    settings = {"r": 16, "lora_alpha": 32, "target_modules": TARGETS, "lora_dropout": 0.05, "bias": "none"}
+    lora = LoraConfig(task_type="SEQ_CLS", **settings | changes)
     adapted = get_peft_model(model, lora)
     with torch.no_grad():
         for name, parameter in adapted.named_parameters():
@@ -119,7 +131,7 @@ def build_tiny_llama(
             if "score" in name and "modules_to_save" in name:
                 parameter.normal_(std=0.15)
     adapted.save_pretrained(str(adapter))
-    return base, adapter
+    return adapter
 
 
 def build_tiny_bert(directory: Path, *, seed: int = 0) -> Path:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +79,9 @@ def apply_adapter(  # noqa: PLR0913  called in one place, by keyword
     the score head that travels with it is taken: the base model has none of its own. Raises AdapterMismatch where
     shapes or modules do not fit, ModelError where the adapter does not bring the head either.
     """
-    tensors, recorded = _read_tensors(directory), str(read_config(directory).get("base_model_name_or_path"))
-    _check_fit(model, tensors, recorded, base)
+    tensors, recorded = read_tensors(directory), str(read_config(directory).get("base_model_name_or_path"))
+    shapes = {name: _shape(module) for name, module in model.named_modules()}
+    check_fit(shapes, tensors, recorded, base)
     head = {key: tensor for key, tensor in tensors.items() if "lora_" not in key}
     check_complete(missing - set(head), directory)
     if not enabled:
@@ -119,20 +121,20 @@ def check_complete(missing: set[str], directory: Path) -> None:
         )
 
 
-def _read_tensors(directory: Path) -> dict[str, Any]:
+def read_tensors(directory: Path) -> dict[str, Any]:
+    """Read an adapter's tensors, by the names they have in the base model."""
     from safetensors.torch import load_file
 
     return {key.removeprefix(PREFIX): tensor for key, tensor in load_file(directory / WEIGHTS).items()}
 
 
-def _check_fit(model: Any, tensors: dict[str, Any], recorded: str, base: str) -> None:
-    modules = dict(model.named_modules())
+def check_fit(shapes: Mapping[str, tuple[int, ...]], tensors: dict[str, Any], recorded: str, base: str) -> None:
+    """Raise AdapterMismatch unless the tensors fit the base's modules; `shapes` are their weights', () without one."""
     for key, tensor in tensors.items():
         path, _, part = key.partition(".lora_")
-        module = modules.get(path if part else key.rpartition(".")[0])
-        if module is None:
+        shape = shapes.get(path if part else key.rpartition(".")[0])
+        if shape is None:
             raise mismatch(recorded, base, f"it has no {path}")
-        shape = _shape(module)
         if len(shape) != 2:
             continue
         if part.startswith("A.") and tensor.shape[-1] != shape[1]:

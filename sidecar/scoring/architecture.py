@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import inspect
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sidecar.errors import ModelError
 from sidecar.scoring.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a cross-encoder has to know of its model: `positions` is None where there may be any number of them.
+
+    A `decoder`'s score comes from one pooled position, and `segments` says whether segment ids mean anything to it.
+    """
+
+    architecture: str
+    decoder: bool
+    segments: bool = False
+    positions: int | None = None
 
 
 def check_config(directory: Path) -> None:
@@ -58,9 +72,13 @@ def position_limit(model: Any) -> int | None:
 
 def check_length(manifest: Manifest, model: Any) -> None:
     """Raise ModelError where the manifest's limit is beyond the model's table of positions."""
-    limit = position_limit(model)
+    check_positions(manifest, position_limit(model), type(model).__name__)
+
+
+def check_positions(manifest: Manifest, limit: int | None, architecture: str) -> None:
+    """Raise ModelError where the manifest's limit is beyond an architecture's positions; None for any number."""
     if limit is not None and manifest.max_length > limit:
         raise ModelError(
-            f"max_length {manifest.max_length} is beyond the {limit} positions of {type(model).__name__}.",
+            f"max_length {manifest.max_length} is beyond the {limit} positions of {architecture}.",
             remedy=f"Give at most {limit}; for longer passages there is --long-passages chunk.",
         )

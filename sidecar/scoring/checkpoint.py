@@ -11,8 +11,9 @@ import torch
 
 from sidecar.errors import ConfigurationError, ModelError
 from sidecar.scoring.adapter import apply_adapter, check_complete
-from sidecar.scoring.architecture import check_config, position_limit
+from sidecar.scoring.architecture import Traits, check_config, position_limit, reads_segments
 from sidecar.scoring.manifest import Manifest
+from sidecar.scoring.packed.weights import Llama
 from sidecar.scoring.precision import automatic_dtype, quantized
 from sidecar.scoring.presets import PLAIN_PAIR
 from sidecar.scoring.quiet import quiet_libraries
@@ -78,12 +79,23 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A model in evaluation mode with its tokenizer and manifest; `name` is what the user called it."""
+    """A model in evaluation mode with its tokenizer and manifest; `name` is what the user called it.
+
+    `model` is transformers' own, or a `packed.weights.Llama`, which the packed engine alone computes with.
+    """
 
     name: str
     model: Any
     tokenizer: Any
     manifest: Manifest
+
+    @property
+    def traits(self) -> Traits:
+        """What of the architecture decides how pairs are read and pooled."""
+        model = self.model
+        if isinstance(model, Llama):
+            return Traits("LlamaForSequenceClassification", decoder=True)
+        return Traits(type(model).__name__, is_decoder(model), reads_segments(model), position_limit(model))
 
 
 def load_classifier(  # noqa: PLR0913  every one is a part of what is loaded, by keyword
@@ -153,7 +165,7 @@ def is_decoder(model: Any) -> bool:
     """Whether scores come from one pooled position under a linear `score` head (Llama, Mistral, Qwen …)."""
     from transformers.modeling_layers import GenericForSequenceClassification
 
-    return isinstance(model, GenericForSequenceClassification)
+    return isinstance(model, Llama | GenericForSequenceClassification)
 
 
 def default_manifest(model: Any, tokenizer: Any) -> Manifest:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from sidecar.candidates import Passage, Score
 from sidecar.errors import ModelError
-from sidecar.scoring.architecture import check_length, reads_segments
-from sidecar.scoring.checkpoint import Checkpoint, is_decoder
+from sidecar.scoring.architecture import check_positions
+from sidecar.scoring.checkpoint import Checkpoint
 from sidecar.scoring.engine import Engine
+from sidecar.scoring.engines import choose_engine
 from sidecar.scoring.manifest import Manifest
 from sidecar.scoring.mapping import Mapping
-from sidecar.scoring.padded import PaddedEngine
 from sidecar.scoring.prompt import Prompt
 from sidecar.scoring.readings import Pairs, check_finite
 
@@ -19,22 +19,30 @@ from sidecar.scoring.readings import Pairs, check_finite
 class CrossEncoder:
     """A sequence classifier with one output, as a Scorer. Its scores are float32 logits.
 
-    `engine` computes them; by default transformers does, in batches of at most `batch_size` pairs. Raises ModelError
-    where the manifest does not go with the architecture.
+    `prompt` is one that others share, by default its own. `engine` computes the scores, by default the one that leaves
+    the checkpoint whole, in batches of at most `batch_size` pairs. Raises ModelError where the manifest does not go
+    with the architecture.
     """
 
-    def __init__(self, checkpoint: Checkpoint, *, engine: Engine | None = None, batch_size: int = 128) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        engine: Engine | None = None,
+        prompt: Prompt | None = None,
+        batch_size: int = 128,
+    ) -> None:
         self.checkpoint = checkpoint
-        check_length(checkpoint.manifest, checkpoint.model)
+        traits = checkpoint.traits
+        check_positions(checkpoint.manifest, traits.positions, traits.architecture)
         pooling = checkpoint.manifest.pooling
-        if (pooling == "model") == is_decoder(checkpoint.model):
+        if (pooling == "model") == traits.decoder:
             raise ModelError(
-                f"Pooling {pooling!r} does not go with {type(checkpoint.model).__name__}.",
+                f"Pooling {pooling!r} does not go with {traits.architecture}.",
                 remedy="Decoders pool last_token or last_slot, encoders model: correct the checkpoint's sidecar.json.",
             )
-        segments = reads_segments(checkpoint.model)
-        self.prompt = Prompt(checkpoint.tokenizer, checkpoint.manifest, segments=segments)
-        self.engine = engine or PaddedEngine(checkpoint, batch_size=batch_size)
+        self.prompt = prompt or Prompt(checkpoint.tokenizer, checkpoint.manifest, segments=traits.segments)
+        self.engine = engine or choose_engine(checkpoint, "transformers", batch_size=batch_size)
 
     @property
     def name(self) -> str:

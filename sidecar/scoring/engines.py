@@ -11,18 +11,25 @@ if TYPE_CHECKING:
     from sidecar.scoring.checkpoint import Checkpoint
     from sidecar.scoring.engine import Embedder, Engine
 
-# What the setting may say. `transformers` sorts by length and pads; `openvino` is for BERT and its kin on a CPU; `card`
-# is the model card's helper: pads, in the order given.
-ENGINES = ("auto", "transformers", "openvino", "card")
+# What the setting may say. `transformers` sorts by length and pads; `packed` pads nothing and computes once what pairs
+# share, for Llama; `openvino` is for BERT and its kin on a CPU; `card` is the model card's helper: pads, in the order
+# given.
+ENGINES = ("auto", "packed", "transformers", "openvino", "card")
 
 
-def choose_engine(checkpoint: Checkpoint, engine: str, *, batch_size: int) -> Engine:
+def choose_engine(checkpoint: Checkpoint, engine: str, *, batch_size: int, compile: bool = False) -> Engine:  # noqa: A002
     """The engine of a cross-encoder, which may have taken the checkpoint's weights over.
 
-    Raises ConfigurationError for one that can't run this checkpoint here.
+    `compile` is for an engine whose steps are compiled in the background; transformers' models come compiled. Raises
+    ConfigurationError for an engine that can't run this checkpoint here.
     """
-    from sidecar.scoring.padded import PaddedEngine
+    from sidecar.scoring.packed.engine import PackedEngine
+    from sidecar.scoring.packed.weights import Llama
+    from sidecar.scoring.padded import PaddedEngine, pad_id
 
+    if isinstance(checkpoint.model, Llama):
+        eos = pad_id(checkpoint.tokenizer, decoder=True)
+        return PackedEngine(checkpoint.model, checkpoint.manifest, eos=eos, max_pairs=batch_size, compile=compile)
     if engine == "card":
         return PaddedEngine(checkpoint, batch_size=batch_size, by_length=False)
     if engine in ("auto", "openvino") and (precision := choose_precision(checkpoint, engine)):

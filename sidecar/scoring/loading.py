@@ -168,6 +168,7 @@ def _load_cross_encoder(  # noqa: PLR0913  the rest of load_scorer, by keyword
     from sidecar.scoring.answers import answer_head
     from sidecar.scoring.checkpoint import Checkpoint, default_manifest, load_classifier, load_tokenizer
     from sidecar.scoring.cross_encoder import CrossEncoder
+    from sidecar.scoring.packed.reading import packs, read_llama
 
     lora = located.directory if is_adapter(located.directory) else None
     tokenizer = load_tokenizer(base.directory)
@@ -179,10 +180,12 @@ def _load_cross_encoder(  # noqa: PLR0913  the rest of load_scorer, by keyword
                 remedy="Leave yes_token and no_token out of its sidecar.json.",
             )
         head = answer_head(base.directory, tokenizer, located.manifest)
-    model = load_classifier(base.directory, placement, adapter=lora, base=base.name, enabled=adapter, head=head)
+    load = read_llama if packs(engine, base.directory, placement, adapter=lora) else load_classifier
+    model = load(base.directory, placement, adapter=lora, base=base.name, enabled=adapter, head=head)
     manifest = located.manifest or default_manifest(model, tokenizer)
     checkpoint = Checkpoint(located.name, model, tokenizer, with_max_length(manifest, max_length))
-    return CrossEncoder(checkpoint, engine=choose_engine(checkpoint, engine, batch_size=batch_size))
+    chosen = choose_engine(checkpoint, engine, batch_size=batch_size, compile=placement.compile)
+    return CrossEncoder(checkpoint, engine=chosen)
 
 
 def with_max_length(manifest: Manifest, max_length: int | None) -> Manifest:

@@ -28,9 +28,9 @@ def reference(tiny_llama):
     return load_reference(adapter, base=base)
 
 
-@pytest.fixture(scope="module")
-def scorer(tiny_llama):
-    return load_scorer(str(tiny_llama[1]), device="cpu")
+@pytest.fixture(scope="module", params=["transformers", "packed"])
+def scorer(request, tiny_llama):
+    return load_scorer(str(tiny_llama[1]), device="cpu", engine=request.param)
 
 
 def with_manifest(scorer, **changes):
@@ -86,7 +86,7 @@ def test_the_batch_size_changes_no_score(scorer, passages, batch_size):
 
 def test_the_cards_helper_can_still_be_chosen_and_scores_the_same(tiny_llama, scorer, passages):
     card = load_scorer(str(tiny_llama[1]), device="cpu", engine="card", batch_size=3)
-    assert (card.engine.name, scorer.engine.name) == ("card", "transformers")
+    assert card.engine.name == "card" != scorer.engine.name
     assert values(card, QUERY, passages) == pytest.approx(values(scorer, QUERY, passages), abs=FP32)
 
 
@@ -145,7 +145,8 @@ def test_a_manifest_beside_the_adapter_decides(tiny_llama, scorer, passages, tmp
     copy = tmp_path / "adapter"
     shutil.copytree(adapter, copy)
     write_manifest(Manifest(pooling="last_slot", max_length=64), copy)
-    scores = values(load_scorer(str(copy), base_model=str(base), device="cpu"), QUERY, passages)
+    moved = load_scorer(str(copy), base_model=str(base), device="cpu", engine=scorer.engine.name)
+    scores = values(moved, QUERY, passages)
     assert scores == values(with_manifest(scorer, pooling="last_slot", max_length=64), QUERY, passages)
 
 
@@ -177,9 +178,13 @@ def test_no_passages_no_scores(scorer):
     assert values(scorer, QUERY, []) == []
 
 
+def test_what_computes_for_a_llama_is_the_packed_engine_unless_told_otherwise(tiny_llama):
+    assert load_scorer(str(tiny_llama[1]), device="cpu").engine.name == "packed"
+
+
 def test_nan_is_an_error_and_never_a_rank(tiny_llama):
     broken = load_scorer(str(tiny_llama[1]), device="cpu")
-    broken.checkpoint.model.score.weight.data[0, 0] = float("nan")
+    broken.checkpoint.model.head[0, 0] = float("nan")
     with pytest.raises(NonFiniteScore, match="2 of 2 passages"):
         values(broken, QUERY, [Passage("", "a"), Passage("", "b")])
 
@@ -187,7 +192,7 @@ def test_nan_is_an_error_and_never_a_rank(tiny_llama):
 @pytest.mark.parametrize("value", [float("inf"), float("-inf")])
 def test_infinity_is_an_error_too(tiny_llama, value):
     broken = load_scorer(str(tiny_llama[1]), device="cpu")
-    broken.checkpoint.model.score.weight.data[0, 0] = value
+    broken.checkpoint.model.head[0, 0] = value
     with pytest.raises(NonFiniteScore):
         values(broken, QUERY, [Passage("", "a")])
 

@@ -12,6 +12,7 @@ from sidecar.reranker import Reranker
 from sidecar.scoring.checkpoint import Checkpoint
 from sidecar.scoring.cross_encoder import CrossEncoder
 from sidecar.scoring.loading import load_scorer
+from sidecar.scoring.packed.weights import Llama
 from sidecar.scoring.reference import load_reference, score_one, score_one_cut_apart
 from tests.scoring.values import values
 
@@ -19,9 +20,20 @@ QUERY = "which passage holds the words"
 FP32 = 1e-5
 
 
+@pytest.fixture(scope="module", params=["transformers", "packed"])
+def scorer(request, tiny_llama):
+    return load_scorer(str(tiny_llama[1]), device="cpu", engine=request.param)
+
+
 @pytest.fixture(scope="module")
-def scorer(tiny_llama):
-    return load_scorer(str(tiny_llama[1]), device="cpu")
+def padded(tiny_llama):
+    return load_scorer(str(tiny_llama[1]), device="cpu", engine="transformers")
+
+
+def weights(scorer):
+    """A model's tensors by their names in a checkpoint, whatever holds them."""
+    model = scorer.checkpoint.model
+    return model.slots() if isinstance(model, Llama) else model.state_dict()
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +51,14 @@ def changed(scorer, **changes):
     return CrossEncoder(Checkpoint("changed", checkpoint.model, checkpoint.tokenizer, manifest))
 
 
-def test_trap_1_the_pooled_token_is_the_last_real_one_whatever_the_pad_id(scorer, reference):
+def test_trap_1_the_pooled_token_is_the_last_real_one_whatever_the_pad_id(padded, reference):
     tokenizer, model = reference
     passages = [Passage("", "short"), Passage("", "a much longer passage that makes the others carry pads")]
     expected = [score_one(tokenizer, model, QUERY, p.title, p.text) for p in passages]
     for pad_token_id in (None, 0, tokenizer.eos_token_id):
-        scorer.checkpoint.model.config.pad_token_id = pad_token_id
-        assert values(scorer, QUERY, passages) == pytest.approx(expected, abs=FP32)
-    scorer.checkpoint.model.config.pad_token_id = None
+        padded.checkpoint.model.config.pad_token_id = pad_token_id
+        assert values(padded, QUERY, passages) == pytest.approx(expected, abs=FP32)
+    padded.checkpoint.model.config.pad_token_id = None
 
 
 def test_trap_1_the_last_slot_is_another_token_than_the_last(scorer, reference):
@@ -90,19 +102,21 @@ def test_trap_5_an_empty_title_leaves_two_spaces(scorer):
 
 def test_trap_6_the_head_is_the_adapters_and_not_the_bases(scorer, tiny_llama):
     saved = load_file(tiny_llama[1] / "adapter_model.safetensors")["base_model.model.score.weight"]
-    assert torch.equal(scorer.checkpoint.model.score.weight, saved)
+    assert torch.equal(weights(scorer)["score.weight"], saved)
     assert not any("score" in key for key in load_file(tiny_llama[0] / "model.safetensors"))
 
 
 def test_trap_7_the_merge_is_done_in_fp32_and_cast_once(scorer, tiny_llama):
-    merged = load_scorer(str(tiny_llama[1]), device="cpu", dtype="bfloat16").checkpoint.model
-    for (name, exact), ours in zip(scorer.checkpoint.model.named_parameters(), merged.parameters(), strict=True):
-        assert torch.equal(ours, exact.to(torch.bfloat16)), name
+    half = load_scorer(str(tiny_llama[1]), device="cpu", dtype="bfloat16", engine=scorer.engine.name)
+    for name, ours in weights(half).items():
+        assert torch.equal(ours, weights(scorer)[name].to(ours.dtype)), name
+    assert weights(half)["model.layers.1.mlp.up_proj.weight"].dtype == torch.bfloat16
 
 
-def test_trap_7_a_base_stored_in_bf16_is_merged_in_fp32_too(tiny_models, tmp_path):
+@pytest.mark.parametrize("engine", ["transformers", "packed"])
+def test_trap_7_a_base_stored_in_bf16_is_merged_in_fp32_too(tiny_models, tmp_path, engine):
     base, adapter = tiny_models.build_tiny_llama(tmp_path, dtype=torch.bfloat16)
-    half = load_scorer(str(adapter), device="cpu", dtype="bfloat16").checkpoint.model.state_dict()
+    half = weights(load_scorer(str(adapter), device="cpu", dtype="bfloat16", engine=engine))
     path = "layers.0.self_attn.q_proj"
     tensors = load_file(adapter / "adapter_model.safetensors")
     up, down = (tensors[f"base_model.model.model.{path}.lora_{side}.weight"] for side in "BA")
@@ -112,9 +126,11 @@ def test_trap_7_a_base_stored_in_bf16_is_merged_in_fp32_too(tiny_models, tmp_pat
 
 
 def test_trap_7_rotary_frequencies_stay_in_fp32(tiny_llama):
-    model = load_scorer(str(tiny_llama[1]), device="cpu", dtype="bfloat16").checkpoint.model
+    model = load_scorer(str(tiny_llama[1]), device="cpu", dtype="bfloat16", engine="transformers").checkpoint.model
     assert model.model.rotary_emb.inv_freq.dtype == torch.float32
     assert model.score.weight.dtype == torch.bfloat16
+    llama = load_scorer(str(tiny_llama[1]), device="cpu", dtype="bfloat16", engine="packed").checkpoint.model
+    assert llama.frequencies.dtype == llama.head.dtype == torch.float32
 
 
 def test_trap_8_one_input_has_one_score_and_ties_keep_their_order(scorer):
@@ -131,19 +147,19 @@ def test_trap_8_the_batch_size_changes_no_fp32_score(scorer, passages):
     assert values(scorer, QUERY, passages) == pytest.approx(alone, abs=FP32)
 
 
-def test_trap_9_pads_are_masked_for_every_attention_implementation(scorer, passages):
-    # No attention function of our own is registered yet, so none can get an empty mask. What is there to prove is
-    # that transformers' implementations all honour ours; the packed engine will have to prove its own.
-    model = scorer.checkpoint.model
-    expected = values(scorer, QUERY, passages)
+def test_trap_9_pads_are_masked_for_every_attention_implementation(padded, passages):
+    # No attention function of our own is registered with transformers, so none can get an empty mask. What is there
+    # to prove is that its implementations all honour ours; the packed engine has no pads.
+    model = padded.checkpoint.model
+    expected = values(padded, QUERY, passages)
     implementation = model.config._attn_implementation
     model.set_attn_implementation("eager")
     try:
-        assert values(scorer, QUERY, passages) == pytest.approx(expected, abs=FP32)
-        slots = values(changed(scorer, pooling="last_slot"), QUERY, passages)
+        assert values(padded, QUERY, passages) == pytest.approx(expected, abs=FP32)
+        slots = values(changed(padded, pooling="last_slot"), QUERY, passages)
     finally:
         model.set_attn_implementation(implementation)
-    assert values(changed(scorer, pooling="last_slot"), QUERY, passages) == pytest.approx(slots, abs=FP32)
+    assert values(changed(padded, pooling="last_slot"), QUERY, passages) == pytest.approx(slots, abs=FP32)
 
 
 def test_trap_10_the_tests_tokenizer_writes_pairs_as_llama_3_does(scorer):

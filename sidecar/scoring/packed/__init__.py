@@ -1,0 +1,6 @@
+"""The packed engine for Llama's sequence classifiers: no padding, what pairs share computed once, fused weights.
+
+Read in this order: `layout` (plain integers: which row stands where and sees whom), `weights` (the fused buffers),
+`block` (one layer's arithmetic), `attention`, `engine` (all of it together), then `reading` and `lora` (from files
+into the buffers) and `compiling`.
+"""

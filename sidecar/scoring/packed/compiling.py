@@ -1,0 +1,59 @@
+"""Compiles a layer's steps in the background, while the plain ones serve."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+import torch
+
+from sidecar.scoring.packed.block import Steps, angles
+from sidecar.scoring.packed.weights import Llama
+
+log = logging.getLogger(__name__)
+# Rows of the warm-up. Any number from 2 on is served by what comes of it.
+ROWS = 64
+
+
+class CompiledSteps:
+    """`steps` are the plain ones until the compiled ones have run once; if compiling fails they stay, with a warning.
+
+    `backend` is torch.compile's.
+    """
+
+    def __init__(self, plain: Steps, llama: Llama, *, backend: Any = "inductor") -> None:
+        self.steps = plain
+        self._plain, self._llama, self._backend = plain, llama, backend
+        # A daemon, so that a process can end while its compiler is at work.
+        self._thread = threading.Thread(target=self._compile, name="compile", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until it is decided which steps serve."""
+        self._thread.join()
+
+    def _compile(self) -> None:
+        try:
+            compiled = Steps(
+                enter=torch.compile(self._plain.enter, backend=self._backend),
+                leave=torch.compile(self._plain.leave, backend=self._backend),
+            )
+            _warm_up(compiled, self._llama)
+        except Exception as error:  # noqa: BLE001  whatever a compiler dies of, the plain steps still work
+            reason = " ".join(str(error).split("\n")[:2])  # the rest tells how to debug a compiler
+            log.warning("torch.compile failed (%s: %s); scoring goes on without.", type(error).__name__, reason)
+            return
+        self.steps = compiled
+
+
+@torch.inference_mode()
+def _warm_up(steps: Steps, llama: Llama) -> None:
+    shape, layer, weights = llama.shape, llama.layers[0], llama.embeddings
+    rows = weights.new_zeros(ROWS, shape.hidden)
+    cos, sin = angles(llama, torch.arange(ROWS, device=weights.device))
+    attended = weights.new_zeros(ROWS, shape.queries)
+    for tensor in (rows, cos, sin, attended):
+        torch._dynamo.mark_dynamic(tensor, 0)  # noqa: SLF001  the documented way to say which size varies
+    steps.enter(rows, layer.attention_norm, layer.qkv, cos, sin)
+    steps.leave(rows, attended, layer.out, layer.mlp_norm, layer.gate_up, layer.down)

@@ -1,0 +1,106 @@
+"""The engine: pairs to a packed layout, through the layers, to one logit for each pair."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.nn.functional import embedding, linear
+
+from sidecar.scoring.manifest import Manifest
+from sidecar.scoring.packed.attention import plan_attention
+from sidecar.scoring.packed.block import Steps, angles, rms_norm, rotate, steps_of, tiled
+from sidecar.scoring.packed.compiling import CompiledSteps
+from sidecar.scoring.packed.layout import Layout, Slot, cut, distinct, lay_out
+from sidecar.scoring.packed.weights import Llama
+from sidecar.scoring.padded import MAX_TOKENS, MAX_TOKENS_GPU
+from sidecar.scoring.prompt import Tokens
+
+
+class PackedEngine:
+    """A Llama sequence classifier without padding; batches span groups.
+
+    `max_pairs` and `max_tokens` are the most pairs and rows in one batch (None: by device); `eos` is the token that
+    `last_slot` pools. With `compile` the steps of a layer are compiled in the background.
+
+    With `invariant` a pair's score does not depend, to the last bit, on what else is scored with it: nothing is shared
+    between pairs, each attends alone, and every matrix multiplication has one shape. Nothing is compiled then.
+    """
+
+    name = "packed"
+
+    def __init__(  # noqa: PLR0913  every one is a knob of its own, by keyword
+        self,
+        llama: Llama,
+        manifest: Manifest,
+        *,
+        eos: int,
+        max_pairs: int = 128,
+        max_tokens: int | None = None,
+        compile: bool = False,  # noqa: A002  the name the card and torch use
+        invariant: bool = False,
+    ) -> None:
+        self.llama = llama
+        self.device = llama.device
+        self.max_pairs = max_pairs
+        self.max_tokens = max_tokens or MAX_TOKENS.get(self.device.type, MAX_TOKENS_GPU)
+        self._slot = Slot(eos, manifest.max_length - 1) if manifest.pooling == "last_slot" else None
+        self._invariant = invariant
+        self._multiply = tiled if invariant else linear
+        self._plain = steps_of(llama.shape, self._multiply)
+        self.compiled = CompiledSteps(self._plain, llama) if compile and not invariant else None
+
+    def logits(self, groups: Sequence[Sequence[Tokens]]) -> list[list[float]]:
+        """One logit for each pair. Equal pairs of a group are scored once, so they are sure to tie."""
+        found = [distinct([pair.ids for pair in group]) for group in groups]
+        pairs = [own for own, _ in found]
+        batches = cut(pairs, max_pairs=self.max_pairs, max_tokens=self.max_tokens, share=not self._invariant)
+        flat = iter([logit for batch in batches for logit in self._logits(lay_out(batch, self._slot))])
+        logits = [list(itertools.islice(flat, len(own))) for own in pairs]
+        return [[own[place] for place in places] for own, (_, places) in zip(logits, found, strict=True)]
+
+    @torch.inference_mode()
+    def _logits(self, layout: Layout) -> list[float]:
+        llama = self.llama
+        x = embedding(self._tensor(layout.ids), llama.embeddings)
+        cos, sin = angles(llama, self._tensor(layout.positions))
+        x = self._last_layer(self._layers(x, cos, sin, layout), cos, sin, layout)
+        # The head in float32: a bf16 logit has 8 bits, and a window of 100 would be full of ties.
+        rows = rms_norm(x, llama.norm, llama.shape.epsilon).float()
+        return self._multiply(rows, llama.head)[:, 0].tolist()
+
+    def _layers(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, layout: Layout) -> torch.Tensor:
+        """All layers but the last, for all rows."""
+        shape, steps = self.llama.shape, self._steps(len(x))
+        attend = self._plan(layout.segments)
+        for layer in self.llama.layers[:-1]:
+            turned, value = steps.enter(x, layer.attention_norm, layer.qkv, cos, sin)
+            query, key = torch.split(turned, [shape.heads, shape.kv_heads], dim=1)
+            attended = attend(query, key, value)
+            x = steps.leave(x, attended, layer.out, layer.mlp_norm, layer.gate_up, layer.down)
+        return x
+
+    def _last_layer(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, layout: Layout) -> torch.Tensor:
+        """The last layer for the pooled rows alone, in the pairs' order; of the others only keys and values count."""
+        shape, layer = self.llama.shape, self.llama.layers[-1]
+        pooled = self._tensor([segment.rows.start for segment in layout.pooled])
+        queries, keys_values = torch.split(layer.qkv, [shape.queries, 2 * shape.keys])
+        key, value = self._plain.enter(x, layer.attention_norm, keys_values, cos, sin)
+        x = x[pooled]
+        query = self._multiply(rms_norm(x, layer.attention_norm, shape.epsilon), queries)
+        query = rotate(torch.unflatten(query, -1, (shape.heads, shape.head_size)), cos[pooled], sin[pooled])
+        attended = self._plan(layout.pooled)(query, key, value)
+        return self._plain.leave(x, attended, layer.out, layer.mlp_norm, layer.gate_up, layer.down)
+
+    def _steps(self, rows: int) -> Steps:
+        # A compiled step for any number of rows is one for 2 and more: torch treats 1 as a constant.
+        return self.compiled.steps if self.compiled is not None and rows > 1 else self._plain
+
+    def _plan(self, segments: Any) -> Any:
+        dtype = self.llama.embeddings.dtype
+        return plan_attention(segments, device=self.device, dtype=dtype, invariant=self._invariant)
+
+    def _tensor(self, values: list[int]) -> torch.Tensor:
+        return torch.tensor(values, device=self.device)
