@@ -22,6 +22,12 @@ class ServiceSettings(BaseModel):
     models: dict[str, str] = Field(
         {}, description='More models that requests may name: {"name": "preset, directory or hub name"}.'
     )
+    merged_adapters: int = Field(
+        2,
+        ge=1,
+        le=64,
+        description="Adapters of one base that are kept merged: each costs a base of memory, no switching.",
+    )
     model_aliases: dict[str, str] = Field(
         {}, description='Names that clients hard-code, and the declared model behind each: {"rerank-v3.5": "minilm"}.'
     )

@@ -48,6 +48,9 @@ class Settings(ServiceSettings, BaseSettings):
     scoring_engine: Literal["auto", "packed", "transformers", "openvino", "card"] = Field(
         "auto", description="What computes the scores; auto: the fastest that is exact. card: the model card's helper."
     )
+    batch_invariant: bool = Field(
+        False, description="The same score to the last bit, whatever else is scored with a pair; slower."
+    )
     compile: bool = Field(False, description="Compile the model with torch.compile; slower start, faster scoring.")
 
     quantization: Literal["none", "8bit", "4bit"] = Field(
@@ -160,7 +163,8 @@ class Settings(ServiceSettings, BaseSettings):
         same = ("base_model", "revision", "base_revision", "device", "dtype", "batch_size", "max_length")
         chunking = (self.chunk_tokens, self.chunk_overlap, self.max_chunks) if self.long_passages != "cut" else None
         named = {name: getattr(self, name) for name in (*same, "compile", "quantization")}
-        return {"model": self.model, **named, "engine": self.scoring_engine, "chunking": chunking}
+        chosen = {"engine": self.scoring_engine, "invariant": self.batch_invariant}
+        return {"model": self.model, **named, **chosen, "chunking": chunking}
 
     def as_fields(self) -> PassageFields:
         """Where a document's title and text are."""

@@ -17,7 +17,16 @@ from sidecar.settings import Settings, load_settings, variable
 # Groups of settings that commands take together; the name is the panel they stand under in the help.
 MODEL = (
     *("model", "base_model", "revision", "base_revision", "device", "dtype", "scoring_engine", "quantization"),
-    *("batch_size", "max_length", "compile", "long_passages", "chunk_tokens", "chunk_overlap", "max_chunks"),
+    *(
+        "batch_invariant",
+        "batch_size",
+        "max_length",
+        "compile",
+        "long_passages",
+        "chunk_tokens",
+        "chunk_overlap",
+        "max_chunks",
+    ),
 )
 FUSION = ("fusion", "normalization", "fusion_weight", "rank_constant", "fusion_arithmetic")
 FIELDS = ("title_fields", "text_fields", "join_fields")
@@ -36,10 +45,10 @@ OPENSEARCH = (
     "opensearch_retries",
 )
 SERVICE = (
-    "host", "port", "api_port", "pass_through", "budget_ms", "on_failure", "max_body_bytes", "api_seconds",
-    "api_concurrent", "max_documents", "max_characters", "max_concurrent", "max_queue", "slice_seconds", "score_cache",
-    "hang_seconds", "breaker_failures", "breaker_seconds", "drain_seconds", "slow_client_seconds", "lend_account",
-    "trusted_proxies", "allowed_hosts",
+    "merged_adapters", "host", "port", "api_port", "pass_through", "budget_ms", "on_failure", "max_body_bytes",
+    "api_seconds", "api_concurrent", "max_documents", "max_characters", "max_concurrent", "max_queue", "slice_seconds",
+    "score_cache", "hang_seconds", "breaker_failures", "breaker_seconds", "drain_seconds", "slow_client_seconds",
+    "lend_account", "trusted_proxies", "allowed_hosts",
 )  # fmt: skip
 
 PANELS = {

@@ -52,6 +52,7 @@ class _Adapter:
     directory: Path
     lora: Lora
     manifest: Manifest
+    given: Manifest | None
 
 
 class AdapterRegistry:
@@ -72,10 +73,12 @@ class AdapterRegistry:
         budget: int = GIBIBYTE,
         merged: int = 2,
         batch_size: int = 128,
+        invariant: bool = False,
     ) -> None:
         packs("packed", directory, placement)
         self.name, self.directory, self.placement = name or str(directory), directory, placement
-        self.budget, self.most_merged, self.batch_size = budget, max(1, merged), batch_size
+        self.budget, self.most_merged = budget, max(1, merged)
+        self.batch_size, self.invariant = batch_size, invariant
         self.base = read_base(directory, placement)
         # The one used longest ago comes first in both.
         self._adapters: OrderedDict[str, _Adapter] = OrderedDict()
@@ -86,9 +89,10 @@ class AdapterRegistry:
         self._reading = threading.Lock()  # held while a tokenizer is read
         self._device = threading.RLock()  # held while merged weights are written or computed with
 
-    def load(self, name: str, directory: Path) -> Loaded:
+    def load(self, name: str, directory: Path, manifest: Manifest | None = None) -> Loaded:
         """Read an adapter, under a name of the caller's; one of that name serves until the new one is complete.
 
+        `manifest` takes the place of the one in the directory, or of the card's.
         Raises AdapterMismatch for another base's, ModelError for one that is no plain LoRA or has no score head,
         ConfigurationError where the pinned ones leave no room for it.
         """
@@ -96,7 +100,7 @@ class AdapterRegistry:
         if reason is not None:
             raise ModelError(f"{directory} can't be switched to: {reason}.", remedy="Load it as a model of its own.")
         lora = read_lora(directory, shapes_of(self.base), base=self.name).on(self.base.device)
-        adapter = _Adapter(name, directory, lora, read_manifest(directory) or Manifest())
+        adapter = _Adapter(name, directory, lora, manifest or read_manifest(directory) or Manifest(), manifest)
         self._face(adapter.manifest)
         with self._tables:
             self._make_room(adapter)
@@ -106,7 +110,8 @@ class AdapterRegistry:
 
     def reload(self, name: str) -> Loaded:
         """Read an adapter's files again; if they can't be read, the old one stays. Raises ModelNotFound."""
-        return self.load(name, self._find(name).directory)
+        old = self._find(name)
+        return self.load(name, old.directory, old.given)
 
     def pin(self, name: str, *, pinned: bool = True) -> None:
         """Keep an adapter whatever the budget, or with `pinned` False no longer. Raises ModelNotFound."""
@@ -176,6 +181,7 @@ class AdapterRegistry:
                     eos=pad_id(tokenizer, decoder=True),
                     max_pairs=self.batch_size,
                     compile=self.placement.compile,
+                    invariant=self.invariant,
                 )
                 self._faces[manifest] = Prompt(tokenizer, manifest, segments=False), engine
             return self._faces[manifest]

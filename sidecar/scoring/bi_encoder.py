@@ -127,7 +127,8 @@ class BiEncoder:
             row if isinstance(row, Embedding) else fresh[text]
             for text, row in zip(reading.texts, reading.rows, strict=True)
         ]
-        cosines: list[float] = (torch.stack([row.vector for row in rows]) @ question).tolist()
+        # Row by row: how a matrix product rounds depends on how many rows there are.
+        cosines: list[float] = (torch.stack([row.vector for row in rows]) * question).sum(1).tolist()
         check_finite(cosines, self.name)
         return [Score(cosine, row.truncated) for cosine, row in zip(cosines, rows, strict=True)]
 

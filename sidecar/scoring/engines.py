@@ -17,11 +17,20 @@ if TYPE_CHECKING:
 ENGINES = ("auto", "packed", "transformers", "openvino", "card")
 
 
-def choose_engine(checkpoint: Checkpoint, engine: str, *, batch_size: int, compile: bool = False) -> Engine:  # noqa: A002
+def choose_engine(
+    checkpoint: Checkpoint,
+    engine: str,
+    *,
+    batch_size: int,
+    compile: bool = False,  # noqa: A002  the name the card and torch use
+    invariant: bool = False,
+) -> Engine:
     """The engine of a cross-encoder, which may have taken the checkpoint's weights over.
 
-    `compile` is for an engine whose steps are compiled in the background; transformers' models come compiled. Raises
-    ConfigurationError for an engine that can't run this checkpoint here.
+    `compile` is for an engine whose steps are compiled in the background; transformers' models come compiled. With
+    `invariant` a pair's score does not depend, to the last bit, on what else is scored with it: the packed engine has
+    a mode for it, the others score one pair at a time. Raises ConfigurationError for an engine that can't run this
+    checkpoint here.
     """
     from sidecar.scoring.packed.engine import PackedEngine
     from sidecar.scoring.packed.weights import Llama
@@ -29,7 +38,15 @@ def choose_engine(checkpoint: Checkpoint, engine: str, *, batch_size: int, compi
 
     if isinstance(checkpoint.model, Llama):
         eos = pad_id(checkpoint.tokenizer, decoder=True)
-        return PackedEngine(checkpoint.model, checkpoint.manifest, eos=eos, max_pairs=batch_size, compile=compile)
+        return PackedEngine(
+            checkpoint.model,
+            checkpoint.manifest,
+            eos=eos,
+            max_pairs=batch_size,
+            compile=compile,
+            invariant=invariant,
+        )
+    batch_size = 1 if invariant else batch_size
     if engine == "card":
         return PaddedEngine(checkpoint, batch_size=batch_size, by_length=False)
     if engine in ("auto", "openvino") and (precision := choose_precision(checkpoint, engine)):
@@ -43,10 +60,11 @@ def choose_engine(checkpoint: Checkpoint, engine: str, *, batch_size: int, compi
     raise unknown(engine)
 
 
-def choose_embedder(checkpoint: Checkpoint, engine: str, *, batch_size: int) -> Embedder:
-    """The engine of a bi-encoder. Raises ConfigurationError as `choose_engine` does."""
+def choose_embedder(checkpoint: Checkpoint, engine: str, *, batch_size: int, invariant: bool = False) -> Embedder:
+    """The engine of a bi-encoder; `invariant` and what is raised as for `choose_engine`."""
     from sidecar.scoring.padded import PaddedEmbedder
 
+    batch_size = 1 if invariant else batch_size
     if engine in ("auto", "openvino") and (precision := choose_precision(checkpoint, engine)):
         from sidecar.scoring.openvino_engine import OpenVinoEmbedder
 

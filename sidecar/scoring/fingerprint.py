@@ -17,7 +17,7 @@ from sidecar.scoring.pair_keys import add_text
 # The one file of a checkpoint that is read from a folder within it.
 POOLING = "1_Pooling/config.json"
 # Options of `load_scorer` that change a score by more than the last digits.
-DECISIVE = ("quantization", "adapter", "chunking")
+DECISIVE = ("invariant", "quantization", "adapter", "chunking")
 
 
 def fingerprint(scorer: Scorer, options: Mapping[str, Any]) -> str:

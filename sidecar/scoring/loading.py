@@ -47,6 +47,7 @@ def load_scorer(  # noqa: PLR0913  every one is a knob of its own, by keyword
     max_length: int | None = None,
     compile: bool = False,  # noqa: A002  the name the card and torch use
     engine: str = "auto",
+    invariant: bool = False,
     quantization: str = "none",
     device_map: Any = None,
     adapter: bool = True,
@@ -62,8 +63,8 @@ def load_scorer(  # noqa: PLR0913  every one is a knob of its own, by keyword
     `device_map` is transformers' own, for models that do not fit one device. With `chunking` passages that are longer
     than the model reads are scored by their best chunk; without, they are cut. `revision` and `base_revision` pin
     commits at the hub; `offline` asks only its local cache. `max_length` takes the place of the manifest's token
-    limit. `engine` is what computes (`engines.ENGINES`). `cache_size` is how many passages a bi-encoder keeps the
-    embeddings of.
+    limit. `engine` is what computes (`engines.ENGINES`); with `invariant` a pair's score does not depend on what else
+    is scored with it. `cache_size` is how many passages a bi-encoder keeps the embeddings of.
 
     Raises ModelNotFound, GatedModel, AdapterMismatch, ChecksumMismatch, ModelError or ConfigurationError.
     """
@@ -75,16 +76,29 @@ def load_scorer(  # noqa: PLR0913  every one is a knob of its own, by keyword
     scorer: ReadsTokens
     if _is_bi_encoder(located):
         scorer = _load_bi_encoder(
-            located, placement, engine=engine, batch_size=batch_size, max_length=max_length, cache_size=cache_size
+            located,
+            placement,
+            engine=engine,
+            invariant=invariant,
+            batch_size=batch_size,
+            max_length=max_length,
+            cache_size=cache_size,
         )
         return MaxP(scorer, chunking) if chunking else scorer
     base = Located(located.name, located.directory, None)
     if is_adapter(located.directory):
-        base = _locate_base(located, base_model, revision=base_revision, offline=offline)
+        base = locate_base(located, base_model, revision=base_revision, offline=offline)
     elif base_model is not None:
         raise ModelError(f"{model!r} is no adapter, so it takes no base model.", remedy="Leave base_model out.")
     scorer = _load_cross_encoder(
-        located, base, placement, engine=engine, batch_size=batch_size, max_length=max_length, adapter=adapter
+        located,
+        base,
+        placement,
+        engine=engine,
+        invariant=invariant,
+        batch_size=batch_size,
+        max_length=max_length,
+        adapter=adapter,
     )
     return MaxP(scorer, chunking) if chunking else scorer
 
@@ -115,7 +129,10 @@ def own_directory(model: str) -> Path | None:
     return path if model not in PRESETS and path.is_dir() else None
 
 
-def _locate_base(adapter: Located, override: str | None, *, revision: str | None, offline: bool) -> Located:
+def locate_base(
+    adapter: Located, override: str | None, *, revision: str | None = None, offline: bool = False
+) -> Located:
+    """Find the base model of an adapter: `override`, or the one it names. Raises ModelNotFound, AdapterMismatch."""
     config = read_config(adapter.directory)
     try:
         return locate(choose_base(config, override), revision=revision or config.get("revision"), offline=offline)
@@ -134,7 +151,14 @@ def _is_bi_encoder(located: Located) -> bool:
 
 
 def _load_bi_encoder(  # noqa: PLR0913  the rest of load_scorer, by keyword
-    located: Located, placement: Placement, *, engine: str, batch_size: int, max_length: int | None, cache_size: int
+    located: Located,
+    placement: Placement,
+    *,
+    engine: str,
+    invariant: bool,
+    batch_size: int,
+    max_length: int | None,
+    cache_size: int,
 ) -> ReadsTokens:
     from sidecar.scoring.bi_encoder import BiEncoder
     from sidecar.scoring.checkpoint import Checkpoint, load_encoder, load_tokenizer
@@ -150,9 +174,8 @@ def _load_bi_encoder(  # noqa: PLR0913  the rest of load_scorer, by keyword
         load_tokenizer(located.directory),
         with_max_length(manifest, max_length),
     )
-    return BiEncoder(
-        checkpoint, engine=choose_embedder(checkpoint, engine, batch_size=batch_size), cache_size=cache_size
-    )
+    chosen = choose_embedder(checkpoint, engine, batch_size=batch_size, invariant=invariant)
+    return BiEncoder(checkpoint, engine=chosen, cache_size=cache_size)
 
 
 def _load_cross_encoder(  # noqa: PLR0913  the rest of load_scorer, by keyword
@@ -161,6 +184,7 @@ def _load_cross_encoder(  # noqa: PLR0913  the rest of load_scorer, by keyword
     placement: Placement,
     *,
     engine: str,
+    invariant: bool,
     batch_size: int,
     max_length: int | None,
     adapter: bool,
@@ -184,7 +208,7 @@ def _load_cross_encoder(  # noqa: PLR0913  the rest of load_scorer, by keyword
     model = load(base.directory, placement, adapter=lora, base=base.name, enabled=adapter, head=head)
     manifest = located.manifest or default_manifest(model, tokenizer)
     checkpoint = Checkpoint(located.name, model, tokenizer, with_max_length(manifest, max_length))
-    chosen = choose_engine(checkpoint, engine, batch_size=batch_size, compile=placement.compile)
+    chosen = choose_engine(checkpoint, engine, batch_size=batch_size, compile=placement.compile, invariant=invariant)
     return CrossEncoder(checkpoint, engine=chosen)
 
 

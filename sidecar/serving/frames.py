@@ -18,6 +18,7 @@ class Load(msgspec.Struct, tag=True, array_like=True, frozen=True):
 
     models: dict[str, dict[str, Any]]
     slice_seconds: float
+    merged_adapters: int = 2
 
 
 class Job(msgspec.Struct, tag=True, array_like=True, frozen=True):

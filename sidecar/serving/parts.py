@@ -76,6 +76,7 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
             slice_seconds=settings.slice_seconds,
             hang_seconds=settings.hang_seconds,
             most_waiting=settings.max_queue,
+            merged_adapters=settings.merged_adapters,
         )
         stack.push_async_callback(scorer.stop)
         loading = asyncio.create_task(scorer.start())

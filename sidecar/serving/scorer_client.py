@@ -76,6 +76,7 @@ class ScorerProcess:
         hang_seconds: float = 30.0,
         load_seconds: float = 600.0,
         most_waiting: int = 20_000,
+        merged_adapters: int = 2,
     ) -> None:
         self.models = {name: dict(options) for name, options in models.items()}
         self.mappings: dict[str, ScoreMapping] = {}
@@ -88,6 +89,7 @@ class ScorerProcess:
         self._hang_seconds = hang_seconds
         self._load_seconds = load_seconds
         self._most_waiting = most_waiting
+        self._merged_adapters = merged_adapters
         self.scored_at = self._busy_since = self.batch_seconds = 0.0
         self.queued_tokens = 0
         self._admission = Admission()
@@ -186,7 +188,7 @@ class ScorerProcess:
             stdout=asyncio.subprocess.PIPE,
             env={**QUIET_THREADS, **os.environ, "PYTHONUNBUFFERED": "1"},
         )
-        self._send(Load(self.models, self._slice_seconds))
+        self._send(Load(self.models, self._slice_seconds, self._merged_adapters))
 
     async def _greeting(self) -> None:
         frame = None

@@ -73,13 +73,13 @@ def _listen(incoming: BinaryIO, reader: Reader) -> None:
 def load_models(load: Load) -> dict[str, Scorer]:
     """Load every declared model. Raises what `load_scorer` raises."""
     from sidecar.scoring.chunks import Chunking
-    from sidecar.scoring.loading import load_scorer
+    from sidecar.scoring.fleet import load_scorers
 
-    scorers = {}
-    for name, options in load.models.items():
-        chunking = options.get("chunking")
-        scorers[name] = load_scorer(**options | {"chunking": chunking and Chunking(*chunking)})
-    return scorers
+    models = {
+        name: options | {"chunking": Chunking(*options["chunking"]) if options.get("chunking") else None}
+        for name, options in load.models.items()
+    }
+    return load_scorers(models, merged=load.merged_adapters)
 
 
 def fingerprints(load: Load, scorers: Mapping[str, Scorer]) -> dict[str, str]:
