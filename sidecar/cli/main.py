@@ -24,6 +24,8 @@ from sidecar.cli import (
     search_command,
     serve_command,
     settings_command,
+    teach_command,
+    train_command,
 )
 from sidecar.cli.app import app
 from sidecar.errors import SidecarError
@@ -38,6 +40,8 @@ COMMANDS = (
     serve_command,
     install_command,
     calibration_command,
+    teach_command,
+    train_command,
     doctor_command,
     settings_command,
 )
@@ -53,7 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         refuse_namesakes()
         with ending_in_order():
-            app(words)
+            app(words, obj=words)
     except BrokenPipeError:
         sys.exit(1)  # whoever read our output has left
     except SidecarError as error:

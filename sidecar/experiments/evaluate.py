@@ -15,6 +15,8 @@ from sidecar.lines import numbered_lines
 from sidecar.whole_file import whole_file
 
 Qrels = dict[str, dict[str, int]]
+# Query id → docid → score.
+Run = dict[str, dict[str, float]]
 # Measure → query id → value.
 PerQuery = dict[str, dict[str, float]]
 
@@ -107,6 +109,12 @@ def evaluate(runs: Sequence[Path], qrels: Qrels, measures: Sequence[ir_measures.
         one = _evaluation(path, run, qrels, values, by_query)
         found.append(replace(one, against_first=_compare(found[0], one)) if found else one)
     return found
+
+
+def mean_over_queries(run: Run, qrels: Qrels, measure: str) -> float:
+    """One measure of a run in memory; a judged query the run lacks counts as 0."""
+    parsed = ir_measures.parse_measure(measure)
+    return float(ir_measures.calc_aggregate([parsed], qrels, run)[parsed])
 
 
 def write_by_query(evaluations: Sequence[Evaluation], path: Path) -> None:
