@@ -61,11 +61,11 @@ class Examples(torch.utils.data.Dataset[Example]):
 
 
 class Collator:
-    """Makes one batch: `passes` (padded inputs), `order` (where each of their rows belongs), and groups x passages of
-    `labels`, `teacher` and `mask`.
+    """Makes one batch out of examples.
 
-    Rows are sorted by length, and a forward pass has at most `max_tokens` tokens with its padding (None: all rows go
-    together).
+    It holds `passes` (padded inputs), `order` (where each of their rows belongs), and groups x passages of `labels`,
+    `teacher` (where there is one) and `mask`. Rows are sorted by length, and a forward pass has at most `max_tokens`
+    tokens with its padding (None: all rows go together).
     """
 
     def __init__(self, pad_id: int, *, max_tokens: int | None) -> None:

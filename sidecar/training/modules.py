@@ -52,7 +52,7 @@ def choose_modules(model: Any, wanted: Sequence[str]) -> Trained:
 
 
 def head_modules(model: Any) -> list[str]:
-    """Everything with weights beside the encoder or decoder itself, and the pooler, which mean pooling never trained."""
+    """Everything with weights beside the encoder or decoder itself, and the pooler, which mean pooling leaves alone."""
     inner = getattr(model, model.base_model_prefix)
     heads = [
         name

@@ -5,6 +5,7 @@ So a training that was cut off goes on with the very batches it would have had.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator, Sequence
 
@@ -47,7 +48,7 @@ class Batches:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return -(-len(self._lengths) // self.batch_size)
+        return math.ceil(len(self._lengths) / self.batch_size)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         chance = random.Random(f"{self._seed} {self.epoch}")  # noqa: S311

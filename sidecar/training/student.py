@@ -40,7 +40,7 @@ class Base:
 
 
 class Student(nn.Module):
-    """Scores pairs with gradients, as `sidecar.scoring` scores them without: pooled by true length, the head in float32.
+    """Scores pairs with gradients as `sidecar.scoring` does without: pooled by true length, the head in float32.
 
     `model` is the classifier itself, or peft's wrapping of it.
     """
@@ -97,7 +97,7 @@ class Student(nn.Module):
 
 
 def find_base(name: str, *, revision: str | None, offline: bool = False) -> Base:
-    """Find a base model: a preset, a directory or a hub name. Raises ModelError for an adapter, and what locating does."""
+    """Find a base model: a preset, a directory or a hub name. Raises ModelError for an adapter, or if none is there."""
     located = locate(name, revision=revision, offline=offline)
     if is_adapter(located.directory):
         raise ModelError(
@@ -165,7 +165,8 @@ def _with_lora(model: Any, base: Base, trained: Trained, settings: TrainingSetti
         lora_dropout=settings.train_lora_dropout,
         target_modules=trained.targets,
         exclude_modules=trained.excluded or None,
-        modules_to_save=trained.heads,
+        # The usual heads peft knows itself, and would list twice.
+        modules_to_save=[head for head in trained.heads if head not in ("score", "classifier")] or None,
         bias="none",
         task_type="SEQ_CLS",
         base_model_name_or_path=base.name,

@@ -74,7 +74,7 @@ def publish_scores(journal: Journal, output: Path) -> None:
 
 
 def read_scores(path: Path) -> dict[str, dict[str, float]]:
-    """Query → docid → score. Raises InputError with file and line for a malformed line or a score that is not finite."""
+    """Query → docid → score. Raises InputError with file and line for a malformed line or a score that isn't finite."""
     found: dict[str, dict[str, float]] = {}
     for where, line in numbered_lines(path):
         try:
@@ -121,7 +121,8 @@ def standardized(values: Sequence[float]) -> list[float]:
 def without_false_negatives(group: Group, scores: Sequence[float], margin: float) -> tuple[Group, list[float], int]:
     """Leave out passages of label 0 whose score is above the best positive's less `margin` deviations of the group.
 
-    Returns the group, its scores, and how many were left out. Source: NV-Retriever (arXiv 2407.15831), "TopK-MarginPos".
+    Returns the group, its scores, and how many were left out. Source: "TopK-MarginPos" of NV-Retriever
+    (arXiv 2407.15831).
     """
     scaled = standardized(scores)
     limit = max((scaled[index] for index in group.positives), default=math.inf) - margin
@@ -137,7 +138,8 @@ def _refuse_missing(groups: Sequence[Group], teachers: Sequence[Weighted]) -> No
                 f"query {group.qid!r} ({group.source}), document {docid!r}" for group, docid in missing[:SHOWN]
             )
             raise InputError(
-                f"{teacher.source} lacks the scores of {len(missing)} passages: {first}{' …' if missing[SHOWN:] else ''}.",
+                f"{teacher.source} lacks the scores of {len(missing)} passages: {first}"
+                f"{' …' if missing[SHOWN:] else '.'}",
                 remedy="Let `sidecar teach` score these files, whole, with the same fields.",
             )
 

@@ -32,7 +32,7 @@ class Watch(Protocol):
     """What is told of a training while it runs."""
 
     def step(self, step: int, total: int, pairs: int, loss: float) -> None:
-        """A step is done; `pairs` are those since the beginning of this process, `loss` is the mean of the last ones."""
+        """A step is done; `pairs` are those of this process, `loss` is the mean of the last batches."""
         ...
 
     def measured(self, step: int, figure: float, best: float) -> None:
@@ -120,7 +120,9 @@ class RerankTrainer(Trainer):  # type: ignore[misc]
         metrics = {FIGURE: figure}
         best = figure if self.state.best_metric is None else max(figure, self.state.best_metric)
         self.watch.measured(self.state.global_step, figure, best)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        # Early stopping listens to this.
+        control: Any = self.control
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, control, metrics)
         self.state.log_history.append({"step": self.state.global_step, **metrics})
         return metrics
 

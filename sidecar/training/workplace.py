@@ -69,7 +69,7 @@ class Workplace:
 
     @contextmanager
     def publish(self) -> Iterator[Path]:
-        """Give a folder to write the output into; it appears under its name when the block ends well, and the rest goes."""
+        """Give a folder to write the output into; it appears under its name when the block ends well, all else goes."""
         with whole_directory(self.output) as folder:
             yield folder
         shutil.rmtree(self.directory)
