@@ -96,7 +96,7 @@ class Student(nn.Module):
         self.model.load_state_dict(weights)
 
 
-def find_base(name: str, *, revision: str | None, offline: bool = False) -> Base:
+def find_base(name: str, *, revision: str | None = None, offline: bool = False) -> Base:
     """Find a base model: a preset, a directory or a hub name. Raises ModelError for an adapter, or if none is there."""
     located = locate(name, revision=revision, offline=offline)
     if is_adapter(located.directory):
