@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from sidecar.candidates import Candidate
+from sidecar.candidates import Passage
 from sidecar.corpus import read_lines
 from sidecar.documents import PassageFields
 from sidecar.experiments.candidate_files import CandidateList, passage_in
@@ -47,57 +47,50 @@ def mine(  # noqa: PLR0913  each is a source or a limit, by keyword
     negatives: int,
     unjudged: bool = True,
 ) -> Iterator[bytes]:
-    """A labelled candidate list, as a line of JSON, for each query with a relevant document.
+    """A labelled candidate list, as a line of JSON, for each query with a relevant document that has text.
 
-    First the judged-relevant documents, from the hits or from `mined.texts`, then at most `negatives` others in
-    first-stage order: judged irrelevant, or with `unjudged` unjudged too. `mined` counts.
+    The hits come in first-stage order: all that are judged relevant, and of the others the first `negatives`, judged or
+    with `unjudged` not. Judged documents that the first stage missed follow, where `mined.texts` has them. `mined`
+    counts.
     """
     for found in lists:
         grades = qrels.get(found.qid, {})
-        hits = dict(
-            zip((c.docid for c in found.candidates), zip(found.candidates, found.docs, strict=True), strict=True)
-        )
-        positives = [
-            _entry(docid, grade, hits.get(docid), mined.texts.get(docid), fields)
-            for docid, grade in grades.items()
-            if grade > 0
-        ]
-        with_text = [entry for entry in positives if entry is not None]
-        mined.positives_without_text += len(positives) - len(with_text)
-        if not with_text:
+        entries = [*_hits(found, grades, unjudged=unjudged), *_missed(found, grades, mined, fields)]
+        positives = sum(entry["label"] > 0 for entry in entries)
+        if not positives:
             mined.without_positive += 1
             continue
-        others = _others(found, grades, mined.texts, fields, unjudged=unjudged)
-        below = [entry for entry in others if entry is not None][:negatives]
+        below = [at for at, entry in enumerate(entries) if entry["label"] == 0][negatives:]
+        candidates = [entry for at, entry in enumerate(entries) if at not in set(below)]
         mined.queries += 1
-        mined.positives += len(with_text)
-        mined.negatives += len(below)
-        yield msgspec.json.encode({"query_id": found.qid, "query": found.query, "candidates": [*with_text, *below]})
+        mined.positives += positives
+        mined.negatives += len(candidates) - positives
+        yield msgspec.json.encode({"query_id": found.qid, "query": found.query, "candidates": candidates})
 
 
-def _others(
-    found: CandidateList,
-    grades: Mapping[str, int],
-    texts: Mapping[str, bytes],
-    fields: PassageFields,
-    *,
-    unjudged: bool,
-) -> Iterator[dict[str, Any] | None]:
-    hits = {candidate.docid for candidate in found.candidates}
-    for candidate, doc in zip(found.candidates, found.docs, strict=True):
-        if grades.get(candidate.docid, 0) <= 0 and (unjudged or candidate.docid in grades):
-            yield _entry(candidate.docid, 0, (candidate, doc), None, fields)
+def _hits(found: CandidateList, grades: Mapping[str, int], *, unjudged: bool) -> Iterator[dict[str, Any]]:
+    for candidate in found.candidates:
+        if not candidate.passage.is_empty and (unjudged or candidate.docid in grades):
+            grade = grades.get(candidate.docid, 0)
+            yield {**_entry(candidate.docid, grade, candidate.passage), "score": candidate.score}
+
+
+def _missed(
+    found: CandidateList, grades: Mapping[str, int], mined: Mined, fields: PassageFields
+) -> Iterator[dict[str, Any]]:
+    """The judged documents that are no hits with text."""
+    there = {candidate.docid for candidate in found.candidates if not candidate.passage.is_empty}
     for docid, grade in grades.items():
-        if grade <= 0 and docid not in hits:
-            yield _entry(docid, 0, None, texts.get(docid), fields)
+        if docid in there:
+            continue
+        line = mined.texts.get(docid)
+        passage = Passage("", "") if line is None else passage_in(line, fields)
+        if not passage.is_empty:
+            yield _entry(docid, grade, passage)
+        elif grade > 0:
+            mined.positives_without_text += 1
 
 
-def _entry(
-    docid: str, label: int, hit: tuple[Candidate, bytes] | None, text: bytes | None, fields: PassageFields
-) -> dict[str, Any] | None:
-    """One candidate as a labelled list has it; None where there is no text to be had."""
-    passage = hit[0].passage if hit is not None else passage_in(text, fields) if text is not None else None
-    if passage is None or passage.is_empty:
-        return None
-    entry: dict[str, Any] = {"docid": docid, "label": label, "title": passage.title, "text": passage.text}
-    return entry if hit is None else {**entry, "score": hit[0].score}
+def _entry(docid: str, grade: int, passage: Passage) -> dict[str, Any]:
+    # Some collections grade spam below 0.
+    return {"docid": docid, "label": max(grade, 0), "title": passage.title, "text": passage.text}

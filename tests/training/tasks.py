@@ -1,7 +1,7 @@
 """A task made up so that BM25 fails and a tiny model can learn it.
 
-Every passage about a query's thing has the same words of the query; the irrelevant ones repeat them, which BM25
-rewards, and only the relevant ones say `verified`.
+Every passage about a query's thing names it; the irrelevant ones name it three times, which BM25 rewards, and only the
+relevant one, which names it once, says `verified`.
 """
 
 from __future__ import annotations
@@ -10,27 +10,33 @@ import json
 import random
 
 FILLING = ["path", "string", "value", "list", "object", "module", "function", "return", "name", "type"]
-THINGS = [f"{first} {second}" for first in FILLING for second in FILLING if first != second]
 
 
 def lists(count, *, seed, irrelevant=4, begin=0):
-    """Labelled candidate lists in the order that BM25 would give."""
+    """Labelled candidate lists in BM25's order."""
     chance = random.Random(seed)
     for number in range(begin, begin + count):
-        thing = THINGS[number % len(THINGS)]
+        thing = f"thing{number}"
 
         def passage(docid, label, times, thing=thing):
-            rest = chance.choices(FILLING, k=chance.randint(3, 9))
-            words = [*([thing] * times), "verified" if label else "unknown", *rest]
+            words = [*([thing] * times), "verified" if label else "unknown", *chance.choices(FILLING, k=9 - times)]
             chance.shuffle(words)
             return {"docid": docid, "label": label, "title": "", "text": " ".join(words)}
 
         wrong = [passage(f"{number}-{at}", 0, 3) for at in range(irrelevant)]
-        yield {
-            "query_id": str(number),
-            "query": f"{thing} {number}",
-            "candidates": [*wrong, passage(f"{number}-right", 1, 1)],
-        }
+        right = passage(f"{number}-right", 1, 1)
+        yield {"query_id": str(number), "query": f"about {thing}", "candidates": [*wrong, right]}
+
+
+def collection(folder, *, train, test):
+    """Write a corpus, and topics and qrels of training and test queries, into a folder, as docs/TRAINING.md names them."""
+    lines = list(lists(train + test, seed=1))
+    documents = [{"_id": one["docid"], "text": one["text"]} for line in lines for one in line["candidates"]]
+    write(folder / "corpus.jsonl", documents)
+    for name, part in (("train", lines[:train]), ("test", lines[train:])):
+        (folder / f"{name}.tsv").write_text("".join(f"{line['query_id']}\t{line['query']}\n" for line in part))
+        judged = [(line["query_id"], one["docid"]) for line in part for one in line["candidates"] if one["label"]]
+        (folder / f"{name}-qrels.tsv").write_text("".join(f"{qid} 0 {docid} 1\n" for qid, docid in judged))
 
 
 def write(path, found):

@@ -26,11 +26,11 @@ def labels(line):
     return [(one["docid"], one["label"]) for one in line["candidates"]]
 
 
-def test_relevant_documents_come_first_then_the_first_stages_best_others():
+def test_hits_keep_their_order_and_only_the_first_of_the_irrelevant_stay():
     mined = Mined()
-    [line] = mined_lists([found("1", "a", "b", "c", "d")], {"1": {"c": 2, "b": 0}}, mined)
-    assert labels(line) == [("c", 2), ("a", 0), ("b", 0)]
-    assert line["candidates"][1] == {"docid": "a", "label": 0, "title": "", "text": "text of a", "score": 9.0}
+    [line] = mined_lists([found("1", "a", "b", "c", "d", "e")], {"1": {"e": 2, "b": -1}}, mined)
+    assert labels(line) == [("a", 0), ("b", 0), ("e", 2)]
+    assert line["candidates"][0] == {"docid": "a", "label": 0, "title": "", "text": "text of a", "score": 9.0}
     assert (mined.queries, mined.positives, mined.negatives) == (1, 1, 2)
 
 
@@ -48,5 +48,5 @@ def test_a_relevant_document_that_was_not_found_has_its_text_from_the_corpus_or_
     lists = [found("1", "a"), found("2", "a")]
     mined = Mined(texts=texts_of(corpus, {"z", "absent"}))
     [line] = mined_lists(lists, {"1": {"z": 1}, "2": {"absent": 1}}, mined)
-    assert line["candidates"][0] == {"docid": "z", "label": 1, "title": "T", "text": "text of z"}
+    assert line["candidates"][1] == {"docid": "z", "label": 1, "title": "T", "text": "text of z"}
     assert (mined.without_positive, mined.positives_without_text) == (1, 1)
