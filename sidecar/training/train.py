@@ -1,11 +1,10 @@
 """The story of a training: load the base, learn, keep the best, write what a searcher can load.
 
-Loads torch, transformers, peft and accelerate.
+Loads torch, transformers and peft.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,8 +79,8 @@ class Trained:
 def train(job: Job, settings: TrainingSettings, workplace: Workplace, watch: Watch) -> Trained:
     """Train, from the workplace's last checkpoint if it has one.
 
-    Raises ConfigurationError for settings that can't go together or without accelerate, ModelError for a base that
-    can't be loaded, TrainingError where the loss is not finite or memory runs out.
+    Raises ConfigurationError for settings that can't go together, ModelError for a base that can't be loaded,
+    TrainingError where the loss is not finite or memory runs out.
     """
     _check(job, settings)
     placement = Placement(job.device)
@@ -126,10 +125,6 @@ def _take_best(trainer: RerankTrainer, workplace: Workplace, seconds: float) -> 
 
 
 def _check(job: Job, settings: TrainingSettings) -> None:
-    if importlib.util.find_spec("accelerate") is None:
-        raise ConfigurationError(
-            "training needs accelerate, which is not installed.", remedy="pip install 'rerank-sidecar[train]'"
-        )
     if job.data.teacher is None and (settings.train_distillation_weight > 0 or settings.train_target == "teacher"):
         raise ConfigurationError(
             f"a distillation weight of {settings.train_distillation_weight:g} and the target "

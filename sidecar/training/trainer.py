@@ -43,6 +43,8 @@ class Watch(Protocol):
 class RerankTrainer(Trainer):  # type: ignore[misc]
     """Trains a student on groups; `pairs` counts those of this process."""
 
+    control: Any
+
     def __init__(  # noqa: PLR0913  the parts it joins, by keyword
         self,
         student: Student,
@@ -121,8 +123,7 @@ class RerankTrainer(Trainer):  # type: ignore[misc]
         best = figure if self.state.best_metric is None else max(figure, self.state.best_metric)
         self.watch.measured(self.state.global_step, figure, best)
         # Early stopping listens to this.
-        control: Any = self.control
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, control, metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         self.state.log_history.append({"step": self.state.global_step, **metrics})
         return metrics
 

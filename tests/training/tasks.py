@@ -29,7 +29,7 @@ def lists(count, *, seed, irrelevant=4, begin=0):
 
 
 def collection(folder, *, train, test):
-    """Write a corpus, and topics and qrels of training and test queries, into a folder, as docs/TRAINING.md names them."""
+    """Write a corpus, and topics and qrels to train and to test with, by the names that docs/TRAINING.md gives them."""
     lines = list(lists(train + test, seed=1))
     documents = [{"_id": one["docid"], "text": one["text"]} for line in lines for one in line["candidates"]]
     write(folder / "corpus.jsonl", documents)

@@ -1,4 +1,4 @@
-"""docs/TRAINING.md runs as it is written, at toy size; here on a Lucene index, in tests/live on OpenSearch and served."""
+"""docs/TRAINING.md runs as it is written, at toy size: here on a Lucene index, in tests/live on OpenSearch, served."""
 
 from __future__ import annotations
 
