@@ -27,7 +27,7 @@ _TAIL = """
   hub commit and device; the `first_stage` with index, documents, k1 and b, or the query body; `versions`; `queries`,
   `hits`, `passages_scored`; `seconds` of the last process, and `queries_resumed`, which it found finished. No secrets.
 - `OUTPUT.first-stage`, of `run` alone: the same hits as the first stage had them.
-- `.OUTPUT.journal`, while it is unfinished: what `--resume` goes on with.
+- `.OUTPUT.journal`, while it is unfinished: what `--resume` goes on with; of `train` it is `.OUTPUT.training`.
 
 `rerank --run` reads the run, the queries and the corpus once each; the texts it needs wait in a temporary file on disk
 (`SQLITE_TMPDIR`), not in memory.

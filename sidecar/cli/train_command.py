@@ -90,7 +90,7 @@ def train_command(
         return
     with workplace.publish() as folder:
         trained.save(folder)
-        card = _card(output.name, trained, job, settings, _rows(sources, digests), licence or [], context.obj)
+        card = _card(workplace.output.name, trained, job, settings, _rows(sources, digests), licence or [], context.obj)
         (folder / "README.md").write_text(str(card), encoding="utf-8")
     say(f"{_summary(trained)} → {output}")
 

@@ -69,6 +69,9 @@ def read_evaluation(paths: Iterable[Path], fields: PassageFields) -> Evaluation:
         else:
             judged = read_qrels(path)
             found.docids.update(docid for grades in judged.values() for docid, grade in grades.items() if grade > 0)
+    # Where there is nothing but punctuation, there is nothing to be the same.
+    found.queries.discard("")
+    found.passages.discard("")
     return found
 
 

@@ -5,6 +5,7 @@ Loads torch, transformers and peft.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,7 +74,10 @@ class Trained:
         self.student.save(directory)
         if not self.student.adapted:
             self.checkpoint.tokenizer.save_pretrained(str(directory))
-        write_manifest(self.checkpoint.manifest, directory)
+        manifest = write_manifest(self.checkpoint.manifest, directory)
+        for weights in directory.glob("*.safetensors"):
+            # safetensors' files are their owner's alone, and a service runs as somebody else.
+            shutil.copymode(manifest, weights)
 
 
 def train(job: Job, settings: TrainingSettings, workplace: Workplace, watch: Watch) -> Trained:
@@ -117,8 +121,9 @@ def train(job: Job, settings: TrainingSettings, workplace: Workplace, watch: Wat
 def _take_best(trainer: RerankTrainer, workplace: Workplace, seconds: float) -> Outcome:
     state = trainer.state
     best = state.best_global_step or state.global_step
-    trainer.model.load(workplace.checkpoint(best))
-    trainer.model.eval()
+    if trainer.is_world_process_zero():
+        trainer.model.load(workplace.checkpoint(best))
+        trainer.model.eval()
     history = {entry["step"]: entry["eval_ndcg"] for entry in state.log_history if "eval_ndcg" in entry}
     loss = trainer.recent_loss if trainer.pairs else None
     return Outcome(state.global_step, best, state.best_metric, history, loss, trainer.pairs, seconds)
@@ -130,6 +135,11 @@ def _check(job: Job, settings: TrainingSettings) -> None:
             f"a distillation weight of {settings.train_distillation_weight:g} and the target "
             f"{settings.train_target} need a teacher's scores.",
             remedy="Give --teacher-scores (`sidecar teach` writes them), or --distillation-weight 0 --target labels.",
+        )
+    if job.data.teacher is None and settings.train_false_negative_margin is not None:
+        raise ConfigurationError(
+            "false negatives are told by a teacher's scores.",
+            remedy="Give --teacher-scores, or leave --false-negative-margin out.",
         )
     if settings.train_loss == "lambda" and settings.train_target == "teacher":
         raise ConfigurationError("the lambda loss asks for labels.", remedy="Use --target labels, or another --loss.")

@@ -24,8 +24,8 @@ class Workplace:
     """
 
     def __init__(self, output: Path, identity: Mapping[str, str], *, resume: bool) -> None:
-        self.output = output
-        self.directory = output.with_name(f".{output.name}.training")
+        self.output = output.resolve()
+        self.directory = self.output.with_name(f".{self.output.name}.training")
         self._identity = dict(identity)
         if output.exists():
             raise ConfigurationError(f"{output} is there already.", remedy="Name another --output, or remove it.")

@@ -19,6 +19,7 @@ from sidecar.training.reading import Refusals, read_training
 from sidecar.training.student import find_base
 from sidecar.training.teachers import standardized
 from sidecar.training.train import Job, train
+from sidecar.training.trainer import RerankTrainer
 from sidecar.training.workplace import Workplace
 from sidecar.training_settings import TrainingSettings
 from tests.training import tasks
@@ -129,6 +130,28 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(learnt, tiny_lla
     whole, resumed = weights(learnt[0]), weights(output)
     assert {name for name in whole if not torch.equal(whole[name], resumed[name])} == set()
     assert [path.name for path in tmp_path.iterdir()] == ["adapter"]
+    modes = {path.name: path.stat().st_mode for path in output.iterdir()}
+    assert modes["adapter_model.safetensors"] == modes["sidecar.json"]
+
+
+def test_a_kill_in_the_middle_of_a_checkpoint_costs_the_steps_since_the_one_before(
+    learnt, tiny_llama, prepared, tmp_path, monkeypatch
+):
+    def killed(trainer, output_dir):
+        if trainer.state.global_step == 6:
+            raise KeyboardInterrupt
+        return save(trainer, output_dir)
+
+    save = RerankTrainer._save_rng_state
+    with monkeypatch.context() as patched:
+        patched.setattr(RerankTrainer, "_save_rng_state", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(tiny_llama[0], prepared, tmp_path / "adapter", train_epochs=4)
+    watch = Told()
+    run(tiny_llama[0], prepared, tmp_path / "adapter", watch=watch, resume=True, train_epochs=4)
+    assert watch.steps[0][0] == 5
+    whole, resumed = weights(learnt[0]), weights(tmp_path / "adapter")
+    assert {name for name in whole if not torch.equal(whole[name], resumed[name])} == set()
 
 
 def test_an_encoder_without_a_head_learns_with_its_head_saved(tiny_bert, prepared, tmp_path):
@@ -196,14 +219,17 @@ def test_training_stops_where_nothing_gets_better(tiny_llama, prepared, tmp_path
     [
         ({"train_distillation_weight": 0.1}, "need a teacher's scores"),
         ({"train_target": "teacher"}, "need a teacher's scores"),
+        ({"train_false_negative_margin": 0.0}, "told by a teacher's scores"),
+        ({"train_loss": "lambda", "train_target": "teacher", "taught": True}, "lambda loss asks for labels"),
         ({"train_lora_targets": "query,nonsense"}, "no linear module query, nonsense; it has q_proj, k_proj, v_proj"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_before_anything_is_trained(
     tiny_llama, prepared, tmp_path, settings, message
 ):
+    teacher = [[0.0] * len(group.passages) for group in prepared.groups] if settings.pop("taught", False) else None
     with pytest.raises(ConfigurationError, match=message):
-        run(tiny_llama[0], prepared, tmp_path / "out", **settings)
+        run(tiny_llama[0], Prepared(prepared.groups, teacher, None), tmp_path / "out", **settings)
 
 
 def test_an_adapter_is_no_base(tiny_llama):
