@@ -118,24 +118,40 @@ def test_plain_peft_loads_the_adapter_with_equal_scores(learnt, tiny_llama):
     assert any("score" in name for name in weights(output))
 
 
+@pytest.fixture(scope="module")
+def unmeasured(prepared):
+    """The same without development lists, so that what is kept are the last weights, not the best."""
+    return Prepared(prepared.groups, None, None)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tiny_llama, unmeasured, tmp_path_factory):
+    output = tmp_path_factory.mktemp("uninterrupted") / "adapter"
+    trained = run(tiny_llama[0], unmeasured, output, train_epochs=4)
+    assert trained.outcome.best_step == 8
+    return weights(output)
+
+
 @pytest.mark.parametrize("killed_at", [3, 5])
-def test_a_training_that_was_killed_goes_on_to_the_same_weights(learnt, tiny_llama, prepared, tmp_path, killed_at):
+def test_a_training_that_was_killed_goes_on_to_the_same_weights(
+    uninterrupted, tiny_llama, unmeasured, tmp_path, killed_at
+):
     output = tmp_path / "adapter"
     with pytest.raises(KeyboardInterrupt):
-        run(tiny_llama[0], prepared, output, watch=Told(killed_at), train_epochs=4)
+        run(tiny_llama[0], unmeasured, output, watch=Told(killed_at), train_epochs=4)
     assert not output.exists()
     watch = Told()
-    run(tiny_llama[0], prepared, output, watch=watch, resume=True, train_epochs=4)
+    run(tiny_llama[0], unmeasured, output, watch=watch, resume=True, train_epochs=4)
     assert watch.steps[0][0] == killed_at - killed_at % 2 + 1
-    whole, resumed = weights(learnt[0]), weights(output)
-    assert {name for name in whole if not torch.equal(whole[name], resumed[name])} == set()
+    resumed = weights(output)
+    assert {name for name in uninterrupted if not torch.equal(uninterrupted[name], resumed[name])} == set()
     assert [path.name for path in tmp_path.iterdir()] == ["adapter"]
     modes = {path.name: path.stat().st_mode for path in output.iterdir()}
     assert modes["adapter_model.safetensors"] == modes["sidecar.json"]
 
 
 def test_a_kill_in_the_middle_of_a_checkpoint_costs_the_steps_since_the_one_before(
-    learnt, tiny_llama, prepared, tmp_path, monkeypatch
+    uninterrupted, tiny_llama, unmeasured, tmp_path, monkeypatch
 ):
     def killed(trainer, output_dir):
         if trainer.state.global_step == 6:
@@ -146,12 +162,12 @@ def test_a_kill_in_the_middle_of_a_checkpoint_costs_the_steps_since_the_one_befo
     with monkeypatch.context() as patched:
         patched.setattr(RerankTrainer, "_save_rng_state", killed)
         with pytest.raises(KeyboardInterrupt):
-            run(tiny_llama[0], prepared, tmp_path / "adapter", train_epochs=4)
+            run(tiny_llama[0], unmeasured, tmp_path / "adapter", train_epochs=4)
     watch = Told()
-    run(tiny_llama[0], prepared, tmp_path / "adapter", watch=watch, resume=True, train_epochs=4)
+    run(tiny_llama[0], unmeasured, tmp_path / "adapter", watch=watch, resume=True, train_epochs=4)
     assert watch.steps[0][0] == 5
-    whole, resumed = weights(learnt[0]), weights(tmp_path / "adapter")
-    assert {name for name in whole if not torch.equal(whole[name], resumed[name])} == set()
+    resumed = weights(tmp_path / "adapter")
+    assert {name for name in uninterrupted if not torch.equal(uninterrupted[name], resumed[name])} == set()
 
 
 def test_an_encoder_without_a_head_learns_with_its_head_saved(tiny_bert, prepared, tmp_path):
@@ -269,7 +285,7 @@ def test_running_out_of_memory_names_the_settings_to_lower(tiny_llama, prepared,
     assert "--gradient-checkpointing" in found.value.remedy
 
 
-def test_gradient_checkpointing_changes_nothing_but_memory(learnt, tiny_llama, prepared, tmp_path):
-    run(tiny_llama[0], prepared, tmp_path / "out", train_epochs=4, train_gradient_checkpointing=True)
-    plain, saving = weights(learnt[0]), weights(tmp_path / "out")
-    assert max((plain[name] - saving[name]).abs().max().item() for name in plain) < 1e-5
+def test_gradient_checkpointing_changes_nothing_but_memory(uninterrupted, tiny_llama, unmeasured, tmp_path):
+    run(tiny_llama[0], unmeasured, tmp_path / "out", train_epochs=4, train_gradient_checkpointing=True)
+    saving = weights(tmp_path / "out")
+    assert max((uninterrupted[name] - saving[name]).abs().max().item() for name in saving) < 1e-5
