@@ -7,12 +7,16 @@ import shutil
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from peft import PeftModel
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForSequenceClassification
 
 from sidecar.candidates import Passage
 from sidecar.documents import PassageFields
 from sidecar.errors import ConfigurationError, ModelError, TrainingError
+from sidecar.scoring.checkpoint import load_tokenizer
 from sidecar.scoring.loading import load_scorer
+from sidecar.scoring.prompt import Prompt
 from sidecar.training.development import read_development
 from sidecar.training.preparing import Prepared
 from sidecar.training.reading import Refusals, read_training
@@ -25,6 +29,7 @@ from sidecar.training_settings import TrainingSettings
 from tests.training import tasks
 
 FIELDS = PassageFields()
+PASSAGES = [Passage("", "a verified list"), Passage("Title", "unknown value " * 9)]
 QUICK = {"train_distillation_weight": 0.0, "train_learning_rate": 3e-3, "train_checkpoint_steps": 2}
 
 
@@ -95,20 +100,14 @@ def test_a_tiny_llama_learns_what_bm25_cannot_tell(learnt, prepared):
 
 
 def test_plain_peft_loads_the_adapter_with_equal_scores(learnt, tiny_llama):
-    from peft import PeftModel
-    from transformers import AutoModelForSequenceClassification
-
-    from sidecar.scoring.checkpoint import load_tokenizer
-    from sidecar.scoring.prompt import Prompt
-
     output, trained, _ = learnt
-    query, passages = "list value 3", [Passage("", "a verified list"), Passage("Title", "unknown value " * 9)]
-    ours = [score.value for score in load_scorer(str(output), device="cpu", dtype="float32").score(query, passages)]
+    scorer = load_scorer(str(output), device="cpu", dtype="float32")
+    ours = [score.value for score in scorer.score("a query", PASSAGES)]
     base = AutoModelForSequenceClassification.from_pretrained(str(tiny_llama[0]), num_labels=1, dtype=torch.float32)
     plain = PeftModel.from_pretrained(base, str(output)).eval()
     prompt = Prompt(load_tokenizer(tiny_llama[0]), trained.checkpoint.manifest)
     with torch.inference_mode():
-        theirs = [plain(input_ids=torch.tensor([row.ids])).logits.item() for row in prompt.pairs(query, passages)]
+        theirs = [plain(input_ids=torch.tensor([row.ids])).logits.item() for row in prompt.pairs("a query", PASSAGES)]
     assert ours == pytest.approx(theirs, abs=1e-4)
     config = json.loads((output / "adapter_config.json").read_text())
     assert (config["r"], config["lora_alpha"], config["lora_dropout"], config["bias"]) == (16, 32, 0.05, "none")
@@ -175,8 +174,6 @@ def test_an_encoder_without_a_head_learns_with_its_head_saved(tiny_bert, prepare
     shutil.copytree(tiny_bert, base)
     config = json.loads((base / "config.json").read_text())
     (base / "config.json").write_text(json.dumps({**config, "architectures": ["BertModel"]}))
-    from safetensors.torch import save_file
-
     kept = {name: tensor for name, tensor in load_file(base / "model.safetensors").items() if "classifier" not in name}
     save_file(kept, base / "model.safetensors", metadata={"format": "pt"})
     trained = run(base, prepared, tmp_path / "out", train_epochs=1)
@@ -186,6 +183,16 @@ def test_an_encoder_without_a_head_learns_with_its_head_saved(tiny_bert, prepare
     assert not any("pooler" in name and "lora" in name for name in saved)
     scorer = load_scorer(str(tmp_path / "out"), device="cpu")
     assert scorer.manifest.pooling == "model"
+    plain = PeftModel.from_pretrained(
+        AutoModelForSequenceClassification.from_pretrained(str(base), num_labels=1), str(tmp_path / "out")
+    ).eval()
+    prompt = Prompt(load_tokenizer(base), scorer.manifest)
+    with torch.inference_mode():
+        theirs = [
+            plain(input_ids=torch.tensor([row.ids]), token_type_ids=torch.tensor([row.types])).logits.item()
+            for row in prompt.pairs("a query", PASSAGES)
+        ]
+    assert [score.value for score in scorer.score("a query", PASSAGES)] == pytest.approx(theirs, abs=1e-4)
     assert prepared.development.measure(scorer) == pytest.approx(trained.outcome.figure, abs=0.02)
 
 
@@ -254,8 +261,6 @@ def test_an_adapter_is_no_base(tiny_llama):
 
 
 def test_a_base_with_holes_is_refused(tiny_bert, prepared, tmp_path):
-    from safetensors.torch import save_file
-
     base = tmp_path / "base"
     shutil.copytree(tiny_bert, base)
     kept = {name: t for name, t in load_file(base / "model.safetensors").items() if "layer.1.output.dense" not in name}
