@@ -11,6 +11,7 @@ SidecarError
 │   └── ChecksumMismatch          a weight file is not the one that was asked for
 ├── ScoringError                  the model ran and its output can't be used
 │   └── NonFiniteScore            NaN or infinity, which is never a rank
+├── TrainingError                 a training can't go on: the loss is not finite, or memory ran out
 ├── ScorerUnavailable             no scorer to ask: it starts, hangs, ended, or too much waits for it
 │   └── ScorerBusy                too much waits for it; it takes more in a moment
 └── EngineError                   the first stage can't answer
@@ -73,6 +74,10 @@ class ScoringError(SidecarError):
 
 class NonFiniteScore(ScoringError):
     """NaN or infinity, which is never a rank."""
+
+
+class TrainingError(SidecarError):
+    """A training can't go on: the loss is not finite, or memory ran out."""
 
 
 class ScorerUnavailable(SidecarError):

@@ -21,6 +21,7 @@ from sidecar.documents import PassageFields
 from sidecar.errors import ConfigurationError
 from sidecar.fusion import Arithmetic, Fusion, Method, Normalization
 from sidecar.service_settings import ServiceSettings
+from sidecar.training_settings import TrainingSettings
 
 PREFIX = "SIDECAR_"
 FILE_VARIABLE = "SIDECAR_CONFIG"
@@ -29,7 +30,7 @@ DEFAULT_FILE = Path("sidecar.toml")
 Fields = Annotated[tuple[str, ...], NoDecode]
 
 
-class Settings(ServiceSettings, BaseSettings):
+class Settings(ServiceSettings, TrainingSettings, BaseSettings):
     """The settings of one process; build them with `load_settings`, which names what is wrong."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True)

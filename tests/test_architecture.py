@@ -26,7 +26,14 @@ ALLOWED = {
     "sidecar.fusion_opensearch": {"sidecar.single_precision"},
     "sidecar.fusion": {"sidecar.candidates", "sidecar.errors", "sidecar.fusion_opensearch"},
     "sidecar.service_settings": set(),
-    "sidecar.settings": {"sidecar.documents", "sidecar.errors", "sidecar.fusion", "sidecar.service_settings"},
+    "sidecar.training_settings": set(),
+    "sidecar.settings": {
+        "sidecar.documents",
+        "sidecar.errors",
+        "sidecar.fusion",
+        "sidecar.service_settings",
+        "sidecar.training_settings",
+    },
     "sidecar.opensearch_account": {"sidecar.settings", "connectors.opensearch"},
     "sidecar.scoring": {"sidecar.candidates", "sidecar.errors", "sidecar.whole_file"},  # it writes manifests
     "sidecar.explanation": {"sidecar.candidates"},
@@ -40,6 +47,17 @@ ALLOWED = {
         "sidecar.lines",
         "sidecar.single_precision",
         "sidecar.version",  # a manifest names it
+        "sidecar.whole_file",
+    },
+    "sidecar.training": {
+        "sidecar.candidates",
+        "sidecar.corpus",  # texts that a first stage misses
+        "sidecar.documents",
+        "sidecar.errors",
+        "sidecar.experiments",
+        "sidecar.lines",
+        "sidecar.scoring",
+        "sidecar.training_settings",
         "sidecar.whole_file",
     },
     # OpenSearch's conversation is held by the proxy itself; Lucene's is held by the connector, in lucene_api alone.
@@ -84,17 +102,18 @@ ALLOWED = {
     },
 }
 
-# Heavy dependency → the only room that may import it; torch is also spoken by the adapters to what speaks torch.
+# Heavy dependency → the only rooms that may import it; torch is also spoken by the adapters to what speaks torch.
+MODELS = ("sidecar.scoring", "sidecar.training")
 COMPETITORS = "sidecar.bench.competitors"
 OWNERS = {
-    "torch": ("sidecar.scoring", COMPETITORS),
+    "torch": (*MODELS, COMPETITORS),
     "openvino": ("sidecar.scoring", COMPETITORS),
-    "transformers": ("sidecar.scoring", COMPETITORS),
+    "transformers": (*MODELS, COMPETITORS),
     "sentence_transformers": COMPETITORS,
     "rerankers": COMPETITORS,
     "onnxruntime": COMPETITORS,
     "matplotlib": "sidecar.bench.plot",
-    "peft": "sidecar.scoring",
+    "peft": MODELS,
     "jnius": "connectors.pyserini",
     "pyserini": "connectors.pyserini",
     "opensearchpy": "connectors.opensearch",
@@ -170,7 +189,9 @@ def test_each_heavy_dependency_has_one_owner(module):
     assert {name for name in heavy if not module.startswith(OWNERS[name])} == set()
 
 
-@pytest.mark.parametrize("command", ["--help", "search --help", "rerank --help", "bench --help", "settings"])
+@pytest.mark.parametrize(
+    "command", ["--help", "search --help", "rerank --help", "bench --help", "train --help", "settings"]
+)
 def test_help_loads_neither_torch_nor_the_jvm(command):
     probe = (
         "import sys\n"

@@ -20,11 +20,14 @@ from sidecar.cli import (
     evaluate_command,
     index_command,
     install_command,
+    mine_command,
     rerank_command,
     run_command,
     search_command,
     serve_command,
     settings_command,
+    teach_command,
+    train_command,
 )
 from sidecar.cli.app import app
 from sidecar.errors import SidecarError
@@ -39,6 +42,9 @@ COMMANDS = (
     serve_command,
     install_command,
     calibration_command,
+    mine_command,
+    teach_command,
+    train_command,
     doctor_command,
     bench_command,
     settings_command,
@@ -55,7 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         refuse_namesakes()
         with ending_in_order():
-            app(words)
+            app(words, obj=words)
     except BrokenPipeError:
         sys.exit(1)  # whoever read our output has left
     except SidecarError as error:

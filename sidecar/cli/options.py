@@ -13,6 +13,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from sidecar.settings import Settings, load_settings, variable
+from sidecar.training_settings import TrainingSettings
 
 # Groups of settings that commands take together; the name is the panel they stand under in the help.
 MODEL = (
@@ -50,6 +51,8 @@ SERVICE = (
     "score_cache", "hang_seconds", "breaker_failures", "breaker_seconds", "drain_seconds", "slow_client_seconds",
     "lend_account", "trusted_proxies", "allowed_hosts",
 )  # fmt: skip
+# Of the training alone, so their flags go without the prefix of their names.
+TRAINING = {name: "--" + name.removeprefix("train_").replace("_", "-") for name in TrainingSettings.model_fields}
 
 PANELS = {
     "Model": (*MODEL, "score_file"),
@@ -60,6 +63,7 @@ PANELS = {
     "Pyserini server": PYSERINI,
     "OpenSearch": ("opensearch_url", *OPENSEARCH),
     "Service": SERVICE,
+    "Training": tuple(TRAINING),
 }
 
 

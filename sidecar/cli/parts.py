@@ -65,7 +65,7 @@ def identity(
     Of each source the content counts, not its name; `names` are the settings that matter beside model and fusion.
     """
     chosen = {name: str(getattr(settings, name)) for name in (*MODEL, *FUSION, *FIELDS, "window", *names)}
-    digests = {name: _digest(path) for name, path in sources.items()}
+    digests = {name: digest(path) for name, path in sources.items()}
     return {**digests, "format": output_format, **chosen, **{name: str(value) for name, value in more.items()}}
 
 
@@ -92,7 +92,8 @@ def say(message: str) -> None:
     Console(stderr=True, highlight=False, markup=False).print(message, soft_wrap=True)
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
+    """SHA-256 of a file's bytes. Raises InputError."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -18,7 +18,8 @@ LOG_SECONDS = 30.0
 class Pace:
     """Counts what is done and says how fast it goes and how long it still takes.
 
-    `already` was done before this process began, so it is progress but no speed. `clock` gives seconds.
+    `already` was done before this process began, so it is progress but no speed. `clock` gives seconds. A `note` comes
+    last, whatever matters beside speed.
     """
 
     def __init__(
@@ -28,6 +29,7 @@ class Pace:
         self.total = total
         self.done = already
         self.passages = 0
+        self.note = ""
         self._already = already
         self._clock = clock
         self._began = clock()
@@ -48,7 +50,7 @@ class Pace:
             if self.total is not None:
                 left = (self.total - self.done) * seconds / fresh
                 parts.append(f"{timedelta(seconds=round(left))} left")
-        return " · ".join(parts)
+        return " · ".join([*parts, self.note] if self.note else parts)
 
 
 @contextmanager
@@ -63,7 +65,7 @@ def progress(doing: str, pace: Pace, *, console: Console | None = None, every: f
     )
     task = bar.add_task(doing, total=pace.total, completed=pace.done)
     with bar:
-        yield Meter(pace, lambda: bar.update(task, completed=pace.done))
+        yield Meter(pace, lambda: bar.update(task, completed=pace.done, total=pace.total))
 
 
 class Meter:

@@ -27,7 +27,7 @@ _TAIL = """
   hub commit and device; the `first_stage` with index, documents, k1 and b, or the query body; `versions`; `queries`,
   `hits`, `passages_scored`; `seconds` of the last process, and `queries_resumed`, which it found finished. No secrets.
 - `OUTPUT.first-stage`, of `run` alone: the same hits as the first stage had them.
-- `.OUTPUT.journal`, while it is unfinished: what `--resume` goes on with.
+- `.OUTPUT.journal`, while it is unfinished: what `--resume` goes on with; of `train` it is `.OUTPUT.training`.
 
 With `--score-file FILE` every score is kept in FILE by model, query and passage, and none of them is computed again by
 another run, whatever its fusion, its window or its first stage. A model is told from others by its files, its manifest

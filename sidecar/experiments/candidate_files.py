@@ -25,7 +25,8 @@ from sidecar.lines import numbered_lines
 class CandidateList:
     """One line: a query, its candidates best first, each one's document as JSON bytes, and its `label`.
 
-    A label is a grade of relevance; None where a candidate has none that is a whole number. Only files have any.
+    A label is a grade of relevance; None where a candidate has none that is a whole number. Only files have any, and
+    only they have a `source`, as `file:line`.
     """
 
     qid: str
@@ -33,6 +34,7 @@ class CandidateList:
     candidates: list[Candidate]
     docs: list[bytes]
     labels: list[int | None] = field(default_factory=list)
+    source: str = ""
 
 
 class _Query(msgspec.Struct):
@@ -98,7 +100,7 @@ def _to_list(line: _Line, where: str, fields: PassageFields) -> CandidateList:
         candidates.append(Candidate(docid, rank, score, passage_in(doc, fields)))
         docs.append(doc)
         labels.append(int(hit.label) if isinstance(hit.label, int) else None)
-    return CandidateList(str(qid), query, candidates, docs, labels)
+    return CandidateList(str(qid), query, candidates, docs, labels, where)
 
 
 def _flat_qid(line: _Line) -> str | int | None:

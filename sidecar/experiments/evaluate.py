@@ -15,6 +15,8 @@ from sidecar.lines import numbered_lines
 from sidecar.whole_file import whole_file
 
 Qrels = dict[str, dict[str, int]]
+# Query id → docid → score.
+Run = dict[str, dict[str, float]]
 # Measure → query id → value.
 PerQuery = dict[str, dict[str, float]]
 

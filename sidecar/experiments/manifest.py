@@ -17,7 +17,7 @@ from sidecar.experiments.run_files import count_hits
 from sidecar.version import __version__
 from sidecar.whole_file import whole_file
 
-LIBRARIES = ("torch", "transformers", "openvino", "tokenizers", "peft", "pyserini", "opensearch-py")
+LIBRARIES = ("torch", "transformers", "openvino", "tokenizers", "peft", "accelerate", "pyserini", "opensearch-py")
 
 
 @dataclass(frozen=True, slots=True)

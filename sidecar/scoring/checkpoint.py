@@ -132,6 +132,17 @@ def load_classifier(  # noqa: PLR0913  every one is a part of what is loaded, by
     return model
 
 
+def load_untrained(directory: Path, placement: Placement) -> tuple[Any, set[str]]:
+    """Load a sequence classifier with one label to be trained, and say which of its weights the checkpoint lacks.
+
+    Those are random, by torch's seed. Nothing is frozen, and training mode is the caller's to set. Raises ModelError.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    check_config(directory)
+    return _load(AutoModelForSequenceClassification, directory, placement, dtype=placement.torch_dtype(), num_labels=1)
+
+
 def load_encoder(directory: Path, placement: Placement) -> Any:
     """Load the bare encoder of a bi-encoder. Its pooler may be missing: mean pooling does without."""
     from transformers import AutoModel

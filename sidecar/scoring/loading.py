@@ -105,7 +105,8 @@ def load_scorer(  # noqa: PLR0913  every one is a knob of its own, by keyword
 
 def locate(model: str, *, revision: str | None = None, offline: bool = False) -> Located:
     """Find the directory of a preset, a path or a hub name, fetching it where it is not here yet."""
-    if model == DEFAULT:
+    # By its hub name too, which an adapter on it records: plain peft knows no presets.
+    if model == DEFAULT or (model == PRESETS[DEFAULT].model and revision is None):
         return Located(model, find_embedded(offline=offline), MINILM)
     path = Path(model).expanduser()
     if model in PRESETS:

@@ -61,3 +61,9 @@ def test_a_terminal_gets_a_bar_that_fits_80_columns(clock):
         clock.now += 20
         meter.advance(100)
     assert "1/9 queries · 5 passages/s · 0:02:40 left" in out.getvalue()
+
+
+def test_a_note_comes_last():
+    pace = Pace("steps", total=8, clock=lambda: 0.0)
+    pace.note = "loss 0.5"
+    assert str(pace) == "0/8 steps · loss 0.5"

@@ -9,6 +9,7 @@ import pytest
 
 from sidecar.errors import ChecksumMismatch, ModelNotFound
 from sidecar.scoring.embedded import NEEDED, SHA256, check_weights, find_embedded, packaged
+from sidecar.scoring.loading import locate
 
 
 def test_the_package_carries_the_weights_that_were_asked_for():
@@ -61,3 +62,7 @@ def test_a_first_run_asks_no_network_and_keeps_the_terminal_clean(tmp_path):
     environment = {"HF_HOME": str(tmp_path), "PATH": "", "HOME": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("[1, 0]\n", "")
+
+
+def test_the_hub_name_that_an_adapter_records_leads_to_the_embedded_copy():
+    assert locate("sentence-transformers/all-MiniLM-L6-v2", offline=True).directory == find_embedded()

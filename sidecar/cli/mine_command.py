@@ -1,0 +1,96 @@
+"""`sidecar mine`: an index and judgements, or clicks, in; labelled candidate lists with hard negatives out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sidecar.cli.app import app
+from sidecar.cli.first_stages import open_stage
+from sidecar.cli.index_command import Engine
+from sidecar.cli.options import BM25, FIELDS, OPENSEARCH, PYSERINI, RM3, takes
+from sidecar.cli.parts import say
+from sidecar.cli.progress import Pace, progress
+from sidecar.errors import ConfigurationError
+from sidecar.settings import Settings
+
+CLICKS_PANEL = "Instead of --topics and --qrels"
+
+
+@app.command("mine")
+@takes(*BM25, *RM3, *FIELDS, *PYSERINI, *OPENSEARCH, opensearch_url="--url")
+def mine_command(
+    index: Annotated[str, typer.Option(help="Lucene index (directory, prebuilt or server's name), or OpenSearch one.")],
+    output: Annotated[Path, typer.Option(help="Labelled candidate lists to write, .jsonl or .jsonl.gz.")],
+    engine: Annotated[Engine, typer.Option(help="Which engine holds the index.")] = Engine.LUCENE,
+    topics: Annotated[
+        Path | None, typer.Option(help="Queries: qid<TAB>text lines, or JSON lines with _id and text.")
+    ] = None,
+    qrels: Annotated[Path | None, typer.Option(help="Judgements; a hit without one counts as irrelevant.")] = None,
+    click_queries: Annotated[
+        Path | None, typer.Option(help="Documents of ubi_queries, JSON lines.", rich_help_panel=CLICKS_PANEL)
+    ] = None,
+    click_events: Annotated[
+        Path | None, typer.Option(help="Documents of ubi_events, JSON lines.", rich_help_panel=CLICKS_PANEL)
+    ] = None,
+    corpus: Annotated[
+        Path | None, typer.Option(help="Texts of judged documents that the index does not find, .jsonl or .jsonl.gz.")
+    ] = None,
+    negatives: Annotated[int, typer.Option(min=1, max=1000, help="Irrelevant passages of a query, at most.")] = 30,
+    hits: Annotated[int, typer.Option(min=1, max=10_000, help="Depth of the first stage.")] = 100,
+    threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of the first stage.")] = 1,
+    *,
+    settings: Settings,
+) -> None:
+    """Make training data: what is judged relevant, and what BM25 ranks high all the same."""
+    from sidecar.training.mining import Mined, mine, texts_of
+    from sidecar.whole_file import whole_file
+
+    asked, judged, unjudged = _judgements(topics, qrels, click_queries, click_events)
+    wanted = {docid for grades in judged.values() for docid in grades}
+    mined = Mined(texts=texts_of(corpus, wanted) if corpus is not None else {})
+    work = [(qid, text) for qid, text in asked.items() if any(grade > 0 for grade in judged.get(qid, {}).values())]
+    pace = Pace("queries", total=len(work))
+    with open_stage(engine, index, settings, hits=hits, threads=threads) as stage, whole_file(output) as stream:
+        lines = mine(
+            stage.lists(work), judged, mined, fields=settings.as_fields(), negatives=negatives, unjudged=unjudged
+        )
+        with progress("mining", pace) as meter:
+            for line in lines:
+                stream.write(line.decode() + "\n")
+                meter.advance()
+    lost = f"; {mined.positives_without_text} relevant documents without text" if mined.positives_without_text else ""
+    left = f", which left out {mined.without_positive} queries" if mined.without_positive else ""
+    advice = " (--corpus brings texts)" if lost and corpus is None else ""
+    say(
+        f"{mined.queries} queries with {mined.positives} relevant and {mined.negatives} irrelevant passages{lost}{left}"
+        f"{advice} → {output}"
+    )
+
+
+def _judgements(
+    topics: Path | None, qrels: Path | None, click_queries: Path | None, click_events: Path | None
+) -> tuple[dict[str, str], Mapping[str, Mapping[str, int]], bool]:
+    """Queries by id, their grades, and whether an unjudged hit counts as irrelevant."""
+    from sidecar.experiments.evaluate import read_qrels
+    from sidecar.experiments.topics import read_topics
+    from sidecar.training.clicks import read_clicks
+
+    by_clicks = click_queries is not None or click_events is not None
+    if by_clicks == (topics is not None or qrels is not None):
+        raise ConfigurationError("mining takes judgements or clicks.", remedy="Give --topics and --qrels, or clicks.")
+    if click_queries is not None and click_events is not None:
+        found = read_clicks(click_queries, click_events)
+        strange = f", {found.unknown} events of unknown queries" if found.unknown else ""
+        say(f"{found.searches} searches with a click, {len(found.topics)} different queries{strange}")
+        # Below the last click nobody knows what was seen, so what clicks don't judge is not used.
+        return found.topics, found.qrels, False
+    if topics is not None and qrels is not None:
+        return dict(read_topics(topics)), read_qrels(qrels), True
+    raise ConfigurationError(
+        "half of the judgements is missing.",
+        remedy="Give --topics with --qrels, or --click-queries with --click-events.",
+    )

@@ -1,0 +1,139 @@
+"""From OpenSearch's User Behavior Insights to judgements: what was clicked, and what was skipped above a click.
+
+The rule is Joachims' "click > skip above" (KDD 2002): a reader who clicks the third hit has seen the first two and
+passed them over; of what stands below the last click nobody knows whether it was seen. So in one search a clicked
+document counts as liked, one that was shown above the last click as passed over, and all others as unseen.
+Over all searches with the same query text a document is relevant (1) if it was liked more often than passed over, and
+irrelevant (0) if not; what was only ever unseen has no label.
+
+Source of the field names: the UBI schemas 1.0 in OpenSearch's documentation (`ubi_queries`, `ubi_events`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from sidecar.errors import InputError
+from sidecar.lines import numbered_lines
+from sidecar.training.leaks import normalised
+
+
+class _Query(msgspec.Struct):
+    query_id: str
+    user_query: str
+    query_response_hit_ids: list[str | int] = []
+
+
+class _Object(msgspec.Struct):
+    object_id: str | int | None = None
+
+
+class _Position(msgspec.Struct):
+    ordinal: int | None = None
+
+
+class _Attributes(msgspec.Struct):
+    object: _Object | None = None
+    position: _Position | None = None
+
+
+class _Event(msgspec.Struct):
+    action_name: str
+    query_id: str | None = None
+    event_attributes: _Attributes | None = None
+
+
+@dataclass(slots=True)
+class _Search:
+    """One search: what was shown at which position, and what was clicked."""
+
+    text: str
+    shown: dict[str, int]
+    clicked: set[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Clicked:
+    """Judgements from clicks: the text of each query by an id of ours, and its documents' labels, 1 or 0.
+
+    `searches` are those with a click, `unknown` the events of a query that the log of queries lacks.
+    """
+
+    topics: dict[str, str]
+    qrels: dict[str, dict[str, int]]
+    searches: int
+    unknown: int
+
+
+def read_clicks(queries: Path, events: Path, *, action: str = "click") -> Clicked:
+    """Read both logs, JSON lines of the documents (or of hits with the document in `_source`), in bounded passes.
+
+    `action` is the `action_name` of a click; `impression` events and a query's `query_response_hit_ids` say what was
+    shown where, in the order of the list, and an event's own position goes before. Raises InputError with file and
+    line.
+    """
+    searches = {
+        found.query_id: _Search(
+            found.user_query, {str(docid): rank for rank, docid in enumerate(found.query_response_hit_ids, 1)}, set()
+        )
+        for found in _records(queries, _Query)
+        if found.user_query.strip()
+    }
+    unknown = 0
+    for event in _records(events, _Event):
+        if event.action_name not in {action, "impression"} or event.query_id is None:
+            continue
+        search = searches.get(event.query_id)
+        if search is None:
+            unknown += 1
+        else:
+            _add(search, event, clicked=event.action_name == action)
+    return _judged([search for search in searches.values() if search.clicked], unknown)
+
+
+def _records(path: Path, kind: type[Any]) -> Iterator[Any]:
+    for where, line in numbered_lines(path):
+        try:
+            hit = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+            yield msgspec.json.decode(hit.get("_source", line), type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise InputError(
+                f"{where}: not a document of UBI: {error}.",
+                remedy="Expected the documents of ubi_queries and ubi_events, one JSON object a line.",
+            ) from None
+
+
+def _add(search: _Search, event: _Event, *, clicked: bool) -> None:
+    attributes = event.event_attributes or _Attributes()
+    if attributes.object is None or attributes.object.object_id is None:
+        return
+    docid = str(attributes.object.object_id)
+    if attributes.position is not None and attributes.position.ordinal is not None:
+        search.shown[docid] = attributes.position.ordinal
+    if clicked:
+        search.clicked.add(docid)
+
+
+def _judged(searches: list[_Search], unknown: int) -> Clicked:
+    topics: dict[str, str] = {}
+    counts: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
+    for search in searches:
+        qid = normalised(search.text).replace(" ", "-") or search.text
+        topics.setdefault(qid, search.text)
+        # A click without a known position says nothing of what stood above it.
+        last = max((search.shown[docid] for docid in search.clicked if docid in search.shown), default=0)
+        for docid in search.clicked:
+            counts[qid][docid][0] += 1
+        for docid, position in search.shown.items():
+            if position < last and docid not in search.clicked:
+                counts[qid][docid][1] += 1
+    qrels = {
+        qid: {docid: int(likes > passes) for docid, (likes, passes) in found.items()} for qid, found in counts.items()
+    }
+    return Clicked(topics, qrels, len(searches), unknown)

@@ -1,0 +1,69 @@
+"""The figure that matters while a model learns: nDCG@10 over candidate lists, scored as they are served."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sidecar.candidates import Candidate
+from sidecar.documents import PassageFields
+from sidecar.errors import InputError
+from sidecar.experiments.candidate_files import read_candidates
+from sidecar.experiments.evaluate import Qrels, mean_of, read_qrels
+from sidecar.scoring import Scorer
+
+MEASURE = "nDCG@10"
+
+
+@dataclass(frozen=True, slots=True)
+class Development:
+    """Queries with their candidates best first, and what is relevant: of the lists' own labels, or of qrels."""
+
+    queries: Sequence[tuple[str, str, Sequence[Candidate]]]
+    qrels: Qrels
+
+    def first_stage(self) -> float:
+        """The figure of the lists as they are."""
+        return self._figure([[float(-candidate.rank) for candidate in found] for _, _, found in self.queries])
+
+    def measure(self, scorer: Scorer) -> float:
+        """The figure of a model; candidates without text come last, as they do in a search."""
+        return self._figure([_scores(scorer, query, found) for _, query, found in self.queries])
+
+    def _figure(self, scores: Sequence[Sequence[float]]) -> float:
+        run = {
+            qid: {candidate.docid: score for candidate, score in zip(found, values, strict=True)}
+            for (qid, _, found), values in zip(self.queries, scores, strict=True)
+        }
+        return mean_of(MEASURE, run, self.qrels)
+
+
+def read_development(path: Path, fields: PassageFields, *, qrels: Path | None, depth: int) -> Development:
+    """Read the first `depth` candidates of each judged query. Raises InputError where none is relevant."""
+    judged = read_qrels(qrels) if qrels is not None else {}
+    queries = []
+    for found in read_candidates(path, fields):
+        if qrels is None:
+            labels = {c.docid: label for c, label in zip(found.candidates, found.labels, strict=True) if label}
+            judged.update({found.qid: labels} if labels else {})
+        if any(grade > 0 for grade in judged.get(found.qid, {}).values()):
+            queries.append((found.qid, found.query, found.candidates[:depth]))
+    if not queries:
+        raise InputError(
+            f"{path} has no query with a relevant candidate.", remedy="Give --development-qrels, or lists with labels."
+        )
+    kept = {qid for qid, _, _ in queries}
+    return Development(queries, {qid: grades for qid, grades in judged.items() if qid in kept})
+
+
+def _scores(scorer: Scorer, query: str, candidates: Sequence[Candidate]) -> list[float]:
+    readable = [candidate for candidate in candidates if not candidate.passage.is_empty]
+    found = {
+        candidate.docid: score.value
+        for candidate, score in zip(
+            readable, scorer.score(query, [candidate.passage for candidate in readable]), strict=True
+        )
+    }
+    below = min(found.values(), default=0.0)
+    return [found.get(candidate.docid, below - candidate.rank) for candidate in candidates]

@@ -1,0 +1,96 @@
+"""Hard negatives: what the first stage ranks high and nobody judged relevant, beside what somebody did.
+
+Knows no engine: candidate lists come from a connector, the texts of relevant documents that it missed from a corpus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from sidecar.candidates import Passage
+from sidecar.corpus import read_lines
+from sidecar.documents import PassageFields
+from sidecar.experiments.candidate_files import CandidateList, passage_in
+
+Qrels = Mapping[str, Mapping[str, int]]
+
+
+@dataclass(slots=True)
+class Mined:
+    """What came of mining: queries written, their relevant documents, and what was left out for want of what."""
+
+    queries: int = 0
+    positives: int = 0
+    negatives: int = 0
+    without_positive: int = 0
+    positives_without_text: int = 0
+    texts: dict[str, bytes] = field(default_factory=dict, repr=False)
+
+
+def texts_of(corpus: Path, docids: Iterable[str]) -> dict[str, bytes]:
+    """The lines of a corpus for these docids; one that is not there is left out. Raises InputError."""
+    wanted = frozenset(docids)
+    return {docid: line for docid, line in read_lines(corpus) if docid in wanted}
+
+
+def mine(  # noqa: PLR0913  each is a source or a limit, by keyword
+    lists: Iterable[CandidateList],
+    qrels: Qrels,
+    mined: Mined,
+    *,
+    fields: PassageFields,
+    negatives: int,
+    unjudged: bool = True,
+) -> Iterator[bytes]:
+    """A labelled candidate list, as a line of JSON, for each query with a relevant document that has text.
+
+    The hits come in first-stage order: all that are judged relevant, and of the others the first `negatives`, judged or
+    with `unjudged` not. Judged documents that the first stage missed follow, where `mined.texts` has them. `mined`
+    counts.
+    """
+    for found in lists:
+        grades = qrels.get(found.qid, {})
+        entries = [*_hits(found, grades, unjudged=unjudged), *_missed(found, grades, mined, fields)]
+        positives = sum(entry["label"] > 0 for entry in entries)
+        if not positives:
+            mined.without_positive += 1
+            continue
+        below = [at for at, entry in enumerate(entries) if entry["label"] == 0][negatives:]
+        candidates = [entry for at, entry in enumerate(entries) if at not in set(below)]
+        mined.queries += 1
+        mined.positives += positives
+        mined.negatives += len(candidates) - positives
+        yield msgspec.json.encode({"query_id": found.qid, "query": found.query, "candidates": candidates})
+
+
+def _hits(found: CandidateList, grades: Mapping[str, int], *, unjudged: bool) -> Iterator[dict[str, Any]]:
+    for candidate in found.candidates:
+        if not candidate.passage.is_empty and (unjudged or candidate.docid in grades):
+            grade = grades.get(candidate.docid, 0)
+            yield {**_entry(candidate.docid, grade, candidate.passage), "score": candidate.score}
+
+
+def _missed(
+    found: CandidateList, grades: Mapping[str, int], mined: Mined, fields: PassageFields
+) -> Iterator[dict[str, Any]]:
+    """The judged documents that are no hits with text."""
+    there = {candidate.docid for candidate in found.candidates if not candidate.passage.is_empty}
+    for docid, grade in grades.items():
+        if docid in there:
+            continue
+        line = mined.texts.get(docid)
+        passage = Passage("", "") if line is None else passage_in(line, fields)
+        if not passage.is_empty:
+            yield _entry(docid, grade, passage)
+        elif grade > 0:
+            mined.positives_without_text += 1
+
+
+def _entry(docid: str, grade: int, passage: Passage) -> dict[str, Any]:
+    # Some collections grade spam below 0.
+    return {"docid": docid, "label": max(grade, 0), "title": passage.title, "text": passage.text}

@@ -1,0 +1,85 @@
+"""The README.md of a trained model: what it was trained on, by which recipe, with what result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sidecar.training.development import MEASURE
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What the card says. `data` and `recipe` are rows of two columns; `figures` are of the development lists by step.
+
+    `licences` are the user's own words on the data; `first_stage` is the figure of the lists as they were.
+    """
+
+    name: str
+    base: str
+    adapted: bool
+    command: str
+    data: Mapping[str, str]
+    licences: Sequence[str]
+    recipe: Mapping[str, object]
+    versions: Mapping[str, str]
+    steps: int
+    best_step: int
+    figure: float | None
+    first_stage: float | None
+    figures: Mapping[int, float]
+
+    def __str__(self) -> str:
+        """The text, with the front matter that model hubs read."""
+        kind = "A LoRA adapter" if self.adapted else "A reranker"
+        unlicensed = "\n- not stated: find out before you pass this model on"
+        return "\n".join(
+            [
+                "---",
+                f"base_model: {json.dumps(self.base)}",
+                *(["library_name: peft"] if self.adapted else ["library_name: transformers"]),
+                "pipeline_tag: text-ranking",
+                "tags: [reranker, rerank-sidecar]",
+                "---",
+                "",
+                f"# {self.name}",
+                "",
+                f"{kind} on {self.base}, trained by rerank-sidecar. How it reads pairs is in `sidecar.json`.",
+                "",
+                "## Result",
+                "",
+                self._result(),
+                "",
+                "## Data",
+                "",
+                *_table(self.data),
+                "",
+                "Licences of the data:" + ("".join(f"\n- {one}" for one in self.licences) or unlicensed),
+                "",
+                "## Recipe",
+                "",
+                *_table(self.recipe),
+                "",
+                "```console",
+                f"$ {self.command}",
+                "```",
+                "",
+                ", ".join(f"{name} {version}" for name, version in self.versions.items()),
+                "",
+            ]
+        )
+
+    def _result(self) -> str:
+        if self.figure is None or self.first_stage is None:
+            return f"Weights of step {self.best_step}, the last. Nothing was measured: no development lists were given."
+        history = ", ".join(f"{figure:.4f} (step {step})" for step, figure in self.figures.items())
+        return (
+            f"{MEASURE} on the development lists: {self.figure:.4f}, the first stage's order {self.first_stage:.4f}. "
+            f"Weights of step {self.best_step} of {self.steps}, the best measured on these lists, which makes the "
+            f"figure a little too good.\n\nMeasured: {history}."
+        )
+
+
+def _table(rows: Mapping[str, object]) -> list[str]:
+    return ["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows.items())]

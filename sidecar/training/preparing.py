@@ -1,0 +1,136 @@
+"""From files to what a training takes: groups read, checked for leaks, and their teachers' scores mixed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sidecar.documents import PassageFields
+from sidecar.errors import InputError
+from sidecar.experiments.evaluate import read_qrels
+from sidecar.training.development import Development, read_development
+from sidecar.training.groups import Group, statistics
+from sidecar.training.leaks import find_leaks, read_evaluation
+from sidecar.training.reading import LEAST, Refusals, read_training
+from sidecar.training.teachers import Weighted, mixed, read_scores, without_false_negatives
+from sidecar.training_settings import TrainingSettings
+
+Tell = Callable[[str], None]
+
+SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The files of a training; `teachers` are files of scores with their weights."""
+
+    data: Sequence[Path]
+    teachers: Sequence[tuple[Path, float]]
+    qrels: Path | None
+    development: Path | None
+    development_qrels: Path | None
+    development_depth: int
+    evaluation: Sequence[Path]
+    drop_leaks: bool
+    drop_unusable: bool
+
+    def files(self) -> dict[str, Path]:
+        """Every file by its role."""
+        one = {"qrels": self.qrels, "development": self.development, "development qrels": self.development_qrels}
+        many = {"data": self.data, "teacher": [path for path, _ in self.teachers], "evaluation": self.evaluation}
+        numbered = {f"{role} {at}": path for role, paths in many.items() for at, path in enumerate(paths, start=1)}
+        return numbered | {role: path for role, path in one.items() if path is not None}
+
+    def choices(self) -> dict[str, str]:
+        """What else decides a result."""
+        return {
+            "teacher weights": str([weight for _, weight in self.teachers]),
+            "development depth": str(self.development_depth),
+            "drop": f"leaks {self.drop_leaks}, unusable {self.drop_unusable}",
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Groups, the teachers' mixed scores of their passages, and what to measure on."""
+
+    groups: Sequence[Group]
+    teacher: Sequence[Sequence[float]] | None
+    development: Development | None
+
+
+def prepare(sources: Sources, settings: TrainingSettings, fields: PassageFields, tell: Tell) -> Prepared:
+    """Read and check everything; `tell` hears statistics and what was left out. Raises InputError."""
+    judged = settings.train_target == "labels"
+    groups = read_groups(sources.data, fields, tell, qrels=sources.qrels, drop=sources.drop_unusable, labelled=judged)
+    groups = _without_leaks(groups, sources, fields, tell)
+    groups, teacher = _taught(groups, sources, settings, tell)
+    development = None
+    if sources.development is not None:
+        development = read_development(
+            sources.development, fields, qrels=sources.development_qrels, depth=sources.development_depth
+        )
+    return Prepared(groups, teacher, development)
+
+
+def read_groups(  # noqa: PLR0913  each decides what is read, by keyword
+    data: Sequence[Path], fields: PassageFields, tell: Tell, *, qrels: Path | None, drop: bool, labelled: bool
+) -> list[Group]:
+    """Every usable group of the files, in their order. Raises InputError where there is none, and what reading does."""
+    judged = read_qrels(qrels) if qrels is not None else None
+    groups: list[Group] = []
+    for path in data:
+        refused = Refusals(drop=drop, counts={})
+        found = list(read_training(path, fields, refused, qrels=judged, labelled=labelled))
+        dropped = "".join(f"; {count} left out that {reason}" for reason, count in refused.counts.items())
+        tell(f"{path}: {statistics(found) if found else 'no query that can be trained on'}{dropped}")
+        groups += found
+    if not groups:
+        raise InputError("there is nothing to train on.", remedy="Give files with labels, or --qrels.")
+    return groups
+
+
+def _without_leaks(groups: list[Group], sources: Sources, fields: PassageFields, tell: Tell) -> list[Group]:
+    if not sources.evaluation:
+        return groups
+    leaks = find_leaks(groups, read_evaluation(sources.evaluation, fields))
+    if not leaks.all:
+        tell(f"none of {len(groups)} queries is known to the evaluation.")
+        return groups
+    what = (
+        f"of {len(groups)} training queries {len(leaks.queries)} are evaluated on, and {len(leaks.positives)} have "
+        "a positive that is judged relevant there"
+    )
+    if not sources.drop_leaks:
+        first = [f"{groups[at].source}: {groups[at].query!r}" for at in sorted(leaks.all)[:SHOWN]]
+        raise InputError(
+            f"{what}: {'; '.join(first)}{' …' if len(leaks.all) > SHOWN else ''}.",
+            remedy="Take them out of the training data, or leave them out by --leaks drop.",
+        )
+    kept = [group for at, group in enumerate(groups) if at not in leaks.all]
+    tell(f"{what}; {len(leaks.all)} were left out.")
+    if not kept:
+        raise InputError("no query is left to train on.")
+    return kept
+
+
+def _taught(
+    groups: list[Group], sources: Sources, settings: TrainingSettings, tell: Tell
+) -> tuple[list[Group], list[list[float]] | None]:
+    if not sources.teachers:
+        return groups, None
+    teachers = [Weighted(read_scores(path), weight, str(path)) for path, weight in sources.teachers]
+    scores = mixed(groups, teachers, standardize=settings.train_standardize_teacher)
+    margin = settings.train_false_negative_margin
+    if margin is None:
+        return groups, scores
+    filtered = [without_false_negatives(group, row, margin) for group, row in zip(groups, scores, strict=True)]
+    kept = [(group, row) for group, row, _ in filtered if len(group.passages) >= LEAST and group.has_contrast]
+    tell(
+        f"{sum(count for _, _, count in filtered)} passages were left out as relevant by the teachers' scores, and "
+        f"{len(filtered) - len(kept)} queries that had no other."
+    )
+    if not kept:
+        raise InputError("no query is left to train on.", remedy="Lower --false-negative-margin.")
+    return [group for group, _ in kept], [row for _, row in kept]

@@ -1,0 +1,179 @@
+"""The model that learns: a plain transformers classifier, with a LoRA in it or whole, and how it is kept on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from torch import Tensor, nn
+
+from sidecar.errors import ConfigurationError, ModelError
+from sidecar.scoring.adapter import WEIGHTS, check_complete, is_adapter
+from sidecar.scoring.architecture import check_length
+from sidecar.scoring.checkpoint import (
+    Checkpoint,
+    Placement,
+    default_manifest,
+    is_decoder,
+    load_tokenizer,
+    load_untrained,
+)
+from sidecar.scoring.loading import Located, locate
+from sidecar.scoring.manifest import Manifest
+from sidecar.scoring.presets import PRESETS
+from sidecar.scoring.quiet import quiet_libraries
+from sidecar.training.modules import Trained, choose_modules, head_modules, in_head
+from sidecar.training_settings import TrainingSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What a student begins as: `name` is what an adapter will say it belongs to."""
+
+    name: str
+    located: Located
+    revision: str | None = None
+
+
+class Student(nn.Module):
+    """Scores pairs with gradients as `sidecar.scoring` does without: pooled by true length, the head in float32.
+
+    `model` is the classifier itself, or peft's wrapping of it.
+    """
+
+    def __init__(self, model: Any, *, adapted: bool) -> None:
+        super().__init__()
+        self.model = model
+        self.adapted = adapted
+
+    @property
+    def classifier(self) -> Any:
+        """The transformers classifier, whatever is around it."""
+        return self.model.base_model.model if self.adapted else self.model
+
+    def forward(self, passes: Sequence[Mapping[str, Tensor]]) -> Tensor:
+        """One logit for each row of each forward pass, in one vector of float32."""
+        logits = self._decoder if is_decoder(self.classifier) else self._encoder
+        return torch.cat([logits(inputs) for inputs in passes])
+
+    def _encoder(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        found: Tensor = self.classifier(**inputs).logits[:, 0].float()
+        return found
+
+    def _decoder(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        hidden = self.classifier.model(**inputs, use_cache=False).last_hidden_state
+        last = inputs["attention_mask"].sum(1) - 1
+        rows = hidden[torch.arange(len(last), device=hidden.device), last.to(hidden.device)]
+        with torch.autocast(hidden.device.type, enabled=False):
+            found: Tensor = self.classifier.score(rows.float())[:, 0]
+        return found
+
+    def save(self, directory: Path) -> None:
+        """Write what was trained, as peft or transformers write it."""
+        with quiet_libraries():
+            if self.adapted:
+                # Without a question to the hub whether the base's vocabulary has grown: nothing here makes it grow.
+                self.model.save_pretrained(str(directory), save_embedding_layers=False)
+            else:
+                self.model.save_pretrained(str(directory))
+
+    def load(self, directory: Path) -> None:
+        """Take the weights that `save` wrote."""
+        from safetensors.torch import load_file
+
+        if self.adapted:
+            from peft import set_peft_model_state_dict
+
+            set_peft_model_state_dict(self.model, load_file(directory / WEIGHTS))
+            return
+        weights = {}
+        for path in sorted(directory.glob("*.safetensors")):
+            weights.update(load_file(path))
+        self.model.load_state_dict(weights)
+
+
+def find_base(name: str, *, revision: str | None = None, offline: bool = False) -> Base:
+    """Find a base model: a preset, a directory or a hub name. Raises ModelError for an adapter, or if none is there."""
+    located = locate(name, revision=revision, offline=offline)
+    if is_adapter(located.directory):
+        raise ModelError(
+            f"{name!r} is an adapter; a base is a whole model.", remedy="Name the model that the adapter is for."
+        )
+    if name in PRESETS:
+        return Base(PRESETS[name].model, located, revision or PRESETS[name].revision)
+    path = Path(name).expanduser()
+    return Base(str(path.resolve()) if path.is_dir() else name, located, revision)
+
+
+def load_student(base: Base, settings: TrainingSettings, device: str) -> tuple[Student, Checkpoint]:
+    """Load a base to train, and the same model as a checkpoint, which scores with whatever the student has learnt.
+
+    Raises ModelError for weights that are missing outside the head, ConfigurationError for targets the base lacks.
+    """
+    directory = base.located.directory
+    halved = settings.train_method == "lora" and settings.train_precision == "bfloat16"
+    placement = Placement(device, "bfloat16" if halved else "float32")
+    model, missing = load_untrained(directory, placement)
+    heads = head_modules(model)
+    check_complete({key for key in missing if not in_head(key, model, heads)}, directory)
+    tokenizer = load_tokenizer(directory)
+    manifest = student_manifest(base.located.manifest, model, tokenizer, settings.train_max_length)
+    if settings.train_gradient_checkpointing:
+        with quiet_libraries():
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    adapted = settings.train_method == "lora"
+    if adapted:
+        model = _with_lora(model, base, choose_modules(model, settings.train_lora_targets), settings)
+    student = Student(model, adapted=adapted)
+    for parameter in student.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    return student, Checkpoint(base.name, student.classifier, tokenizer, manifest)
+
+
+def student_manifest(known: Manifest | None, model: Any, tokenizer: Any, max_length: int) -> Manifest:
+    """How the student will read pairs: as the base's own manifest says, or as its architecture does by default.
+
+    Calibration and notes are the base's, and left behind. Raises ConfigurationError for a manifest that can't be
+    trained with, ModelError for a length beyond the model's positions.
+    """
+    cross = known is not None and known.kind == "cross-encoder"
+    manifest = known if cross and known is not None else default_manifest(model, tokenizer)
+    if manifest.yes_token is not None or manifest.pooling == "last_slot":
+        raise ConfigurationError(
+            "A base that pools the last slot, or answers yes or no, can't be trained here.",
+            remedy="Write another sidecar.json beside it, with pooling last_token and without yes_token.",
+        )
+    try:
+        manifest = msgspec.structs.replace(manifest, max_length=max_length, score_mapping=None, note="")
+    except ValueError as error:
+        raise ConfigurationError(f"max_length {max_length} does not fit this base: {error}.") from error
+    check_length(manifest, model)
+    return manifest
+
+
+def _with_lora(model: Any, base: Base, trained: Trained, settings: TrainingSettings) -> Any:
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=settings.train_lora_rank,
+        lora_alpha=settings.train_lora_alpha,
+        lora_dropout=settings.train_lora_dropout,
+        target_modules=trained.targets,
+        exclude_modules=trained.excluded or None,
+        # The usual heads peft knows itself, and would list twice.
+        modules_to_save=[head for head in trained.heads if head not in ("score", "classifier")] or None,
+        bias="none",
+        task_type="SEQ_CLS",
+        base_model_name_or_path=base.name,
+        revision=base.revision,
+    )
+    with quiet_libraries():
+        adapted = get_peft_model(model, config)
+    # peft writes the directory that the weights were read from; another machine has another one.
+    adapted.peft_config["default"].base_model_name_or_path = base.name
+    return adapted

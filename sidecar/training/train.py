@@ -1,0 +1,173 @@
+"""The story of a training: load the base, learn, keep the best, write what a searcher can load.
+
+Loads torch, transformers and peft.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import set_seed
+
+from sidecar.errors import ConfigurationError, TrainingError
+from sidecar.scoring.architecture import reads_segments
+from sidecar.scoring.checkpoint import Checkpoint, Placement, is_decoder
+from sidecar.scoring.manifest import write_manifest
+from sidecar.scoring.padded import pad_id
+from sidecar.scoring.precision import automatic_dtype
+from sidecar.scoring.prompt import Prompt
+from sidecar.scoring.quiet import quiet_libraries
+from sidecar.training.examples import Collator, Examples
+from sidecar.training.preparing import Prepared
+from sidecar.training.student import Base, Student, load_student
+from sidecar.training.trainer import RerankTrainer, Watch
+from sidecar.training.workplace import Workplace
+from sidecar.training_settings import TrainingSettings
+
+# Tokens of a forward pass on a CPU, padding included: a larger one floods the caches. A GPU takes a batch at once.
+CPU_TOKENS = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be learnt from what, and where: `device` is auto, cpu, cuda …."""
+
+    base: Base
+    data: Prepared
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of it.
+
+    `best_step` is the step whose weights are kept: of the best `figure`, or the last where nothing was measured;
+    `figures` are all measurements by step. `pairs` and `seconds` are of this process alone.
+    """
+
+    steps: int
+    best_step: int
+    figure: float | None
+    figures: dict[int, float]
+    loss: float | None
+    pairs: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """The student with its best weights; `main_process` says whether it is this process's to write them."""
+
+    student: Student
+    checkpoint: Checkpoint
+    outcome: Outcome
+    main_process: bool
+
+    def save(self, directory: Path) -> None:
+        """Write what `load_scorer` loads: the adapter or the whole model, with its manifest."""
+        self.student.save(directory)
+        if not self.student.adapted:
+            self.checkpoint.tokenizer.save_pretrained(str(directory))
+        manifest = write_manifest(self.checkpoint.manifest, directory)
+        for weights in directory.glob("*.safetensors"):
+            # safetensors' files are their owner's alone, and a service runs as somebody else.
+            shutil.copymode(manifest, weights)
+
+
+def train(job: Job, settings: TrainingSettings, workplace: Workplace, watch: Watch) -> Trained:
+    """Train, from the workplace's last checkpoint if it has one.
+
+    Raises ConfigurationError for settings that can't go together, ModelError for a base that can't be loaded,
+    TrainingError where the loss is not finite or memory runs out.
+    """
+    _check(job, settings)
+    placement = Placement(job.device)
+    device = placement.torch_device()
+    settings = settings.model_copy(update={"train_precision": _precision(settings.train_precision, device)})
+    set_seed(settings.train_seed)
+    student, checkpoint = load_student(job.base, settings, "cpu")
+    prompt = Prompt(checkpoint.tokenizer, checkpoint.manifest, segments=reads_segments(checkpoint.model))
+    examples = Examples(
+        job.data.groups, job.data.teacher, prompt, passages=settings.train_passages, seed=settings.train_seed
+    )
+    collator = Collator(
+        pad_id(checkpoint.tokenizer, decoder=is_decoder(checkpoint.model)),
+        max_tokens=CPU_TOKENS if device.type == "cpu" else None,
+    )
+    began = time.monotonic()
+    with quiet_libraries(), _explained():
+        trainer = RerankTrainer(
+            student,
+            checkpoint,
+            examples,
+            collator,
+            settings,
+            workplace=workplace,
+            development=job.data.development,
+            watch=watch,
+            device=device.type,
+        )
+        trainer.train(resume_from_checkpoint=str(workplace.last) if workplace.last else None)
+    outcome = _take_best(trainer, workplace, time.monotonic() - began)
+    return Trained(student, checkpoint, outcome, trainer.is_world_process_zero())
+
+
+def _take_best(trainer: RerankTrainer, workplace: Workplace, seconds: float) -> Outcome:
+    state = trainer.state
+    best = state.best_global_step or state.global_step
+    if trainer.is_world_process_zero():
+        trainer.model.load(workplace.checkpoint(best))
+        trainer.model.eval()
+    history = {entry["step"]: entry["eval_ndcg"] for entry in state.log_history if "eval_ndcg" in entry}
+    loss = trainer.recent_loss if trainer.pairs else None
+    return Outcome(state.global_step, best, state.best_metric, history, loss, trainer.pairs, seconds)
+
+
+def _check(job: Job, settings: TrainingSettings) -> None:
+    if job.data.teacher is None and (settings.train_distillation_weight > 0 or settings.train_target == "teacher"):
+        raise ConfigurationError(
+            f"a distillation weight of {settings.train_distillation_weight:g} and the target "
+            f"{settings.train_target} need a teacher's scores.",
+            remedy="Give --teacher-scores (`sidecar teach` writes them), or --distillation-weight 0 --target labels.",
+        )
+    if job.data.teacher is None and settings.train_false_negative_margin is not None:
+        raise ConfigurationError(
+            "false negatives are told by a teacher's scores.",
+            remedy="Give --teacher-scores, or leave --false-negative-margin out.",
+        )
+    if settings.train_loss == "lambda" and settings.train_target == "teacher":
+        raise ConfigurationError("the lambda loss asks for labels.", remedy="Use --target labels, or another --loss.")
+
+
+def _precision(wanted: str, device: torch.device) -> str:
+    if wanted != "auto":
+        return wanted
+    if device.type != "cuda":
+        return "float32"
+    found = automatic_dtype(device.type, torch.cuda.get_device_capability(device))
+    return "bfloat16" if found == "bfloat16" else "float32"
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Name what to lower where memory runs out, on a GPU or in the machine."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not _is_memory(error):
+            raise
+        raise TrainingError(
+            f"memory ran out: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
+            remedy="Go on with --resume --gradient-checkpointing, or begin anew with a lower --batch-queries (and "
+            "--accumulation raised as much), --passages or --max-length.",
+        ) from error
+
+
+def _is_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)

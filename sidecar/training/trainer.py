@@ -1,0 +1,192 @@
+"""Hugging Face's Trainer with our batches, losses, measurements and checkpoints."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import Tensor
+from torch.utils.data import DataLoader
+from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+
+from sidecar.errors import TrainingError
+from sidecar.scoring.checkpoint import Checkpoint
+from sidecar.scoring.cross_encoder import CrossEncoder
+from sidecar.training.development import Development
+from sidecar.training.examples import Collator, Examples, in_groups
+from sidecar.training.losses import LOSSES, combined
+from sidecar.training.sampling import Batches
+from sidecar.training.student import Student
+from sidecar.training.workplace import Workplace
+from sidecar.training_settings import TrainingSettings
+
+FIGURE = "eval_ndcg"
+# Steps whose mean loss is shown.
+RECENT = 50
+
+
+class Watch(Protocol):
+    """What is told of a training while it runs."""
+
+    def step(self, step: int, total: int, pairs: int, loss: float) -> None:
+        """A step is done; `pairs` are those of this process, `loss` is the mean of the last batches."""
+        ...
+
+    def measured(self, step: int, figure: float, best: float) -> None:
+        """The development lists were measured; `best` is the best figure until now, this one included."""
+        ...
+
+
+class RerankTrainer(Trainer):  # type: ignore[misc]
+    """Trains a student on groups; `pairs` counts those of this process."""
+
+    control: Any
+
+    def __init__(  # noqa: PLR0913  the parts it joins, by keyword
+        self,
+        student: Student,
+        checkpoint: Checkpoint,
+        examples: Examples,
+        collator: Collator,
+        settings: TrainingSettings,
+        *,
+        workplace: Workplace,
+        development: Development | None,
+        watch: Watch,
+        device: str,
+    ) -> None:
+        self.settings, self.workplace, self.development, self.watch = settings, workplace, development, watch
+        self.checkpoint = checkpoint
+        self.pairs = 0
+        self._recent: deque[float] = deque(maxlen=RECENT)
+        self._batches = Batches(examples.lengths(), settings.train_batch_queries, seed=settings.train_seed)
+        callbacks: list[TrainerCallback] = [_Steps(self)]
+        if development is not None and settings.train_patience:
+            callbacks.append(EarlyStoppingCallback(settings.train_patience))
+        super().__init__(
+            model=student,
+            args=_arguments(settings, workplace, len(self._batches), measures=development is not None, device=device),
+            data_collator=collator,
+            train_dataset=examples,
+            eval_dataset=None if development is None else development.queries,
+            callbacks=callbacks,
+        )
+        self.remove_callback(PrinterCallback)  # stdout is not its own
+
+    def get_train_dataloader(self) -> Any:
+        """Batches of our own order."""
+        loader = DataLoader(self.train_dataset, batch_sampler=self._batches, collate_fn=self.data_collator)
+        return self.accelerator.prepare(loader)
+
+    def compute_loss(self, model: Any, inputs: Mapping[str, Any], *_: Any, **__: Any) -> Tensor:
+        """The loss of one batch."""
+        settings = self.settings
+        target = inputs["teacher"] if settings.train_target == "teacher" else inputs["labels"]
+        return combined(
+            LOSSES[settings.train_loss],
+            in_groups(model(inputs["passes"]), inputs),
+            target,
+            inputs["mask"],
+            teacher=inputs.get("teacher"),
+            weight=settings.train_distillation_weight,
+            temperature=settings.train_temperature,
+        )
+
+    def training_step(self, model: Any, inputs: Mapping[str, Any], num_items_in_batch: Any = None) -> Tensor:
+        """Forward and backward. Raises TrainingError where the loss is not finite, before any weight is changed."""
+        loss: Tensor = super().training_step(model, inputs, num_items_in_batch)
+        value = float(loss) * self.current_gradient_accumulation_steps
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the loss is {value} after step {self.state.global_step}.",
+                remedy="Lower --learning-rate, raise --warmup, or use --precision float32, and begin anew.",
+            )
+        self.pairs += int(inputs["mask"].sum())
+        self._recent.append(value)
+        return loss
+
+    @property
+    def recent_loss(self) -> float:
+        """The mean loss of the last batches."""
+        return math.fsum(self._recent) / len(self._recent)
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Measure the development lists by the way that serves searches."""
+        if self.development is None:
+            return {}
+        self.model.eval()
+        figure = self.development.measure(CrossEncoder(self.checkpoint))
+        metrics = {FIGURE: figure}
+        best = figure if self.state.best_metric is None else max(figure, self.state.best_metric)
+        self.watch.measured(self.state.global_step, figure, best)
+        # Early stopping listens to this.
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self.state.log_history.append({"step": self.state.global_step, **metrics})
+        return metrics
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        """Not counted: nobody reads it, and counting takes inputs of another shape."""
+        del inputs
+        return 0
+
+    def _get_output_dir(self, trial: Any) -> str:
+        del trial
+        return str(self.workplace.staging)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        if self.is_world_process_zero():
+            self.workplace.keep(self.state.global_step, self.state.best_global_step)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        del state_dict
+        if self.args.should_save:
+            self.model.save(Path(output_dir or self.args.output_dir))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        (model or self.model).load(Path(resume_from_checkpoint))
+
+
+class _Steps(TrainerCallback):  # type: ignore[misc]
+    """Tells the watch of every step."""
+
+    def __init__(self, trainer: RerankTrainer) -> None:
+        self._trainer = trainer
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        del args, control
+        self._trainer.watch.step(state.global_step, state.max_steps, self._trainer.pairs, self._trainer.recent_loss)
+
+
+def _arguments(
+    settings: TrainingSettings, workplace: Workplace, batches: int, *, measures: bool, device: str
+) -> TrainingArguments:
+    in_epoch = math.ceil(batches / settings.train_accumulation)
+    every = settings.train_checkpoint_steps or max(1, in_epoch // 4)
+    return TrainingArguments(
+        output_dir=str(workplace.directory),
+        per_device_train_batch_size=settings.train_batch_queries,
+        gradient_accumulation_steps=settings.train_accumulation,
+        num_train_epochs=settings.train_epochs,
+        learning_rate=settings.train_learning_rate,
+        warmup_steps=settings.train_warmup,
+        seed=settings.train_seed,
+        bf16=settings.train_precision == "bfloat16",
+        use_cpu=device == "cpu",
+        save_strategy="steps",
+        save_steps=every,
+        eval_strategy="steps" if measures else "no",
+        eval_steps=every if measures else None,
+        metric_for_best_model=FIGURE if measures else None,
+        greater_is_better=True,
+        logging_strategy="no",
+        logging_nan_inf_filter=False,
+        dataloader_pin_memory=False,
+        ddp_find_unused_parameters=False,
+        remove_unused_columns=False,
+        disable_tqdm=True,
+        report_to="none",
+    )

@@ -1,0 +1,84 @@
+"""`sidecar mine`, `teach` and `train` as commands: what they are given, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sidecar.cli.train_command import _weighted
+from sidecar.errors import ConfigurationError
+from tests.training import tasks
+from tests.training.five_commands import done
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tasks.write(tmp_path / "train.jsonl", tasks.lists(4, seed=1))
+
+
+@pytest.mark.parametrize(
+    ("given", "path", "weight"),
+    [("a.jsonl", "a.jsonl", 1), ("a.jsonl=2.5", "a.jsonl", 2.5), ("lr=high.jsonl", "lr=high.jsonl", 1)],
+)
+def test_a_teachers_weight_may_follow_its_file(given, path, weight):
+    assert _weighted(given) == (Path(path), weight)
+
+
+def test_a_weight_is_above_nothing():
+    with pytest.raises(ConfigurationError, match="a teacher's weight is above 0"):
+        _weighted("a.jsonl=0")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "train.jsonl", "--output", "out"], "there is no base to train"),
+        (["train", "train.jsonl", "--output", ".", "--base-model", "minilm"], "is there already"),
+        (["train", "absent.jsonl", "--output", "out", "--base-model", "minilm"], "can't read absent.jsonl"),
+        (
+            ["train", "train.jsonl", "--output", "out", "--base-model", "minilm", "--teacher-scores", "scores.jsonl"],
+            "scores.jsonl lacks the scores of 20 passages",
+        ),
+        (["mine", "--index", "i", "--output", "o", "--topics", "t"], "half of the judgements is missing"),
+        (["mine", "--index", "i", "--output", "o", "--click-events", "t", "--qrels", "q"], "judgements or clicks"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence(data, capsys, words, message):
+    Path("scores.jsonl").write_text('{"query": "another", "scores": {}}\n')
+    said = done(words, status=1, capsys=capsys)
+    assert message in said
+    assert "Traceback" not in said
+    assert not Path("out").exists()
+
+
+def test_teach_writes_a_score_for_every_passage_and_a_second_time_changes_nothing(data, tiny_bert, capsys):
+    words = ["teach", "train.jsonl", "--model", str(tiny_bert), "--device", "cpu", "--output", "scores.jsonl"]
+    done(words)
+    first = Path("scores.jsonl").read_bytes()
+    lines = [json.loads(line) for line in first.splitlines()]
+    assert [(line["query"], len(line["scores"])) for line in lines] == [(f"about thing{n}", 5) for n in range(4)]
+    done(words)
+    assert Path("scores.jsonl").read_bytes() == first
+
+
+@pytest.mark.live
+@pytest.mark.usefixtures("jvm")
+def test_clicks_become_training_data_over_an_index(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    documents = {"a": "fleas and fleas", "b": "fleas live long", "c": "some fleas", "d": "dogs"}
+    Path("corpus.jsonl").write_text("".join(json.dumps({"_id": i, "text": t}) + "\n" for i, t in documents.items()))
+    done(["index", "corpus.jsonl", "--index", "index"])
+    Path("queries.jsonl").write_text(
+        json.dumps({"query_id": "1", "user_query": "fleas", "query_response_hit_ids": ["a", "b", "c"]}) + "\n"
+    )
+    event = {"action_name": "click", "query_id": "1", "event_attributes": {"object": {"object_id": "b"}}}
+    Path("events.jsonl").write_text(json.dumps(event) + "\n")
+    clicks = ["--click-queries", "queries.jsonl", "--click-events", "events.jsonl"]
+    said = done(["mine", "--index", "index", "--output", "train.jsonl", *clicks], capsys=capsys)
+    assert "1 searches with a click" in said
+    [line] = [json.loads(line) for line in Path("train.jsonl").read_text().splitlines()]
+    # c stands below the click, so nobody knows whether it was seen.
+    assert {one["docid"]: one["label"] for one in line["candidates"]} == {"a": 0, "b": 1}

@@ -1,0 +1,72 @@
+"""User Behavior Insights: a click is a like, what was skipped above one is passed over, the rest is unseen."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sidecar.errors import InputError
+from sidecar.training.clicks import read_clicks
+
+
+def query(query_id, text, *docids):
+    return {"query_id": query_id, "user_query": text, "query_response_hit_ids": docids, "client_id": "x"}
+
+
+def event(action, query_id, docid, position=None):
+    attributes = {"object": {"object_id": docid, "object_id_field": "_id"}}
+    if position is not None:
+        attributes["position"] = {"ordinal": position}
+    return {"action_name": action, "query_id": query_id, "event_attributes": attributes, "message": "…"}
+
+
+@pytest.fixture
+def clicks(tmp_path):
+    def read(queries, events):
+        for name, lines in (("queries", queries), ("events", events)):
+            (tmp_path / name).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        return read_clicks(tmp_path / "queries", tmp_path / "events")
+
+    return read
+
+
+def test_what_was_skipped_above_a_click_is_irrelevant_and_what_stands_below_is_unknown(clicks):
+    found = clicks([query("q1", "Fleas", "a", "b", "c", "d")], [event("click", "q1", "c")])
+    assert found.topics == {"fleas": "Fleas"}
+    assert found.qrels == {"fleas": {"c": 1, "a": 0, "b": 0}}
+    assert (found.searches, found.unknown) == (1, 0)
+
+
+def test_searches_for_the_same_text_are_counted_together(clicks):
+    queries = [query(f"q{n}", text, "a", "b") for n, text in enumerate(["fleas", "Fleas ", "FLEAS?"])]
+    events = [event("click", "q0", "a"), event("click", "q1", "b"), event("click", "q2", "b")]
+    # a was liked once and passed over twice, b liked twice and once unseen.
+    assert clicks(queries, events).qrels == {"fleas": {"a": 0, "b": 1}}
+
+
+def test_an_events_own_position_goes_before_the_logged_hits_and_impressions_show(clicks):
+    events = [
+        event("impression", "q1", "a", 1),
+        event("impression", "q1", "b", 2),
+        event("click", "q1", "b", 2),
+        event("add_to_cart", "q1", "z", 3),
+    ]
+    assert clicks([query("q1", "fleas")], events).qrels == {"fleas": {"a": 0, "b": 1}}
+
+
+def test_searches_without_a_click_say_nothing_and_strange_events_are_counted(clicks):
+    found = clicks([query("q1", "fleas", "a"), query("q2", " ", "a")], [event("click", "lost", "a")])
+    assert (found.topics, found.searches, found.unknown) == ({}, 0, 1)
+
+
+def test_hits_of_a_search_are_read_as_their_source(clicks):
+    found = clicks(
+        [{"_index": "ubi_queries", "_source": query("q1", "fleas", "a")}], [{"_source": event("click", "q1", "a")}]
+    )
+    assert found.qrels == {"fleas": {"a": 1}}
+
+
+def test_a_malformed_line_is_named(clicks):
+    with pytest.raises(InputError, match=r"queries:1: not a document of UBI"):
+        clicks([{"user_query": "fleas"}], [])

@@ -1,0 +1,296 @@
+"""Training itself, on models so small that a second is enough: what comes out, and what a kill changes (nothing)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForSequenceClassification
+
+from sidecar.candidates import Passage
+from sidecar.documents import PassageFields
+from sidecar.errors import ConfigurationError, ModelError, TrainingError
+from sidecar.scoring.checkpoint import load_tokenizer
+from sidecar.scoring.loading import load_scorer
+from sidecar.scoring.prompt import Prompt
+from sidecar.training.development import read_development
+from sidecar.training.preparing import Prepared
+from sidecar.training.reading import Refusals, read_training
+from sidecar.training.student import find_base
+from sidecar.training.teachers import standardized
+from sidecar.training.train import Job, train
+from sidecar.training.trainer import RerankTrainer
+from sidecar.training.workplace import Workplace
+from sidecar.training_settings import TrainingSettings
+from tests.training import tasks
+
+FIELDS = PassageFields()
+PASSAGES = [Passage("", "a verified list"), Passage("Title", "unknown value " * 9)]
+QUICK = {"train_distillation_weight": 0.0, "train_learning_rate": 3e-3, "train_checkpoint_steps": 2}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Tiny tensors only get slower by sharing."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+class Told:
+    """A watch that remembers, and ends the training at a step if told to."""
+
+    def __init__(self, killed_at=None):
+        self.steps, self.figures, self.killed_at = [], {}, killed_at
+
+    def step(self, step, total, pairs, loss):
+        self.steps.append((step, total))
+        if step == self.killed_at:
+            raise KeyboardInterrupt
+
+    def measured(self, step, figure, best):
+        self.figures[step] = figure
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("task")
+    data = tasks.write(folder / "train.jsonl", tasks.lists(32, seed=1))
+    unseen = tasks.write(folder / "dev.jsonl", tasks.lists(12, seed=2, begin=50))
+    groups = list(read_training(data, FIELDS, Refusals(drop=False, counts={})))
+    return Prepared(groups, None, read_development(unseen, FIELDS, qrels=None, depth=100))
+
+
+def run(base, prepared, output, *, resume=False, watch=None, **settings):
+    job = Job(find_base(str(base)), prepared, "cpu")
+    recipe = TrainingSettings(**{**QUICK, **settings})
+    trained = train(job, recipe, Workplace(output, {}, resume=resume), watch or Told())
+    with Workplace(output, {}, resume=True).publish() as folder:
+        trained.save(folder)
+    return trained
+
+
+def weights(directory):
+    return load_file(directory / "adapter_model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def learnt(tiny_llama, prepared, tmp_path_factory):
+    """A LoRA with the card's settings, trained for a few steps without interruption."""
+    output = tmp_path_factory.mktemp("learnt") / "adapter"
+    watch = Told()
+    trained = run(tiny_llama[0], prepared, output, watch=watch, train_epochs=4)
+    return output, trained, watch
+
+
+def test_a_tiny_llama_learns_what_bm25_cannot_tell(learnt, prepared):
+    output, trained, watch = learnt
+    first = prepared.development.first_stage()
+    figure = prepared.development.measure(load_scorer(str(output), device="cpu"))
+    assert figure == pytest.approx(trained.outcome.figure, abs=0.02)
+    assert figure > first + 0.3
+    assert watch.steps[-1] == (8, 8)
+    assert watch.figures == trained.outcome.figures
+    assert trained.outcome.best_step == max(watch.figures, key=lambda step: (watch.figures[step], -step))
+
+
+def test_plain_peft_loads_the_adapter_with_equal_scores(learnt, tiny_llama):
+    output, trained, _ = learnt
+    scorer = load_scorer(str(output), device="cpu", dtype="float32")
+    ours = [score.value for score in scorer.score("a query", PASSAGES)]
+    base = AutoModelForSequenceClassification.from_pretrained(str(tiny_llama[0]), num_labels=1, dtype=torch.float32)
+    plain = PeftModel.from_pretrained(base, str(output)).eval()
+    prompt = Prompt(load_tokenizer(tiny_llama[0]), trained.checkpoint.manifest)
+    with torch.inference_mode():
+        theirs = [plain(input_ids=torch.tensor([row.ids])).logits.item() for row in prompt.pairs("a query", PASSAGES)]
+    assert ours == pytest.approx(theirs, abs=1e-4)
+    config = json.loads((output / "adapter_config.json").read_text())
+    assert (config["r"], config["lora_alpha"], config["lora_dropout"], config["bias"]) == (16, 32, 0.05, "none")
+    assert len(config["target_modules"]) == 7
+    assert config["task_type"] == "SEQ_CLS"
+    assert config["base_model_name_or_path"] == str(tiny_llama[0])
+    assert any("score" in name for name in weights(output))
+
+
+@pytest.fixture(scope="module")
+def unmeasured(prepared):
+    """The same without development lists, so that what is kept are the last weights, not the best."""
+    return Prepared(prepared.groups, None, None)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tiny_llama, unmeasured, tmp_path_factory):
+    output = tmp_path_factory.mktemp("uninterrupted") / "adapter"
+    trained = run(tiny_llama[0], unmeasured, output, train_epochs=4)
+    assert trained.outcome.best_step == 8
+    return weights(output)
+
+
+@pytest.mark.parametrize("killed_at", [3, 5])
+def test_a_training_that_was_killed_goes_on_to_the_same_weights(
+    uninterrupted, tiny_llama, unmeasured, tmp_path, killed_at
+):
+    output = tmp_path / "adapter"
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny_llama[0], unmeasured, output, watch=Told(killed_at), train_epochs=4)
+    assert not output.exists()
+    watch = Told()
+    run(tiny_llama[0], unmeasured, output, watch=watch, resume=True, train_epochs=4)
+    assert watch.steps[0][0] == killed_at - killed_at % 2 + 1
+    resumed = weights(output)
+    assert {name for name in uninterrupted if not torch.equal(uninterrupted[name], resumed[name])} == set()
+    assert [path.name for path in tmp_path.iterdir()] == ["adapter"]
+    modes = {path.name: path.stat().st_mode for path in output.iterdir()}
+    assert modes["adapter_model.safetensors"] == modes["sidecar.json"]
+
+
+def test_a_kill_in_the_middle_of_a_checkpoint_costs_the_steps_since_the_one_before(
+    uninterrupted, tiny_llama, unmeasured, tmp_path, monkeypatch
+):
+    def killed(trainer, output_dir):
+        if trainer.state.global_step == 6:
+            raise KeyboardInterrupt
+        return save(trainer, output_dir)
+
+    save = RerankTrainer._save_rng_state
+    with monkeypatch.context() as patched:
+        patched.setattr(RerankTrainer, "_save_rng_state", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(tiny_llama[0], unmeasured, tmp_path / "adapter", train_epochs=4)
+    watch = Told()
+    run(tiny_llama[0], unmeasured, tmp_path / "adapter", watch=watch, resume=True, train_epochs=4)
+    assert watch.steps[0][0] == 5
+    resumed = weights(tmp_path / "adapter")
+    assert {name for name in uninterrupted if not torch.equal(uninterrupted[name], resumed[name])} == set()
+
+
+def test_an_encoder_without_a_head_learns_with_its_head_saved(tiny_bert, prepared, tmp_path):
+    base = tmp_path / "encoder"
+    shutil.copytree(tiny_bert, base)
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps({**config, "architectures": ["BertModel"]}))
+    kept = {name: tensor for name, tensor in load_file(base / "model.safetensors").items() if "classifier" not in name}
+    save_file(kept, base / "model.safetensors", metadata={"format": "pt"})
+    trained = run(base, prepared, tmp_path / "out", train_epochs=1)
+    saved = weights(tmp_path / "out")
+    assert any("classifier" in name for name in saved)
+    assert any("pooler" in name for name in saved)
+    assert not any("pooler" in name and "lora" in name for name in saved)
+    scorer = load_scorer(str(tmp_path / "out"), device="cpu")
+    assert scorer.manifest.pooling == "model"
+    plain = PeftModel.from_pretrained(
+        AutoModelForSequenceClassification.from_pretrained(str(base), num_labels=1), str(tmp_path / "out")
+    ).eval()
+    prompt = Prompt(load_tokenizer(base), scorer.manifest)
+    with torch.inference_mode():
+        theirs = [
+            plain(input_ids=torch.tensor([row.ids]), token_type_ids=torch.tensor([row.types])).logits.item()
+            for row in prompt.pairs("a query", PASSAGES)
+        ]
+    assert [score.value for score in scorer.score("a query", PASSAGES)] == pytest.approx(theirs, abs=1e-4)
+    assert prepared.development.measure(scorer) == pytest.approx(trained.outcome.figure, abs=0.02)
+
+
+def test_a_whole_model_can_be_trained_and_loads_as_one(tiny_bert, prepared, tmp_path):
+    run(tiny_bert, prepared, tmp_path / "out", train_method="full", train_epochs=1, train_loss="lambda")
+    before, after = (load_file(folder / "model.safetensors") for folder in (tiny_bert, tmp_path / "out"))
+    assert before.keys() == after.keys()
+    assert not torch.equal(
+        before["bert.encoder.layer.0.output.dense.weight"], after["bert.encoder.layer.0.output.dense.weight"]
+    )
+    assert len(load_scorer(str(tmp_path / "out"), device="cpu").score("q", [Passage("", "t")])) == 1
+
+
+def test_what_was_learnt_does_not_depend_on_how_the_passes_are_cut(tiny_bert, prepared, tmp_path, monkeypatch):
+    base = without_dropout(tiny_bert, tmp_path / "base")
+    for tokens, name in ((100_000, "whole"), (200, "cut")):
+        monkeypatch.setattr("sidecar.training.train.CPU_TOKENS", tokens)
+        run(base, prepared, tmp_path / name, train_epochs=0.5, train_lora_dropout=0.0)
+    whole, cut = weights(tmp_path / "whole"), weights(tmp_path / "cut")
+    assert max((whole[name] - cut[name]).abs().max().item() for name in whole) < 1e-3
+
+
+def without_dropout(model, directory):
+    shutil.copytree(model, directory)
+    config = json.loads((directory / "config.json").read_text())
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (directory / "config.json").write_text(json.dumps(config))
+    return directory
+
+
+def test_a_student_learns_from_a_teacher_alone(tiny_llama, prepared, tmp_path):
+    teacher = [standardized([2.0 * (label or 0) for label in group.labels]) for group in prepared.groups]
+    taught = Prepared(prepared.groups, teacher, prepared.development)
+    settings = {"train_distillation_weight": 1.0, "train_temperature": 1.0, "train_passages": 5}
+    trained = run(tiny_llama[0], taught, tmp_path / "out", train_epochs=4, **settings)
+    assert trained.outcome.figure > prepared.development.first_stage() + 0.3
+
+
+def test_training_stops_where_nothing_gets_better(tiny_llama, prepared, tmp_path):
+    settings = {"train_patience": 2, "train_learning_rate": 1e-12, "train_checkpoint_steps": 1}
+    trained = run(tiny_llama[0], prepared, tmp_path / "out", train_epochs=50, **settings)
+    assert (trained.outcome.steps, trained.outcome.best_step) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"train_distillation_weight": 0.1}, "need a teacher's scores"),
+        ({"train_target": "teacher"}, "need a teacher's scores"),
+        ({"train_false_negative_margin": 0.0}, "told by a teacher's scores"),
+        ({"train_loss": "lambda", "train_target": "teacher", "taught": True}, "lambda loss asks for labels"),
+        ({"train_lora_targets": "query,nonsense"}, "no linear module query, nonsense; it has q_proj, k_proj, v_proj"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_before_anything_is_trained(
+    tiny_llama, prepared, tmp_path, settings, message
+):
+    teacher = [[0.0] * len(group.passages) for group in prepared.groups] if settings.pop("taught", False) else None
+    with pytest.raises(ConfigurationError, match=message):
+        run(tiny_llama[0], Prepared(prepared.groups, teacher, None), tmp_path / "out", **settings)
+
+
+def test_an_adapter_is_no_base(tiny_llama):
+    with pytest.raises(ModelError, match="is an adapter; a base is a whole model"):
+        find_base(str(tiny_llama[1]))
+
+
+def test_a_base_with_holes_is_refused(tiny_bert, prepared, tmp_path):
+    base = tmp_path / "base"
+    shutil.copytree(tiny_bert, base)
+    kept = {name: t for name, t in load_file(base / "model.safetensors").items() if "layer.1.output.dense" not in name}
+    save_file(kept, base / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"lacks the weights bert\.encoder\.layer\.1"):
+        run(base, prepared, tmp_path / "out")
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_by_name(tiny_llama, prepared, tmp_path):
+    teacher = [[1e38 * (label or 0) for label in group.labels] for group in prepared.groups]
+    broken = Prepared(prepared.groups, teacher, None)
+    with pytest.raises(TrainingError, match=r"the loss is (nan|inf) after step 0"):
+        run(tiny_llama[0], broken, tmp_path / "out", train_distillation_weight=1.0, train_temperature=0.01)
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("can't allocate memory: 9 bytes")]
+)
+def test_running_out_of_memory_names_the_settings_to_lower(tiny_llama, prepared, tmp_path, monkeypatch, error):
+    def out_of_memory(*_):
+        raise error
+
+    monkeypatch.setattr("sidecar.training.student.Student.forward", out_of_memory)
+    with pytest.raises(TrainingError, match="memory ran out") as found:
+        run(tiny_llama[0], prepared, tmp_path / "out")
+    assert "--batch-queries" in found.value.remedy
+    assert "--gradient-checkpointing" in found.value.remedy
+
+
+def test_gradient_checkpointing_changes_nothing_but_memory(uninterrupted, tiny_llama, unmeasured, tmp_path):
+    run(tiny_llama[0], unmeasured, tmp_path / "out", train_epochs=4, train_gradient_checkpointing=True)
+    saving = weights(tmp_path / "out")
+    assert max((uninterrupted[name] - saving[name]).abs().max().item() for name in saving) < 1e-5
