@@ -231,6 +231,15 @@ def test_a_student_learns_from_a_teacher_alone(tiny_llama, prepared, tmp_path):
     assert trained.outcome.figure > prepared.development.first_stage() + 0.3
 
 
+def test_in_bfloat16_what_is_trained_stays_in_float32(tiny_llama, prepared, tmp_path):
+    trained = run(tiny_llama[0], prepared, tmp_path / "out", train_epochs=4, train_precision="bfloat16")
+    dtypes = {name: value.dtype for name, value in trained.student.named_parameters()}
+    assert {dtype for name, dtype in dtypes.items() if "lora_" in name or "modules_to_save" in name} == {torch.float32}
+    assert {dtype for name, dtype in dtypes.items() if "base_layer" in name} == {torch.bfloat16}
+    assert {tensor.dtype for tensor in weights(tmp_path / "out").values()} == {torch.float32}
+    assert trained.outcome.figure > prepared.development.first_stage() + 0.3
+
+
 def test_training_stops_where_nothing_gets_better(tiny_llama, prepared, tmp_path):
     settings = {"train_patience": 2, "train_learning_rate": 1e-12, "train_checkpoint_steps": 1}
     trained = run(tiny_llama[0], prepared, tmp_path / "out", train_epochs=50, **settings)
