@@ -6,7 +6,7 @@ OPENSEARCH_URL ?= http://localhost:9200
 READY := $(VENV)/.ready
 
 # Torch's threads spin while they wait, which beside OpenSearch and a JVM slows the tests down several times.
-export OMP_WAIT_POLICY ?= PASSIVE
+test test-pyserini soak fuzz: export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-pyserini test-docker soak fuzz bench bench-proxy load lint format types docs pins clean

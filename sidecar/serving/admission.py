@@ -16,6 +16,8 @@ from sidecar.candidates import Passage
 CHARACTERS_PER_TOKEN = 4
 # How much of what was measured before still counts beside a new measurement of the pace.
 KEPT = 0.8
+# The share of a budget that is planned with: paces vary, and what is half done when time is up is lost to the others.
+PLANNED = 0.8
 
 
 def guess_tokens(query: str, passages: Sequence[Passage]) -> list[int]:
@@ -43,9 +45,9 @@ class Admission:
             self._measured[model] = (KEPT * before[0] + seconds, KEPT * before[1] + tokens)
 
     def comes_too_late(self, model: str, caller: str, tokens: int, seconds: float) -> bool:
-        """Whether tokens can't be scored within `seconds`, and don't have half of that time to themselves either."""
+        """Whether tokens are not sure to be scored within `seconds`, nor have half of that time to themselves."""
         ahead = self.seconds_ahead(model, caller, tokens)
-        return ahead > seconds / 2 and ahead + self._seconds(model, tokens) > seconds
+        return ahead > seconds / 2 and ahead + self._seconds(model, tokens) > PLANNED * seconds
 
     def seconds_ahead(self, model: str, caller: str, tokens: int) -> float:
         """How long a caller's next tokens would wait for their turn.

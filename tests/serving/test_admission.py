@@ -21,8 +21,9 @@ def test_tokens_are_guessed_from_characters():
 def test_whoever_would_come_too_late_is_not_let_in():
     assert not admission().comes_too_late("m", "a", 5000, 3.0)  # part of it is better than nothing
     assert not admission(a=1000).comes_too_late("m", "a", 5000, 3.0)  # most of its time is its own
-    assert not admission(a=2000).comes_too_late("m", "a", 1000, 3.0)
-    assert admission(a=2000).comes_too_late("m", "a", 1001, 3.0)
+    # A fifth of the budget is left over for what comes between.
+    assert not admission(a=1600).comes_too_late("m", "a", 800, 3.0)
+    assert admission(a=1600).comes_too_late("m", "a", 801, 3.0)
     assert admission(a=3000).comes_too_late("m", "a", 1, 3.0)
 
 
