@@ -41,7 +41,9 @@ def calibration_command(
     qrels: Annotated[Path | None, typer.Option(help="Judgements; without, each candidate's own `label`.")] = None,
     relevant_from: Annotated[int, typer.Option(help="The lowest grade that counts as relevant.")] = 1,
     unjudged: Annotated[Unjudged, typer.Option(help="Candidates without a judgement.")] = Unjudged.SKIP,
-    output: Annotated[Path | None, typer.Option(help="File to write instead of the checkpoint's sidecar.json.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="File to write instead of the checkpoint's sidecar.json.")
+    ] = None,
     *,
     settings: Settings,
 ) -> None:

@@ -24,7 +24,9 @@ CLICKS_PANEL = "Instead of --topics and --qrels"
 @takes(*BM25, *RM3, *FIELDS, *PYSERINI, *OPENSEARCH, opensearch_url="--url")
 def mine_command(
     index: Annotated[str, typer.Option(help="Lucene index (directory, prebuilt or server's name), or OpenSearch one.")],
-    output: Annotated[Path, typer.Option(help="Labelled candidate lists to write, .jsonl or .jsonl.gz.")],
+    output: Annotated[
+        Path, typer.Option(dir_okay=False, help="Labelled candidate lists to write, .jsonl or .jsonl.gz.")
+    ],
     engine: Annotated[Engine, typer.Option(help="Which engine holds the index.")] = Engine.LUCENE,
     topics: Annotated[
         Path | None, typer.Option(help="Queries: qid<TAB>text lines, or JSON lines with _id and text.")

@@ -23,7 +23,9 @@ RUN_PANEL = "Instead of CANDIDATES"
 @app.command("rerank")
 @takes("window", "score_file", *MODEL, *FUSION, *FIELDS)
 def rerank_command(
-    output: Annotated[Path, typer.Option(help="File to write; OUTPUT.manifest.json appears beside it.")],
+    output: Annotated[
+        Path, typer.Option(dir_okay=False, help="File to write; OUTPUT.manifest.json appears beside it.")
+    ],
     candidates: Annotated[
         Path | None, typer.Argument(help="Candidate lists with their texts, .jsonl or .jsonl.gz.")
     ] = None,

@@ -22,7 +22,9 @@ from sidecar.settings import Settings
 def run_command(
     topics: Annotated[Path, typer.Option(help="Queries: qid<TAB>text lines, or JSON lines with _id and text.")],
     index: Annotated[str, typer.Option(help="Lucene index (directory, prebuilt or server's name), or OpenSearch one.")],
-    output: Annotated[Path, typer.Option(help="Run to write; .first-stage and .manifest.json appear beside it.")],
+    output: Annotated[
+        Path, typer.Option(dir_okay=False, help="Run to write; .first-stage and .manifest.json appear beside it.")
+    ],
     engine: Annotated[Engine, typer.Option(help="Which engine holds the index.")] = Engine.LUCENE,
     output_format: Annotated[RunFormat, typer.Option("--output-format", help="What to write.")] = RunFormat.TREC,
     hits: Annotated[int, typer.Option(min=1, max=10_000, help="Depth of the first stage, for each query.")] = 1000,

@@ -19,7 +19,7 @@ from sidecar.settings import Settings
 @takes(*MODEL, *FIELDS)
 def teach_command(
     data: Annotated[list[Path], typer.Argument(help="Training files or candidate lists, .jsonl or .jsonl.gz.")],
-    output: Annotated[Path, typer.Option(help="Scores to write, a line of JSON for each query.")],
+    output: Annotated[Path, typer.Option(dir_okay=False, help="Scores to write, a line of JSON for each query.")],
     *,
     drop_unusable: Annotated[
         bool, typer.Option("--drop-unusable", help="Leave out queries with fewer than two passages.")

@@ -269,6 +269,11 @@ def test_a_mistake_is_one_message_without_traceback(run, tmp_path, candidates_fi
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_is_no_output(run, candidates_file):
+    status, _, err = run("rerank", candidates_file, "--output", ".")
+    assert (status, "'.' is a directory" in err) == (2, True)
+
+
 def test_debug_shows_the_traceback(run):
     with pytest.raises(InputError, match="can't read missing"):
         run("--debug", "evaluate", "missing", "--qrels", "missing")
