@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.cli.main import main
 from sidecar.errors import InputError
-from sidecar.scoring.padded import PaddedEngine
+from sidecar.scoring.packed.engine import PackedEngine
 from sidecar.version import __version__
 
 CANDIDATES = [
@@ -145,11 +145,11 @@ def test_the_window_bounds_what_is_reranked(run, tmp_path, candidates_file, adap
 def test_scores_are_kept_from_run_to_run(run, tmp_path, candidates_file, adapter, monkeypatch):
     calls = []
 
-    def counted(engine, groups, logits=PaddedEngine.logits):
+    def counted(engine, groups, logits=PackedEngine.logits):
         calls.append(sum(len(group) for group in groups))
         return logits(engine, groups)
 
-    monkeypatch.setattr(PaddedEngine, "logits", counted)
+    monkeypatch.setattr(PackedEngine, "logits", counted)
     words = ("rerank", candidates_file, "--model", adapter, "--score-file", "scores")
     assert run(*words, "--output", "one.jsonl")[0] == 0
     scored = sum(calls)

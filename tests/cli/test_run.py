@@ -70,7 +70,7 @@ def test_what_lies_beyond_the_window_follows_as_bm25_had_it(tmp_path, words):
     stage = manifest["first_stage"]
     assert (stage["engine"], stage["k1"], stage["b"], stage["rm3"], stage["hits"]) == ("lucene", 0.9, 0.4, False, 30)
     assert stage["index"].endswith("(40 documents)")
-    assert manifest["model"]["engine"] in {"openvino", "transformers"}
+    assert manifest["model"]["engine"] == "packed"
     assert manifest["model"]["placement"].startswith("cpu (")
     assert {"rerank-sidecar", "python", "torch", "transformers", "pyserini"} <= manifest["versions"].keys()
 

@@ -126,9 +126,13 @@ def test_an_invariant_score_is_the_same_bits_in_any_company(tiny_llama, pooling,
 
 @pytest.mark.parametrize("pooling", ["last_token", "last_slot"])
 @pytest.mark.parametrize("device", DEVICES)
-def test_bf16_stays_within_a_twentieth_of_the_spread(directories, reference, passages, pooling, device):
+def test_bf16_costs_no_more_than_it_costs_transformers(directories, reference, passages, pooling, device):
+    """A twentieth of the spread, or what plain transformers lose to bfloat16: how it rounds depends on the CPU, too."""
     loaded = load_scorer(str(directories[1]), device=device, dtype="bfloat16", engine="packed")
     slot = pooling == "last_slot"
-    exact = [score_one(*reference, QUERY, p.title, p.text, pad_to_limit=slot) for p in passages]
-    found = values(changed(loaded, pooling=pooling), QUERY, passages)
-    assert found == pytest.approx(exact, abs=0.05 * torch.tensor(exact).std().item())
+    exact, rounded = (
+        torch.tensor([score_one(*model, QUERY, p.title, p.text, pad_to_limit=slot) for p in passages])
+        for model in (reference, load_reference(directories[1], base=directories[0], dtype=torch.bfloat16))
+    )
+    found = torch.tensor(values(changed(loaded, pooling=pooling), QUERY, passages))
+    assert (found - exact).abs().max() <= max(0.05 * exact.std(), 1.25 * (rounded - exact).abs().max())
