@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -51,13 +52,11 @@ def until_up(port):
     deadline = time.monotonic() + 60
     while True:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        try:
-            ask(connection, "GET", "/_sidecar/health/ready")
-        except OSError:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        else:
-            return connection
+        with contextlib.suppress(OSError):
+            if ask(connection, "GET", "/_sidecar/health/ready")[0] == 200:
+                return connection
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def ask(connection, method, target, data=None):
