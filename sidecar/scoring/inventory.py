@@ -31,7 +31,7 @@ def take_inventory(directory: Path, *, adapter: bool = False) -> Inventory:
 
     Raises `ModelError` for an index that can't be read.
     """
-    needed = ["adapter_config.json", "adapter_model.safetensors"] if adapter else ["config.json", *_shards(directory)]
+    needed = ["adapter_config.json", "adapter_model.safetensors"] if adapter else ["config.json", *shards(directory)]
     missing = [name for name in needed if not (directory / name).is_file()]
     if not adapter and not any((directory / name).is_file() for name in _TOKENIZERS):
         missing.append(_TOKENIZERS[0])
@@ -39,7 +39,8 @@ def take_inventory(directory: Path, *, adapter: bool = False) -> Inventory:
     return Inventory(len(weights), sum(path.stat().st_size for path in weights), tuple(missing))
 
 
-def _shards(directory: Path) -> list[str]:
+def shards(directory: Path) -> list[str]:
+    """The weight files that an index names, or the one there is without. Raises ModelError for a damaged index."""
     index = directory / INDEX
     if index.is_file():
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 
 from sidecar.scoring.checkpoint import is_decoder
+from sidecar.scoring.encoder_choice import cpu_name
 from sidecar.scoring.precision import HEADS
 
 # The side of the square matrices that the peak is measured with: large enough to be bound by arithmetic.
@@ -86,10 +86,7 @@ def describe_machine(device: torch.device) -> str:
     """The device in words: a GPU by name, a CPU by its model, the threads torch uses, and its vector instructions."""
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
-    info = Path("/proc/cpuinfo")
-    models = [line for line in _lines(info) if line.startswith("model name")]
-    name = models[0].partition(":")[2].strip() if models else platform.machine()
-    return f"{name}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
+    return f"{cpu_name()}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _status(field: str) -> int | None:

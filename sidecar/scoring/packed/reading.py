@@ -13,10 +13,11 @@ from sidecar.errors import ConfigurationError, ModelError
 from sidecar.scoring.adapter import check_complete
 from sidecar.scoring.architecture import check_config
 from sidecar.scoring.checkpoint import Placement
+from sidecar.scoring.inventory import INDEX, shards
 from sidecar.scoring.packed.lora import HEAD, Lora, read_lora, unfit_adapter
 from sidecar.scoring.packed.weights import Llama, empty_llama
 
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+WEIGHTS = "model.safetensors"
 # Ways to scale rotary frequencies that do not depend on a text's length.
 ROPE = ("default", "linear", "llama3")
 
@@ -127,10 +128,8 @@ def _tensors(directory: Path) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 def _shards(directory: Path) -> list[Path]:
-    if (directory / WEIGHTS).is_file():
-        return [directory / WEIGHTS]
-    index = json.loads((directory / INDEX).read_text(encoding="utf-8"))
-    return [directory / name for name in sorted(set(index["weight_map"].values()))]
+    single = (directory / WEIGHTS).is_file()
+    return [directory / name for name in ([WEIGHTS] if single else shards(directory))]
 
 
 def _config(directory: Path) -> Any:
