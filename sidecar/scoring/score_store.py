@@ -81,9 +81,6 @@ class ScoreStore:
                     f"{self.path} holds scores in the format {version}, not {VERSION}.",
                     remedy="Remove it, or name another file.",
                 )
-        # Readers wait for nobody, and a process or machine that ends leaves a sound file.
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = NORMAL")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -127,7 +127,10 @@ def test_an_invariant_score_is_the_same_bits_in_any_company(tiny_llama, pooling,
 @pytest.mark.parametrize("pooling", ["last_token", "last_slot"])
 @pytest.mark.parametrize("device", DEVICES)
 def test_bf16_costs_no_more_than_it_costs_transformers(directories, reference, passages, pooling, device):
-    """A twentieth of the spread, or what plain transformers lose to bfloat16: how it rounds depends on the CPU, too."""
+    """A twentieth of the spread, or what plain transformers lose: how bfloat16 rounds depends on the CPU, too.
+
+    By the root mean square: of so few passages the largest error is a matter of luck for either.
+    """
     loaded = load_scorer(str(directories[1]), device=device, dtype="bfloat16", engine="packed")
     slot = pooling == "last_slot"
     exact, rounded = (
@@ -135,4 +138,6 @@ def test_bf16_costs_no_more_than_it_costs_transformers(directories, reference, p
         for model in (reference, load_reference(directories[1], base=directories[0], dtype=torch.bfloat16))
     )
     found = torch.tensor(values(changed(loaded, pooling=pooling), QUERY, passages))
-    assert (found - exact).abs().max() <= max(0.05 * exact.std(), 1.25 * (rounded - exact).abs().max())
+    mine, theirs = ((scores - exact).square().mean().sqrt() for scores in (found, rounded))
+    assert mine <= max(0.05 * exact.std(), 1.25 * theirs)
+    assert (found - exact).abs().max() <= 0.1 * exact.std()
