@@ -7,8 +7,9 @@ What a search through it costs is the sidecar's own time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sidecar.candidates import Passage, Score
 from sidecar.scoring.manifest import Manifest
@@ -30,6 +31,17 @@ class Unread:
     def part(self, start: int, stop: int) -> Unread:
         """Some of the passages."""
         return Unread(min(stop, self.count) - start)
+
+
+class Fixed:
+    """Models that are read once: made for each name that is declared."""
+
+    def __init__(self, names: Iterable[str], make: Callable[[], Any]) -> None:
+        self.scorers = {name: make() for name in names}
+
+    def reload(self, name: str) -> Any:
+        """Return the scorer as it is."""
+        return self.scorers[name]
 
 
 class Identity:
@@ -54,4 +66,4 @@ class Identity:
 
 
 if __name__ == "__main__":
-    run(lambda load: {name: Identity() for name in load.models})
+    run(lambda load: Fixed(load.models, Identity))

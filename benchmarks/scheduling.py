@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from benchmarks.identity_scorer import Fixed
 from sidecar.candidates import Passage, Score
 from sidecar.scoring.manifest import Manifest
 from sidecar.scoring.mapping import Mapping
@@ -131,7 +132,7 @@ def main() -> None:
     parser.add_argument("--slice-seconds", type=float, default=0.25, help="as the service's setting")
     asked = parser.parse_args()
     if asked.scorer:
-        run(lambda load: {name: Timed() for name in load.models})
+        run(lambda load: Fixed(load.models, Timed))
     else:
         asyncio.run(measure(asked.seconds, asked.slice_seconds))
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from sidecar.errors import AdapterMismatch, ModelError
 from sidecar.scoring.quiet import quiet_libraries
+from sidecar.scoring.tensors import open_tensors
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -123,9 +124,8 @@ def check_complete(missing: set[str], directory: Path) -> None:
 
 def read_tensors(directory: Path) -> dict[str, Any]:
     """Read an adapter's tensors, by the names they have in the base model."""
-    from safetensors.torch import load_file
-
-    return {key.removeprefix(PREFIX): tensor for key, tensor in load_file(directory / WEIGHTS).items()}
+    with open_tensors(directory / WEIGHTS) as file:
+        return {key.removeprefix(PREFIX): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
 
 
 def check_fit(shapes: Mapping[str, tuple[int, ...]], tensors: dict[str, Any], recorded: str, base: str) -> None:

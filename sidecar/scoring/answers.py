@@ -14,6 +14,7 @@ import torch
 
 from sidecar.errors import ModelError
 from sidecar.scoring.manifest import Manifest
+from sidecar.scoring.tensors import open_tensors
 
 HEAD, TIED = "lm_head.weight", "model.embed_tokens.weight"
 
@@ -46,10 +47,8 @@ def _token_id(tokenizer: Any, token: str) -> int:
 
 
 def _rows(directory: Path, key: str, *ids: int) -> torch.Tensor | None:
-    from safetensors import safe_open
-
     for path in sorted(directory.glob("*.safetensors")):
-        with safe_open(path, framework="pt") as file:
+        with open_tensors(path) as file:
             if key in file.keys():  # noqa: SIM118  it is no dictionary
                 weights = file.get_slice(key)
                 return torch.cat([weights[i : i + 1] for i in ids]).float()

@@ -29,38 +29,53 @@ class _Base:
     invariant: bool
 
 
-def load_scorers(models: Mapping[str, Mapping[str, Any]], *, merged: int = 2) -> dict[str, Scorer]:
-    """Load each model under its name, in the order given; of each the keyword arguments of `load_scorer`.
+class Fleet:
+    """Every model under its name, in the order given, by the keyword arguments of `load_scorer`.
 
     Adapters that can be packed and have base, device, dtype and batches in common share one base: `merged` is how many
-    of them can be switched to for nothing, each at the memory of a base. Raises what `load_scorer` raises.
+    of them can be switched to for nothing, each at the memory of a base. `scorers` are what is in use. Raises what
+    `load_scorer` raises.
     """
-    found = {
-        name: (located, base) for name, options in models.items() if (base := _base(located := _at(options), options))
-    }
-    bases = [base for _, base in found.values()]
-    registries: dict[_Base, AdapterRegistry] = {}
-    scorers: dict[str, Scorer] = {}
-    for name, options in models.items():
-        if name not in found or bases.count(found[name][1]) == 1:
-            scorers[name] = load_scorer(**options)
-            continue
-        located, base = found[name]
-        if base not in registries:
-            registries[base] = AdapterRegistry(
+
+    def __init__(self, models: Mapping[str, Mapping[str, Any]], *, merged: int = 2) -> None:
+        self.scorers: dict[str, Scorer] = {}
+        self._models = models
+        self._merged = merged
+        self._registries: dict[_Base, AdapterRegistry] = {}
+        found = {name: base for name, options in models.items() if (base := _base(_at(options), options))}
+        bases = list(found.values())
+        self._shared = {name: base for name, base in found.items() if bases.count(base) > 1}
+        for name in models:
+            self.reload(name)
+
+    def reload(self, name: str) -> Scorer:
+        """Read a model's files anew; until that is done the one before serves, and it stays if they can't be read.
+
+        An adapter with a base of its own needs the memory of a second base meanwhile; of those that share one, the new
+        adapter serves what is being scored from then on. May be called from any thread, one call at a time.
+        """
+        options = self._models[name]
+        base = self._shared.get(name)
+        scorer = load_scorer(**options) if base is None else self._switched(name, options, base)
+        self.scorers[name] = scorer
+        return scorer
+
+    def _switched(self, name: str, options: Mapping[str, Any], base: _Base) -> Scorer:
+        if base not in self._registries:
+            self._registries[base] = AdapterRegistry(
                 base.directory,
                 base.placement,
                 name=base.name,
                 budget=sys.maxsize,  # whoever declares a model means it to be there
-                merged=merged,
+                merged=self._merged,
                 batch_size=base.batch_size,
                 invariant=base.invariant,
             )
-        registries[base].load(name, located.directory, _manifest(located, options))
-        scorer = registries[base].scorer(name)
+        located = _at(options)
+        self._registries[base].load(name, located.directory, _manifest(located, options))
+        scorer = self._registries[base].scorer(name)
         chunking: Chunking | None = options.get("chunking")
-        scorers[name] = MaxP(scorer, chunking) if chunking else scorer
-    return scorers
+        return MaxP(scorer, chunking) if chunking else scorer
 
 
 def _at(options: Mapping[str, Any]) -> Located:

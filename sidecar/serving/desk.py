@@ -23,6 +23,7 @@ Parts = Sequence[tuple[int, range]]
 class _Held:
     """A job's portions, by their place among its passages; those whose passages are scored are let go."""
 
+    scorer: Scorer
     portions: dict[int, Any] = field(default_factory=dict)
     read: int = 0
 
@@ -44,8 +45,7 @@ class _Held:
 class Desk:
     """Scores what the reader delivers in the scheduler's order, and sends what comes of it."""
 
-    def __init__(self, scorers: Mapping[str, Scorer], send: Callable[[FromScorer], None], scheduler: Scheduler) -> None:
-        self.scorers = scorers
+    def __init__(self, send: Callable[[FromScorer], None], scheduler: Scheduler) -> None:
         self.send = send
         self.scheduler = scheduler
         self._held: dict[int, _Held] = {}
@@ -72,7 +72,7 @@ class Desk:
             self.scheduler.drop(delivery.number)
         elif isinstance(delivery, Arrived):
             job = delivery.job
-            self._held[job.number] = _Held()
+            self._held[job.number] = _Held(delivery.scorer)
             self.scheduler.add(Waiting(job.number, job.caller, job.model, len(job.passages), delivery.deadline))
         elif delivery.number in self.scheduler.jobs:
             self._take_portion(delivery)
@@ -90,15 +90,20 @@ class Desk:
 
     def _score(self, model: str, parts: Parts, readings: Mapping[int, list[Any]]) -> None:
         wanted = [reading for number, _ in parts for reading in readings[number]]
+        scorer = self._held[parts[0][0]].scorer
+        if any(
+            self._held[number].scorer is not scorer for number, _ in parts
+        ):  # the model was loaded anew while they waited
+            self._apart(model, parts, readings)
+            return
         started = time.monotonic()
         try:
-            found = iter(self.scorers[model].score_all(wanted))
+            found = iter(scorer.score_all(wanted))
         except Exception as error:  # noqa: BLE001  one job's failure is that job's
             if len(parts) == 1:
                 self._fail(parts[0][0], error)
-                return
-            for part in parts:  # whose it is shows when each is scored alone
-                self._score(model, [part], readings)
+            else:  # whose it is shows when each is scored alone
+                self._apart(model, parts, readings)
             return
         seconds, tokens = time.monotonic() - started, sum(sum(reading.lengths) for reading in wanted)
         self.scheduler.measured(model, tokens, seconds)
@@ -107,6 +112,10 @@ class Desk:
             scores: list[Score] = [score for _ in readings[number] for score in next(found)]
             slices.append(Slice(number, positions.start, scores))
         self.send(Batch(model, tokens, seconds, self.scheduler.tokens, slices))
+
+    def _apart(self, model: str, parts: Parts, readings: Mapping[int, list[Any]]) -> None:
+        for part in parts:
+            self._score(model, [part], readings)
 
     def _fail(self, number: int, error: Exception) -> None:
         self.scheduler.drop(number)

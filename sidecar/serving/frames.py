@@ -45,6 +45,13 @@ class Ping(msgspec.Struct, tag=True, array_like=True, frozen=True):
     """A sign of life is wanted; it goes the way of a job, and comes back between two batches."""
 
 
+class Reload(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """A model's files are to be read anew; the answer is `Reloaded` or `Failed` of this number."""
+
+    number: int
+    model: str
+
+
 class Loaded(msgspec.Struct, tag=True, array_like=True, frozen=True):
     """The first frame from the scorer: it can score.
 
@@ -53,6 +60,15 @@ class Loaded(msgspec.Struct, tag=True, array_like=True, frozen=True):
 
     mappings: dict[str, Mapping]
     identities: dict[str, str]
+
+
+class Reloaded(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """A model was read anew, and what is asked from now on it scores; mapping and identity as in `Loaded`."""
+
+    number: int
+    model: str
+    mapping: Mapping
+    identity: str
 
 
 class Slice(msgspec.Struct, array_like=True, frozen=True):
@@ -74,7 +90,7 @@ class Batch(msgspec.Struct, tag=True, array_like=True, frozen=True):
 
 
 class Failed(msgspec.Struct, tag=True, array_like=True, frozen=True):
-    """The job can't be scored; number 0 says that the scorer itself can't start."""
+    """The job can't be scored, or the model can't be read anew; number 0 says that the scorer itself can't start."""
 
     number: int
     kind: str
@@ -82,8 +98,8 @@ class Failed(msgspec.Struct, tag=True, array_like=True, frozen=True):
     remedy: str
 
 
-ToScorer = Load | Job | Drop | Ping
-FromScorer = Loaded | Batch | Failed | Ping
+ToScorer = Load | Job | Drop | Ping | Reload
+FromScorer = Loaded | Batch | Failed | Ping | Reloaded
 
 _encoder = msgspec.msgpack.Encoder()
 _to_scorer: msgspec.msgpack.Decoder[ToScorer] = msgspec.msgpack.Decoder(ToScorer)

@@ -1,13 +1,16 @@
-"""What lies under `/_sidecar` on the OpenSearch face: health, metrics, and the switch. Never reaches OpenSearch."""
+"""What lies under `/_sidecar` on the OpenSearch face: health, metrics, models, the switch. It never gets further."""
 
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Mapping
 from typing import Protocol
+from urllib.parse import unquote
 
 import msgspec
 
+from sidecar.errors import ModelError, ScorerUnavailable
 from sidecar.serving.asgi import Exchange
 from sidecar.serving.bodies import Body
 from sidecar.serving.headers import OUR_KEY, Headers
@@ -15,6 +18,7 @@ from sidecar.serving.metrics import Metrics
 from sidecar.serving.opensearch_errors import JSON
 from sidecar.serving.service import RerankingService
 
+_RELOAD = re.compile(rb"/models/[^/]+/reload")
 _METRICS: Headers = [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")]
 
 
@@ -29,9 +33,10 @@ class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Management:
-    """Answers `/_sidecar/health/live`, `/health/ready`, `/metrics` and `/rerank`.
+    """Answers health, metrics, the switch (`/rerank`), `/models` and `/models/NAME/reload`, under `/_sidecar`.
 
-    With an `api_key`, metrics and the switch ask for it: `Authorization: Bearer KEY` or `X-Sidecar-Api-Key: KEY`.
+    With an `api_key`, all but health ask for it: `Authorization: Bearer KEY` or `X-Sidecar-Api-Key: KEY`. Without one no
+    model is loaded anew.
     """
 
     def __init__(self, service: RerankingService, metrics: Metrics, switch: Switch, api_key: str | None) -> None:
@@ -49,14 +54,38 @@ class Management:
             scorer = self.service.scorer
             said = {"status": "ready"} if scorer.ready else {"status": "not ready", "reason": scorer.why_not_ready}
             await _answer(exchange, 200 if scorer.ready else 503, said)
-        elif path not in {b"/metrics", b"/rerank"}:
+        elif path not in {b"/metrics", b"/rerank", b"/models"} and not _RELOAD.fullmatch(path):
             await _answer(exchange, 404, {"error": "there is nothing here"})
         elif not key_fits(self.api_key, exchange):
             await _answer(exchange, 401, {"error": "the sidecar's API key is missing or wrong"})
         elif path == b"/metrics":
             await exchange.answer(200, _METRICS, self.metrics.text(self.service))
-        else:
+        elif path == b"/rerank":
             await self._switch(exchange)
+        elif path == b"/models":
+            scorer = self.service.scorer
+            await _answer(exchange, 200, {"models": {name: scorer.identities.get(name) for name in scorer.models}})
+        else:
+            await self._reload(exchange, unquote(path.split(b"/")[2].decode("ascii", "replace")))
+
+    async def _reload(self, exchange: Exchange, model: str) -> None:
+        """Read a model's files anew; whoever scores with it meanwhile does so with the one before."""
+        scorer = self.service.scorer
+        if exchange.method != "POST":
+            await _answer(exchange, 405, {"error": "a model is loaded anew by POST"})
+        elif self.api_key is None:
+            await _answer(exchange, 403, {"error": "models are loaded anew only where SIDECAR_API_KEY is set"})
+        elif model not in scorer.models:
+            await _answer(exchange, 404, {"error": f"no model {model!r} is declared"})
+        else:
+            try:
+                await scorer.reload(model)
+            except ModelError as error:
+                await _answer(exchange, 409, {"error": f"the model that was there stays: {error.message}"})
+            except ScorerUnavailable as error:
+                await _answer(exchange, 503, {"error": error.message})
+            else:
+                await _answer(exchange, 200, {"model": model, "identity": scorer.identities.get(model)})
 
     async def _switch(self, exchange: Exchange) -> None:
         if exchange.method in {"PUT", "POST"}:

@@ -12,7 +12,7 @@ from typing import Any
 
 from sidecar.candidates import Passage
 from sidecar.scoring import Scorer
-from sidecar.serving.frames import Drop, Job, Load, Ping, ToScorer
+from sidecar.serving.frames import Drop, Job, Ping, ToScorer
 
 # Passages tokenised in one go: the jobs take turns, so that ten passages need not wait until a thousand are read.
 PORTION = 64
@@ -20,10 +20,14 @@ PORTION = 64
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A job, none of whose passages is read yet; `deadline` is by `time.monotonic`."""
+    """A job, none of whose passages is read yet; `deadline` is by `time.monotonic`.
+
+    `scorer` is the model at the time: what it has read, it scores, whatever is loaded in its place meanwhile.
+    """
 
     job: Job
     deadline: float
+    scorer: Scorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class Reader:
         self.inbox: queue.SimpleQueue[Delivery | None] = queue.SimpleQueue()
         self._scorers = scorers
         self._frames: queue.SimpleQueue[tuple[float, ToScorer] | None] = queue.SimpleQueue()
-        self._unread: deque[tuple[Job, int]] = deque()
+        self._unread: deque[tuple[Job, Scorer, int]] = deque()
         threading.Thread(target=self._work, name="reader", daemon=True).start()
 
     def put(self, frame: ToScorer | None) -> None:
@@ -68,20 +72,21 @@ class Reader:
 
     def _take(self, now: float, frame: ToScorer) -> None:
         if isinstance(frame, Job):
-            self.inbox.put(Arrived(frame, now + frame.seconds))
-            self._unread.append((frame, 0))
+            scorer = self._scorers[frame.model]
+            self.inbox.put(Arrived(frame, now + frame.seconds, scorer))
+            self._unread.append((frame, scorer, 0))
         elif isinstance(frame, Drop):
-            self._unread = deque((job, start) for job, start in self._unread if job.number != frame.number)
-        if not isinstance(frame, Job | Load):
+            self._unread = deque(unread for unread in self._unread if unread[0].number != frame.number)
+        if isinstance(frame, Drop | Ping):
             self.inbox.put(frame)
 
-    def _read(self, job: Job, start: int) -> None:
+    def _read(self, job: Job, scorer: Scorer, start: int) -> None:
         passages = [Passage(*texts) for texts in job.passages[start : start + PORTION]]
         try:
-            reading = self._scorers[job.model].read(job.query, passages)
+            reading = scorer.read(job.query, passages)
             self.inbox.put(Portion(job.number, reading, list(reading.lengths)))
         except Exception as error:  # noqa: BLE001  one job's failure is that job's
             self.inbox.put(Portion(job.number, None, [], error))
             return
         if start + PORTION < len(job.passages):
-            self._unread.append((job, start + PORTION))
+            self._unread.append((job, scorer, start + PORTION))

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +20,6 @@ from sidecar.errors import ModelError, ScorerBusy, ScorerUnavailable, ScoringErr
 from sidecar.scoring.mapping import Mapping as ScoreMapping
 from sidecar.serving.admission import Admission, guess_tokens
 from sidecar.serving.frames import (
-    HEADER_SIZE,
     Batch,
     Drop,
     Failed,
@@ -30,19 +28,15 @@ from sidecar.serving.frames import (
     Load,
     Loaded,
     Ping,
-    ToScorer,
-    from_scorer,
-    length_of,
-    packed,
+    Reload,
+    Reloaded,
 )
+from sidecar.serving.scorer_pipe import ScorerPipe
 
 COMMAND = (sys.executable, "-m", "sidecar.serving.scorer_process")
 # Seconds before a scorer that died is started again; doubled each time it dies before it could score.
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
-# Torch's threads spin while they wait for each other, which beside a busy OpenSearch costs two thirds of the speed
-# (docs/EXPERIMENTS.md).
-QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 _log = logging.getLogger("sidecar.scorer")
 
 
@@ -84,7 +78,7 @@ class ScorerProcess:
         self.on_batch: Callable[[Batch], None] = lambda _: None
         self.restarts = 0
         self.waiting_passages = 0
-        self._command = tuple(command)
+        self._pipe = ScorerPipe(command)
         self._slice_seconds = slice_seconds
         self._hang_seconds = hang_seconds
         self._load_seconds = load_seconds
@@ -95,7 +89,7 @@ class ScorerProcess:
         self._admission = Admission()
         self._numbers = itertools.count(1)
         self._pending: dict[int, _Pending] = {}
-        self._process: asyncio.subprocess.Process | None = None
+        self._reloads: dict[int, asyncio.Future[None]] = {}
         self._ready = asyncio.Event()
         self._pinged_at: float | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -114,7 +108,7 @@ class ScorerProcess:
     @property
     def pid(self) -> int | None:
         """The scorer's process id, None while there is none."""
-        return self._process.pid if self._process is not None else None
+        return self._pipe.pid
 
     async def start(self) -> None:
         """Start the scorer and wait until a model has answered. Raises `ModelError` if none can be loaded."""
@@ -146,7 +140,7 @@ class ScorerProcess:
         self._count(pending, len(tokens), sum(tokens))
         self._pending[number] = pending
         try:
-            self._send(Job(number, model, query, [(p.title, p.text) for p in passages], seconds, caller))
+            self._pipe.send(Job(number, model, query, [(p.title, p.text) for p in passages], seconds, caller))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await pending.done.wait()
@@ -155,10 +149,29 @@ class ScorerProcess:
             rest = [count for count, score in zip(tokens, pending.scores, strict=True) if score is None]
             self._count(pending, -len(rest), -sum(rest))
             if pending.missing and self.ready:
-                self._send(Drop(number))
+                self._pipe.send(Drop(number))
         if pending.failure is not None:
             raise pending.failure
         return pending.scores
+
+    async def reload(self, model: str) -> None:
+        """Have a model's files read anew, while the one before goes on scoring.
+
+        Raises `ModelError` where they can't be read, which leaves the one before; `ScorerUnavailable` where there is no
+        scorer, or it ended, or loading takes too long.
+        """
+        if not self.ready:
+            raise ScorerUnavailable(self._why_not)
+        number = next(self._numbers)
+        self._reloads[number] = done = asyncio.get_running_loop().create_future()
+        self._pipe.send(Reload(number, model))
+        try:
+            async with asyncio.timeout(self._load_seconds):
+                await done
+        except TimeoutError:
+            raise ScorerUnavailable(f"reading {model!r} anew took longer than {self._load_seconds:g} s") from None
+        finally:
+            del self._reloads[number]
 
     def _admit(self, model: str, caller: str, tokens: Sequence[int], seconds: float) -> None:
         """Raises `ScorerUnavailable` for what can't be scored, or not in time."""
@@ -177,24 +190,15 @@ class ScorerProcess:
         self.waiting_passages += passages
         self._admission.add(pending.model, pending.caller, tokens)
 
-    def _send(self, frame: ToScorer) -> None:
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.write(packed(frame))
-
     async def _spawn(self) -> None:
-        self._process = await asyncio.create_subprocess_exec(
-            *self._command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env={**QUIET_THREADS, **os.environ, "PYTHONUNBUFFERED": "1"},
-        )
-        self._send(Load(self.models, self._slice_seconds, self._merged_adapters))
+        await self._pipe.open()
+        self._pipe.send(Load(self.models, self._slice_seconds, self._merged_adapters))
 
     async def _greeting(self) -> None:
         frame = None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._load_seconds):
-                frame = await self._receive()
+                frame = await self._pipe.receive()
         if isinstance(frame, Loaded):
             self.mappings, self.identities = frame.mappings, frame.identities
             self._ready.set()
@@ -204,21 +208,11 @@ class ScorerProcess:
             raise ModelError(frame.message, remedy=frame.remedy)
         raise ModelError("the scorer process ended before it could score.", remedy="Its last words are above.")
 
-    async def _receive(self) -> FromScorer | None:
-        """Read one frame; None when the process is gone."""
-        if self._process is None or self._process.stdout is None:
-            return None
-        try:
-            header = await self._process.stdout.readexactly(HEADER_SIZE)
-            return from_scorer(await self._process.stdout.readexactly(length_of(header)))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return None
-
     async def _live(self) -> None:
         """Hand out scores as they come; when the process is gone, start another."""
         pause = FIRST_PAUSE
         while True:
-            while (frame := await self._receive()) is not None:
+            while (frame := await self._pipe.receive()) is not None:
                 self._take(frame)
                 pause = FIRST_PAUSE
             await self._end("the scorer process ended")
@@ -242,6 +236,12 @@ class ScorerProcess:
         elif isinstance(frame, Failed) and (pending := self._pending.get(frame.number)) is not None:
             pending.failure = ScoringError(frame.message, remedy=frame.remedy)
             pending.done.set()
+        elif isinstance(frame, Failed) and (done := self._reloads.get(frame.number)) is not None:
+            done.set_exception(ModelError(frame.message, remedy=frame.remedy))
+        elif isinstance(frame, Reloaded):
+            self.mappings[frame.model], self.identities[frame.model] = frame.mapping, frame.identity
+            if (done := self._reloads.get(frame.number)) is not None:
+                done.set_result(None)
 
     def _take_batch(self, batch: Batch) -> None:
         now, since = time.monotonic(), max(self.scored_at, self._busy_since)
@@ -268,7 +268,7 @@ class ScorerProcess:
                 self._pinged_at = None
             elif self._pinged_at is None:
                 self._pinged_at = time.monotonic()
-                self._send(Ping())
+                self._pipe.send(Ping())
             elif time.monotonic() - self._pinged_at > self._hang_seconds:
                 _log.error("the scorer gave no sign of life for %.1f s; killing it", self._hang_seconds)
                 self._kill("the scorer hung and is being replaced")
@@ -276,16 +276,15 @@ class ScorerProcess:
     def _kill(self, why: str) -> None:
         self._ready.clear()
         self._why_not = why
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+        self._pipe.kill()
 
     async def _end(self, why: str) -> None:
         """Make sure the process is gone, and let nobody wait for it."""
         self._kill(why)
-        if self._process is not None:
-            await self._process.wait()
-            self._process = None
+        await self._pipe.close()
         for pending in self._pending.values():
             pending.failure = ScorerUnavailable(why)
             pending.done.set()
+        for done in self._reloads.values():
+            if not done.done():
+                done.set_exception(ScorerUnavailable(why))

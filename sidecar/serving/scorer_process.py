@@ -1,28 +1,40 @@
 """The scorer's own process: models in here, frames in and out. The only part of the service that loads torch.
 
 It can be killed at any time; the service starts another. `python -m sidecar.serving.scorer_process` runs it over stdin
-and stdout; whatever a library prints goes to stderr. Three threads: one takes frames, one tokenises, and the main one
-owns the device.
+and stdout; whatever a library prints goes to stderr. Four threads: one takes frames, one tokenises, one reads models
+anew, and the main one owns the device.
 """
 
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from sidecar.candidates import Passage
 from sidecar.scoring import Scorer
 from sidecar.scoring.scheduler import Scheduler
 from sidecar.serving.desk import Desk, failure
-from sidecar.serving.frames import FromScorer, Load, Loaded, packed, read_body, to_scorer
+from sidecar.serving.frames import FromScorer, Load, Loaded, Reload, Reloaded, packed, read_body, to_scorer
 from sidecar.serving.reader import Reader
 
-Build = Callable[[Load], Mapping[str, Scorer]]
+
+class Models(Protocol):
+    """The scorers by name; `reload` replaces one of them, and returns it."""
+
+    scorers: dict[str, Scorer]
+
+    def reload(self, name: str) -> Scorer:
+        """Read a model's files anew."""
+        ...
+
+
+Build = Callable[[Load], Models]
 Identify = Callable[[Load, Mapping[str, Scorer]], dict[str, str]]
 
 # What a model's speed is first taken from: enough for a batch, little enough for a slow machine.
@@ -31,10 +43,12 @@ TRIAL = [Passage("", f"{number} " + "the quick brown fox jumps over the lazy dog
 
 def serve(build: Build, identify: Identify, incoming: BinaryIO, outgoing: BinaryIO) -> None:
     """Load the models, then score batches until the service closes the pipe."""
+    pipe = threading.Lock()
 
     def send(frame: FromScorer) -> None:
-        outgoing.write(packed(frame))
-        outgoing.flush()
+        with pipe:
+            outgoing.write(packed(frame))
+            outgoing.flush()
 
     first = read_body(incoming)
     load = to_scorer(first) if first is not None else None
@@ -42,7 +56,8 @@ def serve(build: Build, identify: Identify, incoming: BinaryIO, outgoing: Binary
         return
     scheduler = Scheduler(load.slice_seconds)
     try:
-        scorers = build(load)
+        models = build(load)
+        scorers = models.scorers
         identities = identify(load, scorers)
         for name, scorer in scorers.items():
             _warm_up(name, scorer, scheduler)
@@ -51,8 +66,15 @@ def serve(build: Build, identify: Identify, incoming: BinaryIO, outgoing: Binary
         return
     send(Loaded({name: scorer.mapping for name, scorer in scorers.items()}, identities))
     reader = Reader(scorers)
-    threading.Thread(target=_listen, args=(incoming, reader), daemon=True).start()
-    Desk(scorers, send, scheduler).work(reader.inbox)
+    wanted: queue.SimpleQueue[Reload] = queue.SimpleQueue()
+
+    def read_anew(name: str) -> tuple[Scorer, str]:
+        scorer = models.reload(name)
+        return scorer, identify(load, {name: scorer}).get(name, name)
+
+    threading.Thread(target=_reload, args=(wanted, read_anew, send), daemon=True).start()
+    threading.Thread(target=_listen, args=(incoming, reader, wanted), daemon=True).start()
+    Desk(send, scheduler).work(reader.inbox)
 
 
 def _warm_up(name: str, scorer: Scorer, scheduler: Scheduler) -> None:
@@ -64,22 +86,41 @@ def _warm_up(name: str, scorer: Scorer, scheduler: Scheduler) -> None:
     scheduler.measured(name, sum(reading.lengths), time.monotonic() - started)
 
 
-def _listen(incoming: BinaryIO, reader: Reader) -> None:
+def _reload(
+    wanted: queue.SimpleQueue[Reload],
+    read_anew: Callable[[str], tuple[Scorer, str]],
+    send: Callable[[FromScorer], None],
+) -> None:
+    while True:
+        frame = wanted.get()
+        try:
+            scorer, identity = read_anew(frame.model)
+            scorer.score("ready?", TRIAL[:1])
+            send(Reloaded(frame.number, frame.model, scorer.mapping, identity))
+        except Exception as error:  # noqa: BLE001  the model that was there stays
+            send(failure(frame.number, error))
+
+
+def _listen(incoming: BinaryIO, reader: Reader, wanted: queue.SimpleQueue[Reload]) -> None:
     while (body := read_body(incoming)) is not None:
-        reader.put(to_scorer(body))
+        frame = to_scorer(body)
+        if isinstance(frame, Reload):
+            wanted.put(frame)
+        else:
+            reader.put(frame)
     reader.put(None)
 
 
-def load_models(load: Load) -> dict[str, Scorer]:
+def load_models(load: Load) -> Models:
     """Load every declared model. Raises what `load_scorer` raises."""
     from sidecar.scoring.chunks import Chunking
-    from sidecar.scoring.fleet import load_scorers
+    from sidecar.scoring.fleet import Fleet
 
     models = {
         name: options | {"chunking": Chunking(*options["chunking"]) if options.get("chunking") else None}
         for name, options in load.models.items()
     }
-    return load_scorers(models, merged=load.merged_adapters)
+    return Fleet(models, merged=load.merged_adapters)
 
 
 def fingerprints(load: Load, scorers: Mapping[str, Scorer]) -> dict[str, str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from sidecar.candidates import Passage
-from sidecar.errors import AdapterMismatch
+from sidecar.errors import AdapterMismatch, ModelError
 from sidecar.scoring.chunks import Chunking
-from sidecar.scoring.fleet import load_scorers
+from sidecar.scoring.fleet import Fleet
 from sidecar.scoring.loading import load_scorer
 from tests.scoring.values import values
 
@@ -30,7 +32,7 @@ def test_adapters_of_one_base_share_it_and_score_as_if_alone(adapters, tiny_bert
         "slow": {"model": first, "device": "cpu", "engine": "transformers"},
         "bert": {"model": str(tiny_bert), "device": "cpu"},
     }
-    fleet = load_scorers(models, merged=1)
+    fleet = Fleet(models, merged=1).scorers
     assert list(fleet) == list(models)
     for name, options in models.items():
         assert values(fleet[name], QUERY, PASSAGES) == values(load_scorer(**options), QUERY, PASSAGES), name
@@ -41,7 +43,7 @@ def test_adapters_of_one_base_share_it_and_score_as_if_alone(adapters, tiny_bert
 
 
 def test_an_adapter_alone_is_loaded_by_itself(adapters):
-    [scorer] = load_scorers({"one": {"model": adapters[0], "device": "cpu"}}).values()
+    [scorer] = Fleet({"one": {"model": adapters[0], "device": "cpu"}}).scorers.values()
     assert scorer.name == adapters[0]
 
 
@@ -49,4 +51,31 @@ def test_one_that_does_not_fit_the_base_is_refused(adapters, tiny_models, tmp_pa
     other, _ = tiny_models.build_tiny_llama(tmp_path, hidden_size=32)
     models = {name: {"model": path, "base_model": str(other)} for name, path in zip("ab", adapters, strict=True)}
     with pytest.raises(AdapterMismatch):
-        load_scorers(models)
+        Fleet(models)
+
+
+@pytest.fixture
+def copies(adapters, tmp_path):
+    for name, source in zip("ab", adapters, strict=True):
+        shutil.copytree(source, tmp_path / name)
+    return tmp_path
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_model_is_read_anew_and_the_others_stay(adapters, copies, shared):
+    models = {"a": {"model": str(copies / "a"), "device": "cpu"}, "b": {"model": str(copies / "b"), "device": "cpu"}}
+    if not shared:
+        models["b"]["dtype"] = "bfloat16"
+    fleet = Fleet(models)
+    before = {name: values(scorer, QUERY, PASSAGES) for name, scorer in fleet.scorers.items()}
+    new = load_scorer(adapters[1], device="cpu")
+    shutil.copytree(adapters[1], copies / "a", dirs_exist_ok=True)
+    assert values(fleet.scorers["a"], QUERY, PASSAGES) == before["a"]
+    assert fleet.reload("a") is fleet.scorers["a"]
+    assert values(fleet.scorers["a"], QUERY, PASSAGES) == values(new, QUERY, PASSAGES) != before["a"]
+    assert values(fleet.scorers["b"], QUERY, PASSAGES) == before["b"]
+
+    (copies / "a" / "adapter_model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(ModelError):
+        fleet.reload("a")
+    assert values(fleet.scorers["a"], QUERY, PASSAGES) == values(new, QUERY, PASSAGES)

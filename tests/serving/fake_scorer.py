@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from sidecar.candidates import Score
-from sidecar.errors import NonFiniteScore
+from sidecar.errors import ModelError, NonFiniteScore
 from sidecar.scoring.mapping import Mapping
 from sidecar.serving.scorer_process import run
 
@@ -75,6 +75,33 @@ class Constant(Scripted):
         return [Score(0.5) for _ in passages]
 
 
+class Shifted(Scripted):
+    """What a scripted model comes to after a reload: all its scores are higher by 1000."""
+
+    def _scores(self, query, passages, lengths):
+        return [Score(score.value + 1000) for score in super()._scores(query, passages, lengths)]
+
+
+class Models:
+    """Models by name; one that is called broken can't be read anew, one called slow takes its time."""
+
+    def __init__(self, names, make):
+        self.scorers = {name: make() for name in names}
+
+    def reload(self, name):
+        if "broken" in name:
+            raise ModelError("its files are damaged.", remedy="Write them again.")
+        if "slow" in name:
+            time.sleep(1)
+        if "deadly" in name:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.scorers[name] = Shifted()
+        return self.scorers[name]
+
+
 if __name__ == "__main__":
     chosen = Constant if sys.argv[1:] == ["constant"] else Scripted
-    run(lambda load: {name: chosen() for name in load.models})
+    run(
+        lambda load: Models(load.models, chosen),
+        lambda _, scorers: {name: f"{name} {type(scorer).__name__}" for name, scorer in scorers.items()},
+    )

@@ -21,9 +21,9 @@ def scored(*values):
     return [Score(float(value)) for value in values]
 
 
-def with_scorer(test, **options):
+def with_scorer(test, models=("m",), **options):
     async def run():
-        scorer = ScorerProcess({"m": {}}, command=FAKE, **options)
+        scorer = ScorerProcess({name: {} for name in models}, command=FAKE, **options)
         await scorer.start()
         try:
             return await test(scorer)
@@ -189,3 +189,47 @@ def test_nothing_is_left_behind():
 
     pid = with_scorer(test)
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_model_is_loaded_anew_while_the_one_before_scores():
+    async def test(scorer):
+        slow = asyncio.create_task(scorer.score("slow", "query sleep 20", PASSAGES, seconds=20))
+        await asyncio.sleep(0.1)
+        reload = asyncio.create_task(scorer.reload("slow"))
+        await asyncio.sleep(0.3)
+        during = await scorer.score("slow", "query", PASSAGES[:2], seconds=5)
+        assert not reload.done()
+        await reload
+        return await slow, during, await scorer.score("slow", "query", PASSAGES[:2], seconds=5), scorer.identities
+
+    before, during, after, identities = with_scorer(test, models=("m", "slow"))
+    assert (before, during) == (scored(*range(40)), scored(0, 1))
+    assert after == scored(1000, 1001)
+    assert identities == {"m": "m Scripted", "slow": "slow Shifted"}
+
+
+def test_what_was_asked_of_the_model_before_is_scored_by_it():
+    async def test(scorer):
+        wanted = asyncio.create_task(scorer.score("m", "query sleep 40", PASSAGES, seconds=20))
+        await asyncio.sleep(0.2)
+        await scorer.reload("m")
+        later = await asyncio.gather(*(scorer.score("m", "query", PASSAGES[:1], seconds=20) for _ in range(3)))
+        return await wanted, later
+
+    before, later = with_scorer(test, slice_seconds=0.1)
+    assert before == scored(*range(40))
+    assert later == [scored(1000)] * 3
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "message"), [("broken", ModelError, "damaged"), ("deadly", ScorerUnavailable, "ended")]
+)
+def test_a_model_that_cant_be_loaded_anew_stays(model, error, message):
+    async def test(scorer):
+        with pytest.raises(error, match=message):
+            await scorer.reload(model)
+        while not scorer.ready:  # noqa: ASYNC110  the process is another one
+            await asyncio.sleep(0.05)
+        return await scorer.score(model, "query", PASSAGES[:2], seconds=5)
+
+    assert with_scorer(test, models=(model,)) == scored(0, 1)

@@ -13,8 +13,10 @@ from typing import Any
 
 import torch
 
-from sidecar.scoring.adapter import check_complete, check_fit, mismatch, read_config, read_tensors
+from sidecar.scoring.adapter import WEIGHTS, check_complete, check_fit, mismatch, read_config, read_tensors
 from sidecar.scoring.packed.weights import FUSED
+from sidecar.scoring.quiet import quiet_libraries
+from sidecar.scoring.tensors import open_tensors
 
 HEAD = "score.weight"
 PROJECTIONS = tuple(name for names in FUSED.values() for name in names)
@@ -81,8 +83,6 @@ def read_lora(directory: Path, shapes: Mapping[str, tuple[int, ...]], *, base: s
 
 def unfit_adapter(directory: Path) -> str | None:
     """Say why an adapter is more than factors for Llama's projections; None where it is not."""
-    from safetensors import safe_open
-
     config = read_config(directory)
     for key in ("use_dora", "lora_bias", "fan_in_fan_out", "trainable_token_indices", "layer_replication"):
         if config.get(key):
@@ -90,15 +90,16 @@ def unfit_adapter(directory: Path) -> str | None:
     if config.get("bias", "none") != "none":
         return "the adapter changes biases"
     endings = tuple(f"{name}.lora_{side}.weight" for name in PROJECTIONS for side in "AB")
-    with safe_open(directory / "adapter_model.safetensors", framework="pt") as file:
+    with open_tensors(directory / WEIGHTS) as file:
         other = [key for key in file.keys() if not key.endswith((*endings, HEAD))]  # noqa: SIM118  it is no dictionary
     return f"the adapter changes {other[0]}" if other else None
 
 
 def _targets(directory: Path, shapes: Mapping[str, tuple[int, ...]]) -> set[str]:
     """The projections that the adapter's configuration names, as peft reads it."""
-    from peft import LoraConfig
-    from peft.tuners.tuners_utils import check_target_module_exists
+    with quiet_libraries():
+        from peft import LoraConfig
+        from peft.tuners.tuners_utils import check_target_module_exists
 
     config = LoraConfig.from_pretrained(str(directory))
     paths = {path for path in shapes if path.endswith(PROJECTIONS)}

@@ -16,6 +16,7 @@ from sidecar.scoring.checkpoint import Placement
 from sidecar.scoring.inventory import INDEX, shards
 from sidecar.scoring.packed.lora import HEAD, Lora, read_lora, unfit_adapter
 from sidecar.scoring.packed.weights import Llama, empty_llama
+from sidecar.scoring.tensors import open_tensors
 
 WEIGHTS = "model.safetensors"
 # Ways to scale rotary frequencies that do not depend on a text's length.
@@ -113,18 +114,11 @@ def _fill(slots: dict[str, torch.Tensor], directory: Path, lora: Lora | None) ->
 
 def _tensors(directory: Path) -> Iterator[tuple[str, torch.Tensor]]:
     """Every tensor of a checkpoint; a bare LlamaModel's get the prefix that the others have."""
-    from safetensors import SafetensorError, safe_open
-
     for path in _shards(directory):
-        try:
-            with safe_open(path, framework="pt") as file:
-                for name in file.keys():  # noqa: SIM118  it is no dictionary
-                    bare = name.startswith(("layers.", "embed_tokens.", "norm."))
-                    yield f"model.{name}" if bare else name, file.get_tensor(name)
-        except (OSError, SafetensorError) as error:
-            raise ModelError(
-                f"The checkpoint {directory} can't be loaded: {path.name}: {error}", remedy="Fetch or save it again."
-            ) from error
+        with open_tensors(path) as file:
+            for name in file.keys():  # noqa: SIM118  it is no dictionary
+                bare = name.startswith(("layers.", "embed_tokens.", "norm."))
+                yield f"model.{name}" if bare else name, file.get_tensor(name)
 
 
 def _shards(directory: Path) -> list[Path]:

@@ -1,0 +1,67 @@
+"""Models loaded anew while the service runs: who may ask for it, and what it comes to."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from sidecar.candidates import Passage
+from tests.serving.served import served
+
+KEY = {"X-Sidecar-Api-Key": "s3cret"}
+NOWHERE = "http://127.0.0.1:9"
+
+
+@pytest.fixture(scope="module")
+def running():
+    models = {"general": "a", "broken one": "b"}
+    with served(NOWHERE, api_key="s3cret", models=models) as service:
+        yield service
+
+
+def test_models_are_listed_and_loaded_anew_with_the_key(running):
+    listed = running.ask("GET", "/_sidecar/models", headers=KEY).json()["models"]
+    assert listed["general"] == "general Scripted"
+    found = running.ask("POST", "/_sidecar/models/general/reload", b"", KEY)
+    assert (found.status, found.json()) == (200, {"model": "general", "identity": "general Shifted"})
+    assert running.ask("GET", "/_sidecar/models", headers=KEY).json()["models"]["general"] == "general Shifted"
+
+
+def test_a_score_that_is_remembered_is_not_that_of_another_model(running):
+    service = running.running.service
+
+    def score():
+        asked = service.scores("minilm", "query", [Passage("", "score 7")], seconds=10)
+        return asyncio.run_coroutine_threadsafe(asked, running.loop).result(20)[0].value
+
+    assert (score(), score()) == (7.0, 7.0)
+    assert running.ask("POST", "/_sidecar/models/minilm/reload", b"", KEY).status == 200
+    assert score() == 1007.0
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("GET", "/_sidecar/models", {}, 401),
+        ("POST", "/_sidecar/models/general/reload", {}, 401),
+        ("GET", "/_sidecar/models/general/reload", KEY, 405),
+        ("POST", "/_sidecar/models/nobody/reload", KEY, 404),
+        ("POST", "/_sidecar/models/a%2Fb/reload", KEY, 404),
+        ("POST", "/_sidecar/models/general/else", KEY, 404),
+    ],
+)
+def test_what_is_not_allowed_or_not_there_is_refused(running, method, path, headers, status):
+    assert running.ask(method, path, None, headers).status == status
+
+
+def test_one_that_cant_be_read_leaves_the_one_before(running):
+    found = running.ask("POST", "/_sidecar/models/broken%20one/reload", b"", KEY)
+    assert (found.status, found.json()) == (409, {"error": "the model that was there stays: its files are damaged."})
+    assert running.ask("GET", "/_sidecar/models", headers=KEY).json()["models"]["broken one"] == "broken one Scripted"
+
+
+def test_without_a_key_nobody_loads_models_anew():
+    with served(NOWHERE) as service:
+        assert service.ask("GET", "/_sidecar/models").json()["models"] == {"minilm": "minilm Scripted"}
+        assert service.ask("POST", "/_sidecar/models/minilm/reload", b"").status == 403
