@@ -11,12 +11,12 @@ import msgspec
 
 from sidecar.bench.figures import CLOSER, same_order, tau
 from sidecar.bench.options import Options
+from sidecar.bench.ours import modes
 from sidecar.bench.subject import prepare
 from sidecar.bench.work import Query, queries_for
 from sidecar.errors import ConfigurationError
 from sidecar.experiments.evaluate import Qrels, mean_of
 from sidecar.scoring import Scorer
-from sidecar.scoring.engines import ENGINES
 from sidecar.scoring.loading import load_scorer
 
 MEASURE = "nDCG@10"
@@ -61,17 +61,33 @@ def agree(options: Options, qrels: Qrels | None, *, advance: Callable[[int], Non
         queries = queries_for(options.pairs, oracle.manifest, seed=options.seed)
         truth = _scores(oracle, queries, advance)
         found, left_out = [], {}
-        for engine in (name for name in ENGINES if name != ORACLE):
-            try:
-                scorer = load_scorer(model, device=options.device, dtype=options.dtype, engine=engine, cache_size=0)
-            except ConfigurationError as error:
-                left_out[engine] = error.message
+        for name, (engine, dtype) in modes(options.dtype, _resolved(options)).items():
+            if (engine, dtype) == (ORACLE, "float32"):
                 continue
-            found.append(compare(engine, _scores(scorer, queries, advance), truth, queries, qrels))
+            try:
+                scorer = load_scorer(model, device=options.device, dtype=dtype, engine=engine, cache_size=0)
+            except ConfigurationError as error:
+                left_out[name] = error.message
+                continue
+            found.append(
+                compare(
+                    f"{name}, {scorer.engine_name}" if name == "auto" else name,
+                    _scores(scorer, queries, advance),
+                    truth,
+                    queries,
+                    qrels,
+                )
+            )
     pairs = sum(len(query.passages) for query in queries)
     name = oracle.name if options.model else "the embedded model with a random head"
     work = f"{name}, {pairs} pairs of {len(queries)} queries"
     return AgreementReport(options.device, work, found, left_out)
+
+
+def _resolved(options: Options) -> str:
+    from sidecar.scoring.checkpoint import Placement
+
+    return str(Placement(options.device, options.dtype).torch_dtype()).removeprefix("torch.")
 
 
 def compare(name: str, run: Run, oracle: Run, queries: Sequence[Query], qrels: Qrels | None) -> Agreement:

@@ -9,6 +9,7 @@ from sidecar.bench.subject import Subject
 from sidecar.bench.system import Offer, Score
 from sidecar.bench.work import Query
 from sidecar.errors import ConfigurationError
+from sidecar.scoring.encoder_choice import BFLOAT16, OPENVINO
 from sidecar.scoring.engines import ENGINES, choose_engine
 from sidecar.scoring.loading import load_scorer
 
@@ -20,23 +21,41 @@ AUTOMATIC = "ours"
 _BORROWING = ("transformers", "card")
 
 
-def offers() -> list[Offer]:
-    """`ours`, which is the engine that `auto` chooses, the same compiled, and `ours-NAME` for every other engine."""
-    named = {AUTOMATIC if engine == "auto" else f"{AUTOMATIC}-{engine}": engine for engine in ENGINES}
-    return [
-        *(Offer(name, f"engine {engine}", functools.partial(_Ours, engine=engine)) for name, engine in named.items()),
-        Offer(f"{AUTOMATIC}-compile", "engine auto, compiled", _compiled),
-    ]
+def modes(asked: str, dtype: str) -> dict[str, tuple[str, str]]:
+    """Engine and dtype of everything of ours, by name: `auto` in what was asked for, every other engine in `dtype`.
+
+    OpenVINO computes once more in bfloat16, where that is another thing.
+    """
+    named = {engine: (engine, asked if engine == "auto" else dtype) for engine in ENGINES}
+    return named if dtype == BFLOAT16 else named | {OPENVINO[BFLOAT16]: ("openvino", BFLOAT16)}
 
 
-def scorer(subject: Subject, engine: str, *, compile: bool = False) -> CrossEncoder:  # noqa: A002  load_scorer's name
-    """The product's scorer of the subject with one of its engines. Raises ConfigurationError."""
+def offers(subject: Subject) -> list[Offer]:
+    """`ours`, which is the engine that `auto` chooses, the same compiled, and `ours-NAME` for every other mode."""
+    offered = []
+    for name, (engine, dtype) in modes(subject.asked, subject.dtype).items():
+        load = functools.partial(_Ours, engine=engine, dtype=dtype)
+        offered.append(Offer(AUTOMATIC if name == "auto" else f"{AUTOMATIC}-{name}", f"engine {name}", load))
+    return [*offered, Offer(f"{AUTOMATIC}-compile", "engine auto, compiled", _compiled)]
+
+
+def scorer(
+    subject: Subject,
+    engine: str,
+    *,
+    dtype: str | None = None,
+    compile: bool = False,  # noqa: A002  load_scorer's name
+) -> CrossEncoder:
+    """The product's scorer of the subject with one of its engines, in the subject's dtype unless another is named.
+
+    Raises ConfigurationError.
+    """
     if subject.shared and engine in _BORROWING:
         from sidecar.scoring.cross_encoder import CrossEncoder
 
         return CrossEncoder(subject.checkpoint, engine=choose_engine(subject.checkpoint, engine, batch_size=128))
     loaded = load_scorer(
-        str(subject.directory), device=subject.device, dtype=subject.dtype, engine=engine, compile=compile
+        str(subject.directory), device=subject.device, dtype=dtype or subject.dtype, engine=engine, compile=compile
     )
     return cast("CrossEncoder", loaded)
 
@@ -44,8 +63,15 @@ def scorer(subject: Subject, engine: str, *, compile: bool = False) -> CrossEnco
 class _Ours:
     """Scores a query as the product does; `about` names the engine, for `auto` has chosen one."""
 
-    def __init__(self, subject: Subject, *, engine: str, compile: bool = False) -> None:  # noqa: A002
-        self._scorer = scorer(subject, engine, compile=compile)
+    def __init__(
+        self,
+        subject: Subject,
+        *,
+        engine: str,
+        dtype: str | None = None,
+        compile: bool = False,  # noqa: A002
+    ) -> None:
+        self._scorer = scorer(subject, engine, dtype=dtype, compile=compile)
         self.about = f"rerank-sidecar, engine {self._scorer.engine.name}{', compiled' if compile else ''}"
 
     def __call__(self, query: Query) -> list[float]:

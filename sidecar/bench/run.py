@@ -78,7 +78,7 @@ def load_all(subject: Subject, memory: Any, sample: Query, say: Say) -> tuple[li
 
     systems: list[System] = []
     left_out: dict[str, str] = {}
-    for offer in [*competitors.offers(), *ours.offers()]:
+    for offer in [*competitors.offers(), *ours.offers(subject)]:
         say(f"loading {offer.name}")
         with quiet():  # anew for each: exporters set the logs to what they like
             found = load(offer, subject, memory, sample)
@@ -93,7 +93,7 @@ def grown(line: Line, subject: Subject, queries: Sequence[Query], clock: Clock) 
     """Add the series to the line of `ours`; any other stays as it is."""
     if line.name != ours.AUTOMATIC:
         return line
-    scorer = ours.scorer(subject, "auto")
+    scorer = ours.scorer(subject, "auto", dtype=subject.asked)
     return msgspec.structs.replace(
         line,
         by_documents=scaling.by_documents(scorer, queries, clock),

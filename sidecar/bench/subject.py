@@ -19,7 +19,8 @@ class Subject:
     """`directory` holds model, tokenizer and manifest, which ours load; competitors load `foreign`, mostly the same.
 
     Where the weights are `shared`, for they are too large for a copy each, `foreign` holds a dwarf of the model, and
-    what a library has loaded from there is given the checkpoint's model. `device` and `dtype` are resolved names.
+    what a library has loaded from there is given the checkpoint's model. `device` and `dtype` are resolved names,
+    `asked` is the dtype as it was asked for, which may be `auto`.
     """
 
     checkpoint: Checkpoint
@@ -27,6 +28,7 @@ class Subject:
     foreign: Path
     device: str
     dtype: str
+    asked: str
     shared: bool = False
 
     def weights(self, loaded: Any) -> Any:
@@ -58,7 +60,7 @@ def prepare(directory: Path, options: Options) -> Subject:
     if shared:
         foreign = directory / "dwarf"
         save_skeleton(checkpoint, foreign)
-    return Subject(checkpoint, directory, foreign, str(where), str(kind).removeprefix("torch."), shared=shared)
+    return Subject(checkpoint, directory, foreign, str(where), str(kind).removeprefix("torch."), options.dtype, shared)
 
 
 def _load(model: str, options: Options) -> Checkpoint:

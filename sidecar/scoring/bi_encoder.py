@@ -1,4 +1,4 @@
-"""Scores a query with each passage apart: mean-pooled, normalised embeddings and their cosine."""
+"""Scores a query with each passage apart: the cosine of their embeddings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Whether OpenVINO computes for a checkpoint, and in which precision; elsewhere transformers does."""
+"""Whether OpenVINO computes for a checkpoint, and in which precision; elsewhere transformers does.
+
+Where nobody named a dtype, bfloat16 is a candidate, too, on CPUs that have it: it is taken if it is clearly faster and
+hardly moves the scores of a few texts.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,13 @@ import importlib.metadata
 import importlib.util
 import platform
 import random
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from sidecar.candidates import Passage
 from sidecar.errors import ConfigurationError
 from sidecar.scoring.probe import fastest
 from sidecar.scoring.prompt import Tokens
@@ -18,30 +24,53 @@ from sidecar.scoring.prompt import Tokens
 if TYPE_CHECKING:
     from sidecar.scoring.checkpoint import Checkpoint
 
-OPENVINO, TRANSFORMERS = "openvino", "transformers"
+FLOAT32, BFLOAT16 = "float32", "bfloat16"
+TRANSFORMERS = "transformers"
+# What OpenVINO's engines are called, by precision.
+OPENVINO = {FLOAT32: "openvino", BFLOAT16: "openvino-bfloat16"}
 # Model types that there is a graph for (`encoder_graph`).
 FAMILIES = ("bert", "roberta", "xlm-roberta")
 # What the probe reads: lengths as passages have them, fewer rows the larger the model, so that it stays short.
 LENGTHS = (96, 80, 72, 64, 56, 48, 40, 24)
 ROWS_TIMES_PARAMETERS = 2e8
 CPU_INFO = Path("/proc/cpuinfo")
+# What bfloat16 may do to a score, in standard deviations of the scores below: a model that it hurts shows it here,
+# while rounding alone costs a twentieth.
+TOLERANCE = 0.15
+QUESTION = "how do bees make honey"
+ANSWERS = (
+    "Honey bees collect nectar from flowers, and turn it into honey in the hive.",
+    "Bees make honey: workers pass nectar from mouth to mouth and fan it with their wings until it thickens.",
+    "A hive has one queen, and tens of thousands of workers.",
+    "Beekeepers take honey from the hive in late summer.",
+    "Maple syrup is made by boiling the sap of a tree until most of its water is gone.",
+    "The bus to the airport leaves every twenty minutes.",
+    "How a compiler turns source text into machine code.",
+    "Interest on the loan is due at the end of each month.",
+)
 
 
-def choose_precision(checkpoint: Checkpoint, engine: str) -> str | None:
+def choose_precision(checkpoint: Checkpoint, engine: str, *, reduced: bool = False) -> str | None:
     """The precision OpenVINO computes in; None where `auto` leaves it to transformers.
 
-    With `auto` both are measured where they are not yet (`probe.fastest`). Raises ConfigurationError where `engine`
-    asks for OpenVINO and it can't compute this checkpoint here.
+    What there is to choose from is measured where it is not yet (`probe.fastest`): with `auto` transformers too, and
+    with `reduced`, under weights in float32, bfloat16 where the CPU has it and the model bears it. Raises
+    ConfigurationError where `engine` asks for OpenVINO and it can't compute this checkpoint here.
     """
     obstacle = find_obstacle(checkpoint)
+    if obstacle is not None:
+        if engine == "auto":
+            return None
+        raise ConfigurationError(
+            f"OpenVINO can't compute {checkpoint.name!r} here: {obstacle}.",
+            remedy="Use the engine auto or transformers.",
+        )
+    names = [OPENVINO[precision] for precision in _precisions(checkpoint, reduced=reduced)]
     if engine == "auto":
-        return _precision(checkpoint) if obstacle is None and _is_fastest(checkpoint) else None
-    if obstacle is None:
-        return _precision(checkpoint)
-    raise ConfigurationError(
-        f"OpenVINO can't compute {checkpoint.name!r} here: {obstacle}.",
-        remedy="Use the engine auto or transformers.",
-    )
+        names.append(TRANSFORMERS)
+    first, *others = names
+    chosen = fastest(partial(_runs, checkpoint, names), first, describe(checkpoint, names)) if others else first
+    return next((precision for precision, name in OPENVINO.items() if name == chosen), None)
 
 
 def find_obstacle(checkpoint: Checkpoint) -> str | None:
@@ -67,12 +96,19 @@ def _precision(checkpoint: Checkpoint) -> str:
     return str(checkpoint.model.dtype).removeprefix("torch.")
 
 
-def _is_fastest(checkpoint: Checkpoint) -> bool:
-    return fastest(lambda: _runs(checkpoint), OPENVINO, describe(checkpoint)) == OPENVINO
+def _precisions(checkpoint: Checkpoint, *, reduced: bool) -> Iterator[str]:
+    from sidecar.scoring.openvino_engine import native_precisions
+
+    yield (own := _precision(checkpoint))
+    if reduced and own == FLOAT32 and BFLOAT16 in native_precisions():
+        yield BFLOAT16
 
 
-def describe(checkpoint: Checkpoint) -> dict[str, str]:
-    """All that decides which engine is the fastest: CPU, threads, shape and precision of the model, libraries."""
+def describe(checkpoint: Checkpoint, names: Sequence[str]) -> dict[str, str]:
+    """All that decides which of the named engines is the fastest: CPU, threads, the model's shape, libraries.
+
+    The model's own name is among it where its scores decide, too.
+    """
     import torch
 
     config = checkpoint.model.config
@@ -83,8 +119,9 @@ def describe(checkpoint: Checkpoint) -> dict[str, str]:
         "kind": checkpoint.manifest.kind,
         "model_type": config.model_type,
         "shape": " x ".join(str(getattr(config, name)) for name in shape),
-        "precision": _precision(checkpoint),
-        **{name: importlib.metadata.version(name) for name in ("openvino", "torch", "transformers")},
+        "engines": " ".join(names),
+        "model": checkpoint.name if OPENVINO[BFLOAT16] in names else "",
+        **{name: importlib.metadata.version(name) for name in ("rerank-sidecar", "openvino", "torch", "transformers")},
     }
 
 
@@ -98,18 +135,44 @@ def cpu_name() -> str:
     return next(named, platform.processor() or platform.machine())
 
 
-def _runs(checkpoint: Checkpoint) -> dict[str, Callable[[], object]]:
+def _runs(checkpoint: Checkpoint, names: Sequence[str]) -> dict[str, Callable[[], object]]:
+    rows, engines = rows_to_measure(checkpoint), {name: _engine(checkpoint, name) for name in names}
+    exact, rounded = (engines.get(OPENVINO[precision]) for precision in (FLOAT32, BFLOAT16))
+    if exact and rounded and deviation(checkpoint, exact, rounded) > TOLERANCE:
+        del engines[OPENVINO[BFLOAT16]]
+    if checkpoint.manifest.kind == "bi-encoder":
+        return {name: partial(engine.vectors, rows) for name, engine in engines.items()}
+    return {name: partial(engine.logits, [rows]) for name, engine in engines.items()}
+
+
+def _engine(checkpoint: Checkpoint, name: str) -> Any:
     from sidecar.scoring.openvino_engine import OpenVinoEmbedder, OpenVinoEngine
     from sidecar.scoring.padded import PaddedEmbedder, PaddedEngine
 
-    rows, precision = rows_to_measure(checkpoint), _precision(checkpoint)
+    embeds = checkpoint.manifest.kind == "bi-encoder"
+    if name == TRANSFORMERS:
+        return PaddedEmbedder(checkpoint) if embeds else PaddedEngine(checkpoint)
+    precision = next(precision for precision, its in OPENVINO.items() if its == name)
+    return (OpenVinoEmbedder if embeds else OpenVinoEngine)(checkpoint, precision=precision)
+
+
+def deviation(checkpoint: Checkpoint, exact: Any, rounded: Any) -> float:
+    """How far an engine's scores of a few texts are from another's at most, in their standard deviations."""
+    truth, found = (_scores(checkpoint, engine) for engine in (exact, rounded))
+    furthest = max(abs(one - other) for one, other in zip(truth, found, strict=True))
+    return furthest / statistics.pstdev(truth) if furthest else 0.0
+
+
+def _scores(checkpoint: Checkpoint, engine: Any) -> list[float]:
+    from sidecar.scoring.bi_encoder import BiEncoder
+    from sidecar.scoring.cross_encoder import CrossEncoder
+
+    passages = [Passage("", answer) for answer in ANSWERS]
     if checkpoint.manifest.kind == "bi-encoder":
-        embedders = (OpenVinoEmbedder(checkpoint, precision=precision), PaddedEmbedder(checkpoint))
-        ready: list[Callable[[], object]] = [partial(embedder.vectors, rows) for embedder in embedders]
+        found = BiEncoder(checkpoint, engine=engine, cache_size=0).score(QUESTION, passages)
     else:
-        engines = (OpenVinoEngine(checkpoint, precision=precision), PaddedEngine(checkpoint))
-        ready = [partial(engine.logits, [rows]) for engine in engines]
-    return dict(zip((OPENVINO, TRANSFORMERS), ready, strict=True))
+        found = CrossEncoder(checkpoint, engine=engine).score(QUESTION, passages)
+    return [score.value for score in found]
 
 
 def rows_to_measure(checkpoint: Checkpoint) -> list[Tokens]:

@@ -31,9 +31,15 @@ def classifier_graph(model: Any, *, first_row_alone: bool = True) -> openvino.Mo
     return openvino.Model([logits], encoder.inputs, "classifier")
 
 
-def embedder_graph(model: Any) -> openvino.Model:
-    """Make the graph of a mean-pooled encoder: inputs as `Encoder` says, one output, the means (rows, width)."""
+def embedder_graph(model: Any, pooling: str) -> openvino.Model:
+    """Make the graph of a sentence encoder: inputs as `Encoder` says, one output (rows, width).
+
+    `pooling` is `mean`, of all tokens, or `first_token`.
+    """
     encoder = Encoder(model)
+    if pooling == "first_token":
+        first = op.gather(encoder.hidden(first_row_alone=True), _integer(0), _integer(1))
+        return openvino.Model([first], encoder.inputs, "embedder")
     hidden = encoder.hidden(first_row_alone=False)
     weights = op.unsqueeze(encoder.attended, _integer(2))
     sums = op.reduce_sum(op.multiply(hidden, weights), _integer(1))
@@ -60,8 +66,7 @@ class Encoder:
 
     def hidden(self, *, first_row_alone: bool) -> Any:
         """Compute the last layer's rows: all of them, or the first of each text."""
-        lowest = op.constant(np.float32(np.finfo(np.float32).min))
-        mask = op.multiply(op.subtract(_float(1.0), self.attended), lowest)
+        mask = op.multiply(op.subtract(_float(1.0), self.attended), _float(_UNSEEN))
         mask = op.unsqueeze(mask, _integers(1, 2))
         hidden = self._embeddings()
         *layers, last = self.module.encoder.layer
@@ -95,6 +100,9 @@ def _layer(layer: Any, hidden: Any, rows: Any, mask: Any) -> Any:
 
 
 _SWAPPED = (0, 2, 1, 3)
+# Added to what attends to padding: e to this power is 0. The lowest float32 becomes -inf in bfloat16, and 0 * -inf no
+# number: OpenVINO's attention then answers nonsense, without a word.
+_UNSEEN = -1e4
 
 
 def _split(rows: Any, heads: int, width: int) -> Any:

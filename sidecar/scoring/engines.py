@@ -17,19 +17,21 @@ if TYPE_CHECKING:
 ENGINES = ("auto", "packed", "transformers", "openvino", "card")
 
 
-def choose_engine(
+def choose_engine(  # noqa: PLR0913  every one is a knob of its own, by keyword
     checkpoint: Checkpoint,
     engine: str,
     *,
     batch_size: int,
     compile: bool = False,  # noqa: A002  the name the card and torch use
     invariant: bool = False,
+    reduced: bool = False,
 ) -> Engine:
     """The engine of a cross-encoder, which may have taken the checkpoint's weights over.
 
     `compile` is for an engine whose steps are compiled in the background; transformers' models come compiled. With
     `invariant` a pair's score does not depend, to the last bit, on what else is scored with it: the packed engine has
-    a mode for it, the others score one pair at a time. Raises ConfigurationError for an engine that can't run this
+    a mode for it, the others score one pair at a time. With `reduced` an engine may compute weights in float32 in
+    bfloat16, where that is faster and hardly moves a score. Raises ConfigurationError for an engine that can't run this
     checkpoint here.
     """
     from sidecar.scoring.packed.engine import PackedEngine
@@ -49,7 +51,7 @@ def choose_engine(
     batch_size = 1 if invariant else batch_size
     if engine == "card":
         return PaddedEngine(checkpoint, batch_size=batch_size, by_length=False)
-    if engine in ("auto", "openvino") and (precision := choose_precision(checkpoint, engine)):
+    if engine in ("auto", "openvino") and (precision := choose_precision(checkpoint, engine, reduced=reduced)):
         from sidecar.scoring.openvino_engine import OpenVinoEngine
 
         openvino_engine = OpenVinoEngine(checkpoint, precision=precision, batch_size=batch_size)
@@ -60,12 +62,14 @@ def choose_engine(
     raise unknown(engine)
 
 
-def choose_embedder(checkpoint: Checkpoint, engine: str, *, batch_size: int, invariant: bool = False) -> Embedder:
-    """The engine of a bi-encoder; `invariant` and what is raised as for `choose_engine`."""
+def choose_embedder(
+    checkpoint: Checkpoint, engine: str, *, batch_size: int, invariant: bool = False, reduced: bool = False
+) -> Embedder:
+    """The engine of a bi-encoder; `invariant`, `reduced` and what is raised as for `choose_engine`."""
     from sidecar.scoring.padded import PaddedEmbedder
 
     batch_size = 1 if invariant else batch_size
-    if engine in ("auto", "openvino") and (precision := choose_precision(checkpoint, engine)):
+    if engine in ("auto", "openvino") and (precision := choose_precision(checkpoint, engine, reduced=reduced)):
         from sidecar.scoring.openvino_engine import OpenVinoEmbedder
 
         openvino_embedder = OpenVinoEmbedder(checkpoint, precision=precision, batch_size=batch_size)

@@ -165,17 +165,25 @@ def _load_bi_encoder(  # noqa: PLR0913  the rest of load_scorer, by keyword
     from sidecar.scoring.checkpoint import Checkpoint, load_encoder, load_tokenizer
 
     pooling, limit = located.directory / "1_Pooling/config.json", located.directory / "sentence_bert_config.json"
-    if pooling.is_file() and not json.loads(pooling.read_text("utf-8")).get("pooling_mode_mean_tokens", True):
-        raise ModelError(f"{located.directory} does not pool by the mean.", remedy="Only mean pooling is supported.")
+    modes = json.loads(pooling.read_text("utf-8")) if pooling.is_file() else {}
+    first = modes.get("pooling_mode_cls_token", False)
+    if not (first or modes.get("pooling_mode_mean_tokens", True)):
+        raise ModelError(
+            f"{located.directory} pools neither the mean nor the first token.", remedy="No other pooling is supported."
+        )
     stated = json.loads(limit.read_text("utf-8")).get("max_seq_length") if limit.is_file() else None
-    manifest = located.manifest or msgspec.structs.replace(MINILM, max_length=stated or MINILM.max_length)
+    manifest = located.manifest or msgspec.structs.replace(
+        MINILM, max_length=stated or MINILM.max_length, pooling="first_token" if first else "mean"
+    )
     checkpoint = Checkpoint(
         located.name,
         load_encoder(located.directory, placement),
         load_tokenizer(located.directory),
         with_max_length(manifest, max_length),
     )
-    chosen = choose_embedder(checkpoint, engine, batch_size=batch_size, invariant=invariant)
+    chosen = choose_embedder(
+        checkpoint, engine, batch_size=batch_size, invariant=invariant, reduced=placement.dtype == "auto"
+    )
     return BiEncoder(checkpoint, engine=chosen, cache_size=cache_size)
 
 
@@ -209,7 +217,14 @@ def _load_cross_encoder(  # noqa: PLR0913  the rest of load_scorer, by keyword
     model = load(base.directory, placement, adapter=lora, base=base.name, enabled=adapter, head=head)
     manifest = located.manifest or default_manifest(model, tokenizer)
     checkpoint = Checkpoint(located.name, model, tokenizer, with_max_length(manifest, max_length))
-    chosen = choose_engine(checkpoint, engine, batch_size=batch_size, compile=placement.compile, invariant=invariant)
+    chosen = choose_engine(
+        checkpoint,
+        engine,
+        batch_size=batch_size,
+        compile=placement.compile,
+        invariant=invariant,
+        reduced=placement.dtype == "auto",
+    )
     return CrossEncoder(checkpoint, engine=chosen)
 
 

@@ -54,7 +54,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     - `instruction`: the task, for templates with `{instruction}`.
     - `pooling`: `last_token` is the last real token. `last_slot` is position `max_length - 1`, where padding to
       `max_length` puts an eos that sees the real tokens: what the authors' scripts pool, with the model's pad id
-      unset or 0. `mean` is a bi-encoder's; `model` leaves pooling to the architecture (BERT and its kin).
+      unset or 0. `mean` (of all tokens) and `first_token` are a
+      bi-encoder's; `model` leaves pooling to the architecture (BERT and its kin).
     - `yes_token`, `no_token`: a causal model's two answers; its score is logit(yes) - logit(no), of which the sigmoid
       is the probability of "yes" among the two. Without them a model has a score head of its own.
     - `score_mapping`: None where nobody calibrated the scores.
@@ -72,7 +73,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_length: int = 228
     query_max_length: int = 32
     document_max_length: int = 196
-    pooling: Literal["last_token", "last_slot", "mean", "model"] = "last_token"
+    pooling: Literal["last_token", "last_slot", "mean", "first_token", "model"] = "last_token"
     yes_token: str | None = None
     no_token: str | None = None
     score_mapping: ScoreMapping | None = None
@@ -81,7 +82,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def __post_init__(self) -> None:
         if self.max_length < 8 or self.query_max_length < 1 or self.document_max_length < 4:
             raise ValueError("max_length must be >= 8, query_max_length >= 1 and document_max_length >= 4")
-        if (self.kind == "bi-encoder") != (self.pooling == "mean"):
+        if (self.kind == "bi-encoder") != (self.pooling in ("mean", "first_token")):
             raise ValueError(f"pooling {self.pooling!r} does not go with kind {self.kind!r}")
         if self.truncation == "separate" and self.pooling not in ("last_token", "last_slot"):
             raise ValueError("separate truncation is for decoders, with pooling last_token or last_slot")

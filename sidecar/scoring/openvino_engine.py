@@ -14,13 +14,13 @@ import openvino
 import torch
 
 from sidecar.scoring.checkpoint import Checkpoint
+from sidecar.scoring.encoder_choice import OPENVINO
 from sidecar.scoring.encoder_graph import classifier_graph, embedder_graph
 from sidecar.scoring.engine import in_groups
 from sidecar.scoring.packing import plan_batches, restore_order
 from sidecar.scoring.padded import pad, pad_id
 from sidecar.scoring.prompt import Tokens
 
-NAMES = {"float32": "openvino", "bfloat16": "openvino-bfloat16"}
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 # Padded tokens in one batch.
 MAX_TOKENS = 1024
@@ -36,7 +36,7 @@ class OpenVinoEngine:
     """A sequence classifier with one output, of BERT's kin; `precision` is one of `native_precisions`."""
 
     def __init__(self, checkpoint: Checkpoint, *, precision: str = "float32", batch_size: int = 128) -> None:
-        self.name = NAMES[precision]
+        self.name = OPENVINO[precision]
         self._graph = _Compiled(checkpoint, classifier_graph(checkpoint.model), precision, batch_size)
 
     def logits(self, groups: Sequence[Sequence[Tokens]]) -> list[list[float]]:
@@ -46,17 +46,19 @@ class OpenVinoEngine:
 
 
 class OpenVinoEmbedder:
-    """A sentence encoder: mean-pooled, normalised. `precision` as in `OpenVinoEngine`."""
+    """A sentence encoder: pooled as its manifest says, normalised. `precision` as in `OpenVinoEngine`."""
 
     def __init__(self, checkpoint: Checkpoint, *, precision: str = "float32", batch_size: int = 128) -> None:
-        self.name = NAMES[precision]
-        self._graph = _Compiled(checkpoint, embedder_graph(checkpoint.model), precision, batch_size)
+        self.name = OPENVINO[precision]
+        self._graph = _Compiled(
+            checkpoint, embedder_graph(checkpoint.model, checkpoint.manifest.pooling), precision, batch_size
+        )
 
     def vectors(self, rows: Sequence[Tokens]) -> list[torch.Tensor]:
         """One unit vector for each text. Safe to call from several threads."""
         found: dict[int, torch.Tensor] = {}
-        for batch, means in zip(*self._graph.run(rows), strict=True):
-            units = torch.nn.functional.normalize(torch.from_numpy(means), dim=1)
+        for batch, pooled in zip(*self._graph.run(rows), strict=True):
+            units = torch.nn.functional.normalize(torch.from_numpy(pooled), dim=1)
             # Copied row by row: a view would keep the whole batch alive as long as one row is cached.
             found.update({index: row.clone() for index, row in zip(batch, units, strict=True)})
         return [found[index] for index in range(len(rows))]

@@ -85,12 +85,12 @@ class PaddedEngine:
 
 
 class PaddedEmbedder:
-    """A sentence encoder: mean-pooled, normalised."""
+    """A sentence encoder: pooled as its manifest says, normalised."""
 
     name = NAME
 
     def __init__(self, checkpoint: Checkpoint, *, batch_size: int = 128) -> None:
-        self.model = checkpoint.model
+        self.model, self.manifest = checkpoint.model, checkpoint.manifest
         self.batch_size = batch_size
         self.device = checkpoint.model.device
         self.max_tokens = MAX_TOKENS.get(self.device.type, MAX_TOKENS_GPU_ENCODER)
@@ -103,12 +103,15 @@ class PaddedEmbedder:
         for batch in plan_batches([len(row) for row in rows], max_pairs=self.batch_size, max_tokens=self.max_tokens):
             inputs = pad([rows[index] for index in batch], self._pad_id, self.device)
             hidden = self.model(**inputs).last_hidden_state.float()
-            mask = inputs["attention_mask"].unsqueeze(-1).to(hidden.device)
-            means = (hidden * mask).sum(1) / mask.sum(1)
+            pooled = self._pooled(hidden, inputs["attention_mask"].unsqueeze(-1).to(hidden.device))
             # Copied row by row: a view would keep the whole batch alive as long as one row is cached.
-            units = torch.nn.functional.normalize(means, dim=1).cpu()
+            units = torch.nn.functional.normalize(pooled, dim=1).cpu()
             found.update({index: row.clone() for index, row in zip(batch, units, strict=True)})
         return [found[index] for index in range(len(rows))]
+
+    def _pooled(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Of rows x longest x width, rows x width; `mask` is rows x longest x 1."""
+        return hidden[:, 0] if self.manifest.pooling == "first_token" else (hidden * mask).sum(1) / mask.sum(1)
 
 
 def pad_id(tokenizer: Any, *, decoder: bool) -> int:

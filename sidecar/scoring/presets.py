@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from sidecar.scoring.manifest import Manifest
 
 DEFAULT = "minilm"
@@ -78,8 +80,23 @@ QWEN3 = Manifest(
     note=BY_CARD,
 )
 
+# Bi-encoders with a prompt, as their cards write it; 512 tokens is their authors' limit.
+BGE = Manifest(
+    kind="bi-encoder",
+    query_template="Represent this sentence for searching relevant passages: {query}",
+    document_template="{document}",
+    strip=True,
+    max_length=512,
+    pooling="first_token",
+)
+E5 = msgspec.structs.replace(
+    BGE, query_template="query: {query}", document_template="passage: {document}", pooling="mean"
+)
+
 PRESETS: dict[str, Preset] = {
     "minilm": Preset("sentence-transformers/all-MiniLM-L6-v2", MINILM),
+    "bge-small": Preset("BAAI/bge-small-en-v1.5", BGE),
+    "e5-small": Preset("intfloat/e5-small-v2", E5),
     "dear-3b-ranknet-lora": Preset("abdoelsayed/dear-3b-reranker-ranknet-lora-v1", DEAR),
     "dear-3b-ce-lora": Preset("abdoelsayed/dear-3b-reranker-ce-lora-v1", DEAR),
     "dear-3b": Preset("abdoelsayed/dear-3b-reranker-ranknet-v1", DEAR),

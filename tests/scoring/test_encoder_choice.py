@@ -18,6 +18,17 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def natively(monkeypatch):
+    """Say what the CPU computes in, whatever it can."""
+
+    def say(*precisions):
+        monkeypatch.setattr("sidecar.scoring.openvino_engine.native_precisions", lambda: precisions)
+
+    say("float32")
+    return say
+
+
+@pytest.fixture
 def timed(monkeypatch):
     """Let the probe find these seconds, and count how often it measures."""
     seconds, measured = {}, []
@@ -35,7 +46,7 @@ def engine_of(directory, **options):
 
 
 @pytest.mark.parametrize("fastest", ["openvino", "transformers"])
-def test_auto_takes_what_was_measured_as_the_fastest_and_keeps_to_it(tiny_bert, folder, timed, fastest):
+def test_auto_takes_what_was_measured_as_the_fastest_and_keeps_to_it(tiny_bert, folder, natively, timed, fastest):
     seconds, measured = timed
     seconds.update({"openvino": 0.2, "transformers": 0.2} | {fastest: 0.1})
     assert engine_of(tiny_bert) == fastest
@@ -44,14 +55,59 @@ def test_auto_takes_what_was_measured_as_the_fastest_and_keeps_to_it(tiny_bert, 
     assert measured == [{"openvino", "transformers"}]
 
 
-def test_what_is_named_is_not_measured(tiny_bert, folder, timed):
+def test_bfloat16_is_taken_where_it_is_clearly_faster_and_no_dtype_is_named(tiny_bert, folder, natively, timed):
+    natively("float32", "bfloat16")
+    seconds, measured = timed
+    seconds.update({"openvino": 0.3, "openvino-bfloat16": 0.2, "transformers": 0.3})
+    assert engine_of(tiny_bert) == "openvino-bfloat16"
+    assert engine_of(tiny_bert, engine="openvino") == "openvino-bfloat16"
+    assert measured == [set(seconds), set(seconds) - {"transformers"}]
+    del seconds["openvino-bfloat16"]
+    assert engine_of(tiny_bert, dtype="float32") == "openvino"
+
+
+def test_bfloat16_is_left_where_it_is_hardly_faster(tiny_bert, folder, natively, timed):
+    natively("float32", "bfloat16")
+    timed[0].update({"openvino": 0.3, "openvino-bfloat16": 0.29})
+    assert engine_of(tiny_bert, engine="openvino") == "openvino"
+
+
+@pytest.mark.parametrize(("off", "measured"), [(0.14, {"openvino", "openvino-bfloat16"}), (0.16, {"openvino"})])
+def test_bfloat16_is_no_candidate_for_a_model_that_it_hurts(
+    tiny_bert, folder, natively, timed, monkeypatch, off, measured
+):
+    natively("float32", "bfloat16")
+    timed[0].update({"openvino": 0.3, "openvino-bfloat16": 0.3})
+    monkeypatch.setattr(encoder_choice, "deviation", lambda *_: off)
+    assert engine_of(tiny_bert, engine="openvino") == "openvino"
+    assert timed[1] == [measured]
+
+
+def test_the_deviation_is_in_standard_deviations_of_the_scores(tiny_bert):
+    scorer = load_scorer(str(tiny_bert), device="cpu", engine="transformers")
+
+    class Engine:
+        name = "made up"
+
+        def __init__(self, logits):
+            self._logits = logits
+
+        def logits(self, groups):
+            return [[float(value) for value in self._logits[: len(group)]] for group in groups]
+
+    exact, moved = Engine([0, 1] * 4), Engine([0, 1] * 3 + [0, 1.1])
+    assert encoder_choice.deviation(scorer.checkpoint, exact, exact) == 0
+    assert encoder_choice.deviation(scorer.checkpoint, exact, moved) == pytest.approx(0.2)
+
+
+def test_what_is_named_is_not_measured(tiny_bert, folder, natively, timed):
     assert engine_of(tiny_bert, engine="openvino") == "openvino"
     assert engine_of(tiny_bert, engine="transformers") == "transformers"
     assert timed[1] == []
     assert not folder.exists()
 
 
-def test_without_a_cache_openvino_computes(tiny_bert, folder, timed):
+def test_without_a_cache_openvino_computes(tiny_bert, folder, natively, timed):
     folder.write_text("in the way")
     assert engine_of(tiny_bert) == "openvino"
     assert timed[1] == []
@@ -75,12 +131,15 @@ def test_the_measured_rows_fit_the_model_and_the_time(tiny_kin):
 
 def test_another_machine_or_library_is_another_question(tiny_bert, monkeypatch):
     checkpoint = load_scorer(str(tiny_bert), device="cpu", engine="transformers").checkpoint
-    before = encoder_choice.describe(checkpoint)
-    assert before == encoder_choice.describe(checkpoint)
+    names = ["openvino", "transformers"]
+    before = encoder_choice.describe(checkpoint, names)
+    assert before == encoder_choice.describe(checkpoint, names)
+    assert before != encoder_choice.describe(checkpoint, ["openvino"])
     monkeypatch.setattr(encoder_choice, "cpu_name", lambda: "another")
-    assert encoder_choice.describe(checkpoint) != before
+    assert encoder_choice.describe(checkpoint, names) != before
     manifest = msgspec.structs.replace(checkpoint.manifest, kind="bi-encoder", pooling="mean")
-    assert encoder_choice.describe(type(checkpoint)("x", checkpoint.model, None, manifest))["kind"] == "bi-encoder"
+    bi_encoder = type(checkpoint)("x", checkpoint.model, None, manifest)
+    assert encoder_choice.describe(bi_encoder, names)["kind"] == "bi-encoder"
 
 
 def test_a_cpu_without_a_name_is_known_by_its_kind(monkeypatch, tmp_path):

@@ -111,6 +111,8 @@ def test_the_presets_are_there_under_the_ids_of_their_cards():
         "dear-8b-ranknet-lora": "abdoelsayed/dear-8b-reranker-ranknet-lora-v1",
         "dear-8b": "abdoelsayed/dear-8b-reranker-ranknet-v1",
         "llama2-13b-rankllama": "abdoelsayed/llama2-13b-rankllama-teacher",
+        "bge-small": "BAAI/bge-small-en-v1.5",
+        "e5-small": "intfloat/e5-small-v2",
         "ms-marco-minilm": "cross-encoder/ms-marco-MiniLM-L6-v2",
         "bge-reranker-v2-m3": "BAAI/bge-reranker-v2-m3",
         "gte-reranker-modernbert": "Alibaba-NLP/gte-reranker-modernbert-base",
@@ -120,4 +122,8 @@ def test_the_presets_are_there_under_the_ids_of_their_cards():
 
 
 def test_what_nobody_ran_says_so_in_its_manifest():
-    assert [name for name, preset in PRESETS.items() if "unverified" not in preset.manifest.note] == ["minilm"]
+    assert [name for name, preset in PRESETS.items() if "unverified" not in preset.manifest.note] == [
+        "minilm",
+        "bge-small",
+        "e5-small",
+    ]
