@@ -35,8 +35,8 @@ class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
 class Management:
     """Answers health, metrics, the switch (`/rerank`), `/models` and `/models/NAME/reload`, under `/_sidecar`.
 
-    With an `api_key`, all but health ask for it: `Authorization: Bearer KEY` or `X-Sidecar-Api-Key: KEY`. Without one no
-    model is loaded anew.
+    With an `api_key`, all but health ask for it: `Authorization: Bearer KEY` or `X-Sidecar-Api-Key: KEY`. Without one
+    no model is loaded anew.
     """
 
     def __init__(self, service: RerankingService, metrics: Metrics, switch: Switch, api_key: str | None) -> None:
