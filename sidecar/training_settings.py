@@ -22,6 +22,12 @@ class TrainingSettings(BaseModel):
     train_lora_rank: int = Field(16, ge=1, le=1024, description="Rank of the LoRA.")
     train_lora_alpha: float = Field(32.0, gt=0, le=4096, description="Scale of the LoRA: alpha / rank.")
     train_lora_dropout: float = Field(0.05, ge=0, lt=1, description="Dropout before the LoRA.")
+    train_dropout: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="Dropout of the base itself; unset: its own. On a CPU, drawing it takes a third of the time.",
+    )
     train_lora_targets: Targets = Field(
         (),
         description="Linear modules that get a LoRA; unset: the seven of a Llama's layer, all of an encoder's.",

@@ -53,8 +53,8 @@ class Point(msgspec.Struct, frozen=True):
 class Line(msgspec.Struct, frozen=True):
     """A system's figures.
 
-    `spread_s` is the interquartile range of `rounds_s`. `memory_mb` is what loading it and a pass added to what was in
-    use. `max_diff_sigma` and `tau` are against plain transformers in float32, one pair at a time. `times_card` and
+    `spread_s` is the interquartile range of `rounds_s`, `first_score_s` how long loading and a first list took.
+    `memory_mb` is what loading it and a pass added to what was in use. `max_diff_sigma` and `tau` are against plain transformers in float32, one pair at a time. `times_card` and
     `times_sentence_transformers` are paired round by round, each with its range; None without that system.
     """
 
@@ -67,6 +67,7 @@ class Line(msgspec.Struct, frozen=True):
     gflops: float
     share_of_peak: float
     memory_mb: float | None
+    first_score_s: float
     max_diff_sigma: float
     tau: float
     times_card: tuple[float, float] | None
@@ -121,6 +122,7 @@ def _line(  # noqa: PLR0913  by keyword
         gflops=gflops,
         share_of_peak=gflops / machine.peak_gflops,
         memory_mb=None if system.added is None or timing.peak is None else (system.added + timing.peak) / 1e6,
+        first_score_s=system.first_score,
         max_diff_sigma=largest_difference(timing.scores, oracle),
         tau=mean_tau(timing.scores, oracle),
         times_card=_against(YARDSTICK, timing, rounds),

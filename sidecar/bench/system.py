@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 from sidecar.bench.subject import Subject
@@ -31,12 +32,17 @@ class Offer:
 
 @dataclass(slots=True)
 class System:
-    """A system that was loaded; `added` is how many bytes loading it took, None where nobody tells."""
+    """A system that was loaded.
+
+    `added` is how many bytes loading it took, None where nobody tells; `first_score` the seconds from the start of
+    loading to its first scores, exporting and compiling included, importing libraries that others had loaded not.
+    """
 
     name: str
     about: str
     score: Score
     added: int | None = None
+    first_score: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,7 @@ def load(offer: Offer, subject: Subject, memory: Any, sample: Query) -> System |
 
     It scores a sample before its memory is counted, for weights that are mapped from a file come in with their use.
     """
-    before = memory.now()
+    before, started = memory.now(), perf_counter()
     try:
         score = offer.load(subject)
         score(sample)
@@ -60,6 +66,6 @@ def load(offer: Offer, subject: Subject, memory: Any, sample: Query) -> System |
         return LeftOut(offer.name, f"can't be imported: {error}")
     except ConfigurationError as error:
         return LeftOut(offer.name, error.message)
-    after = memory.now()
+    after, seconds = memory.now(), perf_counter() - started
     added = max(0, after - before) if before is not None and after is not None else None
-    return System(offer.name, getattr(score, "about", offer.about), score, added)
+    return System(offer.name, getattr(score, "about", offer.about), score, added, seconds)

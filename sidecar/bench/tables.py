@@ -10,7 +10,7 @@ from sidecar.bench.report import Line, Report
 
 HOW_TO_READ = (
     "± is the interquartile range, × is paired round by round; σ and τ: against plain transformers, float32, one pair "
-    "at a time; MB: what loading and a pass added"
+    "at a time; MB: what loading and a pass added; first s: from loading to the first list's scores"
 )
 
 
@@ -18,7 +18,7 @@ def table(report: Report) -> Table:
     """One row for each system."""
     shown = Table(box=None, pad_edge=False)
     shown.add_column("system", no_wrap=True)
-    for title in ("median s", "pairs/s", "tokens/s", "of peak", "MB", "max Δ σ", "τ", "× card", "× s-t"):
+    for title in ("median s", "pairs/s", "tokens/s", "of peak", "MB", "first s", "max Δ σ", "τ", "× card", "× s-t"):
         shown.add_column(title, justify="right", no_wrap=True)
     for line in report.systems:
         shown.add_row(*_row(line), style="bold" if line.name.startswith("ours") else None)
@@ -33,6 +33,7 @@ def _row(line: Line) -> list[str]:
         f"{line.tokens_per_s:,.0f}",
         f"{line.share_of_peak:.0%}",
         "–" if line.memory_mb is None else f"{line.memory_mb:,.0f}",
+        f"{line.first_score_s:.1f}",
         f"{line.max_diff_sigma:.1e}",
         f"{line.tau:.4f}",
         _ratio(line.times_card),

@@ -5,19 +5,19 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterator
-from logging import CRITICAL, getLogger
+from logging import getLogger
+
+# Whoever imports peft imports bitsandbytes, which on CPUs with bfloat16 warns then that it lacks a kernel for 4-bit
+# weights.
+getLogger("bitsandbytes.backends.cpu.ops").addFilter(lambda record: "gemm_4bit_forward" not in record.getMessage())
 
 
 @contextlib.contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Silence transformers, peft, bitsandbytes and huggingface_hub; errors still come through as exceptions.
+    """Silence transformers, peft and huggingface_hub; errors still come through as exceptions.
 
     What they warn about and matters here (missing weights above all) is checked and raised by this package.
     """
-    # It is imported by peft, and warns then of a kernel that it lacks on CPUs with bfloat16.
-    quantizer = getLogger("bitsandbytes")
-    before = quantizer.level
-    quantizer.setLevel(CRITICAL)
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
     from transformers.utils import logging
 
@@ -30,7 +30,6 @@ def quiet_libraries() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
-        quantizer.setLevel(before)
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()

@@ -125,6 +125,10 @@ def load_student(base: Base, settings: TrainingSettings, device: str) -> tuple[S
     if settings.train_gradient_checkpointing:
         with quiet_libraries():
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    if settings.train_dropout is not None:
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = settings.train_dropout
     adapted = settings.train_method == "lora"
     if adapted:
         model = _with_lora(model, base, choose_modules(model, settings.train_lora_targets), settings)

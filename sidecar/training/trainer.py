@@ -118,7 +118,8 @@ class RerankTrainer(Trainer):  # type: ignore[misc]
         if self.development is None:
             return {}
         self.model.eval()
-        figure = self.development.measure(CrossEncoder(self.checkpoint))
+        with self.accelerator.autocast():  # a bfloat16 base has a head in float32
+            figure = self.development.measure(CrossEncoder(self.checkpoint))
         metrics = {FIGURE: figure}
         best = figure if self.state.best_metric is None else max(figure, self.state.best_metric)
         self.watch.measured(self.state.global_step, figure, best)

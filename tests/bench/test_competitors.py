@@ -58,6 +58,7 @@ def test_memory_that_loading_takes_is_kept():
 
     assert isinstance(found, System)
     assert found.added == 5
+    assert 0 < found.first_score < 5
 
 
 def test_rerankers_results_come_back_in_the_order_given(monkeypatch, tmp_path):

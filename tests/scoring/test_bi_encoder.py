@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 import pytest
 import torch
 
 from sidecar.candidates import Passage
-from sidecar.errors import NonFiniteScore
+from sidecar.errors import ModelError, NonFiniteScore
 from sidecar.scoring.bi_encoder import BiEncoder, EmbeddingCache
 from sidecar.scoring.embedded import find_embedded
 from sidecar.scoring.loading import load_scorer
@@ -119,3 +120,40 @@ def test_nan_is_an_error():
 
 def test_no_passages_no_scores(minilm):
     assert values(minilm, QUERY, []) == []
+
+
+@pytest.mark.parametrize(
+    ("modes", "pooling"),
+    [
+        ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}, "first_token"),
+        ({"pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}, "mean"),
+    ],
+)
+@pytest.mark.parametrize("engine", ["transformers", "openvino"])
+def test_sentence_transformers_own_pooling_is_kept(tmp_path, modes, pooling, engine):
+    for file in find_embedded().iterdir():
+        if file.is_file():
+            (tmp_path / file.name).symlink_to(file)
+    (tmp_path / "1_Pooling").mkdir()
+    (tmp_path / "1_Pooling" / "config.json").write_text(json.dumps(modes))
+    scorer = load_scorer(str(tmp_path), device="cpu", dtype="float32", engine=engine)
+    assert scorer.manifest.pooling == pooling
+
+    plain = load_scorer("minilm", device="cpu", engine="transformers")
+    [row] = plain.prompt.texts(["a text of a few words"])
+    with torch.inference_mode():
+        states = plain.checkpoint.model(input_ids=torch.tensor([row.ids])).last_hidden_state[0]
+    expected = states[0] if pooling == "first_token" else states.mean(0)
+    longer = scorer.prompt.texts(["one that is a good deal longer than the one before it, so that there is padding"])
+    vector, _ = scorer.engine.vectors([row, *longer])
+    assert torch.allclose(vector, torch.nn.functional.normalize(expected, dim=0), atol=1e-5)
+
+
+def test_a_pooling_that_is_neither_is_refused(tmp_path):
+    for file in find_embedded().iterdir():
+        if file.is_file():
+            (tmp_path / file.name).symlink_to(file)
+    (tmp_path / "1_Pooling").mkdir()
+    (tmp_path / "1_Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": false}')
+    with pytest.raises(ModelError, match="neither the mean nor the first token"):
+        load_scorer(str(tmp_path), device="cpu")

@@ -207,20 +207,11 @@ def test_a_whole_model_can_be_trained_and_loads_as_one(tiny_bert, prepared, tmp_
 
 
 def test_what_was_learnt_does_not_depend_on_how_the_passes_are_cut(tiny_bert, prepared, tmp_path, monkeypatch):
-    base = without_dropout(tiny_bert, tmp_path / "base")
     for tokens, name in ((100_000, "whole"), (200, "cut")):
         monkeypatch.setattr("sidecar.training.train.CPU_TOKENS", tokens)
-        run(base, prepared, tmp_path / name, train_epochs=0.5, train_lora_dropout=0.0)
+        run(tiny_bert, prepared, tmp_path / name, train_epochs=0.5, train_dropout=0.0, train_lora_dropout=0.0)
     whole, cut = weights(tmp_path / "whole"), weights(tmp_path / "cut")
     assert max((whole[name] - cut[name]).abs().max().item() for name in whole) < 1e-3
-
-
-def without_dropout(model, directory):
-    shutil.copytree(model, directory)
-    config = json.loads((directory / "config.json").read_text())
-    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    (directory / "config.json").write_text(json.dumps(config))
-    return directory
 
 
 def test_a_student_learns_from_a_teacher_alone(tiny_llama, prepared, tmp_path):
@@ -238,6 +229,14 @@ def test_in_bfloat16_what_is_trained_stays_in_float32(tiny_llama, prepared, tmp_
     assert {dtype for name, dtype in dtypes.items() if "base_layer" in name} == {torch.bfloat16}
     assert {tensor.dtype for tensor in weights(tmp_path / "out").values()} == {torch.float32}
     assert trained.outcome.figure > prepared.development.first_stage() + 0.3
+
+
+def test_an_encoder_in_bfloat16_is_measured_while_it_learns(tiny_bert, prepared, tmp_path):
+    trained = run(tiny_bert, prepared, tmp_path / "out", train_epochs=0.5, train_precision="bfloat16")
+    assert trained.outcome.figures
+    assert prepared.development.measure(load_scorer(str(tmp_path / "out"), device="cpu")) == pytest.approx(
+        trained.outcome.figure, abs=0.1
+    )
 
 
 def test_training_stops_where_nothing_gets_better(tiny_llama, prepared, tmp_path):
