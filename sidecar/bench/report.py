@@ -54,8 +54,9 @@ class Line(msgspec.Struct, frozen=True):
     """A system's figures.
 
     `spread_s` is the interquartile range of `rounds_s`, `first_score_s` how long loading and a first list took.
-    `memory_mb` is what loading it and a pass added to what was in use. `max_diff_sigma` and `tau` are against plain transformers in float32, one pair at a time. `times_card` and
-    `times_sentence_transformers` are paired round by round, each with its range; None without that system.
+    `memory_mb` is what loading it and a pass added to what was in use. `max_diff_sigma` and `tau` are against plain
+    transformers in float32, one pair at a time. `times_card` and `times_sentence_transformers` are paired round by
+    round, each with its range; None without that system.
     """
 
     name: str
