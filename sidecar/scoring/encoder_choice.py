@@ -10,16 +10,15 @@ import importlib.metadata
 import importlib.util
 import platform
 import random
-import statistics
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sidecar.candidates import Passage
 from sidecar.errors import ConfigurationError
 from sidecar.scoring.probe import fastest
 from sidecar.scoring.prompt import Tokens
+from sidecar.scoring.rounding import deviation
 
 if TYPE_CHECKING:
     from sidecar.scoring.checkpoint import Checkpoint
@@ -34,20 +33,9 @@ FAMILIES = ("bert", "roberta", "xlm-roberta")
 LENGTHS = (96, 80, 72, 64, 56, 48, 40, 24)
 ROWS_TIMES_PARAMETERS = 2e8
 CPU_INFO = Path("/proc/cpuinfo")
-# What bfloat16 may do to a score, in standard deviations of the scores below: a model that it hurts shows it here,
-# while rounding alone costs a twentieth.
+# What bfloat16 may do to a score, in standard deviations (`rounding`): a model that it hurts shows it there, while
+# rounding alone costs a twentieth.
 TOLERANCE = 0.15
-QUESTION = "how do bees make honey"
-ANSWERS = (
-    "Honey bees collect nectar from flowers, and turn it into honey in the hive.",
-    "Bees make honey: workers pass nectar from mouth to mouth and fan it with their wings until it thickens.",
-    "A hive has one queen, and tens of thousands of workers.",
-    "Beekeepers take honey from the hive in late summer.",
-    "Maple syrup is made by boiling the sap of a tree until most of its water is gone.",
-    "The bus to the airport leaves every twenty minutes.",
-    "How a compiler turns source text into machine code.",
-    "Interest on the loan is due at the end of each month.",
-)
 
 
 def choose_precision(checkpoint: Checkpoint, engine: str, *, reduced: bool = False) -> str | None:
@@ -154,25 +142,6 @@ def _engine(checkpoint: Checkpoint, name: str) -> Any:
         return PaddedEmbedder(checkpoint) if embeds else PaddedEngine(checkpoint)
     precision = next(precision for precision, its in OPENVINO.items() if its == name)
     return (OpenVinoEmbedder if embeds else OpenVinoEngine)(checkpoint, precision=precision)
-
-
-def deviation(checkpoint: Checkpoint, exact: Any, rounded: Any) -> float:
-    """How far an engine's scores of a few texts are from another's at most, in their standard deviations."""
-    truth, found = (_scores(checkpoint, engine) for engine in (exact, rounded))
-    furthest = max(abs(one - other) for one, other in zip(truth, found, strict=True))
-    return furthest / statistics.pstdev(truth) if furthest else 0.0
-
-
-def _scores(checkpoint: Checkpoint, engine: Any) -> list[float]:
-    from sidecar.scoring.bi_encoder import BiEncoder
-    from sidecar.scoring.cross_encoder import CrossEncoder
-
-    passages = [Passage("", answer) for answer in ANSWERS]
-    if checkpoint.manifest.kind == "bi-encoder":
-        found = BiEncoder(checkpoint, engine=engine, cache_size=0).score(QUESTION, passages)
-    else:
-        found = CrossEncoder(checkpoint, engine=engine).score(QUESTION, passages)
-    return [score.value for score in found]
 
 
 def rows_to_measure(checkpoint: Checkpoint) -> list[Tokens]:

@@ -83,23 +83,6 @@ def test_bfloat16_is_no_candidate_for_a_model_that_it_hurts(
     assert timed[1] == [measured]
 
 
-def test_the_deviation_is_in_standard_deviations_of_the_scores(tiny_bert):
-    scorer = load_scorer(str(tiny_bert), device="cpu", engine="transformers")
-
-    class Engine:
-        name = "made up"
-
-        def __init__(self, logits):
-            self._logits = logits
-
-        def logits(self, groups):
-            return [[float(value) for value in self._logits[: len(group)]] for group in groups]
-
-    exact, moved = Engine([0, 1] * 4), Engine([0, 1] * 3 + [0, 1.1])
-    assert encoder_choice.deviation(scorer.checkpoint, exact, exact) == 0
-    assert encoder_choice.deviation(scorer.checkpoint, exact, moved) == pytest.approx(0.2)
-
-
 def test_what_is_named_is_not_measured(tiny_bert, folder, natively, timed):
     assert engine_of(tiny_bert, engine="openvino") == "openvino"
     assert engine_of(tiny_bert, engine="transformers") == "transformers"
