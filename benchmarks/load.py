@@ -120,7 +120,7 @@ class Judge:
     def __init__(self, url: str, window: int) -> None:
         self._caller = Caller(url)
         self._window = window
-        self._scorer = load_scorer("minilm")
+        self._scorer = load_scorer()
 
     def verdict(self, answer: Answer) -> str:
         """What an answer is: applied, partial, first stage, refused; or "wrong: …"."""

@@ -12,6 +12,7 @@ from sidecar.errors import InputError, ScoringError
 from sidecar.fusion import Fused, Fusion, best_first
 from sidecar.scoring import Scorer
 from sidecar.scoring.ahead import read_ahead
+from sidecar.scoring.presets import DEFAULT
 
 Key = TypeVar("Key")
 
@@ -111,7 +112,7 @@ def _ranked(candidate: Candidate, score: Score, rank: int, fused: Fused) -> Rank
     return Ranked(candidate, rank, fused.score, score.value, score.truncated, score.chunk, fused.normalized)
 
 
-def load_reranker(model: str = "minilm", *, fusion: Fusion | None = None, **options: Any) -> Reranker:
+def load_reranker(model: str = DEFAULT, *, fusion: Fusion | None = None, **options: Any) -> Reranker:
     """Load a preset, a directory or a hub name; `options` are those of `sidecar.scoring.loading.load_scorer`.
 
     Raises a `ModelError`, or `ConfigurationError` for an option that contradicts the model.

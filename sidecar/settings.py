@@ -35,14 +35,17 @@ class Settings(ServiceSettings, TrainingSettings, BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True)
 
-    model: str = Field("minilm", description="Reranker: a preset, a directory (adapter or full model) or a hub name.")
+    model: str = Field(
+        "minilm-reranker", description="Reranker: a preset, a directory (adapter or full model) or a hub name."
+    )
     base_model: str | None = Field(None, description="Base model of an adapter; by default the one it names.")
     revision: str | None = Field(None, description="Revision of the model on the hub.")
     base_revision: str | None = Field(None, description="Revision of the base model on the hub.")
     device: str = Field("auto", description="Where to score: auto, cpu, cuda, cuda:1, mps.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto",
-        description="Precision of the weights; auto: float32 on a CPU, bfloat16 on a GPU that has it, or float16.",
+        description="Precision; auto: float32 on a CPU (encoders in bfloat16 where that is as good and faster), on a "
+        "GPU bfloat16 if it has it, or float16.",
     )
     batch_size: int = Field(128, ge=1, le=4096, description="Pairs in one forward pass, at most.")
     max_length: int | None = Field(None, ge=8, le=131072, description="Tokens of a pair; by default the model's own.")

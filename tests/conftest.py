@@ -38,6 +38,14 @@ def candidates() -> Callable[..., list[Candidate]]:
     return build
 
 
+@pytest.fixture(scope="session", autouse=True)
+def exact():
+    """Tests are of float32, as on a CPU without bfloat16; those of bfloat16 say so (`test_encoder_choice.py`)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sidecar.scoring.loading._may_round", lambda _: False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def judged() -> Path:
     """Folder with the judged collections; tests that need it skip where it is absent, and fail in CI."""

@@ -25,7 +25,7 @@ Run = list[list[float]]
 
 
 class Agreement(msgspec.Struct, frozen=True):
-    """One engine against the oracle, over all queries.
+    """One engine against the oracle, over all queries; `engine` is what computed in fact.
 
     `identical` counts queries whose order is the same apart from pairs that the oracle holds closer than 1e-5.
     `tau_mean` and `tau_min` are Kendall's tau-b. `ndcg` is nDCG@10 and `ndcg_difference` that to the oracle's; None
@@ -33,6 +33,7 @@ class Agreement(msgspec.Struct, frozen=True):
     """
 
     name: str
+    engine: str
     queries: int
     identical: int
     tau_mean: float
@@ -69,15 +70,8 @@ def agree(options: Options, qrels: Qrels | None, *, advance: Callable[[int], Non
             except ConfigurationError as error:
                 left_out[name] = error.message
                 continue
-            found.append(
-                compare(
-                    f"{name}, {scorer.engine_name}" if name == "auto" else name,
-                    _scores(scorer, queries, advance),
-                    truth,
-                    queries,
-                    qrels,
-                )
-            )
+            run = _scores(scorer, queries, advance)
+            found.append(compare(name, run, truth, queries, qrels, engine=scorer.engine_name))
     pairs = sum(len(query.passages) for query in queries)
     name = oracle.name if options.model else "the embedded model with a random head"
     work = f"{name}, {pairs} pairs of {len(queries)} queries"
@@ -90,12 +84,15 @@ def _resolved(options: Options) -> str:
     return str(Placement(options.device, options.dtype).torch_dtype()).removeprefix("torch.")
 
 
-def compare(name: str, run: Run, oracle: Run, queries: Sequence[Query], qrels: Qrels | None) -> Agreement:
+def compare(  # noqa: PLR0913  by keyword
+    name: str, run: Run, oracle: Run, queries: Sequence[Query], qrels: Qrels | None, *, engine: str = ""
+) -> Agreement:
     """Compare an engine's scores with the oracle's."""
     taus = [tau(mine, truth) for mine, truth in zip(run, oracle, strict=True)]
     mine, truth = (_ndcg(one, queries, qrels) if qrels else None for one in (run, oracle))
     return Agreement(
         name=name,
+        engine=engine,
         queries=len(queries),
         identical=sum(same_order(one, other) for one, other in zip(run, oracle, strict=True)),
         tau_mean=statistics.fmean(taus),

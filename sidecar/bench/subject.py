@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from sidecar.bench.options import Options
 from sidecar.errors import ConfigurationError
@@ -70,5 +72,6 @@ def _load(model: str, options: Options) -> Checkpoint:
             f"{model} is no cross-encoder that cuts its pairs jointly, so the others would not read what it reads.",
             remedy="Compare with another model; --agreement takes any.",
         )
-    checkpoint: Checkpoint = scorer.checkpoint
-    return checkpoint
+    # What stands beside a cross-encoder no competitor reads.
+    checkpoint: Checkpoint = (scorer.cross if scorer.manifest.beside else scorer).checkpoint
+    return replace(checkpoint, manifest=msgspec.structs.replace(checkpoint.manifest, beside=None))

@@ -77,10 +77,13 @@ def series(report: Report) -> Table | None:
 
 def agreement_table(report: AgreementReport) -> Table:
     """One row for each engine."""
-    shown = Table("engine", "same order", "τ mean", "τ least", MEASURE, f"Δ {MEASURE}", box=None, pad_edge=False)
+    shown = Table(
+        "asked for", "engine", "same order", "τ mean", "τ least", MEASURE, f"Δ {MEASURE}", box=None, pad_edge=False
+    )
     for one in report.systems:
         shown.add_row(
             one.name,
+            one.engine,
             f"{one.identical}/{one.queries}",
             f"{one.tau_mean:.5f}",
             f"{one.tau_min:.5f}",

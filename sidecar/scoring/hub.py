@@ -9,7 +9,7 @@ import difflib
 from pathlib import Path
 
 from sidecar.errors import GatedModel, ModelError, ModelNotFound
-from sidecar.scoring.presets import PRESETS
+from sidecar.scoring.presets import CARRIED, PRESETS
 
 WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 # Second copies of the same weights, as Llama's, Mistral's and the exporters' repositories carry them.
@@ -72,9 +72,10 @@ def not_found(name: str, why: str) -> ModelNotFound:
             f"The model {name!r} {why}.",
             remedy="Let this machine reach the hub once, or bring the model here and give its directory.",
         )
-    near = difflib.get_close_matches(name, PRESETS, n=1)
+    presets = [*CARRIED, *PRESETS]
+    near = difflib.get_close_matches(name, presets, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return ModelNotFound(
         f"{name!r} is neither a preset nor a directory, and {why}.{hint}",
-        remedy=f"Presets: {', '.join(PRESETS)}. Or give a directory, or the name of a model at the hub.",
+        remedy=f"Presets: {', '.join(presets)}. Or give a directory, or the name of a model at the hub.",
     )

@@ -20,7 +20,7 @@ from sidecar.scoring.embedded import find_embedded
 from sidecar.scoring.engines import choose_embedder, choose_engine
 from sidecar.scoring.hub import fetch, not_found
 from sidecar.scoring.manifest import Manifest, read_manifest
-from sidecar.scoring.presets import DEFAULT, MINILM, PRESETS
+from sidecar.scoring.presets import CARRIED, DEFAULT, EMBEDDED, MINILM, PRESETS
 
 if TYPE_CHECKING:
     from sidecar.scoring.checkpoint import Placement
@@ -100,13 +100,29 @@ def load_scorer(  # noqa: PLR0913  every one is a knob of its own, by keyword
         max_length=max_length,
         adapter=adapter,
     )
+    if (beside := scorer.manifest.beside) is not None:
+        from sidecar.scoring.beside import BesideScorer
+
+        other = load_scorer(
+            beside.model,
+            device=device,
+            dtype=dtype,
+            batch_size=batch_size,
+            engine=engine,
+            invariant=invariant,
+            cache_size=cache_size,
+            offline=offline,
+        )
+        scorer = BesideScorer(scorer, other, beside.weight)
     return MaxP(scorer, chunking) if chunking else scorer
 
 
 def locate(model: str, *, revision: str | None = None, offline: bool = False) -> Located:
     """Find the directory of a preset, a path or a hub name, fetching it where it is not here yet."""
+    if model in CARRIED:
+        return Located(model, CARRIED[model], read_manifest(CARRIED[model]))
     # By its hub name too, which an adapter on it records: plain peft knows no presets.
-    if model == DEFAULT or (model == PRESETS[DEFAULT].model and revision is None):
+    if model == EMBEDDED or (model == PRESETS[EMBEDDED].model and revision is None):
         return Located(model, find_embedded(offline=offline), MINILM)
     path = Path(model).expanduser()
     if model in PRESETS:
@@ -127,7 +143,7 @@ def locate(model: str, *, revision: str | None = None, offline: bool = False) ->
 def own_directory(model: str) -> Path | None:
     """Return the directory that a model's name is; None for presets and hub names, whose files are not ours."""
     path = Path(model).expanduser()
-    return path if model not in PRESETS and path.is_dir() else None
+    return path if model not in {*CARRIED, *PRESETS} and path.is_dir() else None
 
 
 def locate_base(
@@ -182,7 +198,7 @@ def _load_bi_encoder(  # noqa: PLR0913  the rest of load_scorer, by keyword
         with_max_length(manifest, max_length),
     )
     chosen = choose_embedder(
-        checkpoint, engine, batch_size=batch_size, invariant=invariant, reduced=placement.dtype == "auto"
+        checkpoint, engine, batch_size=batch_size, invariant=invariant, reduced=_may_round(placement)
     )
     return BiEncoder(checkpoint, engine=chosen, cache_size=cache_size)
 
@@ -223,9 +239,14 @@ def _load_cross_encoder(  # noqa: PLR0913  the rest of load_scorer, by keyword
         batch_size=batch_size,
         compile=placement.compile,
         invariant=invariant,
-        reduced=placement.dtype == "auto",
+        reduced=_may_round(placement),
     )
     return CrossEncoder(checkpoint, engine=chosen)
+
+
+def _may_round(placement: Placement) -> bool:
+    """Whether an engine may compute in another precision than the weights'."""
+    return placement.dtype == "auto"
 
 
 def with_max_length(manifest: Manifest, max_length: int | None) -> Manifest:

@@ -38,6 +38,17 @@ class ScoreMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return sigmoid(self.a * score + self.b)
 
 
+class Beside(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A bi-encoder, by preset, directory or hub name, whose cosine times `weight` is added to the logit."""
+
+    model: str
+    weight: float
+
+    def __post_init__(self) -> None:
+        if not (self.model and 0 < self.weight < math.inf):
+            raise ValueError("beside needs a model, and a weight above 0")
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How pairs are written, cut and pooled. The defaults are the DeAR model card's.
 
@@ -58,6 +69,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
       bi-encoder's; `model` leaves pooling to the architecture (BERT and its kin).
     - `yes_token`, `no_token`: a causal model's two answers; its score is logit(yes) - logit(no), of which the sigmoid
       is the probability of "yes" among the two. Without them a model has a score head of its own.
+    - `beside`: a bi-encoder that a cross-encoder is read together with.
     - `score_mapping`: None where nobody calibrated the scores.
     - `note`: what a person should know, such as "unverified".
     """
@@ -76,6 +88,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     pooling: Literal["last_token", "last_slot", "mean", "first_token", "model"] = "last_token"
     yes_token: str | None = None
     no_token: str | None = None
+    beside: Beside | None = None
     score_mapping: ScoreMapping | None = None
     note: str = ""
 
@@ -84,6 +97,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise ValueError("max_length must be >= 8, query_max_length >= 1 and document_max_length >= 4")
         if (self.kind == "bi-encoder") != (self.pooling in ("mean", "first_token")):
             raise ValueError(f"pooling {self.pooling!r} does not go with kind {self.kind!r}")
+        if self.beside is not None and self.kind != "cross-encoder":
+            raise ValueError("beside is for cross-encoders")
         if self.truncation == "separate" and self.pooling not in ("last_token", "last_slot"):
             raise ValueError("separate truncation is for decoders, with pooling last_token or last_slot")
         if self.truncation == "separate" and self.query_max_length + self.document_max_length - 1 > self.max_length:

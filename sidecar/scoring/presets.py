@@ -7,12 +7,17 @@ cards of the others, each under its hub id below.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
 from sidecar.scoring.manifest import Manifest
 
-DEFAULT = "minilm"
+DEFAULT = "minilm-reranker"
+# The bi-encoder whose weights a package brings (`embedded`), and the base of the adapter that this one carries.
+EMBEDDED = "minilm"
+# Adapters that this package carries, and the folder of each; their manifests lie beside them.
+CARRIED = {DEFAULT: Path(__file__).parents[1] / "models" / "minilm-reranker"}
 
 UNVERIFIED = (
     "unverified: written from the model card; nobody has run it on the real weights here. The authors' TREC scripts "
@@ -90,7 +95,7 @@ BGE = Manifest(
     pooling="first_token",
 )
 E5 = msgspec.structs.replace(
-    BGE, query_template="query: {query}", document_template="passage: {document}", pooling="mean"
+    BGE, query_template="query: {query}", document_template="passage: {document}", pooling="mean", note=BY_CARD
 )
 
 PRESETS: dict[str, Preset] = {

@@ -142,8 +142,8 @@ def load_student(base: Base, settings: TrainingSettings, device: str) -> tuple[S
 def student_manifest(known: Manifest | None, model: Any, tokenizer: Any, max_length: int) -> Manifest:
     """How the student will read pairs: as the base's own manifest says, or as its architecture does by default.
 
-    Calibration and notes are the base's, and left behind. Raises ConfigurationError for a manifest that can't be
-    trained with, ModelError for a length beyond the model's positions.
+    What stands beside it, calibration and notes are the base's, and left behind. Raises ConfigurationError for a
+    manifest that can't be trained with, ModelError for a length beyond the model's positions.
     """
     cross = known is not None and known.kind == "cross-encoder"
     manifest = known if cross and known is not None else default_manifest(model, tokenizer)
@@ -153,7 +153,7 @@ def student_manifest(known: Manifest | None, model: Any, tokenizer: Any, max_len
             remedy="Write another sidecar.json beside it, with pooling last_token and without yes_token.",
         )
     try:
-        manifest = msgspec.structs.replace(manifest, max_length=max_length, score_mapping=None, note="")
+        manifest = msgspec.structs.replace(manifest, max_length=max_length, beside=None, score_mapping=None, note="")
     except ValueError as error:
         raise ConfigurationError(f"max_length {max_length} does not fit this base: {error}.") from error
     check_length(manifest, model)

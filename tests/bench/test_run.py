@@ -105,7 +105,8 @@ def test_every_other_engine_orders_as_plain_float32(tiny_bert, pairs):
     report = agree(Options(pairs=pairs, model=str(tiny_bert), device="cpu"), qrels, advance=advanced.append)
 
     by_name = {one.name: one for one in report.systems}
-    assert by_name.keys() | report.left_out.keys() == set(ENGINES) - {"transformers"}
+    assert by_name.keys() | report.left_out.keys() == {*ENGINES, "openvino-bfloat16"} - {"transformers"}
+    assert by_name["auto"].engine == "transformers"
     assert (by_name["card"].identical, by_name["card"].queries) == (2, 2)
     assert by_name["card"].ndcg_difference == pytest.approx(0.0)
     assert advanced == [12] * 2 * (1 + len(by_name))

@@ -21,6 +21,8 @@ def folder(tmp_path, monkeypatch):
 def natively(monkeypatch):
     """Say what the CPU computes in, whatever it can."""
 
+    monkeypatch.setattr("sidecar.scoring.loading._may_round", lambda placement: placement.dtype == "auto")
+
     def say(*precisions):
         monkeypatch.setattr("sidecar.scoring.openvino_engine.native_precisions", lambda: precisions)
 

@@ -27,7 +27,7 @@ def test_a_name_leads_to_a_declared_model():
     ("aliases", "message"),
     [
         ({"a": "b"}, "a is to be b, and no model b is declared"),
-        ({"minilm": "minilm"}, "is the name of a model already"),
+        ({"minilm-reranker": "minilm-reranker"}, "is the name of a model already"),
     ],
 )
 def test_an_alias_that_cant_be_is_said_at_the_start(aliases, message):

@@ -89,8 +89,13 @@ def test_took_is_what_the_caller_waited_for(service):
 def test_explain_says_how_each_hit_came_to_its_place(service):
     answer = service.search("docs", body(rerank={"explain": True}, size=2)).json()
     assert answer["ext"]["rerank"] == {
-        "status": "applied", "reason": "", "model": "minilm", "query_text": "fox", "window": 100, "fusion": "rerank",
-    }  # fmt: skip
+        "status": "applied",
+        "reason": "",
+        "model": "minilm-reranker",
+        "query_text": "fox",
+        "window": 100,
+        "fusion": "rerank",
+    }
     best = by_model()[0]
     assert answer["hits"]["hits"][0]["_rerank"] == {
         "first_stage_rank": int(best) + 1,
