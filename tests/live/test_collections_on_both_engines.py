@@ -1,4 +1,4 @@
-"""Real collections through both connectors with the embedded model: better than BM25, and the same scores."""
+"""Real collections through both connectors with the embedded bi-encoder: better than BM25, and the same scores."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.live, pytest.mark.data, pytest.mark.usefixtures("jvm")
 @pytest.fixture(scope="session")
 def rerankers():
     """One for each engine and for the whole session: they remember the passages they have embedded."""
-    return load_reranker(device="cpu"), load_reranker(device="cpu")
+    return load_reranker("minilm", device="cpu"), load_reranker("minilm", device="cpu")
 
 
 def test_cranfield(judged, client, rerankers, tmp_path):
