@@ -221,12 +221,12 @@ def test_bodies_that_are_broken_meet_opensearchs_own_refusal(service, opensearch
     @given(broken())
     def run(body):
         through, direct = both(service, opensearch_url, index, body, body)
-        # OpenSearch itself refuses every ext.rerank (it is the sidecar's): what counts is its answer without it.
-        if direct.status == 400 and b"named object" in direct.body:
-            if through.status == 200:
-                return
-            _, direct = both(service, opensearch_url, index, body, without_terms(body))
-        assert through.status == direct.status, (body, through.body[:500], direct.body[:500])
+        # OpenSearch itself refuses every ext.rerank (it is the sidecar's), so ours may answer where it does not; and as
+        # it answers the body without it, wrong as that may be (2.19.1 has a 500 for an empty collapse).
+        refused = direct.status == 400 and b"named object" in direct.body
+        if through.status != direct.status and not (refused and through.status == 200):
+            _, direct = both(service, opensearch_url, index, body, without_terms(body) if refused else body)
+            assert through.status == direct.status, (body, through.body[:500], direct.body[:500])
 
     run()
 
