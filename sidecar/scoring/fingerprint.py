@@ -36,14 +36,15 @@ def fingerprint(scorer: Scorer, options: Mapping[str, Any]) -> str:
     add_text(digest, f"{placement.torch_device().type} {placement.torch_dtype()}")
     for name in DECISIVE:
         add_text(digest, f"{name} {options.get(name)}")
-    for directory in _directories(options):
+    beside = scorer.manifest.beside
+    for directory in (*_directories(options), *(_directories({"model": beside.model}) if beside else ())):
         for told in _files(directory):
             add_text(digest, told)
     return digest.hexdigest()
 
 
 def _directories(options: Mapping[str, Any]) -> Iterator[Path]:
-    """The model's directory and, of an adapter, the base model's; both were loaded, so no hub is asked."""
+    """A model's directory and, of an adapter, the base model's; both were loaded, so no hub is asked."""
     own = locate(options["model"], revision=options.get("revision"), offline=True).directory
     yield own
     if is_adapter(own):

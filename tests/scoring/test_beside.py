@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -10,9 +12,11 @@ import pytest
 from sidecar.candidates import Passage
 from sidecar.errors import ModelError
 from sidecar.scoring.chunks import Chunking
+from sidecar.scoring.embedded import find_embedded
+from sidecar.scoring.fingerprint import fingerprint
 from sidecar.scoring.loading import load_scorer
 from sidecar.scoring.manifest import Beside, Manifest, read_manifest, write_manifest
-from sidecar.scoring.presets import PLAIN_PAIR
+from sidecar.scoring.presets import MINILM, PLAIN_PAIR
 from tests.scoring.values import values
 
 QUERY = "which passage holds the words of a query"
@@ -78,3 +82,19 @@ def test_one_that_makes_no_sense_is_refused(tmp_path, what):
 def test_a_bi_encoder_has_none_beside_it():
     with pytest.raises(ValueError, match="beside is for cross-encoders"):
         Manifest(kind="bi-encoder", pooling="mean", beside=Beside("minilm", 1.0))
+
+
+def test_another_bi_encoder_beside_it_makes_other_scores(tiny_bert, tmp_path):
+    beside, cross = tmp_path / "bi", tmp_path / "cross"
+    for folder, source in ((beside, find_embedded()), (cross, tiny_bert)):
+        folder.mkdir()
+        for file in source.iterdir():
+            if file.is_file():
+                shutil.copy(file, folder)
+    write_manifest(MINILM, beside)
+    write_manifest(msgspec.structs.replace(PLAIN_PAIR, max_length=64, beside=Beside(str(beside), WEIGHT)), cross)
+    scorer = load_scorer(str(cross), device="cpu")
+    before = fingerprint(scorer, {"model": str(cross)})
+    assert fingerprint(scorer, {"model": str(cross)}) == before
+    os.utime(beside / "model.safetensors", ns=(1, 1))
+    assert fingerprint(scorer, {"model": str(cross)}) != before
