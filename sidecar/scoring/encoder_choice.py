@@ -27,6 +27,7 @@ FLOAT32, BFLOAT16 = "float32", "bfloat16"
 TRANSFORMERS = "transformers"
 # What OpenVINO's engines are called, by precision.
 OPENVINO = {FLOAT32: "openvino", BFLOAT16: "openvino-bfloat16"}
+PRECISION_OF = {name: precision for precision, name in OPENVINO.items()}
 # Model types that there is a graph for (`encoder_graph`).
 FAMILIES = ("bert", "roberta", "xlm-roberta")
 # What the probe reads: lengths as passages have them, fewer rows the larger the model, so that it stays short.
@@ -58,7 +59,7 @@ def choose_precision(checkpoint: Checkpoint, engine: str, *, reduced: bool = Fal
         names.append(TRANSFORMERS)
     first, *others = names
     chosen = fastest(partial(_runs, checkpoint, names), first, describe(checkpoint, names)) if others else first
-    return next((precision for precision, name in OPENVINO.items() if name == chosen), None)
+    return PRECISION_OF.get(chosen)
 
 
 def find_obstacle(checkpoint: Checkpoint) -> str | None:
@@ -140,8 +141,7 @@ def _engine(checkpoint: Checkpoint, name: str) -> Any:
     embeds = checkpoint.manifest.kind == "bi-encoder"
     if name == TRANSFORMERS:
         return PaddedEmbedder(checkpoint) if embeds else PaddedEngine(checkpoint)
-    precision = next(precision for precision, its in OPENVINO.items() if its == name)
-    return (OpenVinoEmbedder if embeds else OpenVinoEngine)(checkpoint, precision=precision)
+    return (OpenVinoEmbedder if embeds else OpenVinoEngine)(checkpoint, precision=PRECISION_OF[name])
 
 
 def rows_to_measure(checkpoint: Checkpoint) -> list[Tokens]:

@@ -65,8 +65,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     - `instruction`: the task, for templates with `{instruction}`.
     - `pooling`: `last_token` is the last real token. `last_slot` is position `max_length - 1`, where padding to
       `max_length` puts an eos that sees the real tokens: what the authors' scripts pool, with the model's pad id
-      unset or 0. `mean` (of all tokens) and `first_token` are a
-      bi-encoder's; `model` leaves pooling to the architecture (BERT and its kin).
+      unset or 0. `mean` (of all tokens) and `first_token` are a bi-encoder's; `model` leaves pooling to the
+      architecture (BERT and its kin).
     - `yes_token`, `no_token`: a causal model's two answers; its score is logit(yes) - logit(no), of which the sigmoid
       is the probability of "yes" among the two. Without them a model has a score head of its own.
     - `beside`: a bi-encoder that a cross-encoder is read together with.
