@@ -1,6 +1,6 @@
 """The data that the embedded adapter learnt from: lists with labels, and what bi-encoders think of every pair.
 
-    python -m benchmarks.adapter_data --data FOLDER --output FOLDER --teacher bge-small --teacher e5-small
+    python -m benchmarks.adapter_data --data FOLDER --output FOLDER --teacher bge-small --teacher minilm
 
 FOLDER holds the collections named below, in BEIR's files (`corpus.jsonl.gz`, `queries.jsonl`, `qrels.tsv`, and BM25's
 `bm25_top20.tsv.gz`) or as lists with labels (`*labelled_candidates.jsonl.gz`). Written are `train.jsonl.gz`,
@@ -12,7 +12,6 @@ Embeddings are kept in the output folder, so a second run goes on where the firs
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 import json
 import random
@@ -25,8 +24,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.judged import bm25_hits, named, records
 from sidecar.candidates import Passage
-from sidecar.lines import numbered_lines
+from sidecar.experiments.evaluate import read_qrels
 from sidecar.scoring.loading import load_scorer
 from sidecar.whole_file import whole_file
 
@@ -126,22 +126,17 @@ def main() -> None:
     sys.stderr.write(f"{len(lists)} lists of {len(data.queries)} queries\n")
 
 
-def named(teacher: str) -> tuple[str, str]:
-    """A teacher's name and model: `NAME`, or `NAME=DIRECTORY`."""
-    name, _, model = teacher.partition("=")
-    return name, model or name
-
-
 def read(folder: Path, chance: random.Random) -> Data:
     """Read every collection."""
     data = Data()
-    held = development_queries(folder, random.Random(0))  # noqa: S311
+    held = development_queries(folder)
     for name, count in COMPLETE.items():
         pool = POOLS.get(name, name)
         for record in records(folder / name / "corpus.jsonl.gz"):
             data.passages[pool][docid_of(name, record["_id"])] = Passage(record.get("title") or "", record["text"])
-        labels = table(folder / name / "qrels.tsv")
-        lexical = table(folder / name / "bm25_top20.tsv.gz")
+        labels = read_qrels(folder / name / "qrels.tsv")
+        ranked = folder / name / "bm25_top20.tsv.gz"
+        lexical = bm25_hits(ranked) if ranked.exists() else {}
         found = [
             Query(f"{name}/{record['_id']}", record["text"], pool, *of(name, record["_id"], labels, lexical))
             for record in records(folder / name / "queries.jsonl")
@@ -170,7 +165,7 @@ def read(folder: Path, chance: random.Random) -> Data:
 
 def of(name: str, qid: str, labels: Any, lexical: Any) -> tuple[dict[str, int], list[str]]:
     """A query's labels, and what BM25 finds, by our names of documents."""
-    judged = {docid_of(name, docid): int(value) for docid, value in labels[qid].items()}
+    judged = {docid_of(name, docid): label for docid, label in labels[qid].items()}
     return judged, [docid_of(name, docid) for docid in lexical.get(qid, {})]
 
 
@@ -179,22 +174,22 @@ def docid_of(name: str, docid: str) -> str:
     return docid if POOLS.get(name) == "msmarco" else f"{name}/{docid}"
 
 
-def development_queries(folder: Path, chance: random.Random) -> set[str]:
+def development_queries(folder: Path) -> set[str]:
     """The queries of TREC DL 2021 that are kept aside."""
     qids = sorted(record["query_id"] for record in records(folder / "trec-dl21-passage" / "candidates.bm25.jsonl.gz"))
-    return set(chance.sample(qids, TREC_DEVELOPMENT))
+    return set(random.Random(0).sample(qids, TREC_DEVELOPMENT))  # noqa: S311
 
 
 def development(folder: Path, output: Path) -> None:
     """Write the development lists: BM25's of TREC DL 2021 with their grades, and WikiQA's."""
     trec = folder / "trec-dl21-passage"
-    held, grades = development_queries(folder, random.Random(0)), table(trec / "qrels.tsv")  # noqa: S311
+    held, grades = development_queries(folder), read_qrels(trec / "qrels.tsv")
     lists = []
     for record in records(trec / "candidates.bm25.jsonl.gz"):
         if record["query_id"] in held:
             judged = grades.get(record["query_id"], {})
             for candidate in record["candidates"]:
-                candidate["label"] = int(judged.get(candidate["docid"], 0))
+                candidate["label"] = judged.get(candidate["docid"], 0)
             lists.append(record)
     wikiqa = [
         record
@@ -270,22 +265,6 @@ def line(qid: str, query: Query, docids: list[str], data: Data) -> dict[str, Any
         for docid in docids
     ]
     return {"query_id": qid, "query": query.text, "candidates": candidates}
-
-
-def records(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a file of JSON lines."""
-    return (json.loads(found) for _, found in numbered_lines(path))
-
-
-def table(path: Path) -> dict[str, dict[str, str]]:
-    """Query → document → the third column, in the file's order; nothing where there is no file."""
-    found: dict[str, dict[str, str]] = defaultdict(dict)
-    if path.exists():
-        lines = (line.decode() for _, line in numbered_lines(path))
-        for qid, docid, value, *_ in csv.reader(lines, delimiter="\t"):
-            found[qid][docid] = value
-    found.pop("query-id", None)
-    return found
 
 
 if __name__ == "__main__":

@@ -10,13 +10,12 @@ kept in --scores, a file for each collection and model, so that another blend co
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import sys
 import tempfile
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,9 @@ import ir_measures
 import numpy as np
 from scipy import stats
 
+from benchmarks.judged import bm25_hits, named, records
 from sidecar.candidates import Passage
 from sidecar.experiments.evaluate import Qrels, read_qrels
-from sidecar.lines import numbered_lines
 from sidecar.scoring.loading import load_scorer
 from sidecar.whole_file import whole_file
 
@@ -59,7 +58,7 @@ def main() -> None:
     parser.add_argument("collection", nargs="+", help="a folder of --data, or folder:train for another split")
     given = parser.parse_args()
     given.scores.mkdir(parents=True, exist_ok=True)
-    models = dict(model.partition("=")[::2] for model in given.model)
+    models = dict(map(named, given.model))
     blends = [{name: float(weight) for name, weight in (p.split("=") for p in b.split(","))} for b in given.blend]
     for collection in given.collection:
         lists, qrels = read(given.data, collection)
@@ -67,7 +66,7 @@ def main() -> None:
         systems = {"bm25": {one.qid: one.bm25 for one in lists}}
         for name, model in models.items():
             path = given.scores / f"{collection.replace(':', '.')}.{name}.json"
-            systems[name] = kept(path, lists, model or name, given.max_length)
+            systems[name] = kept(path, lists, model, given.max_length)
         for weights in blends:
             name = " + ".join(f"{weight:g} {part}" for part, weight in weights.items())
             systems[name] = blended(lists, systems, weights)
@@ -84,37 +83,25 @@ def read(data: Path, collection: str) -> tuple[list[List], Qrels]:
     qrels = read_qrels(folder / f"qrels{part}.tsv")
     corpus = {
         record["_id"]: Passage(record.get("title") or "", record["text"])
-        for record in _records(folder / "corpus.jsonl.gz")
+        for record in records(folder / "corpus.jsonl.gz")
     }
-    queries = {record["_id"]: record["text"] for record in _records(folder / "queries.jsonl")}
+    queries = {record["_id"]: record["text"] for record in records(folder / "queries.jsonl")}
     path = folder / f"bm25_top100{part}.tsv.gz"
-    found = _from_table(path) if path.exists() else _from_lucene(corpus, queries)
+    found = bm25_hits(path) if path.exists() else _from_lucene(corpus, queries)
     lists = [
         List(qid, queries[qid], list(hits), [corpus[docid] for docid in hits], list(hits.values()))
-        for qid, hits in found.items()
+        for qid, hits in ((qid, dict(islice(hits.items(), DEPTH))) for qid, hits in found.items())
     ]
     return lists, qrels
 
 
-def _records(path: Path) -> Iterator[dict[str, Any]]:
-    return (json.loads(line) for _, line in numbered_lines(path))
-
-
 def _from_candidates(path: Path) -> Iterator[List]:
-    for record in _records(path):
+    for record in records(path):
         hits = record["candidates"][:DEPTH]
         passages = [Passage(hit.get("title") or "", hit["text"]) for hit in hits]
         yield List(
             record["query_id"], record["query"], [h["docid"] for h in hits], passages, [h["score"] for h in hits]
         )
-
-
-def _from_table(path: Path) -> dict[str, dict[str, float]]:
-    found: dict[str, dict[str, float]] = defaultdict(dict)
-    for qid, docid, _, score in csv.reader((line.decode() for _, line in numbered_lines(path)), delimiter="\t"):
-        if qid != "query-id" and len(found[qid]) < DEPTH:
-            found[qid][docid] = float(score)
-    return found
 
 
 def _from_lucene(corpus: Mapping[str, Passage], queries: Mapping[str, str]) -> dict[str, dict[str, float]]:
