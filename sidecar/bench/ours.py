@@ -34,6 +34,8 @@ def offers(subject: Subject) -> list[Offer]:
     """`ours`, which is the engine that `auto` chooses, the same compiled, and `ours-NAME` for every other mode."""
     offered = []
     for name, (engine, dtype) in modes(subject.asked, subject.dtype).items():
+        if subject.shared and engine == "packed":
+            continue  # what auto is for such a shape; a second copy of its weights would tell nothing
         load = functools.partial(_Ours, engine=engine, dtype=dtype)
         offered.append(Offer(AUTOMATIC if name == "auto" else f"{AUTOMATIC}-{name}", f"engine {name}", load))
     return [*offered, Offer(f"{AUTOMATIC}-compile", "engine auto, compiled", _compiled)]
@@ -71,7 +73,11 @@ class _Ours:
         dtype: str | None = None,
         compile: bool = False,  # noqa: A002
     ) -> None:
+        from sidecar.scoring.packed.engine import PackedEngine
+
         self._scorer = scorer(subject, engine, dtype=dtype, compile=compile)
+        if isinstance(self._scorer.engine, PackedEngine) and self._scorer.engine.compiled is not None:
+            self._scorer.engine.compiled.wait()
         self.about = f"rerank-sidecar, engine {self._scorer.engine.name}{', compiled' if compile else ''}"
 
     def __call__(self, query: Query) -> list[float]:

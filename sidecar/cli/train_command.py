@@ -171,4 +171,5 @@ def _summary(trained: Trained) -> str:
     outcome = trained.outcome
     figure = "" if outcome.figure is None else f", nDCG@10 {outcome.figure:.4f} at step {outcome.best_step}"
     rate = f" ({outcome.pairs / outcome.seconds:.0f} pairs/s)" if outcome.pairs else ""
-    return f"{outcome.steps} steps, {outcome.pairs} pairs in {outcome.seconds:.1f} s{rate}{figure}"
+    memory = "" if outcome.gpu_bytes is None else f", at most {outcome.gpu_bytes / 1e9:.1f} GB of GPU memory"
+    return f"{outcome.steps} steps, {outcome.pairs} pairs in {outcome.seconds:.1f} s{rate}{memory}{figure}"

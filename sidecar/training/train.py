@@ -48,7 +48,8 @@ class Outcome:
     """What came of it.
 
     `best_step` is the step whose weights are kept: of the best `figure`, or the last where nothing was measured;
-    `figures` are all measurements by step. `pairs` and `seconds` are of this process alone.
+    `figures` are all measurements by step. `pairs`, `seconds` and `gpu_bytes`, the most memory that torch took of a GPU
+    (None elsewhere), are of this process alone.
     """
 
     steps: int
@@ -58,6 +59,7 @@ class Outcome:
     loss: float | None
     pairs: int
     seconds: float
+    gpu_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,16 @@ def _take_best(trainer: RerankTrainer, workplace: Workplace, seconds: float) -> 
         trainer.model.eval()
     history = {entry["step"]: entry["eval_ndcg"] for entry in state.log_history if "eval_ndcg" in entry}
     loss = trainer.recent_loss if trainer.pairs else None
-    return Outcome(state.global_step, best, state.best_metric, history, loss, trainer.pairs, seconds)
+    return Outcome(
+        steps=state.global_step,
+        best_step=best,
+        figure=state.best_metric,
+        figures=history,
+        loss=loss,
+        pairs=trainer.pairs,
+        seconds=seconds,
+        gpu_bytes=torch.cuda.max_memory_allocated() if trainer.args.device.type == "cuda" else None,
+    )
 
 
 def _check(job: Job, settings: TrainingSettings) -> None:

@@ -5,9 +5,10 @@ Both are planned once for a batch and then called for each layer. No mask ever s
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import torch
@@ -25,13 +26,13 @@ def plan_attention(
     segments: Sequence[Segment], *, device: torch.device, dtype: torch.dtype, invariant: bool = False
 ) -> Attend:
     """Plan for a device and a dtype. `invariant`: what a segment comes to does not depend on the others."""
-    kernel = varlen_kernel(device, dtype)
+    kernel = varlen_kernel(device, dtype, invariant=invariant)
     if kernel is not None:
-        return Varlen(kernel, segments, device, invariant=invariant)
+        return Varlen(kernel, segments, device)
     return Buckets(segments, device=device, dtype=dtype, alone=invariant)
 
 
-def varlen_kernel(device: torch.device, dtype: torch.dtype) -> Callable[..., Any] | None:
+def varlen_kernel(device: torch.device, dtype: torch.dtype, *, invariant: bool = False) -> Callable[..., Any] | None:
     """Torch's variable-length attention, where this torch, the GPU (Ampere or later) and the dtype have it."""
     if device.type != "cuda" or dtype == torch.float32 or torch.cuda.get_device_capability(device) < (8, 0):
         return None
@@ -39,24 +40,32 @@ def varlen_kernel(device: torch.device, dtype: torch.dtype) -> Callable[..., Any
         kernel: Callable[..., Any] = importlib.import_module("torch.nn.attention.varlen").varlen_attn
     except ImportError:
         return None
-    # Its arguments changed from release to release; `num_splits` was the last that is needed here.
-    needed = {"window_size", "enable_gqa", "num_splits"}
-    return kernel if needed <= inspect.signature(kernel).parameters.keys() else None
+    options = kernel_options(inspect.signature(kernel).parameters.keys(), invariant=invariant)
+    return None if options is None else functools.partial(kernel, **options)
+
+
+def kernel_options(known: Collection[str], *, invariant: bool) -> dict[str, Any] | None:
+    """How torch's kernel is asked for causal attention of grouped heads; None where it can't be.
+
+    Its arguments, `known`, changed from release to release: 2.11 groups heads without being told to, and only a later
+    one can be kept from cutting a segment's keys by what else is in the batch.
+    """
+    if "window_size" not in known or (invariant and "num_splits" not in known):
+        return None
+    options: dict[str, Any] = {"window_size": (-1, 0), "enable_gqa": True, "num_splits": 1 if invariant else None}
+    return {name: value for name, value in options.items() if name in known}
 
 
 class Varlen:
     """Flash attention over segments. Its causal mask is aligned to each segment's last row, as `Segment` is."""
 
-    def __init__(
-        self, kernel: Callable[..., Any], segments: Sequence[Segment], device: torch.device, *, invariant: bool = False
-    ) -> None:
+    def __init__(self, kernel: Callable[..., Any], segments: Sequence[Segment], device: torch.device) -> None:
         queries, keys = [len(segment.rows) for segment in segments], [segment.seen for segment in segments]
         self._kernel = kernel
-        self._keys = torch.tensor(list(key_rows(segments)), device=device)
+        self._keys = torch.from_numpy(key_rows(segments)).to(device)
         self._query_ends = torch.tensor(ends(queries), dtype=torch.int32, device=device)
         self._key_ends = torch.tensor(ends(keys), dtype=torch.int32, device=device)
         self._longest = max(queries), max(keys)
-        self._splits = 1 if invariant else None
 
     def __call__(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """Attend with the kernel."""
@@ -67,9 +76,6 @@ class Varlen:
             self._query_ends,
             self._key_ends,
             *self._longest,
-            window_size=(-1, 0),
-            enable_gqa=True,
-            num_splits=self._splits,
         )
         return attended.flatten(1)
 
@@ -107,7 +113,7 @@ class _Bucket:
         rows, columns = torch.arange(int(queries.max())), torch.arange(int(keys.max()))
         # What stands beside a short segment is the last of its rows again: never NaN, and seen by nobody who counts.
         self._queries = (torch.tensor(starts)[:, None] + rows.minimum(queries[:, None] - 1)).to(device)
-        flat, first = torch.tensor(list(key_rows(segments))), torch.tensor(ends(keys.tolist())[:-1])
+        flat, first = torch.from_numpy(key_rows(segments)), torch.tensor(ends(keys.tolist())[:-1])
         self._keys = flat[first[:, None] + columns.minimum(keys[:, None] - 1)].to(device)
         # The first row sees all keys but as many as there are rows after it.
         ahead = keys - queries

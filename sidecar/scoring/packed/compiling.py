@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import queue
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -25,15 +28,20 @@ class CompiledSteps:
     def __init__(self, plain: Steps, llama: Llama, *, backend: Any = "inductor") -> None:
         self.steps = plain
         self._plain, self._llama, self._backend = plain, llama, backend
-        # A daemon, so that a process can end while its compiler is at work.
-        self._thread = threading.Thread(target=self._compile, name="compile", daemon=True)
-        self._thread.start()
+        self._decided = threading.Event()
+        _compiler().put(self._compile)
 
     def wait(self) -> None:
         """Wait until it is decided which steps serve."""
-        self._thread.join()
+        self._decided.wait()
 
     def _compile(self) -> None:
+        try:
+            self._take_compiled()
+        finally:
+            self._decided.set()
+
+    def _take_compiled(self) -> None:
         try:
             compiled = Steps(
                 enter=torch.compile(self._plain.enter, backend=self._backend),
@@ -45,6 +53,23 @@ class CompiledSteps:
             log.warning("torch.compile failed (%s: %s); scoring goes on without.", type(error).__name__, reason)
             return
         self.steps = compiled
+
+
+@functools.cache
+def _compiler() -> queue.SimpleQueue[Callable[[], None]]:
+    """What the one thread that compiles takes its work from.
+
+    All of a process's steps are compiled there, one after the other: a second thread that compiles after the first
+    has ended kills the process, in torch 2.11. A daemon, so that a process can end while its compiler is at work.
+    """
+    work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+
+    def compile_all() -> None:
+        while True:
+            work.get()()
+
+    threading.Thread(target=compile_all, name="compile", daemon=True).start()
+    return work
 
 
 @torch.inference_mode()

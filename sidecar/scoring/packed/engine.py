@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn.functional import embedding, linear
 
@@ -14,7 +15,7 @@ from sidecar.scoring.packed.attention import plan_attention
 from sidecar.scoring.packed.block import Steps, angles, rms_norm, rotate, steps_of, tiled
 from sidecar.scoring.packed.compiling import CompiledSteps
 from sidecar.scoring.packed.layout import Layout, Slot, cut, distinct, lay_out
-from sidecar.scoring.packed.weights import Llama
+from sidecar.scoring.packed.weights import Layer, Llama
 from sidecar.scoring.padded import MAX_TOKENS, MAX_TOKENS_GPU
 from sidecar.scoring.prompt import Tokens
 
@@ -23,7 +24,8 @@ class PackedEngine:
     """A Llama sequence classifier without padding; batches span groups.
 
     `max_pairs` and `max_tokens` are the most pairs and rows in one batch (None: by device); `eos` is the token that
-    `last_slot` pools. With `compile` the steps of a layer are compiled in the background.
+    `last_slot` pools. With `share` what a group's pairs begin with is computed once for each batch. With `compile` the
+    steps of a layer are compiled in the background.
 
     With `invariant` a pair's score does not depend, to the last bit, on what else is scored with it: nothing is shared
     between pairs, each attends alone, and every matrix multiplication has one shape. Nothing is compiled then.
@@ -39,6 +41,7 @@ class PackedEngine:
         eos: int,
         max_pairs: int = 128,
         max_tokens: int | None = None,
+        share: bool = True,
         compile: bool = False,  # noqa: A002  the name the card and torch use
         invariant: bool = False,
     ) -> None:
@@ -48,6 +51,7 @@ class PackedEngine:
         self.max_tokens = max_tokens or MAX_TOKENS.get(self.device.type, MAX_TOKENS_GPU)
         self._slot = Slot(eos, manifest.max_length - 1) if manifest.pooling == "last_slot" else None
         self._invariant = invariant
+        self._share = share and not invariant
         self._multiply = tiled if invariant else linear
         self._plain = steps_of(llama.shape, self._multiply)
         self.compiled = CompiledSteps(self._plain, llama) if compile and not invariant else None
@@ -56,26 +60,32 @@ class PackedEngine:
         """One logit for each pair. Equal pairs of a group are scored once, so they are sure to tie."""
         found = [distinct([pair.ids for pair in group]) for group in groups]
         pairs = [own for own, _ in found]
-        batches = cut(pairs, max_pairs=self.max_pairs, max_tokens=self.max_tokens, share=not self._invariant)
-        flat = iter([logit for batch in batches for logit in self._logits(lay_out(batch, self._slot))])
+        batches = cut(pairs, max_pairs=self.max_pairs, max_tokens=self.max_tokens, share=self._share)
+        # Nothing waits for a GPU before the end: it computes a batch while the next one is laid out.
+        computed = [self._logits(lay_out(batch, self._slot)) for batch in batches]
+        flat = iter(torch.cat(computed).tolist() if computed else [])
         logits = [list(itertools.islice(flat, len(own))) for own in pairs]
         return [[own[place] for place in places] for own, (_, places) in zip(logits, found, strict=True)]
 
     @torch.inference_mode()
-    def _logits(self, layout: Layout) -> list[float]:
+    def _logits(self, layout: Layout) -> torch.Tensor:
+        """One logit for each pair, still on the device."""
         llama = self.llama
         x = embedding(self._tensor(layout.ids), llama.embeddings)
         cos, sin = angles(llama, self._tensor(layout.positions))
-        x = self._last_layer(self._layers(x, cos, sin, layout), cos, sin, layout)
+        x = self._layers(llama.layers[:-1], x, cos, sin, layout)
+        x = self._last_layer(x, cos, sin, layout)
         # The head in float32: a bf16 logit has 8 bits, and a window of 100 would be full of ties.
         rows = rms_norm(x, llama.norm, llama.shape.epsilon).float()
-        return self._multiply(rows, llama.head)[:, 0].tolist()
+        return self._multiply(rows, llama.head)[:, 0]
 
-    def _layers(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, layout: Layout) -> torch.Tensor:
-        """All layers but the last, for all rows."""
+    def _layers(
+        self, layers: Sequence[Layer], x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, layout: Layout
+    ) -> torch.Tensor:
+        """Some layers for all rows."""
         shape, steps = self.llama.shape, self._steps(len(x))
         attend = self._plan(layout.segments)
-        for layer in self.llama.layers[:-1]:
+        for layer in layers:
             turned, value = steps.enter(x, layer.attention_norm, layer.qkv, cos, sin)
             query, key = torch.split(turned, [shape.heads, shape.kv_heads], dim=1)
             attended = attend(query, key, value)
@@ -103,4 +113,4 @@ class PackedEngine:
         return plan_attention(segments, device=self.device, dtype=dtype, invariant=self._invariant)
 
     def _tensor(self, values: list[int]) -> torch.Tensor:
-        return torch.tensor(values, device=self.device)
+        return torch.from_numpy(np.array(values, dtype=np.int64)).to(self.device)

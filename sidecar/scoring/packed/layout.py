@@ -11,8 +11,10 @@ A suffix sees its group's prefix and, causally, itself.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from sidecar.errors import ConfigurationError
 
@@ -120,9 +122,9 @@ def lay_out(parts: Sequence[Part], slot: Slot | None = None) -> Layout:
     return layout
 
 
-def key_rows(segments: Sequence[Segment]) -> Iterator[int]:
-    """The rows of all segments' keys, one segment after the other."""
-    return itertools.chain.from_iterable(itertools.chain.from_iterable(segment.keys) for segment in segments)
+def key_rows(segments: Sequence[Segment]) -> np.ndarray:
+    """The rows (int64) of all segments' keys, one segment after the other."""
+    return np.concatenate([np.arange(keys.start, keys.stop) for segment in segments for keys in segment.keys])
 
 
 def ends(lengths: Sequence[int]) -> list[int]:

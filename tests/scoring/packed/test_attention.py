@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sidecar.scoring.packed.attention import Buckets, Varlen, alike, varlen_kernel
+from sidecar.scoring.packed.attention import Buckets, Varlen, alike, kernel_options, varlen_kernel
 from sidecar.scoring.packed.layout import Part, Slot, key_rows, lay_out
 from tests.scoring.packed.devices import DEVICES
 
@@ -16,7 +16,7 @@ def written_out(segments, query, key, value):
     """One row after the other, without any library's idea of a mask."""
     outputs, row = [], 0
     for segment in segments:
-        keys = list(key_rows([segment]))
+        keys = key_rows([segment]).tolist()
         for behind in reversed(range(len(segment.rows))):
             seen = keys[: len(keys) - behind]
             k, v = (x[seen].repeat_interleave(HEADS // KV_HEADS, dim=1) for x in (key, value))
@@ -26,9 +26,8 @@ def written_out(segments, query, key, value):
     return torch.stack(outputs)
 
 
-def kernel(query, key, value, query_ends, key_ends, longest_query, longest_key, **options):
-    """Stand in for torch.nn.attention.varlen.varlen_attn."""
-    assert options == {"window_size": (-1, 0), "enable_gqa": True, "num_splits": None}
+def kernel(query, key, value, query_ends, key_ends, longest_query, longest_key):
+    """Stand in for torch.nn.attention.varlen.varlen_attn, asked for a causal mask and grouped heads."""
     found = []
     for q, q_end, k, k_end in zip(query_ends, query_ends[1:], key_ends, key_ends[1:], strict=False):
         assert q_end - q <= longest_query
@@ -86,3 +85,34 @@ def test_no_bucket_pads_by_much_and_each_segment_is_in_one():
 def test_there_is_no_kernel_for_a_cpu_nor_for_float32():
     assert varlen_kernel(torch.device("cpu"), torch.bfloat16) is None
     assert varlen_kernel(torch.device("cuda"), torch.float32) is None
+
+
+@pytest.mark.parametrize(
+    ("known", "options"),
+    [
+        ({"is_causal"}, None),
+        ({"window_size"}, {"window_size": (-1, 0)}),
+        ({"window_size", "enable_gqa"}, {"window_size": (-1, 0), "enable_gqa": True}),
+        (
+            {"window_size", "enable_gqa", "num_splits", "scale"},
+            {"window_size": (-1, 0), "enable_gqa": True, "num_splits": None},
+        ),
+    ],
+)
+def test_the_kernel_of_any_torch_is_asked_for_what_it_knows(known, options):
+    assert kernel_options(known, invariant=False) == options
+
+
+def test_a_kernel_that_may_cut_keys_by_what_else_is_there_is_not_invariant():
+    assert kernel_options({"window_size", "enable_gqa"}, invariant=True) is None
+    assert kernel_options({"window_size", "num_splits"}, invariant=True) == {"window_size": (-1, 0), "num_splits": 1}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="the kernel is a GPU's")
+def test_torchs_kernel_equals_attention_written_out(case):
+    segments, heads = case
+    half = [x.to("cuda", torch.bfloat16) for x in heads]
+    kernel = varlen_kernel(torch.device("cuda"), torch.bfloat16)
+    assert kernel is not None
+    found = Varlen(kernel, segments, torch.device("cuda"))(*half).float().cpu()
+    assert torch.allclose(found, written_out(segments, *(x.float().cpu() for x in half)), atol=2e-2)

@@ -1,0 +1,215 @@
+"""What each step of the packed engine brings on a GPU, what it needs of memory, and what switching an adapter costs.
+
+    python -m benchmarks.packed_steps [--shape 3b] [--pairs LISTS.jsonl.gz] [--rounds 10] [--device cuda]
+
+The weights are a true shape's, drawn by seed, and saved once in TMPDIR (6.4 GB for 3b). The steps are timed in turn,
+from token ids to scores, on the query whose tokens are nearest the median query's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from sidecar.bench.rounds import interleave
+from sidecar.bench.system import System
+from sidecar.bench.work import by_typicality, queries_for
+from sidecar.scoring.adapters import AdapterRegistry
+from sidecar.scoring.checkpoint import Placement, load_tokenizer
+from sidecar.scoring.manifest import Manifest
+from sidecar.scoring.measures import Memory, describe_machine, matmul_peak, synchronize, useful_flops
+from sidecar.scoring.packed.engine import PackedEngine
+from sidecar.scoring.packed.layout import Layout
+from sidecar.scoring.packed.reading import read_llama, shapes_of
+from sidecar.scoring.packed.weights import Llama
+from sidecar.scoring.padded import pad_id
+from sidecar.scoring.prompt import Prompt, Tokens
+from sidecar.scoring.shapes import SHAPES, random_llama, save
+
+TOKENS, LENGTH = 16384, 128  # of the batch that memory is measured with, and of each of its pairs
+RANK = 16
+
+
+class WholeLastLayer(PackedEngine):
+    """Computes the last layer for every row, as transformers does."""
+
+    def _last_layer(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, layout: Layout) -> torch.Tensor:
+        x = self._layers(self.llama.layers[-1:], x, cos, sin, layout)
+        return x[self._tensor([segment.rows.start for segment in layout.pooled])]
+
+
+def steps(llama: Llama, eos: int) -> Iterator[tuple[str, PackedEngine]]:
+    """The engine with one thing more at a time, as it is, without the compiler, and in its invariant mode."""
+    whole = WholeLastLayer(llama, Manifest(), eos=eos, share=False)
+    yield "no padding", whole
+    compiled = WholeLastLayer(llama, Manifest(), eos=eos, share=False, compile=True)
+    yield "+ compiled", compiled
+    yield "+ last layer for pooled rows", PackedEngine(llama, Manifest(), eos=eos, share=False, compile=True)
+    yield "+ shared prefix: the engine", PackedEngine(llama, Manifest(), eos=eos, compile=True)
+    yield "the engine, not compiled", PackedEngine(llama, Manifest(), eos=eos)
+    yield "the engine, invariant", PackedEngine(llama, Manifest(), eos=eos, invariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is measured, and where."""
+
+    shape: str
+    pairs: Path | None
+    rounds: int
+    device: torch.device
+    dtype: str
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def measure(asked: Asked, folder: Path) -> None:
+    """Print all of it."""
+    placement = Placement(str(asked.device), asked.dtype)
+    say(f"{describe_machine(asked.device)}, torch {torch.__version__}, shape {asked.shape}, {asked.dtype}")
+    flops = prepare(asked, placement, folder)
+    memory = Memory(asked.device)
+    memory.forget()
+    before, began = memory.now() or 0, perf_counter()
+    llama = read_llama(folder, placement)
+    synchronize(asked.device)
+    weights = (memory.now() or 0) - before
+    say(
+        f"read in {perf_counter() - began:.1f} s: {weights / 1e9:.2f} GB, at most {_grown(memory, before):.2f} on the way"
+    )
+    tokenizer = load_tokenizer(folder)
+    time_steps(asked, llama, tokenizer, memory, flops)
+    memory.forget()
+    pairs = [Tokens([7 + (index + place) % 999 for place in range(LENGTH)]) for index in range(TOKENS // LENGTH)]
+    PackedEngine(llama, Manifest(), eos=pad_id(tokenizer, decoder=True), max_tokens=TOKENS).logits([pairs])
+    say(f"{TOKENS} tokens in one batch: {_grown(memory, before):.2f} GB in all")
+    shapes = shapes_of(llama)
+    del llama
+    time_switches(asked, placement, folder, shapes)
+
+
+def prepare(asked: Asked, placement: Placement, folder: Path) -> Any:
+    """Save the weights; returns what tells the useful operations of pairs of these lengths."""
+    began = perf_counter()
+    dtype = placement.torch_dtype()
+    checkpoint = random_llama(asked.shape, seed=0, device=asked.device, dtype=dtype)
+    save(checkpoint, folder)
+    skeleton = checkpoint.model.to("meta")
+    if asked.device.type == "cuda":
+        torch.cuda.empty_cache()
+    say(f"drawn and saved in {perf_counter() - began:.1f} s")
+    return lambda lengths: useful_flops(skeleton, lengths)
+
+
+def time_steps(asked: Asked, llama: Llama, tokenizer: Any, memory: Memory, flops: Any) -> None:
+    """Print a line for each step: ids to scores, and at the end how long reading the texts takes."""
+    queries = queries_for(asked.pairs, Manifest(), seed=0)
+    prompt = Prompt(tokenizer, Manifest(), segments=False)
+    query = by_typicality(queries, lambda one: sum(map(len, prompt.pairs(one.text, one.passages))))[0]
+    pairs = prompt.pairs(query.text, query.passages)
+    lengths = [len(pair) for pair in pairs]
+    systems = []
+    for name, engine in steps(llama, pad_id(tokenizer, decoder=True)):
+        began = perf_counter()
+        if engine.compiled is not None:
+            engine.compiled.wait()
+        engine.logits([pairs])
+        say(f"{name}: ready after {perf_counter() - began:.1f} s")
+        systems.append(System(name, name, lambda _, engine=engine: engine.logits([pairs])[0]))  # type: ignore[misc]
+    peak = matmul_peak(asked.device, llama.embeddings.dtype)
+    say(f"{len(pairs)} pairs, {sum(lengths)} tokens, {flops(lengths) / 1e12:.1f} TFLOP; peak {peak / 1e12:.0f} TFLOP/s")
+    timings = interleave(systems, [query], rounds=asked.rounds, clock=perf_counter, memory=memory)
+    for system, timing in zip(systems, timings, strict=True):
+        seconds = statistics.median(timing.seconds)
+        spread = max(timing.seconds) - min(timing.seconds)
+        share = flops(lengths) / seconds / peak
+        say(f"{system.name:32}{seconds * 1e3:8.1f} ms ±{spread * 1e3:.1f}  {share:6.1%} of peak, useful operations alone")
+    reading = statistics.median(_seconds(lambda: prompt.pairs(query.text, query.passages)) for _ in range(asked.rounds))
+    say(f"reading the texts: {reading * 1e3:.1f} ms")
+
+
+def time_switches(asked: Asked, placement: Placement, folder: Path, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Print how long it takes to compute with another adapter: one kept merged, and one that is merged anew."""
+    registry = AdapterRegistry(folder, placement, merged=2)
+    for name in "abc":
+        draw_adapter(folder / name, shapes)
+        began = perf_counter()
+        loaded = registry.load(name, folder / name)
+        seconds = perf_counter() - began
+    say(f"an adapter of rank {RANK}: {loaded.bytes / 1e6:.0f} MB, loaded in {seconds:.2f} s")
+
+    def switch(names: Sequence[str]) -> float:
+        def use(name: str) -> None:
+            registry.use(name)
+            synchronize(asked.device)
+
+        for name in names:
+            use(name)
+        return statistics.median(_seconds(lambda name=name: use(name)) for name in names * asked.rounds)
+
+    say(f"switch to an adapter kept merged: {switch(['a', 'b']) * 1e3:.2f} ms")
+    say(f"switch to one that is merged anew: {switch(['a', 'b', 'c']) * 1e3:.2f} ms")
+
+
+def draw_adapter(directory: Path, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Save a LoRA of all projections with random factors, and a head."""
+    directory.mkdir()
+    tensors = {"base_model.model.score.weight": torch.randn(shapes["score"])}
+    for name, shape in shapes.items():
+        if name.endswith("_proj"):
+            tensors[f"base_model.model.{name}.lora_A.weight"] = torch.randn(RANK, shape[1]) * 0.02
+            tensors[f"base_model.model.{name}.lora_B.weight"] = torch.randn(shape[0], RANK) * 0.02
+    save_file(tensors, directory / "adapter_model.safetensors")
+    targets = sorted({name.rpartition(".")[2] for name in shapes if name.endswith("_proj")})
+    config = {
+        "peft_type": "LORA",
+        "task_type": "SEQ_CLS",
+        "base_model_name_or_path": str(directory.parent),
+        "r": RANK,
+        "lora_alpha": 2 * RANK,
+        "target_modules": targets,
+    }
+    (directory / "adapter_config.json").write_text(json.dumps(config), encoding="utf-8")
+
+
+def _seconds(call: Any) -> float:
+    began = perf_counter()
+    call()
+    return perf_counter() - began
+
+
+def _grown(memory: Memory, before: int) -> float:
+    """The most gigabytes since `forget`, over what was there before."""
+    return ((memory.peak() or 0) - before) / 1e9
+
+
+def main() -> None:
+    """Measure as asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", choices=sorted(SHAPES), default="3b")
+    parser.add_argument("--pairs", type=Path, help="a candidate file; else made-up texts of DL19's lengths")
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--device", type=torch.device, default=torch.device("cuda"))
+    parser.add_argument("--dtype", default="bfloat16")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="packed-steps-") as folder:
+        measure(Asked(given.shape, given.pairs, given.rounds, given.device, given.dtype), Path(folder))
+
+
+if __name__ == "__main__":
+    main()
