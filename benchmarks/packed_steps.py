@@ -13,7 +13,7 @@ import json
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -32,6 +32,7 @@ from sidecar.scoring.measures import Memory, describe_machine, matmul_peak, sync
 from sidecar.scoring.packed.engine import PackedEngine
 from sidecar.scoring.packed.layout import Layout
 from sidecar.scoring.packed.reading import read_llama, shapes_of
+from sidecar.scoring.packed.transfer import send
 from sidecar.scoring.packed.weights import Llama
 from sidecar.scoring.padded import pad_id
 from sidecar.scoring.prompt import Prompt, Tokens
@@ -46,17 +47,17 @@ class WholeLastLayer(PackedEngine):
 
     def _last_layer(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, layout: Layout) -> torch.Tensor:
         x = self._layers(self.llama.layers[-1:], x, cos, sin, layout)
-        return x[self._tensor([segment.rows.start for segment in layout.pooled])]
+        return x[send([segment.rows.start for segment in layout.pooled], self.device)]
 
 
 def steps(llama: Llama, eos: int) -> Iterator[tuple[str, PackedEngine]]:
     """The engine with one thing more at a time, as it is, without the compiler, and in its invariant mode."""
     whole = WholeLastLayer(llama, Manifest(), eos=eos, share=False)
     yield "no padding", whole
-    compiled = WholeLastLayer(llama, Manifest(), eos=eos, share=False, compile=True)
+    compiled = WholeLastLayer(llama, Manifest(), eos=eos, share=False, compile="before")
     yield "+ compiled", compiled
-    yield "+ last layer for pooled rows", PackedEngine(llama, Manifest(), eos=eos, share=False, compile=True)
-    yield "+ shared prefix: the engine", PackedEngine(llama, Manifest(), eos=eos, compile=True)
+    yield "+ last layer for pooled rows", PackedEngine(llama, Manifest(), eos=eos, share=False, compile="before")
+    yield "+ shared prefix: the engine", PackedEngine(llama, Manifest(), eos=eos, compile="before")
     yield "the engine, not compiled", PackedEngine(llama, Manifest(), eos=eos)
     yield "the engine, invariant", PackedEngine(llama, Manifest(), eos=eos, invariant=True)
 
@@ -89,9 +90,8 @@ def measure(asked: Asked, folder: Path) -> None:
     llama = read_llama(folder, placement)
     synchronize(asked.device)
     weights = (memory.now() or 0) - before
-    say(
-        f"read in {perf_counter() - began:.1f} s: {weights / 1e9:.2f} GB, at most {_grown(memory, before):.2f} on the way"
-    )
+    seconds = perf_counter() - began
+    say(f"read in {seconds:.1f} s: {weights / 1e9:.2f} GB, at most {_grown(memory, before):.2f} on the way")
     tokenizer = load_tokenizer(folder)
     time_steps(asked, llama, tokenizer, memory, flops)
     memory.forget()
@@ -124,12 +124,11 @@ def time_steps(asked: Asked, llama: Llama, tokenizer: Any, memory: Memory, flops
     pairs = prompt.pairs(query.text, query.passages)
     lengths = [len(pair) for pair in pairs]
     systems = []
+    began = perf_counter()
     for name, engine in steps(llama, pad_id(tokenizer, decoder=True)):
-        began = perf_counter()
-        if engine.compiled is not None:
-            engine.compiled.wait()
         engine.logits([pairs])
         say(f"{name}: ready after {perf_counter() - began:.1f} s")
+        began = perf_counter()
         systems.append(System(name, name, lambda _, engine=engine: engine.logits([pairs])[0]))  # type: ignore[misc]
     peak = matmul_peak(asked.device, llama.embeddings.dtype)
     say(f"{len(pairs)} pairs, {sum(lengths)} tokens, {flops(lengths) / 1e12:.1f} TFLOP; peak {peak / 1e12:.0f} TFLOP/s")
@@ -138,7 +137,7 @@ def time_steps(asked: Asked, llama: Llama, tokenizer: Any, memory: Memory, flops
         seconds = statistics.median(timing.seconds)
         spread = max(timing.seconds) - min(timing.seconds)
         share = flops(lengths) / seconds / peak
-        say(f"{system.name:32}{seconds * 1e3:8.1f} ms ±{spread * 1e3:.1f}  {share:6.1%} of peak, useful operations alone")
+        say(f"{system.name:32}{seconds * 1e3:8.1f} ms ±{spread * 1e3:.1f}  {share:6.1%} of peak, useful operations")
     reading = statistics.median(_seconds(lambda: prompt.pairs(query.text, query.passages)) for _ in range(asked.rounds))
     say(f"reading the texts: {reading * 1e3:.1f} ms")
 
@@ -153,7 +152,7 @@ def time_switches(asked: Asked, placement: Placement, folder: Path, shapes: dict
         seconds = perf_counter() - began
     say(f"an adapter of rank {RANK}: {loaded.bytes / 1e6:.0f} MB, loaded in {seconds:.2f} s")
 
-    def switch(names: Sequence[str]) -> float:
+    def switch(names: str) -> float:
         def use(name: str) -> None:
             registry.use(name)
             synchronize(asked.device)
@@ -162,8 +161,8 @@ def time_switches(asked: Asked, placement: Placement, folder: Path, shapes: dict
             use(name)
         return statistics.median(_seconds(lambda name=name: use(name)) for name in names * asked.rounds)
 
-    say(f"switch to an adapter kept merged: {switch(['a', 'b']) * 1e3:.2f} ms")
-    say(f"switch to one that is merged anew: {switch(['a', 'b', 'c']) * 1e3:.2f} ms")
+    say(f"switch to an adapter kept merged: {switch('ab') * 1e3:.2f} ms")
+    say(f"switch to one that is merged anew: {switch('abc') * 1e3:.2f} ms")
 
 
 def draw_adapter(directory: Path, shapes: dict[str, tuple[int, ...]]) -> None:

@@ -55,7 +55,11 @@ class Settings(ServiceSettings, TrainingSettings, BaseSettings):
     batch_invariant: bool = Field(
         False, description="The same score to the last bit, whatever else is scored with a pair; slower."
     )
-    compile: bool = Field(False, description="Compile the model with torch.compile; slower start, faster scoring.")
+    compile: bool | None = Field(
+        None,
+        description="Compile the model with torch.compile: slower start, faster scoring; unset: the service does it in "
+        "the background for a Llama on a GPU.",
+    )
 
     quantization: Literal["none", "8bit", "4bit"] = Field(
         "none", description="Weights in 8 or 4 bits, through bitsandbytes; the score head never."
@@ -166,8 +170,10 @@ class Settings(ServiceSettings, TrainingSettings, BaseSettings):
         """
         same = ("base_model", "revision", "base_revision", "device", "dtype", "batch_size", "max_length")
         chunking = (self.chunk_tokens, self.chunk_overlap, self.max_chunks) if self.long_passages != "cut" else None
-        named = {name: getattr(self, name) for name in (*same, "compile", "quantization")}
-        chosen = {"engine": self.scoring_engine, "invariant": self.batch_invariant}
+        named = {name: getattr(self, name) for name in (*same, "quantization")}
+        # Before anything is scored: compiled later, the same command would not give the same bytes.
+        compiling = "before" if self.compile else "never"
+        chosen = {"engine": self.scoring_engine, "invariant": self.batch_invariant, "compile": compiling}
         return {"model": self.model, **named, **chosen, "chunking": chunking}
 
     def as_fields(self) -> PassageFields:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from sidecar.bench.subject import Subject
@@ -14,6 +15,7 @@ from sidecar.scoring.engines import ENGINES, choose_engine
 from sidecar.scoring.loading import load_scorer
 
 if TYPE_CHECKING:
+    from sidecar.scoring.checkpoint import Compiling
     from sidecar.scoring.cross_encoder import CrossEncoder
 
 AUTOMATIC = "ours"
@@ -31,60 +33,56 @@ def modes(asked: str, dtype: str) -> dict[str, tuple[str, str]]:
 
 
 def offers(subject: Subject) -> list[Offer]:
-    """`ours`, which is the engine that `auto` chooses, the same compiled, and `ours-NAME` for every other mode."""
-    offered = []
+    """`ours`, as the service runs by itself; `ours-eager`, where that is compiled; `ours-NAME` for each other mode."""
+    offered = [Offer(AUTOMATIC, "engine auto", functools.partial(_Ours, automatic))]
     for name, (engine, dtype) in modes(subject.asked, subject.dtype).items():
-        if subject.shared and engine == "packed":
-            continue  # what auto is for such a shape; a second copy of its weights would tell nothing
-        load = functools.partial(_Ours, engine=engine, dtype=dtype)
-        offered.append(Offer(AUTOMATIC if name == "auto" else f"{AUTOMATIC}-{name}", f"engine {name}", load))
-    return [*offered, Offer(f"{AUTOMATIC}-compile", "engine auto, compiled", _compiled)]
+        # For a shape auto is packed, and a second copy of its weights would tell nothing.
+        if engine != "auto" and not (subject.shared and engine == "packed"):
+            load = functools.partial(scorer, engine=engine, dtype=dtype)
+            offered.append(Offer(f"{AUTOMATIC}-{name}", f"engine {name}", functools.partial(_Ours, load)))
+    return [*offered, Offer(f"{AUTOMATIC}-eager", "engine auto, not compiled", _eager)]
+
+
+def automatic(subject: Subject) -> CrossEncoder:
+    """The scorer that the service has when nothing is said of the engine, once it is compiled."""
+    return scorer(subject, "auto", dtype=subject.asked, compile="before" if _compiles(subject) else "never")
 
 
 def scorer(
     subject: Subject,
     engine: str,
     *,
-    dtype: str | None = None,
-    compile: bool = False,  # noqa: A002  load_scorer's name
+    dtype: str,
+    compile: Compiling = "never",  # noqa: A002  load_scorer's name
 ) -> CrossEncoder:
-    """The product's scorer of the subject with one of its engines, in the subject's dtype unless another is named.
-
-    Raises ConfigurationError.
-    """
+    """The product's scorer of the subject with one of its engines. Raises ConfigurationError."""
     if subject.shared and engine in _BORROWING:
         from sidecar.scoring.cross_encoder import CrossEncoder
 
         return CrossEncoder(subject.checkpoint, engine=choose_engine(subject.checkpoint, engine, batch_size=128))
-    loaded = load_scorer(
-        str(subject.directory), device=subject.device, dtype=dtype or subject.dtype, engine=engine, compile=compile
-    )
+    loaded = load_scorer(str(subject.directory), device=subject.device, dtype=dtype, engine=engine, compile=compile)
     return cast("CrossEncoder", loaded)
 
 
 class _Ours:
     """Scores a query as the product does; `about` names the engine, for `auto` has chosen one."""
 
-    def __init__(
-        self,
-        subject: Subject,
-        *,
-        engine: str,
-        dtype: str | None = None,
-        compile: bool = False,  # noqa: A002
-    ) -> None:
-        from sidecar.scoring.packed.engine import PackedEngine
-
-        self._scorer = scorer(subject, engine, dtype=dtype, compile=compile)
-        if isinstance(self._scorer.engine, PackedEngine) and self._scorer.engine.compiled is not None:
-            self._scorer.engine.compiled.wait()
-        self.about = f"rerank-sidecar, engine {self._scorer.engine.name}{', compiled' if compile else ''}"
+    def __init__(self, load: Callable[[Subject], CrossEncoder], subject: Subject) -> None:
+        self._scorer = load(subject)
+        compiled = ", compiled" if getattr(self._scorer.engine, "compiled", None) else ""
+        self.about = f"rerank-sidecar, engine {self._scorer.engine.name}{compiled}"
 
     def __call__(self, query: Query) -> list[float]:
         return [found.value for found in self._scorer.score(query.text, query.passages)]
 
 
-def _compiled(subject: Subject) -> Score:
-    if not subject.device.startswith("cuda"):
-        raise ConfigurationError("Compiling pays on a GPU; here it would take most of the time there is.")
-    return _Ours(subject, engine="auto", compile=True)
+def _eager(subject: Subject) -> Score:
+    if not _compiles(subject):
+        raise ConfigurationError("Nothing is compiled here, so it is the same as ours.")
+    return _Ours(functools.partial(scorer, engine="auto", dtype=subject.asked), subject)
+
+
+def _compiles(subject: Subject) -> bool:
+    from sidecar.scoring.packed.compiling import pays
+
+    return pays(subject.device.partition(":")[0])

@@ -93,7 +93,7 @@ def grown(line: Line, subject: Subject, queries: Sequence[Query], clock: Clock) 
     """Add the series to the line of `ours`; any other stays as it is."""
     if line.name != ours.AUTOMATIC:
         return line
-    scorer = ours.scorer(subject, "auto", dtype=subject.asked)
+    scorer = ours.automatic(subject)
     return msgspec.structs.replace(
         line,
         by_documents=scaling.by_documents(scorer, queries, clock),

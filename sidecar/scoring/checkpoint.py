@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import torch
@@ -19,19 +19,22 @@ from sidecar.scoring.presets import PLAIN_PAIR
 from sidecar.scoring.quiet import quiet_libraries
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+Compiling = Literal["never", "before", "meanwhile", "auto"]
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
     """Where and how a model runs. `device_map` is transformers' own and goes before `device`.
 
-    `quantization` is none, 8bit or 4bit: weights through bitsandbytes, all but the score head's.
+    `quantization` is none, 8bit or 4bit: weights through bitsandbytes, all but the score head's. `compile` says when
+    torch compiles the model: before it is used, meanwhile (so that its last digits change when that is done), or with
+    `auto` meanwhile where it pays. A model of transformers is compiled by its first calls, or with `auto` never.
     """
 
     device: str = "auto"
     dtype: str = "auto"
     device_map: Any = None
-    compile: bool = False
+    compile: Compiling = "never"
     quantization: str = "none"
 
     def torch_device(self) -> torch.device:
@@ -220,7 +223,7 @@ def _place(model: Any, placement: Placement) -> Any:
     if placement.device_map is None and placement.quantization == "none":
         model = model.to(placement.torch_device())
     model.eval()
-    if placement.compile:
+    if placement.compile in ("before", "meanwhile"):
         # In place, so that the model keeps its class and attributes; lengths vary from batch to batch.
         (model.model if is_decoder(model) else model).compile(dynamic=True)
     return model

@@ -8,7 +8,7 @@ from sidecar.errors import ConfigurationError
 from sidecar.scoring.encoder_choice import choose_precision
 
 if TYPE_CHECKING:
-    from sidecar.scoring.checkpoint import Checkpoint
+    from sidecar.scoring.checkpoint import Checkpoint, Compiling
     from sidecar.scoring.engine import Embedder, Engine
 
 # What the setting may say. `transformers` sorts by length and pads; `packed` pads nothing and computes once what pairs
@@ -22,13 +22,13 @@ def choose_engine(  # noqa: PLR0913  every one is a knob of its own, by keyword
     engine: str,
     *,
     batch_size: int,
-    compile: bool = False,  # noqa: A002  the name the card and torch use
+    compile: Compiling = "never",  # noqa: A002  the name the card and torch use
     invariant: bool = False,
     reduced: bool = False,
 ) -> Engine:
     """The engine of a cross-encoder, which may have taken the checkpoint's weights over.
 
-    `compile` is for an engine whose steps are compiled in the background; transformers' models come compiled. With
+    `compile` is for the packed engine, whose steps are compiled; transformers' models come compiled. With
     `invariant` a pair's score does not depend, to the last bit, on what else is scored with it: the packed engine has
     a mode for it, the others score one pair at a time. With `reduced` an engine may compute weights in float32 in
     bfloat16, where that is faster and hardly moves a score. Raises ConfigurationError for an engine that can't run this

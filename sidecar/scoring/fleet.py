@@ -100,7 +100,7 @@ def _base(adapter: Located, options: Mapping[str, Any]) -> _Base | None:
         options.get("device", "auto"),
         options.get("dtype", "auto"),
         options.get("device_map"),
-        options.get("compile", False),
+        options.get("compile", "never"),
         options.get("quantization", "none"),
     )
     if not packs(options.get("engine", "auto"), base.directory, placement, adapter=adapter.directory):

@@ -23,7 +23,7 @@ from sidecar.scoring.manifest import Manifest, read_manifest
 from sidecar.scoring.presets import CARRIED, DEFAULT, EMBEDDED, MINILM, PRESETS
 
 if TYPE_CHECKING:
-    from sidecar.scoring.checkpoint import Placement
+    from sidecar.scoring.checkpoint import Compiling, Placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def load_scorer(  # noqa: PLR0913  every one is a knob of its own, by keyword
     base_revision: str | None = None,
     batch_size: int = 128,
     max_length: int | None = None,
-    compile: bool = False,  # noqa: A002  the name the card and torch use
+    compile: Compiling = "never",  # noqa: A002  the name the card and torch use
     engine: str = "auto",
     invariant: bool = False,
     quantization: str = "none",
@@ -63,8 +63,9 @@ def load_scorer(  # noqa: PLR0913  every one is a knob of its own, by keyword
     `device_map` is transformers' own, for models that do not fit one device. With `chunking` passages that are longer
     than the model reads are scored by their best chunk; without, they are cut. `revision` and `base_revision` pin
     commits at the hub; `offline` asks only its local cache. `max_length` takes the place of the manifest's token
-    limit. `engine` is what computes (`engines.ENGINES`); with `invariant` a pair's score does not depend on what else
-    is scored with it. `cache_size` is how many passages a bi-encoder keeps the embeddings of.
+    limit. `compile` says whether and when torch compiles the model (`checkpoint.Placement`). `engine` is what computes
+    (`engines.ENGINES`); with `invariant` a pair's score does not depend on what else is scored with it. `cache_size` is
+    how many passages a bi-encoder keeps the embeddings of.
 
     Raises ModelNotFound, GatedModel, AdapterMismatch, ChecksumMismatch, ModelError or ConfigurationError.
     """

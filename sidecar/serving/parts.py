@@ -52,7 +52,9 @@ def declared_models(settings: Settings) -> dict[str, dict[str, object]]:
 
     A default that is a path or a hub name goes by the last part of it.
     """
-    default = settings.as_scorer()
+    # A service answers at once, and faster when its model is compiled.
+    compiling = {None: "auto", True: "meanwhile", False: "never"}[settings.compile]
+    default = settings.as_scorer() | {"compile": compiling}
     others = default | dict.fromkeys(("base_model", "revision", "base_revision"))
     found = {settings.model.rstrip("/").rpartition("/")[2]: default}
     return found | {name: others | {"model": model} for name, model in settings.models.items()}

@@ -182,4 +182,4 @@ def test_without_openvino_transformers_computes(tiny_bert, monkeypatch):
 
 
 def test_a_compiled_model_stays_with_torch(tiny_bert):
-    assert load_scorer(str(tiny_bert), device="cpu", compile=True).engine.name == "transformers"
+    assert load_scorer(str(tiny_bert), device="cpu", compile="before").engine.name == "transformers"

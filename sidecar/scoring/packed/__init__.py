@@ -2,5 +2,5 @@
 
 Read in this order: `layout` (plain integers: which row stands where and sees whom), `weights` (the fused buffers),
 `block` (one layer's arithmetic), `attention`, `engine` (all of it together), then `reading` and `lora` (from files
-into the buffers) and `compiling`.
+into the buffers), `compiling` and `transfer`.
 """

@@ -11,10 +11,12 @@ import inspect
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from sidecar.scoring.packed.layout import Segment, ends, key_rows
+from sidecar.scoring.packed.transfer import send
 
 # Queries (R x H x D, the segments' rows in order), keys and values (T x G x D) to R x H · D.
 Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -62,9 +64,9 @@ class Varlen:
     def __init__(self, kernel: Callable[..., Any], segments: Sequence[Segment], device: torch.device) -> None:
         queries, keys = [len(segment.rows) for segment in segments], [segment.seen for segment in segments]
         self._kernel = kernel
-        self._keys = torch.from_numpy(key_rows(segments)).to(device)
-        self._query_ends = torch.tensor(ends(queries), dtype=torch.int32, device=device)
-        self._key_ends = torch.tensor(ends(keys), dtype=torch.int32, device=device)
+        self._keys = send(key_rows(segments), device)
+        self._query_ends = send(ends(queries), device, np.int32)
+        self._key_ends = send(ends(keys), device, np.int32)
         self._longest = max(queries), max(keys)
 
     def __call__(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
@@ -96,7 +98,7 @@ class Buckets:
                 stop = starts[index] + len(segments[index].rows)
                 home[starts[index] : stop] = range(place, place + stop - starts[index])
                 place += widest
-        self._home = torch.tensor(home, device=device)
+        self._home = send(home, device)
 
     def __call__(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """Attend bucket by bucket."""

@@ -1,22 +1,44 @@
-"""Compiles a layer's steps in the background, while the plain ones serve."""
+"""Compiles a layer's steps: before they are needed, or in the background while the plain ones serve."""
 
 from __future__ import annotations
 
 import functools
 import logging
+import os
 import queue
+import shutil
+import sysconfig
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from sidecar.scoring.checkpoint import Compiling
 from sidecar.scoring.packed.block import Steps, angles
 from sidecar.scoring.packed.weights import Llama
 
 log = logging.getLogger(__name__)
 # Rows of the warm-up. Any number from 2 on is served by what comes of it.
 ROWS = 64
+
+
+def start(mode: Compiling, plain: Steps, llama: Llama) -> CompiledSteps | None:
+    """Compile as asked; None where nothing is to be compiled."""
+    if mode == "never" or (mode == "auto" and not pays(llama.device.type)):
+        return None
+    steps = CompiledSteps(plain, llama)
+    if mode == "before":
+        steps.wait()
+    return steps
+
+
+def pays(device: str) -> bool:
+    """Whether compiling makes this kind of device faster, and can be done: Triton needs a C compiler and Python.h."""
+    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    header = Path(sysconfig.get_path("include")) / "Python.h"
+    return device == "cuda" and compiler is not None and header.is_file()
 
 
 class CompiledSteps:

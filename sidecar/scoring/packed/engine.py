@@ -6,15 +6,16 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch.nn.functional import embedding, linear
 
+from sidecar.scoring.checkpoint import Compiling
 from sidecar.scoring.manifest import Manifest
 from sidecar.scoring.packed.attention import plan_attention
 from sidecar.scoring.packed.block import Steps, angles, rms_norm, rotate, steps_of, tiled
-from sidecar.scoring.packed.compiling import CompiledSteps
+from sidecar.scoring.packed.compiling import start
 from sidecar.scoring.packed.layout import Layout, Slot, cut, distinct, lay_out
+from sidecar.scoring.packed.transfer import send
 from sidecar.scoring.packed.weights import Layer, Llama
 from sidecar.scoring.padded import MAX_TOKENS, MAX_TOKENS_GPU
 from sidecar.scoring.prompt import Tokens
@@ -24,8 +25,8 @@ class PackedEngine:
     """A Llama sequence classifier without padding; batches span groups.
 
     `max_pairs` and `max_tokens` are the most pairs and rows in one batch (None: by device); `eos` is the token that
-    `last_slot` pools. With `share` what a group's pairs begin with is computed once for each batch. With `compile` the
-    steps of a layer are compiled in the background.
+    `last_slot` pools. With `share` what a group's pairs begin with is computed once for each batch. `compile`
+    says when the steps of a layer are compiled.
 
     With `invariant` a pair's score does not depend, to the last bit, on what else is scored with it: nothing is shared
     between pairs, each attends alone, and every matrix multiplication has one shape. Nothing is compiled then.
@@ -42,7 +43,7 @@ class PackedEngine:
         max_pairs: int = 128,
         max_tokens: int | None = None,
         share: bool = True,
-        compile: bool = False,  # noqa: A002  the name the card and torch use
+        compile: Compiling = "never",  # noqa: A002  the name the card and torch use
         invariant: bool = False,
     ) -> None:
         self.llama = llama
@@ -53,8 +54,10 @@ class PackedEngine:
         self._invariant = invariant
         self._share = share and not invariant
         self._multiply = tiled if invariant else linear
+        # Of every position once: computed for a batch, their last bits may depend on how many there are.
+        self._angles = angles(llama, torch.arange(manifest.max_length, device=llama.device))
         self._plain = steps_of(llama.shape, self._multiply)
-        self.compiled = CompiledSteps(self._plain, llama) if compile and not invariant else None
+        self.compiled = start("never" if invariant else compile, self._plain, llama)
 
     def logits(self, groups: Sequence[Sequence[Tokens]]) -> list[list[float]]:
         """One logit for each pair. Equal pairs of a group are scored once, so they are sure to tie."""
@@ -71,8 +74,9 @@ class PackedEngine:
     def _logits(self, layout: Layout) -> torch.Tensor:
         """One logit for each pair, still on the device."""
         llama = self.llama
-        x = embedding(self._tensor(layout.ids), llama.embeddings)
-        cos, sin = angles(llama, self._tensor(layout.positions))
+        ids, positions = send(layout.ids, self.device), send(layout.positions, self.device)
+        x = embedding(ids, llama.embeddings)
+        cos, sin = (table.index_select(0, positions) for table in self._angles)
         x = self._layers(llama.layers[:-1], x, cos, sin, layout)
         x = self._last_layer(x, cos, sin, layout)
         # The head in float32: a bf16 logit has 8 bits, and a window of 100 would be full of ties.
@@ -95,7 +99,7 @@ class PackedEngine:
     def _last_layer(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, layout: Layout) -> torch.Tensor:
         """The last layer for the pooled rows alone, in the pairs' order; of the others only keys and values count."""
         shape, layer = self.llama.shape, self.llama.layers[-1]
-        pooled = self._tensor([segment.rows.start for segment in layout.pooled])
+        pooled = send([segment.rows.start for segment in layout.pooled], self.device)
         queries, keys_values = torch.split(layer.qkv, [shape.queries, 2 * shape.keys])
         key, value = self._plain.enter(x, layer.attention_norm, keys_values, cos, sin)
         x = x[pooled]
@@ -111,6 +115,3 @@ class PackedEngine:
     def _plan(self, segments: Any) -> Any:
         dtype = self.llama.embeddings.dtype
         return plan_attention(segments, device=self.device, dtype=dtype, invariant=self._invariant)
-
-    def _tensor(self, values: list[int]) -> torch.Tensor:
-        return torch.from_numpy(np.array(values, dtype=np.int64)).to(self.device)

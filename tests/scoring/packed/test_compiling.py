@@ -10,7 +10,7 @@ from sidecar.candidates import Passage
 from sidecar.scoring.cross_encoder import CrossEncoder
 from sidecar.scoring.loading import load_scorer
 from sidecar.scoring.packed.block import steps_of
-from sidecar.scoring.packed.compiling import CompiledSteps
+from sidecar.scoring.packed.compiling import CompiledSteps, pays
 from tests.scoring.values import values
 
 PASSAGES = [Passage("", "word " * length) for length in range(1, 30, 4)]
@@ -68,9 +68,36 @@ def test_a_compiler_that_fails_is_told_of_once_and_scoring_goes_on(scorer, caplo
     assert "no C++ compiler" in record.message
 
 
-def test_the_setting_compiles(tiny_llama, monkeypatch):
-    asked = []
-    monkeypatch.setattr("sidecar.scoring.packed.engine.CompiledSteps", lambda *args: asked.append(args))
-    load_scorer(str(tiny_llama[1]), device="cpu", engine="packed", compile=True)
-    load_scorer(str(tiny_llama[1]), device="cpu", engine="packed")
-    assert len(asked) == 1
+@pytest.mark.parametrize(
+    ("mode", "pays", "expected"),
+    [
+        ("never", True, []),
+        ("before", False, ["compiled", "waited for"]),
+        ("meanwhile", False, ["compiled"]),
+        ("auto", False, []),
+        ("auto", True, ["compiled"]),
+    ],
+)
+def test_when_it_is_compiled(tiny_llama, monkeypatch, mode, pays, expected):
+    seen = []
+
+    class Compiled:
+        def __init__(self, *_):
+            seen.append("compiled")
+
+        def wait(self):
+            seen.append("waited for")
+
+    monkeypatch.setattr("sidecar.scoring.packed.compiling.CompiledSteps", Compiled)
+    monkeypatch.setattr("sidecar.scoring.packed.compiling.pays", lambda _: pays)
+    load_scorer(str(tiny_llama[1]), device="cpu", engine="packed", compile=mode)
+    assert seen == expected
+
+
+def test_compiling_pays_on_a_gpu_beside_a_compiler_alone(monkeypatch):
+    monkeypatch.setenv("CC", "a-compiler")
+    assert pays("cuda")
+    assert not pays("cpu")
+    monkeypatch.delenv("CC")
+    monkeypatch.setenv("PATH", "")
+    assert not pays("cuda")
