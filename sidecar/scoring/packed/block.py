@@ -6,7 +6,7 @@ weighed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -14,8 +14,7 @@ from torch.nn.functional import linear, pad, silu
 
 from sidecar.scoring.packed.weights import Llama, Shape
 
-Multiply = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-# Rows of one multiplication in the invariant mode: enough for a GPU's tensor cores, and a CPU wastes little.
+# Rows of a tile in the invariant mode: enough for a GPU's tensor cores, and a CPU wastes little.
 TILE = 256
 
 
@@ -33,13 +32,13 @@ class Steps:
     leave: Callable[..., torch.Tensor]
 
 
-def steps_of(shape: Shape, multiply: Multiply = linear) -> Steps:
-    """Make the steps for a shape; `multiply` is `torch.nn.functional.linear` or does the same."""
+def steps_of(shape: Shape) -> Steps:
+    """Make the steps for a shape."""
 
     def enter(
         x: torch.Tensor, norm: torch.Tensor, weight: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        values = multiply(rms_norm(x, norm, shape.epsilon), weight)
+        values = linear(rms_norm(x, norm, shape.epsilon), weight)
         heads = torch.unflatten(values, -1, (-1, shape.head_size))
         return rotate(heads[:, : -shape.kv_heads], cos, sin), heads[:, -shape.kv_heads :]
 
@@ -51,9 +50,9 @@ def steps_of(shape: Shape, multiply: Multiply = linear) -> Steps:
         gate_up: torch.Tensor,
         down: torch.Tensor,
     ) -> torch.Tensor:
-        x = x + multiply(attended, out)
-        gate, up = multiply(rms_norm(x, norm, shape.epsilon), gate_up).chunk(2, dim=-1)
-        return x + multiply(silu(gate) * up, down)
+        x = x + linear(attended, out)
+        gate, up = linear(rms_norm(x, norm, shape.epsilon), gate_up).chunk(2, dim=-1)
+        return x + linear(silu(gate) * up, down)
 
     return Steps(enter, leave)
 
@@ -78,7 +77,33 @@ def angles(llama: Llama, positions: torch.Tensor) -> tuple[torch.Tensor, torch.T
     return (both.cos() * llama.rotary_scale).to(dtype), (both.sin() * llama.rotary_scale).to(dtype)
 
 
+def in_tiles(steps: Steps) -> Steps:
+    """The same in tiles of always the same shape, so that no row's result depends on how many rows there are.
+
+    Not the products alone: a CPU's threads divide an activation, too, and compute what is left over at the end of a
+    share to other last bits.
+    """
+
+    def enter(
+        x: torch.Tensor, norm: torch.Tensor, weight: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        entered = [steps.enter(tile, norm, weight, *angles) for tile, *angles in _tiles(x, cos, sin)]
+        turned, values = (torch.cat(parts)[: len(x)] for parts in zip(*entered, strict=True))
+        return turned, values
+
+    def leave(x: torch.Tensor, attended: torch.Tensor, *weights: torch.Tensor) -> torch.Tensor:
+        return torch.cat([steps.leave(*tiles, *weights) for tiles in _tiles(x, attended)])[: len(x)]
+
+    return Steps(enter, leave)
+
+
 def tiled(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """`linear` in tiles of always the same shape, so that no row's result depends on how many rows there are."""
-    tiles = torch.split(pad(x, (0, 0, 0, -len(x) % TILE)), TILE)
-    return torch.cat([linear(tile, weight) for tile in tiles])[: len(x)]
+    """`linear` in such tiles."""
+    return torch.cat([linear(tile, weight) for (tile,) in _tiles(x)])[: len(x)]
+
+
+def _tiles(*tensors: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
+    """Some tensors' rows, `TILE` at a time; the last ones are filled up with zeros."""
+    padding = [0, -len(tensors[0]) % TILE]
+    padded = [pad(tensor, [0, 0] * (tensor.dim() - 1) + padding) for tensor in tensors]
+    return zip(*(torch.split(tensor, TILE) for tensor in padded), strict=True)

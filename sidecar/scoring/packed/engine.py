@@ -12,7 +12,7 @@ from torch.nn.functional import embedding, linear
 from sidecar.scoring.checkpoint import Compiling
 from sidecar.scoring.manifest import Manifest
 from sidecar.scoring.packed.attention import plan_attention
-from sidecar.scoring.packed.block import Steps, angles, rms_norm, rotate, steps_of, tiled
+from sidecar.scoring.packed.block import Steps, angles, in_tiles, rms_norm, rotate, steps_of, tiled
 from sidecar.scoring.packed.compiling import start
 from sidecar.scoring.packed.layout import Layout, Slot, cut, distinct, lay_out
 from sidecar.scoring.packed.transfer import send
@@ -29,7 +29,7 @@ class PackedEngine:
     says when the steps of a layer are compiled.
 
     With `invariant` a pair's score does not depend, to the last bit, on what else is scored with it: nothing is shared
-    between pairs, each attends alone, and every matrix multiplication has one shape. Nothing is compiled then.
+    between pairs, each attends alone, and rows are computed in tiles of one shape. Nothing is compiled then.
     """
 
     name = "packed"
@@ -56,7 +56,8 @@ class PackedEngine:
         self._multiply = tiled if invariant else linear
         # Of every position once: computed for a batch, their last bits may depend on how many there are.
         self._angles = angles(llama, torch.arange(manifest.max_length, device=llama.device))
-        self._plain = steps_of(llama.shape, self._multiply)
+        steps = steps_of(llama.shape)
+        self._plain = in_tiles(steps) if invariant else steps
         self.compiled = start("never" if invariant else compile, self._plain, llama)
 
     def logits(self, groups: Sequence[Sequence[Tokens]]) -> list[list[float]]:

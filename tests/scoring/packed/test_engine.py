@@ -72,6 +72,13 @@ def changed(scorer, *, engine=None, **changes):
     return CrossEncoder(new, engine=PackedEngine(new.model, new.manifest, **settings))
 
 
+@pytest.fixture
+def on_threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("query", [QUERY, LONG_QUERY])
 @pytest.mark.parametrize("pooling", ["last_token", "last_slot"])
 @pytest.mark.parametrize("truncation", ["joint", "separate"])
@@ -111,7 +118,9 @@ def test_equal_pairs_tie_to_the_last_bit(tiny):
 @pytest.mark.parametrize("pooling", ["last_token", "last_slot"])
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_an_invariant_score_is_the_same_bits_in_any_company(tiny_llama, pooling, device, dtype):
+@pytest.mark.parametrize("threads", [1, 3, 5, 7])
+def test_an_invariant_score_is_the_same_bits_in_any_company(tiny_llama, pooling, device, dtype, threads, on_threads):
+    on_threads(threads)
     name = str(dtype).removeprefix("torch.")
     loaded = load_scorer(str(tiny_llama[1]), device=device, dtype=name, engine="packed")
     scorer = changed(loaded, pooling=pooling, engine={"invariant": True})
