@@ -3,7 +3,7 @@
     python -m benchmarks.training_memory [--shape 3b] [--device cuda]
 
 The base's weights are drawn by seed and saved in TMPDIR. Trained is on made-up groups, once with texts of DL19's
-lengths and once with texts that fill the limit of 228 tokens; each as it is and with gradient checkpointing.
+lengths and once with texts that fill the limit of 228 tokens; each as it is and without gradient checkpointing.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def main() -> None:
         for lengths, times in (("texts of DL19's lengths", 1), ("texts that fill the limit", 20)):
             data = folder / f"{times}.jsonl"
             write_groups(data, queries, times=times)
-            for option in ((), ("--gradient-checkpointing",)):
+            for option in ((), ("--no-gradient-checkpointing",)):
                 output = folder / f"adapter-{times}-{len(option)}"
                 found = train(folder / "base", data, output, asked.device, *option)
                 sys.stdout.write(f"{lengths}, {' '.join(option).lstrip('-') or 'as it is'}: {found}\n")

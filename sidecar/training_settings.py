@@ -61,8 +61,10 @@ class TrainingSettings(BaseModel):
     train_precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="Arithmetic of the forward pass; auto: bfloat16 on a GPU that has it, else float32."
     )
-    train_gradient_checkpointing: bool = Field(
-        False, description="Compute activations anew in the backward pass: less memory, about a third more time."
+    train_gradient_checkpointing: bool | None = Field(
+        None,
+        description="Compute activations anew in the backward pass: less memory, about a third more time; unset: for "
+        "bases of a billion weights and more.",
     )
     train_seed: int = Field(42, ge=0, le=2**31, description="Seed of the head, the order and the choice of passages.")
 

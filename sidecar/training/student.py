@@ -29,6 +29,10 @@ from sidecar.scoring.quiet import quiet_libraries
 from sidecar.training.modules import Trained, choose_modules, head_modules, in_head
 from sidecar.training_settings import TrainingSettings
 
+# Weights from which on activations are computed anew unless settings say otherwise: those of a batch of the card's
+# size take twice the memory of a 3B model's weights.
+LARGE = 1_000_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Base:
@@ -122,7 +126,8 @@ def load_student(base: Base, settings: TrainingSettings, device: str) -> tuple[S
     check_complete({key for key in missing if not in_head(key, model, heads)}, directory)
     tokenizer = load_tokenizer(directory)
     manifest = student_manifest(base.located.manifest, model, tokenizer, settings.train_max_length)
-    if settings.train_gradient_checkpointing:
+    wanted = settings.train_gradient_checkpointing
+    if wanted or (wanted is None and model.num_parameters() >= LARGE):
         with quiet_libraries():
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     if settings.train_dropout is not None:

@@ -20,7 +20,7 @@ from sidecar.scoring.prompt import Prompt
 from sidecar.training.development import read_development
 from sidecar.training.preparing import Prepared
 from sidecar.training.reading import Refusals, read_training
-from sidecar.training.student import find_base
+from sidecar.training.student import find_base, load_student
 from sidecar.training.teachers import standardized
 from sidecar.training.train import Job, train
 from sidecar.training.trainer import RerankTrainer
@@ -302,3 +302,15 @@ def test_gradient_checkpointing_changes_nothing_but_memory(uninterrupted, tiny_l
     run(tiny_llama[0], unmeasured, tmp_path / "out", train_epochs=4, train_gradient_checkpointing=True)
     saving = weights(tmp_path / "out")
     assert max((uninterrupted[name] - saving[name]).abs().max().item() for name in saving) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("asked", "large", "expected"), [(None, 1, True), (None, 10**9, False), (False, 1, False), (True, 10**9, True)]
+)
+def test_activations_of_a_large_base_are_computed_anew_unless_settings_say_otherwise(
+    tiny_llama, monkeypatch, asked, large, expected
+):
+    monkeypatch.setattr("sidecar.training.student.LARGE", large)
+    settings = TrainingSettings(train_gradient_checkpointing=asked)
+    student, _ = load_student(find_base(str(tiny_llama[0])), settings, "cpu")
+    assert student.classifier.model.gradient_checkpointing is expected

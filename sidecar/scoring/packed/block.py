@@ -14,6 +14,7 @@ from torch.nn.functional import linear, pad, silu
 
 from sidecar.scoring.packed.weights import Llama, Shape
 
+Multiply = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 # Rows of a tile in the invariant mode: enough for a GPU's tensor cores, and a CPU wastes little.
 TILE = 256
 
@@ -32,13 +33,13 @@ class Steps:
     leave: Callable[..., torch.Tensor]
 
 
-def steps_of(shape: Shape) -> Steps:
-    """Make the steps for a shape."""
+def steps_of(shape: Shape, multiply: Multiply = linear) -> Steps:
+    """Make the steps for a shape; `multiply` is `torch.nn.functional.linear` or does the same."""
 
     def enter(
         x: torch.Tensor, norm: torch.Tensor, weight: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        values = linear(rms_norm(x, norm, shape.epsilon), weight)
+        values = multiply(rms_norm(x, norm, shape.epsilon), weight)
         heads = torch.unflatten(values, -1, (-1, shape.head_size))
         return rotate(heads[:, : -shape.kv_heads], cos, sin), heads[:, -shape.kv_heads :]
 
@@ -50,9 +51,9 @@ def steps_of(shape: Shape) -> Steps:
         gate_up: torch.Tensor,
         down: torch.Tensor,
     ) -> torch.Tensor:
-        x = x + linear(attended, out)
-        gate, up = linear(rms_norm(x, norm, shape.epsilon), gate_up).chunk(2, dim=-1)
-        return x + linear(silu(gate) * up, down)
+        x = x + multiply(attended, out)
+        gate, up = multiply(rms_norm(x, norm, shape.epsilon), gate_up).chunk(2, dim=-1)
+        return x + multiply(silu(gate) * up, down)
 
     return Steps(enter, leave)
 
@@ -77,12 +78,15 @@ def angles(llama: Llama, positions: torch.Tensor) -> tuple[torch.Tensor, torch.T
     return (both.cos() * llama.rotary_scale).to(dtype), (both.sin() * llama.rotary_scale).to(dtype)
 
 
-def in_tiles(steps: Steps) -> Steps:
-    """The same in tiles of always the same shape, so that no row's result depends on how many rows there are.
+def invariant_steps(shape: Shape, device: torch.device) -> Steps:
+    """The steps in tiles of always the same shape, so that no row's result depends on how many rows there are.
 
-    Not the products alone: a CPU's threads divide an activation, too, and compute what is left over at the end of a
-    share to other last bits.
+    On a GPU it is enough to tile the products, and ten times fewer kernels. A CPU's threads divide an activation, too,
+    and compute what is left over at the end of a share to other last bits: there whole steps go tile by tile.
     """
+    if device.type != "cpu":
+        return steps_of(shape, tiled)
+    steps = steps_of(shape)
 
     def enter(
         x: torch.Tensor, norm: torch.Tensor, weight: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
@@ -98,7 +102,7 @@ def in_tiles(steps: Steps) -> Steps:
 
 
 def tiled(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """`linear` in such tiles."""
+    """`linear` in tiles."""
     return torch.cat([linear(tile, weight) for (tile,) in _tiles(x)])[: len(x)]
 
 

@@ -12,7 +12,7 @@ from torch.nn.functional import embedding, linear
 from sidecar.scoring.checkpoint import Compiling
 from sidecar.scoring.manifest import Manifest
 from sidecar.scoring.packed.attention import plan_attention
-from sidecar.scoring.packed.block import Steps, angles, in_tiles, rms_norm, rotate, steps_of, tiled
+from sidecar.scoring.packed.block import Steps, angles, invariant_steps, rms_norm, rotate, steps_of, tiled
 from sidecar.scoring.packed.compiling import start
 from sidecar.scoring.packed.layout import Layout, Slot, cut, distinct, lay_out
 from sidecar.scoring.packed.transfer import send
@@ -56,8 +56,7 @@ class PackedEngine:
         self._multiply = tiled if invariant else linear
         # Of every position once: computed for a batch, their last bits may depend on how many there are.
         self._angles = angles(llama, torch.arange(manifest.max_length, device=llama.device))
-        steps = steps_of(llama.shape)
-        self._plain = in_tiles(steps) if invariant else steps
+        self._plain = invariant_steps(llama.shape, llama.device) if invariant else steps_of(llama.shape)
         self.compiled = start("never" if invariant else compile, self._plain, llama)
 
     def logits(self, groups: Sequence[Sequence[Tokens]]) -> list[list[float]]:
