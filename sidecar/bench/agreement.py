@@ -62,7 +62,8 @@ def agree(options: Options, qrels: Qrels | None, *, advance: Callable[[int], Non
         queries = queries_for(options.pairs, oracle.manifest, seed=options.seed)
         truth = _scores(oracle, queries, advance)
         found, left_out = [], {}
-        for name, (engine, dtype) in modes(options.dtype, _resolved(options)).items():
+        device, exact = _resolved(options)
+        for name, (engine, dtype) in modes(options.dtype, exact).items():
             if (engine, dtype) == (ORACLE, "float32"):
                 continue
             try:
@@ -75,13 +76,15 @@ def agree(options: Options, qrels: Qrels | None, *, advance: Callable[[int], Non
     pairs = sum(len(query.passages) for query in queries)
     name = oracle.name if options.model else "the embedded model with a random head"
     work = f"{name}, {pairs} pairs of {len(queries)} queries"
-    return AgreementReport(options.device, work, found, left_out)
+    return AgreementReport(device, work, found, left_out)
 
 
-def _resolved(options: Options) -> str:
+def _resolved(options: Options) -> tuple[str, str]:
+    """Device and dtype, by name."""
     from sidecar.scoring.checkpoint import Placement
 
-    return str(Placement(options.device, options.dtype).torch_dtype()).removeprefix("torch.")
+    placement = Placement(options.device, options.dtype)
+    return str(placement.torch_device()), str(placement.torch_dtype()).removeprefix("torch.")
 
 
 def compare(  # noqa: PLR0913  by keyword

@@ -18,9 +18,11 @@ from sidecar.scoring.prompt import Tokens
 
 NAME = "transformers"
 CARD = "card"
-# Padded tokens in one batch: enough to fill a GPU, few enough that a CPU's caches are not flooded.
+# Padded tokens in one batch: enough to fill a GPU, few enough that a CPU's caches are not flooded. A decoder of billions
+# of weights fills a GPU with few, and fewer are less padded (3B, 100 pairs on an H200: 32 in a batch 251 ms, all 291).
 MAX_TOKENS = {"cpu": 2048}
 MAX_TOKENS_GPU = 32768
+MAX_TOKENS_GPU_DECODER = 4096
 MAX_TOKENS_GPU_ENCODER = 65536
 
 
@@ -38,9 +40,10 @@ class PaddedEngine:
         self.model, self.manifest = checkpoint.model, checkpoint.manifest
         self.batch_size = batch_size
         self.device = checkpoint.model.device
-        self.max_tokens = max_tokens or MAX_TOKENS.get(self.device.type, MAX_TOKENS_GPU)
         self._by_length = by_length
         self._decoder = is_decoder(checkpoint.model)
+        most = MAX_TOKENS_GPU_DECODER if self._decoder else MAX_TOKENS_GPU
+        self.max_tokens = max_tokens or MAX_TOKENS.get(self.device.type, most)
         self._pad_id = pad_id(checkpoint.tokenizer, decoder=self._decoder)
 
     def logits(self, groups: Sequence[Sequence[Tokens]]) -> list[list[float]]:

@@ -33,7 +33,8 @@ class Factors:
     def merge(self, weight: torch.Tensor, slot: torch.Tensor) -> None:
         """Write the merged `weight` into `slot`, on the slot's device."""
         up, down = (factor.to(slot.device).float() for factor in (self.up, self.down))
-        torch.add(weight.to(slot.device), (up @ down).mul_(self.scale), out=slot)
+        # Scaled before they are multiplied: afterwards it would be a third of all the memory traffic.
+        torch.add(weight.to(slot.device), (up * self.scale) @ down, out=slot)
 
 
 @dataclass(frozen=True, slots=True)
