@@ -18,8 +18,8 @@ from sidecar.scoring.prompt import Tokens
 
 NAME = "transformers"
 CARD = "card"
-# Padded tokens in one batch: enough to fill a GPU, few enough that a CPU's caches are not flooded. A decoder of billions
-# of weights fills one with few, and fewer are less padded (3B, 100 pairs on an H200: 32 in a batch 251 ms, all 291).
+# Padded tokens in one batch: enough to fill a GPU, few enough that a CPU's caches are not flooded. A decoder with
+# billions of weights needs few, and fewer are less padded (3B, 100 pairs on an H200: 32 in a batch 251 ms, all 291).
 MAX_TOKENS = {"cpu": 2048}
 MAX_TOKENS_GPU = 32768
 MAX_TOKENS_GPU_DECODER = 4096
