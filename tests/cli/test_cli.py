@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import uuid
 
 import pytest
@@ -57,6 +59,8 @@ def adapter(tiny_llama):
 
 def test_version(run):
     assert run("--version") == (0, f"rerank-sidecar {__version__}\n", "")
+    done = subprocess.run([sys.executable, "-m", "sidecar", "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"rerank-sidecar {__version__}\n")
 
 
 def test_rerank_writes_candidate_lists(run, tmp_path, candidates_file, adapter):
