@@ -87,13 +87,16 @@ class PackedEngine:
         self, layers: Sequence[Layer], x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, layout: Layout
     ) -> torch.Tensor:
         """Some layers for all rows."""
-        shape, steps = self.llama.shape, self._steps(len(x))
-        attend = self._plan(layout.segments)
-        for layer in layers:
+        steps, attend = self._steps(len(x)), self._plan(layout.segments)
+
+        def attended(layer: Layer) -> torch.Tensor:
+            # A function of its own, so that queries, keys and values are gone when the widest rows come.
             turned, value = steps.enter(x, layer.attention_norm, layer.qkv, cos, sin)
-            query, key = torch.split(turned, [shape.heads, shape.kv_heads], dim=1)
-            attended = attend(query, key, value)
-            x = steps.leave(x, attended, layer.out, layer.mlp_norm, layer.gate_up, layer.down)
+            query, key = torch.split(turned, [self.llama.shape.heads, self.llama.shape.kv_heads], dim=1)
+            return attend(query, key, value)
+
+        for layer in layers:
+            x = steps.leave(x, attended(layer), layer.out, layer.mlp_norm, layer.gate_up, layer.down)
         return x
 
     def _last_layer(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, layout: Layout) -> torch.Tensor:
