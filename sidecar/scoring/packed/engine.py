@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch.nn.functional import embedding, linear
 
 from sidecar.scoring.checkpoint import Compiling
 from sidecar.scoring.manifest import Manifest
-from sidecar.scoring.packed.attention import plan_attention
+from sidecar.scoring.packed.attention import Attend, plan_attention
 from sidecar.scoring.packed.block import Steps, angles, invariant_steps, rms_norm, rotate, steps_of, tiled
 from sidecar.scoring.packed.compiling import start
-from sidecar.scoring.packed.layout import Layout, Slot, cut, distinct, lay_out
+from sidecar.scoring.packed.layout import Layout, Segment, Slot, cut, distinct, lay_out
 from sidecar.scoring.packed.transfer import send
 from sidecar.scoring.packed.weights import Layer, Llama
 from sidecar.scoring.padded import MAX_TOKENS, MAX_TOKENS_GPU
@@ -115,6 +114,6 @@ class PackedEngine:
         # A compiled step for any number of rows is one for 2 and more: torch treats 1 as a constant.
         return self.compiled.steps if self.compiled is not None and rows > 1 else self._plain
 
-    def _plan(self, segments: Any) -> Any:
+    def _plan(self, segments: Sequence[Segment]) -> Attend:
         dtype = self.llama.embeddings.dtype
         return plan_attention(segments, device=self.device, dtype=dtype, invariant=self._invariant)
