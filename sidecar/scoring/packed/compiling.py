@@ -59,12 +59,6 @@ class CompiledSteps:
 
     def _compile(self) -> None:
         try:
-            self._take_compiled()
-        finally:
-            self._decided.set()
-
-    def _take_compiled(self) -> None:
-        try:
             compiled = Steps(
                 enter=torch.compile(self._plain.enter, backend=self._backend),
                 leave=torch.compile(self._plain.leave, backend=self._backend),
@@ -73,8 +67,10 @@ class CompiledSteps:
         except Exception as error:  # noqa: BLE001  whatever a compiler dies of, the plain steps still work
             reason = " ".join(str(error).split("\n")[:2])  # the rest tells how to debug a compiler
             log.warning("torch.compile failed (%s: %s); scoring goes on without.", type(error).__name__, reason)
-            return
-        self.steps = compiled
+        else:
+            self.steps = compiled
+        finally:
+            self._decided.set()
 
 
 @functools.cache
