@@ -47,15 +47,13 @@ class WholeLastLayer(PackedEngine):
 
     def _last_layer(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, layout: Layout) -> torch.Tensor:
         x = self._layers(self.llama.layers[-1:], x, cos, sin, layout)
-        return x[send([segment.rows.start for segment in layout.pooled], self.device)]
+        return x[send(layout.pooled_rows, self.device)]
 
 
 def steps(llama: Llama, eos: int) -> Iterator[tuple[str, PackedEngine]]:
     """The engine with one thing more at a time, as it is, without the compiler, and in its invariant mode."""
-    whole = WholeLastLayer(llama, Manifest(), eos=eos, share=False)
-    yield "no padding", whole
-    compiled = WholeLastLayer(llama, Manifest(), eos=eos, share=False, compile="before")
-    yield "+ compiled", compiled
+    yield "no padding", WholeLastLayer(llama, Manifest(), eos=eos, share=False)
+    yield "+ compiled", WholeLastLayer(llama, Manifest(), eos=eos, share=False, compile="before")
     yield "+ last layer for pooled rows", PackedEngine(llama, Manifest(), eos=eos, share=False, compile="before")
     yield "+ shared prefix: the engine", PackedEngine(llama, Manifest(), eos=eos, compile="before")
     yield "the engine, not compiled", PackedEngine(llama, Manifest(), eos=eos)

@@ -101,7 +101,7 @@ class PackedEngine:
     def _last_layer(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, layout: Layout) -> torch.Tensor:
         """The last layer for the pooled rows alone, in the pairs' order; of the others only keys and values count."""
         shape, layer = self.llama.shape, self.llama.layers[-1]
-        pooled = send([segment.rows.start for segment in layout.pooled], self.device)
+        pooled = send(layout.pooled_rows, self.device)
         queries, keys_values = torch.split(layer.qkv, [shape.queries, 2 * shape.keys])
         key, value = self._plain.enter(x, layer.attention_norm, keys_values, cos, sin)
         x = x[pooled]

@@ -59,6 +59,11 @@ class Layout:
     segments: list[Segment]
     pooled: list[Segment]
 
+    @property
+    def pooled_rows(self) -> list[int]:
+        """The row of each pair that is pooled."""
+        return [segment.rows.start for segment in self.pooled]
+
 
 def shared_prefix(pairs: Sequence[Ids]) -> int:
     """How many ids all pairs begin with. At least one of each pair is left over, even of one that begins another."""
