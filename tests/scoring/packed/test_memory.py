@@ -13,19 +13,16 @@ from sidecar.scoring.manifest import Manifest
 from sidecar.scoring.packed.engine import PackedEngine
 from sidecar.scoring.packed.weights import empty_llama
 from sidecar.scoring.prompt import Tokens
+from sidecar.scoring.shapes import SHAPES
 
 # Llama-3.2-3B an eighth as wide: per token an eighth of the memory.
 NARROW = 8
-SHAPE = {
-    "hidden_size": 3072 // NARROW,
-    "intermediate_size": 8192 // NARROW,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 24 // NARROW,
-    "num_key_value_heads": 8 // NARROW,
-    "head_dim": 128,
-    "vocab_size": 1000,
-    "num_labels": 1,
-}
+WIDTHS = ("hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads")
+SHAPE = (
+    SHAPES["3b"]
+    | {name: SHAPES["3b"][name] // NARROW for name in WIDTHS}
+    | {"num_hidden_layers": 3, "vocab_size": 1000, "num_labels": 1}
+)
 PAIRS, LENGTH = 16, 128
 
 
