@@ -11,7 +11,9 @@ def ask() -> tuple[int, str]:
     """Status and body of the answer. Raises `OSError` where nothing listens yet."""
     listened = os.environ.get("SIDECAR_HOST") or "127.0.0.1"
     address = "127.0.0.1" if listened in {"0.0.0.0", "::"} else listened  # noqa: S104  compared, not bound
-    port = int(os.environ.get("SIDECAR_PORT") or 9280)
+    named = os.environ.get("SIDECAR_PORT") or ""
+    # A Kubernetes Service named `sidecar` puts tcp://… there, which the service ignores, too.
+    port = int(named) if named and "://" not in named else 9280
     # Where only some host names are served, the first of them is one that is.
     served = (os.environ.get("SIDECAR_ALLOWED_HOSTS") or "localhost").split(",")[0].strip()
     connection = http.client.HTTPConnection(address, port, timeout=4)

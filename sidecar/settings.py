@@ -15,11 +15,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_serializer, field_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from sidecar.documents import PassageFields
 from sidecar.errors import ConfigurationError
 from sidecar.fusion import Arithmetic, Fusion, Method, Normalization
+from sidecar.service_links import service_links
 from sidecar.service_settings import ServiceSettings
 from sidecar.training_settings import TrainingSettings
 
@@ -157,6 +164,9 @@ class Settings(ServiceSettings, TrainingSettings, BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings passes it by name
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags and the TOML file are merged by `load_settings`; variables stand between them."""
+        if isinstance(env_settings, EnvSettingsSource):
+            links = {name.lower() for name in ignored_variables()}  # the source's own names are in lower case
+            env_settings.env_vars = {n: value for n, value in env_settings.env_vars.items() if n not in links}
         return (init_settings, env_settings, _FileSource(settings_cls))
 
     def as_fusion(self) -> Fusion:
@@ -211,10 +221,15 @@ def variable(name: str) -> str:
     return PREFIX + name.upper()
 
 
+def ignored_variables() -> list[str]:
+    """Names of the `SIDECAR_*` variables that Kubernetes set, not the operator (`sidecar.service_links`)."""
+    return service_links(os.environ, PREFIX)
+
+
 def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
     # pydantic-settings ignores unknown variables even where extra keys are forbidden.
     known = [variable(name) for name in Settings.model_fields] + [FILE_VARIABLE]
-    for name in sorted(environ):
+    for name in sorted(environ.keys() - set(ignored_variables())):
         if name.upper().startswith(PREFIX) and name.upper() not in known and not name.startswith("SIDECAR_TEST_"):
             raise ConfigurationError(
                 f"{name} is no setting{nearest(name.upper(), known)}", remedy="See `sidecar settings`."

@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.errors import ConfigurationError, FusionError
 from sidecar.fusion import Fusion, Method
-from sidecar.settings import Settings, load_settings, variable
+from sidecar.settings import Settings, ignored_variables, load_settings, variable
 
 
 @pytest.fixture(autouse=True)
@@ -81,3 +81,46 @@ def test_fusion_is_built_from_the_settings():
     assert load_settings({"fusion": "linear", "fusion_weight": 0.7}).as_fusion() == Fusion(Method.LINEAR, weight=0.7)
     with pytest.raises(FusionError):
         load_settings({"fusion": "geometric", "normalization": "z_score"}).as_fusion()
+
+
+# What `kubectl exec POD -- env` shows beside Services named sidecar and sidecar-api.
+LINKS = {
+    "SIDECAR_SERVICE_HOST": "10.96.11.4",
+    "SIDECAR_SERVICE_PORT": "9280",
+    "SIDECAR_SERVICE_PORT_HTTP": "9280",
+    "SIDECAR_PORT": "tcp://10.96.11.4:9280",
+    "SIDECAR_PORT_9280_TCP": "tcp://10.96.11.4:9280",
+    "SIDECAR_PORT_9280_TCP_PROTO": "tcp",
+    "SIDECAR_PORT_9280_TCP_PORT": "9280",
+    "SIDECAR_PORT_9280_TCP_ADDR": "10.96.11.4",
+    "SIDECAR_API_SERVICE_HOST": "fd00::4",
+    "SIDECAR_API_PORT": "tcp://[fd00::4]:9281",
+    "SIDECAR_API_PORT_9281_TCP": "tcp://[fd00::4]:9281",
+    "SIDECAR_METRICS_PORT_53_UDP_PROTO": "udp",
+}
+
+
+def test_service_links_of_kubernetes_are_ignored(monkeypatch):
+    for name, value in LINKS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SIDECAR_WINDOW", "30")
+    settings = load_settings()
+    assert (settings.port, settings.api_port, settings.window) == (9280, 9281, 30)
+    assert ignored_variables() == sorted(LINKS)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("SIDECAR_SERVICE_HOST", "search.internal", "SIDECAR_SERVICE_HOST is no setting"),
+        ("SIDECAR_SERVICE_PORT", "tcp", "SIDECAR_SERVICE_PORT is no setting"),
+        ("SIDECAR_PORT", "http://10.96.11.4:9280", "port: input should be a valid integer"),
+        ("SIDECAR_PORT", "tcp://10.96.11.4", "port: input should be a valid integer"),
+        ("SIDECAR_API_PORT_", "9281", "SIDECAR_API_PORT_ is no setting, did you mean SIDECAR_API_PORT?"),
+        ("SIDECAR_PORT_9280", "9280", "SIDECAR_PORT_9280 is no setting"),
+    ],
+)
+def test_what_only_resembles_a_service_link_is_refused(monkeypatch, name, value, message):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=message):
+        load_settings()

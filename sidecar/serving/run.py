@@ -14,9 +14,10 @@ from sidecar.serving.logs import write_json_lines
 from sidecar.serving.parts import parts
 from sidecar.serving.patience import Patience
 from sidecar.serving.scorer_client import COMMAND
-from sidecar.settings import Settings
+from sidecar.settings import Settings, ignored_variables
 
 _log = logging.getLogger("sidecar.service")
+_IGNORED = "ignored, for they are Kubernetes service links and no settings: %s (enableServiceLinks: false stops them)"
 
 
 async def serve(settings: Settings, command: Sequence[str] = COMMAND) -> None:
@@ -26,6 +27,8 @@ async def serve(settings: Settings, command: Sequence[str] = COMMAND) -> None:
     can't be, `ConfigurationError` for settings that make no service.
     """
     write_json_lines()
+    if ignored := ignored_variables():
+        _log.warning(_IGNORED, ", ".join(ignored))
     with reserve(settings.host, settings.port) as first, reserve(settings.host, settings.api_port) as second:
         async with parts(settings, command) as running:
             listeners = [

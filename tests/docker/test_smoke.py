@@ -69,6 +69,13 @@ def test_the_health_check_names_a_host_that_is_served():
     assert hosts[0][1] == "search.test"
 
 
+def test_the_health_check_asks_the_default_port_where_kubernetes_set_the_variable():
+    done = script("healthcheck.py", SIDECAR_PORT="tcp://10.0.0.1:80", SIDECAR_HOST="127.0.0.2")
+    assert done.returncode == 1
+    assert done.stdout.startswith("no answer: ")  # nobody listens at 127.0.0.2:9280
+    assert done.stderr == ""
+
+
 def test_the_health_check_of_nothing_says_so():
     done = script("healthcheck.py", SIDECAR_PORT=free_ports()[0])
     assert done.returncode == 1

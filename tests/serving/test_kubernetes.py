@@ -1,0 +1,25 @@
+"""A Kubernetes Service of the same name sets variables that look like settings: the service starts all the same."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+from tests.serving.served import FAKE
+from tests.serving.test_while_loading import serving, until
+
+TOLD = (
+    "ignored, for they are Kubernetes service links and no settings: SIDECAR_PORT, SIDECAR_SERVICE_HOST "
+    "(enableServiceLinks: false stops them)"
+)
+
+
+def test_it_starts_beside_a_service_of_its_name_and_warns_once(monkeypatch):
+    monkeypatch.setenv("SIDECAR_PORT", "tcp://10.96.11.4:9280")
+    monkeypatch.setenv("SIDECAR_SERVICE_HOST", "10.96.11.4")
+    with serving(FAKE) as (process, url):
+        until(url, "/_sidecar/health/ready", 200)
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=30)
+    lines = [json.loads(line) for line in told.splitlines()]
+    assert [line["message"] for line in lines if line["level"] == "warning"] == [TOLD]
