@@ -107,7 +107,8 @@ def _search(
     collection: Collection, reranker: Reranker, connector: Connector[Any, Any, Any], request: Callable[[str], object]
 ) -> dict[str, Ranking]:
     return {
-        qid: reranker.rank(text, connector.fetch(request(text)).candidates) for qid, text in collection.queries.items()
+        qid: reranker.rank_candidates(text, connector.fetch(request(text)).candidates)
+        for qid, text in collection.queries.items()
     }
 
 

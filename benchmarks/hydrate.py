@@ -41,7 +41,7 @@ MODES: tuple[Hydrate, ...] = ("window", "page")
 class LastFirst:
     """Turns the window round, so that the page is not the first stage's."""
 
-    def rank(self, query: str, candidates: Any) -> Ranking:
+    def rank_candidates(self, query: str, candidates: Any) -> Ranking:
         """Score every candidate by its rank."""
         order: list[Candidate] = list(reversed(candidates))
         hits = [Ranked(c, rank, float(c.rank), float(c.rank)) for rank, c in enumerate(order, start=1)]

@@ -148,7 +148,7 @@ class Connector(Protocol[Request, Kept, Response]):
 class Ranks(Protocol):
     """Anything that puts a query's candidates in their final order; `sidecar.reranker.Reranker` is ours."""
 
-    def rank(self, query: str, candidates: Sequence[Candidate]) -> Ranking:
+    def rank_candidates(self, query: str, candidates: Sequence[Candidate]) -> Ranking:
         """Return every candidate once, the scored ones first; no candidates give an empty ranking."""
         ...
 

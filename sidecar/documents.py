@@ -191,11 +191,12 @@ def _paths(record: Mapping[str, Any], prefix: str, depth: int, opened: Opened) -
 
 
 def _with_quoted_title(passage: Passage) -> Passage:
-    """Split a quoted title off. Half a surrogate pair, which JSON can escape and no tokenizer reads, becomes U+FFFD."""
-    title, text = _well_formed(passage.title), _well_formed(passage.text)
+    """Split a quoted title off, and make both well formed."""
+    title, text = well_formed(passage.title), well_formed(passage.text)
     found = None if title else _QUOTED_TITLE.match(text)
     return Passage(found["title"], found["text"], passage.fields) if found else Passage(title, text, passage.fields)
 
 
-def _well_formed(text: str) -> str:
+def well_formed(text: str) -> str:
+    """Return the text with U+FFFD for each half of a surrogate pair, which JSON can escape and no tokenizer reads."""
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

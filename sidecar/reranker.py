@@ -1,13 +1,18 @@
-"""The whole story: candidates in, ranking out. It fetches nothing and knows neither torch nor an engine."""
+"""Scores, fuses and orders: candidates in, ranking out. It fetches nothing and knows neither torch nor an engine."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from threading import Lock
 from time import perf_counter
 from typing import Any, TypeVar
 
 from sidecar.candidates import Candidate, Passage, Ranked, Ranking, Score
+from sidecar.document_input import GivenDocument, read_documents, read_query
+from sidecar.documents import PassageFields
 from sidecar.errors import InputError, ScoringError
 from sidecar.fusion import Fused, Fusion, best_first
 from sidecar.scoring import Scorer
@@ -33,56 +38,93 @@ def arrange(query: str, candidates: Sequence[Candidate], scores: Sequence[Score 
     return Ranking(query, tuple(hits), {"fuse": perf_counter() - started})
 
 
-class Reranker:
-    """A scorer and a way to fuse its scores with the first stage's: what every door leads to.
+@dataclass(frozen=True, slots=True)
+class RankedDocument:
+    """A document that was scored: its position among those given, the model's raw score, and the document as given.
 
-    `rank` is for candidates of an engine, `rank_all` for many queries; `rerank` is the model cards' face, for plain
-    passages.
+    `truncated` says that the model read only part of it.
     """
 
-    def __init__(self, scorer: Scorer, fusion: Fusion | None = None) -> None:
+    index: int
+    score: float
+    document: GivenDocument
+    truncated: bool = False
+
+
+class Reranker:
+    """A scorer and a way to fuse its scores with the first stage's.
+
+    `rank_candidates` and `rank_all` are for candidates of an engine; `rank`, `arank` and `rerank` are for documents of
+    the caller's own, and `fields` names where those that are records hold title and text. All may be called from any
+    thread; the scorer computes for one call at a time.
+    """
+
+    def __init__(self, scorer: Scorer, fusion: Fusion | None = None, fields: PassageFields | None = None) -> None:
         self.scorer = scorer
         self.fusion = fusion or Fusion()
+        self.fields = fields or PassageFields()
+        self._device = Lock()
+        # A thread of our own: calls that wait for the device must not fill the event loop's pool, which resolves names.
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="rerank")
 
-    def rank(self, query: str, candidates: Sequence[Candidate]) -> Ranking:
+    def rank_candidates(self, query: str, candidates: Sequence[Candidate]) -> Ranking:
         """Order the candidates: the scored ones by fused score, then those without text in first-stage order.
 
         Ties keep first-stage order; no candidates give an empty ranking. Raises `InputError` for an empty query, and
         what the scorer raises.
         """
         started = perf_counter()
-        return self._arranged(query, candidates, self._score(query, _readable(candidates)), started)
+        return self._arranged(query, candidates, self._score(read_query(query), _readable(candidates)), started)
 
     def rank_all(self, asked: Iterable[tuple[Key, str, Sequence[Candidate]]]) -> Iterator[tuple[Key, Ranking]]:
-        """`rank` of many queries, each under the key that came with it, in the order given.
+        """`rank_candidates` of many queries, each under the key that came with it, in the order given.
 
         While one is scored the next two are taken and tokenised. Each is scored by itself, so the scores are those of
-        `rank`. What goes wrong with a query is raised after the rankings of those before it.
+        `rank_candidates`. What goes wrong with a query is raised after the rankings of those before it.
         """
 
         def read(one: tuple[Key, str, Sequence[Candidate]]) -> Any:
             _, query, candidates = one
-            passages = _readable(candidates)
-            _check(query)
-            return self.scorer.read(query, passages) if passages else None
+            passages, text = _readable(candidates), read_query(query)
+            return self.scorer.read(text, passages) if passages else None
 
         for (key, query, candidates), reading in read_ahead(asked, read):
             started = perf_counter()
-            scores = [] if reading is None else self.scorer.score_all([reading])[0]
+            with self._device:
+                scores = [] if reading is None else self.scorer.score_all([reading])[0]
             yield key, self._arranged(query, candidates, scores, started)
 
-    def rerank(self, query: str, documents: Sequence[tuple[str, str]]) -> list[tuple[int, float]]:
-        """Score every (title, passage) and return (index, score), best first; equal scores keep their order.
+    def rank(self, query: str, documents: Iterable[GivenDocument], *, top_k: int | None = None) -> list[RankedDocument]:
+        """Score documents and return the `top_k` best (None: all), best first; equal scores keep their order.
 
-        The helper of the DeAR model cards: scores are the model's raw ones, empty documents are scored like any other,
-        an empty list gives an empty list, and there is no first stage to fuse with. Raises as `rank` does.
+        A document is a text, a (title, text) pair, a record (`fields` names its title and text) or a `Passage`. Scores
+        are the model's raw ones: there is no first stage to fuse with. Empty texts are scored like any other. Raises
+        `InputError` for an empty query, and for what has no text to read, naming its position.
         """
-        scores = self._score(query, [Passage(title, text) for title, text in documents])
-        return sorted(((i, score.value) for i, score in enumerate(scores)), key=lambda pair: (-pair[1], pair[0]))
+        if top_k is not None and (isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1):
+            raise InputError(
+                f"top_k is {top_k!r}, not a number from 1 on.", remedy="Leave it out to get all documents."
+            )
+        text = read_query(query)
+        given, passages = read_documents(documents, self.fields)
+        scores = self._score(text, passages)
+        order = sorted(range(len(given)), key=lambda index: (-scores[index].value, index))[:top_k]
+        return [RankedDocument(i, scores[i].value, given[i], scores[i].truncated) for i in order]
+
+    async def arank(
+        self, query: str, documents: Iterable[GivenDocument], *, top_k: int | None = None
+    ) -> list[RankedDocument]:
+        """Do what `rank` does, in a thread, so that the event loop goes on; calls are scored one after the other."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._worker, lambda: self.rank(query, documents, top_k=top_k))
+
+    def rerank(self, query: str, documents: Iterable[GivenDocument]) -> list[tuple[int, float]]:
+        """Return (index, score) of every document, best first, as the DeAR model cards' helper. Otherwise as `rank`."""
+        return [(found.index, found.score) for found in self.rank(query, documents)]
 
     def _score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
-        _check(query)
-        scores = self.scorer.score(query, passages) if passages else []
+        with self._device:
+            scores = self.scorer.score(query, passages) if passages else []
         self._check_count(scores, len(passages))
         return scores
 
@@ -99,11 +141,6 @@ class Reranker:
             raise ScoringError(f"{self.scorer.name} gave {len(scores)} scores for {passages} passages.")
 
 
-def _check(query: str) -> None:
-    if not query.strip():
-        raise InputError("the query is empty.", remedy="Give the words to search for.")
-
-
 def _readable(candidates: Sequence[Candidate]) -> list[Passage]:
     return [candidate.passage for candidate in candidates if not candidate.passage.is_empty]
 
@@ -112,11 +149,14 @@ def _ranked(candidate: Candidate, score: Score, rank: int, fused: Fused) -> Rank
     return Ranked(candidate, rank, fused.score, score.value, score.truncated, score.chunk, fused.normalized)
 
 
-def load_reranker(model: str = DEFAULT, *, fusion: Fusion | None = None, **options: Any) -> Reranker:
+def load_reranker(
+    model: str = DEFAULT, *, fusion: Fusion | None = None, fields: PassageFields | None = None, **options: Any
+) -> Reranker:
     """Load a preset, a directory or a hub name; `options` are those of `sidecar.scoring.loading.load_scorer`.
 
-    Raises a `ModelError`, or `ConfigurationError` for an option that contradicts the model.
+    `fields` names where records hold title and text. Raises a `ModelError`, or `ConfigurationError` for an option that
+    contradicts the model.
     """
     from sidecar.scoring.loading import load_scorer
 
-    return Reranker(load_scorer(model, **options), fusion)
+    return Reranker(load_scorer(model, **options), fusion, fields)

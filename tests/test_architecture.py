@@ -22,6 +22,7 @@ ALLOWED = {
     "sidecar.whole_file": {"sidecar.errors"},
     "sidecar.corpus": {"sidecar.errors", "sidecar.lines"},
     "sidecar.documents": {"sidecar.candidates"},
+    "sidecar.document_input": {"sidecar.candidates", "sidecar.documents", "sidecar.errors"},
     "sidecar.demo_corpus": {"sidecar.corpus"},
     "sidecar.single_precision": set(),
     "sidecar.fusion_opensearch": {"sidecar.single_precision"},
@@ -40,7 +41,14 @@ ALLOWED = {
     "sidecar.opensearch_account": {"sidecar.settings", "connectors.opensearch"},
     "sidecar.scoring": {"sidecar.candidates", "sidecar.errors", "sidecar.whole_file"},  # it writes manifests
     "sidecar.explanation": {"sidecar.candidates"},
-    "sidecar.reranker": {"sidecar.candidates", "sidecar.errors", "sidecar.fusion", "sidecar.scoring"},
+    "sidecar.reranker": {
+        "sidecar.candidates",
+        "sidecar.document_input",
+        "sidecar.documents",
+        "sidecar.errors",
+        "sidecar.fusion",
+        "sidecar.scoring",
+    },
     "sidecar.experiments": {
         "sidecar.candidates",
         "sidecar.corpus",  # the texts of a run that has none

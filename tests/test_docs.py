@@ -79,7 +79,7 @@ def test_the_readmes_python_runs(monkeypatch, tmp_path, client, opensearch_url, 
     client.indices.delete(index=name)
     assert found["response"]["hits"]["hits"][0]["_id"] == "flea"
     exec(pairs, found)
-    assert re.fullmatch(r"\[\(0, 0\.\d+\), \(1, -?0\.\d+\)\]\n", capsys.readouterr().out)
+    assert re.fullmatch(r"1 0\.\d+ \('Learning', 'A subset of AI.'\)\n[02] -?0\.\d+ .+\n", capsys.readouterr().out)
 
 
 def test_the_tests_that_the_connectors_page_names_exist():
@@ -129,6 +129,11 @@ def test_the_python_about_opensearch_runs(client, opensearch_url):
 
 
 def test_the_python_about_models_runs(capsys):
+    found: dict[str, object] = {}
     for block in python_blocks(MODELS):
-        exec(block, {})
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["0", "1"]
+        exec(block, found)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:2]] == ["0", "1"]
+    assert lines[0].endswith(" A subset of AI.")
+    assert lines[1].endswith(" ('Salt', 'A pinch.')")
+    assert lines[2:] == ["1 Learning"]

@@ -33,7 +33,7 @@ class Table:
 
 def test_the_best_logit_comes_first_and_the_first_stage_travels_along(candidates):
     found = candidates(9.0, 8.0, 7.0, texts=["a", "b", "c"])
-    ranking = Reranker(Table({"a": -2.0, "b": 1.5, "c": -2.0})).rank("query", found)
+    ranking = Reranker(Table({"a": -2.0, "b": 1.5, "c": -2.0})).rank_candidates("query", found)
     assert [(hit.candidate.docid, hit.rank, hit.score, hit.rerank_score) for hit in ranking.hits] == [
         ("d2", 1, 1.5, 1.5),
         ("d1", 2, -2.0, -2.0),
@@ -44,7 +44,7 @@ def test_the_best_logit_comes_first_and_the_first_stage_travels_along(candidates
 
 def test_passages_without_text_follow_unscored_in_first_stage_order(candidates):
     found = candidates(9.0, 8.0, 7.0, 6.0, texts=["", "b", " \n", "d"])
-    ranking = Reranker(Table({"b": -5.0, "d": 0.0})).rank("query", found)
+    ranking = Reranker(Table({"b": -5.0, "d": 0.0})).rank_candidates("query", found)
     assert [(hit.candidate.docid, hit.score) for hit in ranking.hits] == [
         ("d4", 0.0),
         ("d2", -5.0),
@@ -57,7 +57,7 @@ def test_passages_without_text_follow_unscored_in_first_stage_order(candidates):
 def test_fusion_decides_the_order(candidates):
     found = candidates(10.0, 5.0, 0.0, texts=["a", "b", "c"])
     fusion = Fusion(Method.LINEAR, weight=0.25)
-    ranking = Reranker(Table({"a": 0.0, "b": 1.0, "c": 0.5}), fusion).rank("query", found)
+    ranking = Reranker(Table({"a": 0.0, "b": 1.0, "c": 0.5}), fusion).rank_candidates("query", found)
     assert [(hit.candidate.docid, hit.score) for hit in ranking.hits] == [
         ("d1", 0.75 * 1 + 0.25 * 0),
         ("d2", 0.75 * 0.5 + 0.25 * 1),
@@ -66,22 +66,22 @@ def test_fusion_decides_the_order(candidates):
 
 
 def test_no_candidates_give_an_empty_ranking():
-    assert Reranker(Table({})).rank("query", []).hits == ()
+    assert Reranker(Table({})).rank_candidates("query", []).hits == ()
 
 
 def test_an_empty_query_is_refused(candidates):
     with pytest.raises(InputError, match="query is empty"):
-        Reranker(Table({})).rank(" \t", candidates(1.0))
+        Reranker(Table({})).rank_candidates(" \t", candidates(1.0))
 
 
 def test_a_model_that_gives_nan_is_an_error(candidates):
     with pytest.raises(NonFiniteScore, match="d1"):
-        Reranker(Table({"a": math.nan})).rank("query", candidates(1.0, texts=["a"]))
+        Reranker(Table({"a": math.nan})).rank_candidates("query", candidates(1.0, texts=["a"]))
 
 
 def test_a_model_that_gives_too_few_scores_is_an_error(candidates):
     with pytest.raises(ScoringError, match="table gave 1 scores for 2 passages"):
-        Reranker(Table({"a": 1.0})).rank("query", candidates(2.0, 1.0, texts=["a", "unknown"]))
+        Reranker(Table({"a": 1.0})).rank_candidates("query", candidates(2.0, 1.0, texts=["a", "unknown"]))
 
 
 def test_what_a_score_and_fusion_say_comes_along(candidates):
@@ -91,7 +91,7 @@ def test_what_a_score_and_fusion_say_comes_along(candidates):
         def score(self, query, passages):
             return [Score(4.0, truncated=True, chunk=Chunk(1, 3, 10, 20)), Score(2.0)]
 
-    ranking = Reranker(Chunked(), Fusion(Method.LINEAR)).rank("query", candidates(1.0, 5.0))
+    ranking = Reranker(Chunked(), Fusion(Method.LINEAR)).rank_candidates("query", candidates(1.0, 5.0))
     # min-max: the first stage's 1 and 5 become 0 and 1, the model's 4 and 2 become 1 and 0
     assert [(hit.score, hit.normalized, hit.truncated, hit.chunk) for hit in ranking.hits] == [
         (0.5, (0.0, 1.0), True, Chunk(1, 3, 10, 20)),
@@ -105,7 +105,9 @@ def test_many_queries_are_ranked_as_one_by_one_each_under_its_key(candidates):
     asked = [(i, f"query {i}", found) for i, found in enumerate([*lists, []])]
     found = list(reranker.rank_all(asked))
     assert [key for key, _ in found] == [0, 1, 2, 3]
-    assert [ranking.hits for _, ranking in found] == [reranker.rank(query, one).hits for _, query, one in asked]
+    assert [ranking.hits for _, ranking in found] == [
+        reranker.rank_candidates(query, one).hits for _, query, one in asked
+    ]
 
 
 def test_an_error_comes_after_the_rankings_before_it(candidates):

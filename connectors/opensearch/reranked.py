@@ -34,7 +34,7 @@ def rank(reranker: Ranks, stage: FirstStage[Native] | EngineRejected) -> Ranking
     """Rank a search's candidates; None for one that is skipped, or was refused. Raises what the reranker raises."""
     if isinstance(stage, EngineRejected) or stage.skipped is not None:
         return None
-    return reranker.rank(stage.query, stage.candidates)
+    return reranker.rank_candidates(stage.query, stage.candidates)
 
 
 def rank_all(reranker: Ranks, found: Stages) -> list[Ranking | None]:

@@ -34,7 +34,9 @@ class RerankingSearcher:
     def search(self, query: str, k: int = 10, window: int | None = None) -> list[RerankedHit]:
         """Return the `k` best hits after the first `window` of BM25 were reranked (default: the searcher's)."""
         first_stage = self._connector.fetch(LuceneRequest(query, k, self._window if window is None else window))
-        return self._connector.respond(first_stage, self._reranker.rank(first_stage.query, first_stage.candidates))
+        return self._connector.respond(
+            first_stage, self._reranker.rank_candidates(first_stage.query, first_stage.candidates)
+        )
 
     def batch_search(
         self, queries: Sequence[str], qids: Sequence[str], k: int = 10, threads: int = 1, window: int | None = None
@@ -50,6 +52,6 @@ class RerankingSearcher:
         for start in range(0, len(requests), _ROUND):
             found = self._connector.fetch_batch(dict(requests[start : start + _ROUND]), threads)
             for qid, first_stage in found.items():
-                ranking = self._reranker.rank(first_stage.query, first_stage.candidates)
+                ranking = self._reranker.rank_candidates(first_stage.query, first_stage.candidates)
                 answers[qid] = self._connector.respond(first_stage, ranking)
         return answers

@@ -78,7 +78,7 @@ def _answer(console: Console, question: str, connector: PyseriniConnector, reran
     started = perf_counter()
     first_stage = connector.fetch(LuceneRequest(question, SHOWN, window))
     fetched = perf_counter() - started
-    ranking = reranker.rank(first_stage.query, first_stage.candidates)
+    ranking = reranker.rank_candidates(first_stage.query, first_stage.candidates)
     console.print()
     console.print(f"[bold cyan]{escape(question)}[/]")
     if not ranking.hits:

@@ -35,14 +35,14 @@ def build_reranker(settings: Settings, *, remember: bool = True, store: ScoreSto
         options["chunking"] = Chunking(*options["chunking"])
     if not remember:
         options["cache_size"] = 0
-    reranker = load_reranker(fusion=settings.as_fusion(), **options)
+    reranker = load_reranker(fusion=settings.as_fusion(), fields=settings.as_fields(), **options)
     if store is None:
         return reranker
     from sidecar.scoring.fingerprint import fingerprint
     from sidecar.scoring.score_store import RememberingScorer
 
     name = fingerprint(reranker.scorer, settings.as_scorer())
-    return Reranker(RememberingScorer(reranker.scorer, store, name), reranker.fusion)
+    return Reranker(RememberingScorer(reranker.scorer, store, name), reranker.fusion, reranker.fields)
 
 
 @contextmanager

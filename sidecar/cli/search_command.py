@@ -95,7 +95,7 @@ def _lucene(query: str, index: str, hits: int, settings: Settings) -> Found:
         connector = PyseriniConnector(searcher, settings.as_fields())
         first_stage = connector.fetch(LuceneRequest(query, hits, settings.window))
     reranker = build_reranker(settings)
-    ranking = reranker.rank(query, first_stage.candidates)
+    ranking = reranker.rank_candidates(query, first_stage.candidates)
     answer = connector.respond(first_stage, ranking)
     response = msgspec.json.encode(rest_response(searcher.name, query, answer))
     docids, scores = [hit.docid for hit in answer], [hit.score for hit in answer]
@@ -110,7 +110,7 @@ def _opensearch(query: str, index: str, hits: int, settings: Settings) -> Found:
     connector = OpenSearchConnector(build_opensearch_client(settings), fields)
     first_stage = connector.fetch(SearchRequest(index, match_body(query, fields, hits), window=settings.window))
     reranker = build_reranker(settings)
-    ranking = reranker.rank(query, first_stage.candidates)
+    ranking = reranker.rank_candidates(query, first_stage.candidates)
     response = connector.respond(first_stage, ranking)
     answer = msgspec.json.decode(response)["hits"]["hits"]
     docids, scores = [hit["_id"] for hit in answer], [hit["_score"] for hit in answer]

@@ -19,7 +19,7 @@ from sidecar.experiments.run_files import RunFormat
 class Backwards:
     """Puts the candidates in reverse order; the last one gets the score n, the first 1."""
 
-    def rank(self, query, candidates):
+    def rank_candidates(self, query, candidates):
         hits = [
             Ranked(candidate, rank, float(candidate.rank), float(candidate.rank))
             for rank, candidate in enumerate(reversed(candidates), start=1)
@@ -27,7 +27,7 @@ class Backwards:
         return Ranking(query, tuple(hits), {})
 
     def rank_all(self, asked):
-        return ((key, self.rank(query, candidates)) for key, query, candidates in asked)
+        return ((key, self.rank_candidates(query, candidates)) for key, query, candidates in asked)
 
 
 def found(qid: str, *texts: str) -> CandidateList:
@@ -37,7 +37,7 @@ def found(qid: str, *texts: str) -> CandidateList:
 
 def test_what_lies_beyond_the_window_follows():
     candidates = found("q", "a", "b", "c", "d").candidates
-    ranking = with_the_rest(Backwards().rank("query", candidates[:2]), candidates)
+    ranking = with_the_rest(Backwards().rank_candidates("query", candidates[:2]), candidates)
     assert [(hit.candidate.docid, hit.rank, hit.score) for hit in ranking.hits] == [
         ("d2", 1, 2.0),
         ("d1", 2, 1.0),

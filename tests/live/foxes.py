@@ -20,7 +20,7 @@ EITHER = {"bool": {"should": [{"match": {"text": "fox"}}, {"match": {"hidden": "
 class ByLength:
     """Scores a passage by the length of its text, less 60: some scores are negative, some equal."""
 
-    def rank(self, query, candidates):
+    def rank_candidates(self, query, candidates):
         scored = [(c, len(c.passage.text) - 60.0) for c in candidates if not c.passage.is_empty]
         scored.sort(key=lambda pair: (-pair[1], pair[0].rank))
         hits = [Ranked(c, rank, score, score) for rank, (c, score) in enumerate(scored, 1)]

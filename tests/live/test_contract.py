@@ -144,7 +144,7 @@ def test_a_llama_with_its_adapter_on_and_off_through_both_engines(lucene, opense
         reranker: Reranker = load_reranker(str(adapter), adapter=switched_on, device="cpu")
         for name, engine in (("lucene", lucene), ("opensearch", opensearch)):
             first_stage = engine.connector.fetch(engine.ask("fox", 30, 30))
-            ranking = reranker.rank(first_stage.query, first_stage.candidates)
+            ranking = reranker.rank_candidates(first_stage.query, first_stage.candidates)
             answer = engine.read(engine.connector.respond(first_stage, ranking))
             orders[name, switched_on] = [docid for docid, _ in answer]
             scores[name, switched_on] = {hit.candidate.docid: hit.rerank_score for hit in ranking.hits}

@@ -131,7 +131,7 @@ class InOrder:
     def __init__(self, *, turned: bool = False) -> None:
         self.turned = turned
 
-    def rank(self, query, candidates):
+    def rank_candidates(self, query, candidates):
         order = list(reversed(candidates)) if self.turned else list(candidates)
         scores = [len(order) / 2 - place for place in range(len(order))]
         hits = [Ranked(c, rank, s, s) for rank, (c, s) in enumerate(zip(order, scores, strict=True), start=1)]
@@ -224,7 +224,7 @@ def test_nothing_but_scores_changes_when_the_order_does_not(client, targets):
     for target, body, params in searches(targets):
         first_stage = connector.fetch(SearchRequest(target, body, params, window=WINDOW))
         outcomes[first_stage.skipped or "applied"] += 1
-        ours = connector.respond(first_stage, InOrder().rank(first_stage.query, first_stage.candidates))
+        ours = connector.respond(first_stage, InOrder().rank_candidates(first_stage.query, first_stage.candidates))
         larger, start, size = window_sized(body)
         rest, hits = taken_apart(direct(client, target, larger, **params))
         our_rest, our_hits = taken_apart(ours)
@@ -240,7 +240,7 @@ def test_only_the_order_changes_when_it_is_turned_round(client, targets):
     connector = OpenSearchConnector(client)
     for target, body, params in searches(targets)[::3]:
         first_stage = connector.fetch(SearchRequest(target, body, params, window=WINDOW))
-        ours = connector.respond(first_stage, InOrder(turned=True).rank("", first_stage.candidates))
+        ours = connector.respond(first_stage, InOrder(turned=True).rank_candidates("", first_stage.candidates))
         larger, start, size = window_sized(body)
         rest, hits = taken_apart(direct(client, target, larger, **params))
         our_rest, our_hits = taken_apart(ours)

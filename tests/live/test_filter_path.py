@@ -66,7 +66,7 @@ def test_what_is_left_is_what_opensearch_leaves(client, odd, paths):
     first_stage = connector.fetch(SearchRequest(odd, body, {"filter_path": paths}))
     assert first_stage.skipped is None
     assert [candidate.passage.title for candidate in first_stage.candidates] == ["", "A fox", "A fox"]
-    ours = connector.respond(first_stage, InOrder().rank("", first_stage.candidates))
+    ours = connector.respond(first_stage, InOrder().rank_candidates("", first_stage.candidates))
     assert plain(ours) == plain(direct(client, odd, body, filter_path=paths))
 
 

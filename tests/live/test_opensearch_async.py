@@ -22,9 +22,9 @@ class InThread(ByLength):
     def __init__(self):
         self.threads = set()
 
-    def rank(self, query, candidates):
+    def rank_candidates(self, query, candidates):
         self.threads.add(threading.current_thread())
-        return super().rank(query, candidates)
+        return super().rank_candidates(query, candidates)
 
 
 def awaited(url, story, reranker=None):

@@ -128,7 +128,7 @@ def test_a_hit_deleted_meanwhile_stays_without_its_highlight(client, twins):
     request = SearchRequest(twins[0], {"query": QUERY, **HIGHLIGHT})
     first_stage = connector.fetch(request)
     client.delete(index=twins[0], id="3", refresh=True)
-    ranking = InOrder(turned=True).rank("", first_stage.candidates)
+    ranking = InOrder(turned=True).rank_candidates("", first_stage.candidates)
     raw = connector.finish(request, first_stage, ranking)
     hits = client.transport.deserializer.loads(raw.decode())["hits"]["hits"]
     assert [hit["_id"] for hit in hits] == [hit.candidate.docid for hit in ranking.hits]
@@ -141,4 +141,4 @@ def test_an_index_deleted_meanwhile_is_an_error_as_for_any_search(client, twins)
     first_stage = connector.fetch(request)
     client.indices.delete(index=twins[0])
     with pytest.raises(IndexNotFound):
-        connector.finish(request, first_stage, InOrder().rank("", first_stage.candidates))
+        connector.finish(request, first_stage, InOrder().rank_candidates("", first_stage.candidates))

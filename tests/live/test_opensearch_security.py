@@ -44,7 +44,7 @@ ROLE = {
 class Identity:
     """Keeps the first stage's order, and what it was shown."""
 
-    def rank(self, query, candidates):
+    def rank_candidates(self, query, candidates):
         self.seen = list(candidates)
         return Ranking(query, tuple(Ranked(c, c.rank, c.score, c.score) for c in candidates), {})
 

@@ -33,7 +33,7 @@ class TableReranker:
     def __init__(self, scores):
         self.scores = scores
 
-    def rank(self, query, candidates):
+    def rank_candidates(self, query, candidates):
         scored = [c for c in candidates if c.passage.text in self.scores]
         scored.sort(key=lambda c: (-self.scores[c.passage.text], c.rank))
         rest = [c for c in candidates if c.passage.text not in self.scores]

@@ -13,7 +13,7 @@ from sidecar.errors import InputError
 def answer(searcher, reranker, request, fields=None):
     connector: Connector = PyseriniConnector(searcher, fields)
     first_stage = connector.fetch(request)
-    return connector.respond(first_stage, reranker.rank(first_stage.query, first_stage.candidates))
+    return connector.respond(first_stage, reranker.rank_candidates(first_stage.query, first_stage.candidates))
 
 
 @pytest.mark.parametrize(("hits", "window", "depth"), [(10, 100, 100), (100, 10, 100), (5, 5, 5)])

@@ -17,7 +17,7 @@ from pyserini.search.lucene import LuceneFusionSearcher, LuceneImpactSearcher, L
 from pyserini.fusion import FusionMethod
 
 class Backwards:
-    def rank(self, query, candidates):
+    def rank_candidates(self, query, candidates):
         turned = list(reversed(candidates))
         hits = [Ranked(c, rank, -float(rank), -float(rank)) for rank, c in enumerate(turned, start=1)]
         return Ranking(query, tuple(hits), {{}})
