@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from connectors.opensearch import splice
+from connectors.opensearch.full_query import text_at
 
 # As OpenSearch has it for a query_text_path.
 MAX_PATH = 1000
@@ -41,8 +42,11 @@ def without_our_ext(body: bytes) -> bytes:
     return splice.unveiled(splice.joined({key: value for key, value in raw.items() if key != "ext"} | foreign_ext))
 
 
-def named_text(search: Mapping[str, Any], ours: object) -> str:
-    """Find the text that `ext.rerank` names, itself or by its path in the body. Raises `WrongExt`."""
+def named_text(search: Mapping[str, Any], ours: object, url_query: str | None = None) -> str:
+    """Find the text that `ext.rerank` names, itself or by its path in the search as OpenSearch writes it out in full.
+
+    `url_query` is the URL's `q`. Raises `WrongExt`.
+    """
     context = ours.get("query_context") if isinstance(ours, Mapping) else None
     given = context if isinstance(context, Mapping) else {}
     text, path = given.get("query_text"), given.get("query_text_path")
@@ -51,18 +55,7 @@ def named_text(search: Mapping[str, Any], ours: object) -> str:
     if path is not None:
         if not isinstance(path, str) or len(path) > MAX_PATH:
             raise WrongExt(f"ext.rerank: query_text_path is not a path of at most {MAX_PATH} characters")
-        text = _at(search, path)
+        text = text_at(search, path, url_query)
     if not isinstance(text, str):
         raise WrongExt(f"ext.rerank: {'query_text' if path is None else path!r} is not a text")
     return text
-
-
-def _at(value: object, path: str) -> object:
-    for key in path.split("."):
-        if isinstance(value, Mapping):
-            value = value.get(key)
-        elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):
-            value = value[int(key)]
-        else:
-            return None
-    return value

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-# Deeper queries are legal (OpenSearch stops at 30 by default) but no text a person typed lies there.
-MAX_DEPTH = 30
+from connectors.opensearch.full_query import MAX_DEPTH, opened
+
 # A model reads no more of a query, and the patterns below take quadratic time on hostile input (0.1 s for this much).
 MAX_QUERY_STRING = 4000
 
@@ -31,8 +31,9 @@ def query_text(query: object) -> str:
 
     Read are match, match_phrase, match_phrase_prefix, match_bool_prefix, multi_match, combined_fields, query_string,
     simple_query_string, more_like_this, intervals, span_term, neural and neural_sparse, wherever bool.must,
-    bool.should, dis_max, function_score, script_score, nested, boosting.positive, hybrid and other span queries hold
-    them. Exact values (term, terms, terms_set, prefix, wildcard, …) are no text that a person typed.
+    bool.should, dis_max, function_score, script_score, nested, has_child, has_parent, boosting.positive, hybrid,
+    wrapper, template and other span queries hold them. Exact values (term, terms, terms_set, prefix, wildcard, …) are
+    no text that a person typed.
     """
     return " ".join(dict.fromkeys(text.strip() for text in _texts(query, MAX_DEPTH) if text.strip()))
 
@@ -71,6 +72,7 @@ def _texts(query: object, depth: int) -> Iterator[str]:
         read = _LEAVES.get(kind)
         if read is not None:
             yield from read(clause)
+        yield from _texts(opened(kind, clause), depth - 1)
         for key in _BRANCHES.get(kind, ()):
             inner = clause.get(key) if isinstance(clause, Mapping) else None
             for one in inner if isinstance(inner, list) else [inner]:
@@ -138,6 +140,8 @@ _BRANCHES: Mapping[str, tuple[str, ...]] = {
     "boosting": ("positive",),
     "dis_max": ("queries",),
     "function_score": ("query",),
+    "has_child": ("query",),
+    "has_parent": ("query",),
     "hybrid": ("queries",),
     "nested": ("query",),
     "script_score": ("query",),

@@ -205,7 +205,7 @@ def _query_of(search: Mapping[str, Any], params: Mapping[str, Any]) -> str:
         ours = None  # it asks for reranking, and leaves the text to the query
     if ours is not None:
         try:
-            text = named_text(search, ours)
+            text = named_text(search, ours, str(params["q"]) if "q" in params else None)
         except WrongExt as wrong:
             raise _NotRerankable(str(wrong)) from None
     elif "q" in params:

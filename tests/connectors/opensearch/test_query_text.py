@@ -8,6 +8,8 @@ import pytest
 
 from connectors.opensearch.query_text import query_text, without_operators
 
+WRAPPED = "eyJib29sIjp7Im11c3QiOnsibWF0Y2giOnsiYSI6InJlZCBmb3gifX0sImZpbHRlciI6eyJtYXRjaCI6eyJhIjoiZG9nIn19fX0="
+
 
 @pytest.mark.parametrize(
     ("query", "text"),
@@ -31,6 +33,12 @@ from connectors.opensearch.query_text import query_text, without_operators
         ({"script_score": {"query": {"match": {"a": "red"}}, "script": {"source": "1"}}}, "red"),
         ({"nested": {"path": "a", "query": {"match": {"a.b": "red"}}}}, "red"),
         ({"boosting": {"positive": {"match": {"a": "red"}}, "negative": {"match": {"a": "fox"}}}}, "red"),
+        ({"has_child": {"type": "a", "query": {"match": {"b": "red"}}}}, "red"),
+        ({"has_parent": {"parent_type": "a", "query": {"match": {"b": "red"}}}}, "red"),
+        ({"wrapper": {"query": WRAPPED}}, "red fox"),
+        ({"bool": {"should": [{"wrapper": {"query": WRAPPED}}], "filter": {"wrapper": {"query": WRAPPED}}}}, "red fox"),
+        ({"wrapper": {"query": "no base64"}}, ""),
+        ({"template": {"match": {"a": "red"}}}, "red"),
         ({"constant_score": {"filter": {"match": {"a": "red"}}}}, ""),
         ({"term": {"tag": "red"}}, ""),
         ({"terms_set": {"tag": {"terms": ["red"], "minimum_should_match_field": "n"}}}, ""),
