@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
+from sidecar.reasons import Why
+
 Native = TypeVar("Native")
 Request = TypeVar("Request", contravariant=True)
 Response = TypeVar("Response", covariant=True)
@@ -122,7 +124,7 @@ class FirstStage(Generic[Native]):
     query: str
     candidates: Sequence[Candidate]
     native: Native
-    skipped: str | None = None
+    skipped: Why | None = None
 
     @property
     def is_unreadable(self) -> bool:

@@ -66,11 +66,14 @@ class ServiceSettings(BaseModel):
         False, description="Whether callers without an Authorization use the sidecar's own OpenSearch account."
     )
     trusted_proxies: Names = Field(
-        (), description="Addresses of proxies whose identity headers (X-Forwarded-For, …) go on to OpenSearch."
+        (), description="Addresses of proxies of which every header (X-Forwarded-For, …) goes on to OpenSearch."
+    )
+    pass_headers: Names = Field(
+        (), description="More headers that go on to OpenSearch whoever sends them: names, or patterns as x-acme-*."
     )
     allowed_hosts: Names = Field((), description="Host names served; empty for any.")
 
-    @field_validator("trusted_proxies", "allowed_hosts", mode="before")
+    @field_validator("trusted_proxies", "pass_headers", "allowed_hosts", mode="before")
     @classmethod
     def _split_at_commas(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

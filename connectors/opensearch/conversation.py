@@ -20,6 +20,7 @@ from connectors.opensearch.response import Answer
 from sidecar.candidates import Candidate, FirstStage, Ranking
 from sidecar.documents import PassageFields
 from sidecar.errors import EngineRejected
+from sidecar.reasons import Reason, Why
 
 # Refusals that the caller's own, smaller search would meet just the same.
 FINAL = {401, 403, 404, 502, 503, 504}
@@ -58,7 +59,7 @@ Result = TypeVar("Result")
 Talk = Generator[Ask, bytes, Result]
 Conversation = Talk[FirstStage[Native]]
 # Tells, of a search's body and parameters, why it must go as it came, or None.
-Overrule = Callable[[bytes, Mapping[str, Any]], Talk[str | None]]
+Overrule = Callable[[bytes, Mapping[str, Any]], Talk[Why | None]]
 
 
 def conversation(  # noqa: PLR0913  each is a decision of its own, by keyword
@@ -92,11 +93,13 @@ def conversation(  # noqa: PLR0913  each is a decision of its own, by keyword
         if isinstance(narrower, Plan):
             planned, found = narrower, (yield from _window(narrower, fields))
     if found.reason is not None or found.answer is None:
-        return (yield from _as_it_came(body, own, params, str(found.reason), limit))
+        reason = found.reason or Why(Reason.ANSWER_UNREADABLE, "there is no response to rerank")
+        return (yield from _as_it_came(body, own, params, reason, limit))
     if found.answer.failed_shards:
         whole = yield Ask(own, unfiltered(params))
         if _failed_shards(whole) < found.answer.failed_shards:
-            return skipped(filtered(whole, planned.filters), "some shards refused the window", limit)
+            refused = Why(Reason.WINDOW_REFUSED, "some shards refused the window")
+            return skipped(filtered(whole, planned.filters), refused, limit)
     native = Native(found.raw, planned, found.answer, limit)
     return FirstStage(query=planned.query, candidates=found.candidates, native=native)
 
@@ -108,7 +111,7 @@ class _Found:
     raw: bytes = b""
     answer: Answer | None = None
     candidates: Sequence[Candidate] = ()
-    reason: str | None = None
+    reason: Why | None = None
     limit: int | None = None
 
 
@@ -118,12 +121,13 @@ def _window(planned: Plan, fields: PassageFields) -> Talk[_Found]:
     except EngineRejected as refused:
         if refused.status in FINAL:
             raise
-        return _Found(reason=f"OpenSearch refused the window: {refused.message}", limit=limit_in(refused.message))
+        reason = Why(Reason.WINDOW_REFUSED, f"OpenSearch refused the window: {refused.message}")
+        return _Found(reason=reason, limit=limit_in(refused.message))
     try:
         answer = response.read(raw)
         candidates = response.candidates(answer, planned, fields)
     except splice.Malformed as malformed:
-        return _Found(reason=f"the response can't be reranked: {malformed}")
+        return _Found(reason=Why(Reason.ANSWER_UNREADABLE, f"the response can't be reranked: {malformed}"))
     return _Found(raw, answer, candidates, limit=limit_in(answer.shard_failures))
 
 
@@ -154,7 +158,7 @@ def finish(first_stage: FirstStage[Native], ranking: Ranking | None) -> Talk[byt
 
 
 def _as_it_came(
-    body: bytes, own: bytes, params: Mapping[str, Any], reason: str, limit: int | None = None
+    body: bytes, own: bytes, params: Mapping[str, Any], reason: Why, limit: int | None = None
 ) -> Conversation:
     """Send the caller's own search: less our `ext.rerank`, unless a pipeline turns out to need that."""
     try:
@@ -163,7 +167,8 @@ def _as_it_came(
         if own == body or refused.status not in _LACKS_EXT:
             raise
         try:
-            return skipped((yield Ask(body, params)), "its search pipeline takes ext.rerank for itself")
+            taken = Why(Reason.PIPELINE, "its search pipeline takes ext.rerank for itself")
+            return skipped((yield Ask(body, params)), taken)
         except EngineRejected:
             raise refused from None
 
@@ -206,7 +211,7 @@ async def drive_async(talk: Talk[Result], send: Callable[[Ask], Awaitable[bytes]
     return step
 
 
-def skipped(raw: bytes, reason: str, limit: int | None = None) -> FirstStage[Native]:
+def skipped(raw: bytes, reason: Why, limit: int | None = None) -> FirstStage[Native]:
     """OpenSearch's own answer, not to be reranked, and why."""
     return FirstStage(query="", candidates=(), native=Native(raw, limit=limit), skipped=reason)
 

@@ -21,6 +21,7 @@ from connectors.opensearch.refusal import refusal
 from connectors.opensearch.request import unfiltered
 from sidecar.candidates import FirstStage, Ranking
 from sidecar.errors import EngineRejected
+from sidecar.reasons import Reason, Why
 
 # Windows are larger than pages: more of them in one answer are more than a client may hold.
 MAX_SEARCHES = 1000
@@ -50,7 +51,7 @@ class Stages:
     headers: tuple[bytes, ...] = ()
     params: Mapping[str, Any] | None = None
     whole: bytes | None = None
-    skipped: str | None = None
+    skipped: Why | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,19 +107,19 @@ def conversation(body: bytes, params: Mapping[str, Any], begin: Callable[[Search
     try:
         found = searches(body)
     except splice.Malformed as malformed:
-        return Stages(whole=(yield Ask(body, params)), skipped=str(malformed))
+        return Stages(whole=(yield Ask(body, params)), skipped=Why(Reason.MALFORMED, str(malformed)))
     try:
         filters = parsed(str(params.get("filter_path", "")))
         headers, talks = [search.header for search in found], [begin(search) for search in found]
         stages, top = yield from in_step(headers, talks, unfiltered(params))
     except NoPaths as refused:
-        reason = str(refused)
+        reason = Why(Reason.OTHER_FORM, str(refused))
     except EngineRejected as refused:
         if refused.status in FINAL:
             raise
-        reason = f"OpenSearch refused the windows: {refused.message}"
+        reason = Why(Reason.WINDOW_REFUSED, f"OpenSearch refused the windows: {refused.message}")
     except splice.Malformed as malformed:
-        reason = f"the response can't be reranked: {malformed}"
+        reason = Why(Reason.ANSWER_UNREADABLE, f"the response can't be reranked: {malformed}")
     else:
         return Stages(tuple(stages), top, filters, tuple(headers), unfiltered(params))
     original = lines(Search(s.header, without_our_ext(s.body)) for s in found)

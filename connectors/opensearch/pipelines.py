@@ -16,6 +16,7 @@ import msgspec
 from connectors.opensearch import splice
 from connectors.opensearch.conversation import Ask, Talk
 from sidecar.errors import EngineRejected
+from sidecar.reasons import Reason, Why
 
 # Seconds. The two questions take 4 ms each (2.19.1, loopback, 2 busy cores), much as a small search does; a pipeline
 # that was changed may go unnoticed for that long.
@@ -54,7 +55,7 @@ class Pipelines:
         self._clock = clock
         self._answers: dict[str, tuple[float, bytes]] = {}
 
-    def overrule(self, index: str | None, body: bytes, params: Mapping[str, Any]) -> Talk[str | None]:
+    def overrule(self, index: str | None, body: bytes, params: Mapping[str, Any]) -> Talk[Why | None]:
         """Tell why a search must go as it came: the pipeline it goes through reranks. None if none does.
 
         What this account may not see, and what is not there, is taken for a pipeline that does not rerank.
@@ -115,5 +116,6 @@ def _read(raw: bytes | msgspec.Raw, kind: type[Any]) -> Any:
         return None
 
 
-def _reason(pipeline: str) -> str:
-    return f"the search pipeline {pipeline} reranks already; ask with search_pipeline=_none to have the sidecar do it"
+def _reason(pipeline: str) -> Why:
+    words = f"the search pipeline {pipeline} reranks already; ask with search_pipeline=_none to have the sidecar do it"
+    return Why(Reason.PIPELINE, words)

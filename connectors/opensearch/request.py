@@ -21,6 +21,7 @@ from connectors.opensearch.query_text import query_text, without_operators
 from connectors.opensearch.source_filter import hidden, with_fields
 from sidecar.documents import PassageFields
 from sidecar.errors import ConfigurationError
+from sidecar.reasons import Reason, Why
 
 WINDOW = 100
 Hydrate = Literal["window", "page"]
@@ -64,12 +65,16 @@ class Plan:
 class Unranked:
     """A search that can't be reranked, and why. `body` is to be sent: the caller's own, less our `ext.rerank`."""
 
-    reason: str
+    reason: Why
     body: bytes
 
 
 class _NotRerankable(Exception):
-    """Ends the planning; its message is the reason."""
+    """Ends the planning."""
+
+    def __init__(self, reason: Reason, words: str) -> None:
+        super().__init__(words)
+        self.why = Why(reason, words)
 
 
 def plan(
@@ -91,12 +96,12 @@ def plan(
         raise ConfigurationError(f"the window is {window} hits.", remedy="Rerank at least 1 hit, usually 100.")
     params = params or {}
     if len(body) > MAX_BODY:
-        return Unranked("the body is larger than 10 MB", body)
+        return Unranked(Why(Reason.BODY_TOO_LARGE, "the body is larger than 10 MB"), body)
     try:
         raw = splice.members(splice.veiled(body)) if body.strip() else {}
         search = json.loads(body, object_pairs_hook=_unique) if body.strip() else {}
     except (ValueError, RecursionError):
-        return Unranked("the body is not well-formed JSON", body)
+        return Unranked(Why(Reason.NOT_JSON, "the body is not well-formed JSON"), body)
     foreign_ext = ext_of_others(raw)
     if foreign_ext is not None:
         raw = {key: value for key, value in raw.items() if key != "ext"} | foreign_ext
@@ -106,8 +111,8 @@ def plan(
         start, size = _page(search, params)
         query = _query_of(search, params)
         filters = _filters(params)
-    except _NotRerankable as reason:
-        return Unranked(str(reason), forwarded)
+    except _NotRerankable as refused:
+        return Unranked(refused.why, forwarded)
     raw |= {"from": msgspec.Raw(b"0"), "size": msgspec.Raw(b"%d" % max(window, start + size))}
     borrowed = hidden(search, params, fields.all)
     if borrowed:
@@ -144,27 +149,27 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _require_rerankable(search: Mapping[str, Any], params: Mapping[str, Any]) -> None:
     for key, reason in _NOT_RERANKED.items():
         if key in search:
-            raise _NotRerankable(reason)
+            raise _NotRerankable(Reason.OWN_ORDER, reason)
     if not isinstance(search.get("fields", []), list):
-        raise _NotRerankable("fields is not a list")
+        raise _NotRerankable(Reason.MALFORMED, "fields is not a list")
     if "scroll" in params:
-        raise _NotRerankable("a scroll keeps its own order over all its pages")
+        raise _NotRerankable(Reason.OWN_ORDER, "a scroll keeps its own order over all its pages")
     if "source" in params:
-        raise _NotRerankable("the body came in the URL (source)")
+        raise _NotRerankable(Reason.OTHER_FORM, "the body came in the URL (source)")
     if str(params.get("format", "json")) != "json":
-        raise _NotRerankable("the response was asked for in another format than JSON")
+        raise _NotRerankable(Reason.OTHER_FORM, "the response was asked for in another format than JSON")
     if not _by_score(params["sort"] if "sort" in params else search.get("sort", [])):
-        raise _NotRerankable("the hits are sorted by something else than their score")
+        raise _NotRerankable(Reason.OWN_ORDER, "the hits are sorted by something else than their score")
     stored = params.get("stored_fields", search.get("stored_fields"))
     if stored in ("_none_", ["_none_"]):
-        raise _NotRerankable("stored_fields _none_ leaves no text to rerank by")
+        raise _NotRerankable(Reason.NO_TEXT, "stored_fields _none_ leaves no text to rerank by")
 
 
 def _filters(params: Mapping[str, Any]) -> Filters | None:
     try:
         return parsed(str(params.get("filter_path", "")))
     except NoPaths as refused:
-        raise _NotRerankable(str(refused)) from None
+        raise _NotRerankable(Reason.OTHER_FORM, str(refused)) from None
 
 
 def _by_score(sort: object) -> bool:
@@ -181,7 +186,7 @@ def _page(search: Mapping[str, Any], params: Mapping[str, Any]) -> tuple[int, in
     """Read the page asked for, as OpenSearch does: the first 10 hits by default."""
     start, size = _whole(search, params, "from", 0), _whole(search, params, "size", 10)
     if size == 0:
-        raise _NotRerankable("size is 0: there are no hits to rerank")
+        raise _NotRerankable(Reason.NO_HITS, "size is 0: there are no hits to rerank")
     return start, size
 
 
@@ -193,7 +198,7 @@ def _whole(search: Mapping[str, Any], params: Mapping[str, Any], key: str, defau
     except (TypeError, ValueError, OverflowError):
         number = -1
     if number < 0:
-        raise _NotRerankable(f"{key} is not a whole number from 0 on")
+        raise _NotRerankable(Reason.MALFORMED, f"{key} is not a whole number from 0 on")
     return number
 
 
@@ -207,12 +212,14 @@ def _query_of(search: Mapping[str, Any], params: Mapping[str, Any]) -> str:
         try:
             text = named_text(search, ours, str(params["q"]) if "q" in params else None)
         except WrongExt as wrong:
-            raise _NotRerankable(str(wrong)) from None
+            raise _NotRerankable(Reason.MALFORMED, str(wrong)) from None
     elif "q" in params:
         text = without_operators(str(params["q"]))
     else:
         text = query_text(search.get("query"))
     if not text.strip():
-        raise _NotRerankable("no query text found; name it in ext.rerank.query_context.query_text")
+        raise _NotRerankable(
+            Reason.NO_QUERY_TEXT, "no query text found; name it in ext.rerank.query_context.query_text"
+        )
     # No tokenizer takes half a surrogate pair.
     return _SURROGATE.sub("\ufffd", text[:MAX_QUERY])

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sidecar.serving.callers import Caller
 from sidecar.serving.headers import Headers, value_of
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-# What stands for a caller says nothing of them to whoever reads it, and nothing at all after a restart.
-_SALT = secrets.token_bytes(16)
 
 
 @dataclass(slots=True)
@@ -47,10 +43,9 @@ class Exchange:
         return f"{path}?{self.query.decode('latin-1')}" if self.query else path
 
     @property
-    def caller(self) -> str:
-        """What stands for who asks, so that callers share the scorer: their address and their account."""
-        who = self.peer.encode() + b"\0" + self.header(b"authorization")
-        return hashlib.blake2b(who, digest_size=8, key=_SALT).hexdigest()
+    def caller(self) -> Caller:
+        """Who asks, and whom they say they are."""
+        return Caller(self.peer, self.header(b"authorization"))
 
     @property
     def elapsed(self) -> float:

@@ -5,7 +5,10 @@ Source: RFC 9110, section 7.6.1 (connection-specific fields), and RFC 9112, sect
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Iterable
+from fnmatch import translate
+from functools import lru_cache
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -14,24 +17,38 @@ HOP_BY_HOP = frozenset({
     b"transfer-encoding", b"upgrade",
 })  # fmt: skip
 OUR_KEY = b"x-sidecar-api-key"
-# What OpenSearch may be set up to believe about a caller; only a proxy that was declared may say it.
-IDENTITY = frozenset({
-    b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-by", b"x-real-ip",
-    b"x-proxy-user", b"x-proxy-roles", b"x-proxy-ext", b"x-opendistro-security-tenant-override",
-})  # fmt: skip
+# What anybody may say to OpenSearch, as patterns: what a request is about, what its sender takes, credentials (which
+# prove themselves), and names to find a request by. Whatever else there is may be what OpenSearch, or something beside
+# it, is set up to believe about a caller (X-Forwarded-*, X-Proxy-*, X-Real-IP, and names of the operator's own).
+PASSED = (
+    "accept", "accept-*", "authorization", "cache-control", "content-*", "cookie", "date", "digest", "dnt", "if-*",
+    "max-forwards", "origin", "access-control-request-*", "pragma", "prefer", "priority", "range", "referer", "sec-*",
+    "upgrade-insecure-requests", "user-agent",
+    "x-opaque-id", "x-request-id", "traceparent", "tracestate", "baggage", "b3", "x-b3-*", "x-amzn-trace-id",
+    "x-amz-*",  # AWS's signature, and what it covers
+    "securitytenant", "osd-*", "kbn-*", "x-opensearch-product-origin", "x-elastic-product-origin",
+    "x-elastic-client-meta",
+)  # fmt: skip
 
 
-def to_upstream(headers: Iterable[tuple[bytes, bytes]], *, trusted: bool, identity: Collection[bytes] = ()) -> Headers:
+def to_upstream(headers: Iterable[tuple[bytes, bytes]], *, trusted: bool, passed: tuple[str, ...] = ()) -> Headers:
     """The request's headers for OpenSearch: end to end ones, as they came.
 
-    Left out are hop-by-hop ones, `host` (the connection brings its own), our API key, and from callers that are not
-    `trusted` what claims an identity: `IDENTITY` and the names in `identity`.
+    Left out are hop-by-hop ones, `host` (the connection brings its own) and our API key; of callers that are not
+    `trusted` also whatever is neither in `PASSED` nor in `passed`, both patterns in lower case.
     """
     listed = list(headers)
     dropped = HOP_BY_HOP | _named_in_connection(listed) | {b"host", OUR_KEY}
-    if not trusted:
-        dropped |= IDENTITY | set(identity)
-    return [(name, value) for name, value in listed if name not in dropped]
+    kept = [(name, value) for name, value in listed if name not in dropped]
+    if trusted:
+        return kept
+    passing = _any_of((*PASSED, *passed))
+    return [(name, value) for name, value in kept if passing.match(name.decode("latin-1"))]
+
+
+@lru_cache(maxsize=16)
+def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(translate, patterns)))
 
 
 def to_client(headers: Iterable[tuple[bytes, bytes]]) -> Headers:

@@ -52,5 +52,5 @@ def log_access(face: str, kind: str, exchange: Exchange, outcome: Outcome | None
     if opaque_id:
         said["id"] = opaque_id.decode("latin-1")[:200]
     if outcome is not None:
-        said |= {"rerank": outcome.status.value, "reason": outcome.reason[:300]}
+        said |= {"rerank": outcome.status.value, "reason": outcome.words[:300]}
     _access.info("", extra={"said": said})

@@ -20,6 +20,7 @@ from connectors.pyserini.index import LuceneIndex
 from sidecar.candidates import Ranking
 from sidecar.documents import PassageFields, json_object
 from sidecar.errors import EngineError, InputError
+from sidecar.reasons import Reason, Why
 from sidecar.serving.asked import Terms
 from sidecar.serving.rerank_api.answering import refused
 from sidecar.serving.rerank_api.dialect import Dialect
@@ -123,7 +124,7 @@ class LuceneApi:
         first_stage = await self._in_thread(connector.fetch, LuceneRequest(query, hits, terms.window))
         outcome = await self._ranked(query, first_stage.candidates, caller)
         if outcome.status is Status.FAILED and terms.on_failure == "error":
-            raise Problem(Fault.UNAVAILABLE, f"reranking failed: {outcome.reason}")
+            raise Problem(Fault.UNAVAILABLE, f"reranking failed: {outcome.words}")
         found = connector.respond(first_stage, outcome.ranking or Ranking(query, (), {}))
         answer = rest_response(name, query, found)
         if not parse:
@@ -133,7 +134,7 @@ class LuceneApi:
 
     async def _ranked(self, query: str, candidates: Sequence[Any], caller: str) -> Outcome:
         if not candidates:
-            return Outcome(Status.SKIPPED, "there are no hits")
+            return Outcome(Status.SKIPPED, Why(Reason.NO_HITS, "there are no hits"))
         terms = self.terms
         return await self.service.rank(
             query, candidates, model=terms.model, fusion=terms.fusion, seconds=terms.seconds, caller=caller
@@ -157,7 +158,7 @@ def _said(outcome: Outcome) -> dict[str, str]:
     """The headers that say what became of a reranking."""
     said = {"x-rerank-status": outcome.status.value}
     if outcome.reason:
-        said["x-rerank-reason"] = " ".join(outcome.reason.split())[:300].encode("ascii", "replace").decode()
+        said["x-rerank-reason"] = " ".join(outcome.words.split())[:300].encode("ascii", "replace").decode()
     return said
 
 

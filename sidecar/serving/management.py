@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 from urllib.parse import unquote
 
@@ -13,13 +12,24 @@ import msgspec
 from sidecar.errors import ModelError, ScorerUnavailable
 from sidecar.serving.asgi import Exchange
 from sidecar.serving.bodies import Body
-from sidecar.serving.headers import OUR_KEY, Headers
+from sidecar.serving.headers import Headers
+from sidecar.serving.management_access import is_json, key_fits, obstacle_to_change
 from sidecar.serving.metrics import Metrics
 from sidecar.serving.opensearch_errors import JSON
 from sidecar.serving.service import RerankingService
 
 _RELOAD = re.compile(rb"/models/[^/]+/reload")
 _METRICS: Headers = [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")]
+_READING = ("GET", "HEAD")
+# Path → the methods that it takes; whatever is not only read has to be allowed to change something.
+_METHODS = {
+    b"/health/live": _READING,
+    b"/health/ready": _READING,
+    b"/ready": _READING,
+    b"/metrics": _READING,
+    b"/models": _READING,
+    b"/rerank": (*_READING, "POST", "PUT"),
+}
 
 
 class Switch(Protocol):
@@ -36,28 +46,41 @@ class Management:
     """Answers health, metrics, the switch (`/rerank`), `/models` and `/models/NAME/reload`, under `/_sidecar`.
 
     With an `api_key`, all but health ask for it: `Authorization: Bearer KEY` or `X-Sidecar-Api-Key: KEY`. Without one
-    no model is loaded anew.
+    no model is loaded anew, and only this machine switches, under its own name or one of `allowed_hosts`.
     """
 
-    def __init__(self, service: RerankingService, metrics: Metrics, switch: Switch, api_key: str | None) -> None:
+    def __init__(
+        self,
+        service: RerankingService,
+        metrics: Metrics,
+        switch: Switch,
+        *,
+        api_key: str | None,
+        allowed_hosts: Collection[str] = (),
+    ) -> None:
         self.service = service
         self.metrics = metrics
         self.switch = switch
         self.api_key = api_key
+        self.allowed_hosts = allowed_hosts
 
     async def __call__(self, exchange: Exchange) -> None:
         """Answer one request."""
         path = exchange.raw_path.removeprefix(b"/_sidecar")
-        if path == b"/health/live":
-            await _answer(exchange, 200, {"status": "live"})
-        elif path in {b"/health/ready", b"/ready"}:
-            scorer = self.service.scorer
-            said = {"status": "ready"} if scorer.ready else {"status": "not ready", "reason": scorer.why_not_ready}
-            await _answer(exchange, 200 if scorer.ready else 503, said)
-        elif path not in {b"/metrics", b"/rerank", b"/models"} and not _RELOAD.fullmatch(path):
+        methods = ("POST",) if _RELOAD.fullmatch(path) else _METHODS.get(path)
+        if methods is None:
             await _answer(exchange, 404, {"error": "there is nothing here"})
+        elif exchange.method not in methods:
+            allow = ", ".join(methods)
+            await _answer(exchange, 405, {"error": f"this takes {allow}"}, [(b"allow", allow.encode())])
+        elif path.startswith((b"/health/", b"/ready")):
+            await self._health(exchange, path)
         elif not key_fits(self.api_key, exchange):
             await _answer(exchange, 401, {"error": "the sidecar's API key is missing or wrong"})
+        elif exchange.method not in _READING and (
+            obstacle := obstacle_to_change(exchange, self.api_key, self.allowed_hosts)
+        ):
+            await _answer(exchange, 403, {"error": obstacle})
         elif path == b"/metrics":
             await exchange.answer(200, _METRICS, self.metrics.text(self.service))
         elif path == b"/rerank":
@@ -68,12 +91,19 @@ class Management:
         else:
             await self._reload(exchange, unquote(path.split(b"/")[2].decode("ascii", "replace")))
 
+    async def _health(self, exchange: Exchange, path: bytes) -> None:
+        scorer = self.service.scorer
+        if path == b"/health/live":
+            await _answer(exchange, 200, {"status": "live"})
+        elif scorer.ready:
+            await _answer(exchange, 200, {"status": "ready"})
+        else:
+            await _answer(exchange, 503, {"status": "not ready", "reason": scorer.why_not_ready})
+
     async def _reload(self, exchange: Exchange, model: str) -> None:
         """Read a model's files anew; whoever scores with it meanwhile does so with the one before."""
         scorer = self.service.scorer
-        if exchange.method != "POST":
-            await _answer(exchange, 405, {"error": "a model is loaded anew by POST"})
-        elif self.api_key is None:
+        if self.api_key is None:
             await _answer(exchange, 403, {"error": "models are loaded anew only where SIDECAR_API_KEY is set"})
         elif model not in scorer.models:
             await _answer(exchange, 404, {"error": f"no model {model!r} is declared"})
@@ -88,7 +118,10 @@ class Management:
                 await _answer(exchange, 200, {"model": model, "identity": scorer.identities.get(model)})
 
     async def _switch(self, exchange: Exchange) -> None:
-        if exchange.method in {"PUT", "POST"}:
+        if exchange.method not in _READING:
+            if not is_json(exchange):
+                await _answer(exchange, 415, {"error": "send application/json"})
+                return
             body = Body(exchange.receive, limit=1024, seconds=10)
             await body.read()
             try:
@@ -99,15 +132,5 @@ class Management:
         await _answer(exchange, 200, {"enabled": self.switch.enabled})
 
 
-def key_fits(api_key: str | None, exchange: Exchange) -> bool:
-    """Whether a request brings our key, compared in constant time; True where there is none to bring."""
-    if api_key is None:
-        return True
-    scheme, _, token = exchange.header(b"authorization").partition(b" ")
-    # A scheme's name may be written either way (RFC 9110, section 11.1).
-    brought = exchange.header(OUR_KEY) or (token.strip() if scheme.lower() == b"bearer" else b"")
-    return hmac.compare_digest(brought, api_key.encode())
-
-
-async def _answer(exchange: Exchange, status: int, said: Mapping[str, object]) -> None:
-    await exchange.answer(status, JSON, msgspec.json.encode(said))
+async def _answer(exchange: Exchange, status: int, said: Mapping[str, object], extra: Headers | None = None) -> None:
+    await exchange.answer(status, [*JSON, *(extra or [])], msgspec.json.encode(said))

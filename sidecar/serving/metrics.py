@@ -27,7 +27,7 @@ class Metrics:
             "sidecar_reranks", "Rerankings, by face and what became of them.", ["face", "status"], **made
         )
         self._fallbacks = Counter(
-            "sidecar_fallbacks", "Answers in first-stage order, by the kind of reason.", ["reason"], **made
+            "sidecar_fallbacks", "Searches left in first-stage order, by reason.", ["reason"], **made
         )
         self._seconds = Histogram(
             "sidecar_request_seconds", "Time to answer.", ["face", "kind"], buckets=_SECONDS, **made
@@ -63,12 +63,16 @@ class Metrics:
             self.outcome(face, outcome)
 
     def outcome(self, face: str, outcome: Outcome) -> None:
-        """Count what became of a reranking."""
+        """Count what became of a reranking, or of each of several."""
+        if outcome.each:
+            for one in outcome.each:
+                self.outcome(face, one)
+            return
         self._outcomes.labels(face, outcome.status.value).inc()
         for stage, seconds in outcome.seconds.items():
             self._stages.labels(stage).observe(seconds)
         if outcome.ranking is None:
-            self._fallbacks.labels(_kind_of(outcome.reason)).inc()
+            self._fallbacks.labels(outcome.reason.reason.value if outcome.reason else "").inc()
         else:
             self._passages.observe(outcome.ranking.scored)
 
@@ -98,8 +102,3 @@ class Metrics:
         self._gauges["cached_scores"].set(len(service.cache))
         self._gauges["breaker_open"].set(service.breaker.open)
         return generate_latest(self.registry)
-
-
-def _kind_of(reason: str) -> str:
-    """A reason without its numbers and names, so that there are few of them."""
-    return " ".join(word for word in reason.partition(":")[0].split() if word.isalpha())[:60]

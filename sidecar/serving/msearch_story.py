@@ -15,6 +15,7 @@ from connectors.opensearch.annotate import annotated
 from connectors.opensearch.conversation import Ask, Conversation, Native, drive_async, skipped
 from sidecar.candidates import FirstStage
 from sidecar.errors import EngineRejected, SidecarError
+from sidecar.reasons import Reason, Why
 from sidecar.serving.asked import Terms
 from sidecar.serving.headers import without
 from sidecar.serving.opensearch_errors import error_body
@@ -63,12 +64,10 @@ async def answer(
     headers = without(line.reply.headers, b"content-length")
     fetched = time.perf_counter() - started
     if found.whole is not None:
-        return Answered(line.reply.status, headers, found.whole, Outcome(Status.SKIPPED, found.skipped or ""))
+        return Answered(line.reply.status, headers, found.whole, Outcome(Status.SKIPPED, found.skipped))
+    caller = search.caller.key(proved=upstream.checks_accounts)
     outcomes = await asyncio.gather(
-        *(
-            _outcome(stage, terms, service, started, search.caller)
-            for stage, terms in zip(found.stages, chosen, strict=True)
-        )
+        *(_outcome(stage, terms, service, started, caller) for stage, terms in zip(found.stages, chosen, strict=True))
     )
     rankings = [
         ranking_for(stage, outcome) if outcome is not None and not isinstance(stage, EngineRejected) else None
@@ -111,21 +110,24 @@ def _told(
     if chosen is None or outcome is None or isinstance(stage, EngineRejected):
         return body
     if outcome.status is Status.FAILED and chosen.on_failure == "error":
-        return error_body(503, f"reranking failed: {outcome.reason}")
+        return error_body(503, f"reranking failed: {outcome.words}")
     said = account(outcome, chosen, stage, service.mapping(chosen.model)) or {
-        "account": {"status": outcome.status.value, "reason": outcome.reason}
+        "account": {"status": outcome.status.value, "reason": outcome.words}
     }
     return annotated(body, took=None, **said)
 
 
 def _summary(outcomes: list[Outcome]) -> Outcome:
     """What became of all of them together: applied where all were, else how many came to what."""
+    if not outcomes:
+        return Outcome(
+            Status.SKIPPED, Why(Reason.MALFORMED, "no search asks for what can be done; each response says why")
+        )
     counts = Counter(outcome.status for outcome in outcomes)
-    if counts.keys() == {Status.APPLIED}:
-        return Outcome(Status.APPLIED)
     if len(counts) == 1:
-        return Outcome(outcomes[0].status, outcomes[0].reason)
-    return Outcome(Status.PARTIAL, ", ".join(f"{count} {status.value}" for status, count in sorted(counts.items())))
+        return Outcome(outcomes[0].status, outcomes[0].reason, each=outcomes)
+    words = ", ".join(f"{count} {status.value}" for status, count in sorted(counts.items()))
+    return Outcome(Status.PARTIAL, Why(Reason.PARTLY_SCORED, words), each=outcomes)
 
 
 def _chosen(one: msearch.Search, index: str, choose: Choose) -> Terms | None:
@@ -133,7 +135,7 @@ def _chosen(one: msearch.Search, index: str, choose: Choose) -> Terms | None:
 
 
 def _as_it_came(body: bytes) -> Conversation:
-    return skipped((yield Ask(body, {})), "nobody asked for it")
+    return skipped((yield Ask(body, {})), Why(Reason.NOT_ASKED, "nobody asked for it"))
 
 
 def _refused(error: SidecarError) -> Conversation:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from sidecar.errors import SidecarError
+from sidecar.reasons import Reason, Why
 from sidecar.serving import bodies, msearch_story, search_story
 from sidecar.serving.asgi import Exchange, Receive, Scope, Send
 from sidecar.serving.asked import Asked, Rule, Terms, asked_in, rule_for, terms
@@ -37,7 +38,11 @@ class FaceOptions:
 
 
 class _Skip(Exception):
-    """Passes a search through unranked; its message is the reason."""
+    """Passes a search through unranked."""
+
+    def __init__(self, reason: Reason, words: str) -> None:
+        super().__init__(words)
+        self.why = Why(reason, words)
 
 
 class OpenSearchFace:
@@ -105,8 +110,8 @@ class OpenSearchFace:
                 await self.proxy.pass_on(exchange, body)
                 return None
             self._check(exchange)
-        except _Skip as reason:
-            outcome = Outcome(Status.SKIPPED, str(reason))
+        except _Skip as skip:
+            outcome = Outcome(Status.SKIPPED, skip.why)
             await self.proxy.pass_on(exchange, body, extra=_said(outcome))
             return outcome
         except SidecarError as error:
@@ -123,15 +128,15 @@ class OpenSearchFace:
     async def _read(self, exchange: Exchange, found: Route, body: bodies.Body) -> Search:
         """Read a search whole. Raises `_Skip` where it is too large or unreadable."""
         if not await body.read():
-            raise _Skip(f"the body is larger than {self.options.max_body} bytes")
+            raise _Skip(Reason.BODY_TOO_LARGE, f"the body is larger than {self.options.max_body} bytes")
         try:
             encoding = exchange.header(b"content-encoding")
             plain = bodies.decompressed(body.prefix, encoding, limit=self.options.max_body)
         except (bodies.BodyUnreadable, bodies.BodyTooLarge):
-            raise _Skip("the body can't be decompressed within its limit") from None
+            raise _Skip(Reason.BODY_UNREADABLE, "the body can't be decompressed within its limit") from None
         path, query = exchange.raw_path.decode("latin-1"), exchange.query.decode("latin-1")
         headers = self.proxy.headers(exchange)
-        return Search(exchange.method, path, query, headers, found.index, plain, found.kind, exchange.caller)
+        return Search(exchange.method, path, query, headers, found.index, plain, exchange.caller, found.kind)
 
     def _terms(self, index: str, body: bytes) -> Terms | None:
         """How to rerank, None if nobody asks for it. Raises `InputError` or `FusionError` for what can't be."""
@@ -144,12 +149,13 @@ class OpenSearchFace:
     def _check(self, exchange: Exchange) -> None:
         """Raises `_Skip` for what can't be rewritten, or not now."""
         if exchange.header(b"authorization").startswith(b"AWS4-HMAC-SHA256"):
-            raise _Skip("the request is signed (AWS SigV4), and rewriting it would break the signature")
+            words = "the request is signed (AWS SigV4), and rewriting it would break the signature"
+            raise _Skip(Reason.SIGNED, words)
         content_type = exchange.header(b"content-type").partition(b";")[0].strip().lower()
         if content_type and not content_type.endswith(b"json"):
-            raise _Skip(f"the body is {content_type.decode('latin-1')[:60]}, not JSON")
+            raise _Skip(Reason.NOT_JSON, f"the body is {content_type.decode('latin-1')[:60]}, not JSON")
         if self.in_flight >= self.options.max_concurrent:
-            raise _Skip(f"overloaded: {self.in_flight} searches are being reranked")
+            raise _Skip(Reason.OVERLOADED, f"overloaded: {self.in_flight} searches are being reranked")
 
     async def _rerank_safely(
         self, exchange: Exchange, body: bodies.Body, search: Search, chosen: Terms | None
@@ -159,15 +165,16 @@ class OpenSearchFace:
             return await self._rerank(exchange, search, chosen)
         except (UpstreamDown, UpstreamSlow, bodies.ClientLeft):
             raise
-        except AnswerTooLarge as reason:
-            outcome = Outcome(Status.SKIPPED, str(reason))
+        except AnswerTooLarge as too_large:
+            outcome = Outcome(Status.SKIPPED, Why(Reason.ANSWER_TOO_LARGE, str(too_large)))
             await self.proxy.pass_on(exchange, body, extra=_said(outcome))
             return outcome
         except Exception:
             if exchange.answered:
                 raise
             _log.exception("a fault of ours")
-            outcome = Outcome(Status.FAILED, "a fault of the sidecar's, see its log")
+            why = Why(Reason.INTERNAL_ERROR, "a fault of the sidecar's, see its log")
+            outcome = Outcome(Status.FAILED, why)
             await self.proxy.pass_on(exchange, body, extra=_said(outcome))
             return outcome
 
@@ -185,7 +192,7 @@ class OpenSearchFace:
             self.in_flight -= 1
         outcome = answered.outcome
         if chosen is not None and outcome.status is Status.FAILED and chosen.on_failure == "error":
-            await refuse(exchange, 503, f"reranking failed: {outcome.reason}", _said(outcome))
+            await refuse(exchange, 503, f"reranking failed: {outcome.words}", _said(outcome))
             return outcome
         timing = _server_timing(answered, exchange.elapsed)
         await exchange.answer(answered.status, [*answered.headers, *_said(outcome), timing], answered.body)
@@ -212,7 +219,7 @@ def _said(outcome: Outcome) -> Headers:
     """The headers that say what became of a reranking."""
     said: Headers = [(b"x-rerank-status", outcome.status.value.encode())]
     if outcome.reason:
-        plain = " ".join(outcome.reason.split())[:300]
+        plain = " ".join(outcome.words.split())[:300]
         said.append((b"x-rerank-reason", plain.encode("ascii", "replace")))
     return said
 

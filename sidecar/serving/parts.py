@@ -93,7 +93,7 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
         scorer.on_batch = metrics.batch
         key = settings.api_key.get_secret_value() if settings.api_key else None
         face = OpenSearchFace(_proxy(settings, upstream), service, options, metrics=metrics)
-        face.ours = Management(service, metrics, face, key)
+        face.ours = Management(service, metrics, face, api_key=key, allowed_hosts=options.allowed_hosts)
         stack.push_async_callback(face.drain)
         api = rerank_api(
             RerankEngine(service, names, limits(settings), metrics),
@@ -138,6 +138,7 @@ def _proxy(settings: Settings, upstream: Upstream) -> Proxy:
         allowed=PassThrough(settings.pass_through),
         seconds=settings.slow_client_seconds,
         trusted=frozenset(settings.trusted_proxies),
+        passed=tuple(pattern.lower() for pattern in settings.pass_headers),
         lent=lent,
     )
 

@@ -17,28 +17,31 @@ _log = logging.getLogger("sidecar.proxy")
 class Proxy:
     """A way to OpenSearch for whole requests. `seconds` is how long a part of a body may take to arrive.
 
-    `trusted` are the addresses of proxies that may say who a caller is. `lent` is the `Authorization` of callers who
-    bring none; without it the sidecar has no rights of its own.
+    `trusted` are the addresses of proxies that may say who a caller is, `passed` patterns of further headers that
+    anybody may send. `lent` is the `Authorization` of callers who bring none; without it the sidecar has no rights of
+    its own.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  each is a setting of its own, by keyword
         self,
         upstream: Upstream,
         *,
         allowed: PassThrough,
         seconds: float,
         trusted: frozenset[str] = frozenset(),
+        passed: tuple[str, ...] = (),
         lent: bytes | None = None,
     ) -> None:
         self.upstream = upstream
         self.allowed = allowed
         self.seconds = seconds
         self.trusted = trusted
+        self.passed = passed
         self._lent = lent
 
     def headers(self, exchange: Exchange) -> Headers:
         """The request's headers for OpenSearch."""
-        found = to_upstream(exchange.headers, trusted=exchange.peer in self.trusted)
+        found = to_upstream(exchange.headers, trusted=exchange.peer in self.trusted, passed=self.passed)
         if self._lent is not None and not exchange.header(b"authorization"):
             found.append((b"authorization", self._lent))
         return found

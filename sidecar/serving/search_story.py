@@ -15,19 +15,21 @@ from connectors.opensearch.refusal import refusal
 from sidecar.candidates import FirstStage, Ranking
 from sidecar.errors import EngineRejected
 from sidecar.explanation import Explanation, explain
+from sidecar.reasons import Reason, Why
 from sidecar.scoring.mapping import Mapping
 from sidecar.serving.asked import Terms, search_identity
+from sidecar.serving.callers import Caller
 from sidecar.serving.headers import Headers, without
 from sidecar.serving.routes import Kind
 from sidecar.serving.service import Outcome, RerankingService, Status
 from sidecar.serving.upstream import Reply, Request, Upstream
 
-REFUSED = Outcome(Status.SKIPPED, "OpenSearch refused the search")
+REFUSED = Outcome(Status.SKIPPED, Why(Reason.SEARCH_REFUSED, "OpenSearch refused the search"))
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search as it came: `headers` are those for OpenSearch, `body` is decompressed, `caller` as of `Exchange`."""
+    """A search as it came: `headers` are those for OpenSearch, `body` is decompressed."""
 
     method: str
     path: str
@@ -35,8 +37,8 @@ class Search:
     headers: Headers
     index: str
     body: bytes
+    caller: Caller
     kind: Kind = Kind.SEARCH
-    caller: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,9 @@ async def answer(
         )
         first_stage = await drive_async(talk, line.send)
         fetched = time.perf_counter() - started
-        outcome = await rerank(first_stage, chosen, service, chosen.seconds - fetched, search.caller)
+        # OpenSearch has just answered in this caller's name.
+        caller = search.caller.key(proved=upstream.checks_accounts)
+        outcome = await rerank(first_stage, chosen, service, chosen.seconds - fetched, caller)
         body = await drive_async(finish(first_stage, ranking_for(first_stage, outcome)), line.send)
     except EngineRejected as refused:
         # Not always the last answer: what was tried after it may have been refused for another reason.
@@ -89,9 +93,10 @@ async def rerank(
     if first_stage.skipped is not None:
         return Outcome(Status.SKIPPED, first_stage.skipped)
     if not first_stage.candidates:
-        return Outcome(Status.SKIPPED, "there are no hits")
+        return Outcome(Status.SKIPPED, Why(Reason.NO_HITS, "there are no hits"))
     if seconds <= 0:
-        return Outcome(Status.FAILED, "the first stage took the whole budget")
+        words = "the first stage took the whole budget"
+        return Outcome(Status.FAILED, Why(Reason.FIRST_STAGE_TOO_SLOW, words))
     return await service.rank(
         first_stage.query,
         first_stage.candidates,
@@ -155,7 +160,7 @@ def account(outcome: Outcome, chosen: Terms, first_stage: FirstStage[Native], ma
     """What `explain` adds to a response."""
     if not chosen.explain:
         return {}
-    said: dict[str, Any] = {"status": outcome.status.value, "reason": outcome.reason, "model": chosen.model}
+    said: dict[str, Any] = {"status": outcome.status.value, "reason": outcome.words, "model": chosen.model}
     said |= {"query_text": first_stage.query, "window": chosen.window, "fusion": chosen.fusion.method.value}
     plan = first_stage.native.plan
     if outcome.ranking is None or plan is None:

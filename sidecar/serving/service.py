@@ -10,6 +10,7 @@ from enum import StrEnum
 from sidecar.candidates import Candidate, Passage, Ranking, Score
 from sidecar.errors import ScorerBusy, ScorerUnavailable, ScoringError, SidecarError
 from sidecar.fusion import Fusion
+from sidecar.reasons import Reason, Why
 from sidecar.reranker import arrange
 from sidecar.scoring.mapping import Mapping
 from sidecar.scoring.pair_keys import pair_keys
@@ -31,13 +32,20 @@ class Status(StrEnum):
 class Outcome:
     """What became of a reranking: its ranking, None where nothing was scored, and the reason where not all was.
 
-    `seconds` are the wall times of its stages.
+    `seconds` are the wall times of its stages. Of a request that holds several searches, `each` is what became of those
+    that were to be reranked, and the rest a summary for its caller.
     """
 
     status: Status
-    reason: str = ""
+    reason: Why | None = None
     ranking: Ranking | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    each: Sequence[Outcome] = ()
+
+    @property
+    def words(self) -> str:
+        """The reason in words, "" for none."""
+        return "" if self.reason is None else str(self.reason)
 
 
 class RerankingService:
@@ -115,20 +123,36 @@ class RerankingService:
         started = time.perf_counter()
         readable = [candidate for candidate in candidates if not candidate.passage.is_empty]
         if not readable:
-            return Outcome(Status.SKIPPED, "no candidate has text where the model looks")
+            return Outcome(Status.SKIPPED, Why(Reason.NO_TEXT, "no candidate has text where the model looks"))
         try:
             passages = [one.passage for one in readable]
             found = await self.scores(model, query, passages, seconds=seconds, caller=caller)
             scored_at = time.perf_counter()
             scored = sum(score is not None for score in found)
             if not scored:
-                return Outcome(Status.FAILED, f"nothing was scored within {seconds:.3g} s")
+                return Outcome(Status.FAILED, Why(Reason.TOO_SLOW, f"nothing was scored within {seconds:.3g} s"))
             by_rank = {candidate.rank: score for candidate, score in zip(readable, found, strict=True)}
             scores = [by_rank.get(candidate.rank) for candidate in candidates]
             ranking = arrange(query, candidates, scores, fusion)
         except SidecarError as error:
-            return Outcome(Status.FAILED, error.message)
+            return Outcome(Status.FAILED, why_of(error))
         stages = {"score": scored_at - started, **ranking.seconds}
         if scored < len(readable):
-            return Outcome(Status.PARTIAL, f"{scored} of {len(readable)} passages were scored in time", ranking, stages)
-        return Outcome(Status.APPLIED, "", ranking, stages)
+            words = f"{scored} of {len(readable)} passages were scored in time"
+            return Outcome(Status.PARTIAL, Why(Reason.PARTLY_SCORED, words), ranking, stages)
+        return Outcome(Status.APPLIED, None, ranking, stages)
+
+
+# The first that an error is one of; a scorer that is busy works.
+_REASONS: tuple[tuple[type[SidecarError], Reason], ...] = (
+    (ScorerBusy, Reason.OVERLOADED),
+    (ScorerUnavailable, Reason.SCORER_UNAVAILABLE),
+    (ScoringError, Reason.SCORING_FAILED),
+)
+
+
+def why_of(error: SidecarError) -> Why:
+    """Tell why an error of ours kept something from being scored."""
+    return Why(
+        next((reason for kind, reason in _REASONS if isinstance(error, kind)), Reason.INTERNAL_ERROR), error.message
+    )

@@ -24,6 +24,7 @@ from sidecar.serving.headers import Headers, to_client
 REST = 5.0
 # OpenSearch's own `http.max_header_size` is 16 kB for requests; answers with many warnings are longer.
 MAX_HEADER = 65536
+_NO_ACCOUNT = 401
 # Of an answer that is read whole, in bytes: a window of 100 documents of a megabyte each fits twice.
 MAX_ANSWER = 256 * 1024 * 1024
 
@@ -63,7 +64,9 @@ class Reply:
 class Upstream:
     """The nodes of one cluster. `timeout` is how many seconds an answer may take to begin, and each part to follow.
 
-    An answer that is read whole has to end within them, and be no larger than `max_answer`.
+    An answer that is read whole has to end within them, and be no larger than `max_answer`. `checks_accounts` is
+    whether the cluster was seen to refuse somebody for not proving who they are (401); one without security takes any
+    account.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Upstream:
         tls: ssl.SSLContext | bool = True,
     ) -> None:
         self.cluster = Cluster()
+        self.checks_accounts = False
         self._nodes = [URL(node.rstrip("/"), encoded=True) for node in nodes]
         self._turn = itertools.count()
         self._resting: dict[URL, float] = {}
@@ -128,6 +132,7 @@ class Upstream:
     async def stream(self, request: Request) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request; the answer's body is still to be read. Raises `UpstreamDown` or `UpstreamSlow`."""
         answer = await self._begin(request)
+        self.checks_accounts |= answer.status == _NO_ACCOUNT
         try:
             yield answer
         finally:

@@ -234,9 +234,9 @@ def test_rules_rerank_unasked(upstream):
             metrics := running.ask("GET", "/_sidecar/metrics").body
         ):
             assert time.monotonic() < deadline, metrics
-        running.ask("PUT", "/_sidecar/rerank", b'{"enabled":false}')
+        running.ask("PUT", "/_sidecar/rerank", b'{"enabled":false}', JSON)
         assert outcome(running.search("docs", body())) == (None, "")
-        running.ask("PUT", "/_sidecar/rerank", b'{"enabled":true}')
+        running.ask("PUT", "/_sidecar/rerank", b'{"enabled":true}', JSON)
         assert outcome(running.search("docs", body())) == ("applied", "")
 
 

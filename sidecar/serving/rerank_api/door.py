@@ -12,7 +12,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sidecar.serving.asgi import Exchange
-from sidecar.serving.management import key_fits
+from sidecar.serving.management_access import key_fits
 from sidecar.serving.metrics import Metrics
 from sidecar.serving.rerank_api.answering import broken, refused
 from sidecar.serving.rerank_api.dialect import Dialect
@@ -57,7 +57,7 @@ class Door:
         exchange = Exchange.of(scope, receive, send)
         echoed = _names_of(exchange)
         scope[IDENTITY] = dict(echoed)[b"x-request-id"].decode("ascii")
-        scope[CALLER] = exchange.caller
+        scope[CALLER] = exchange.caller.key()  # the API key is one for all, and proves no more than that
         dialect = self.dialect_at(scope["path"])
 
         async def sent(message: Message) -> None:

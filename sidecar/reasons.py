@@ -1,0 +1,55 @@
+"""Why something was not reranked, or not wholly: a code that can be counted, and words for whoever asked. Pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Self
+
+
+class Reason(StrEnum):
+    """A kind of reason, as metrics label it; what varies from case to case stands in the words beside it."""
+
+    # The search can't be reranked, whatever the scorer does.
+    BODY_TOO_LARGE = "body_too_large"
+    BODY_UNREADABLE = "body_unreadable"
+    NOT_JSON = "not_json"
+    MALFORMED = "malformed"
+    OWN_ORDER = "own_order"
+    OTHER_FORM = "other_form"
+    NO_QUERY_TEXT = "no_query_text"
+    NO_HITS = "no_hits"
+    NO_TEXT = "no_text"
+    SIGNED = "signed"
+    PIPELINE = "pipeline"
+    NOT_ASKED = "not_asked"
+    # OpenSearch did not give what reranking needs.
+    SEARCH_REFUSED = "search_refused"
+    WINDOW_REFUSED = "window_refused"
+    ANSWER_UNREADABLE = "answer_unreadable"
+    ANSWER_TOO_LARGE = "answer_too_large"
+    UPSTREAM_FAILED = "upstream_failed"
+    # The scorer did not, or not for all passages.
+    FIRST_STAGE_TOO_SLOW = "first_stage_too_slow"
+    TOO_SLOW = "too_slow"
+    PARTLY_SCORED = "partly_scored"
+    OVERLOADED = "overloaded"
+    SCORER_UNAVAILABLE = "scorer_unavailable"
+    SCORING_FAILED = "scoring_failed"
+    INTERNAL_ERROR = "internal_error"
+
+
+class Why(str):
+    """Words that say why, and the `reason` that they are a case of."""
+
+    __slots__ = ("reason",)
+    reason: Reason
+
+    def __new__(cls, reason: Reason, words: str) -> Self:
+        """Put words to a reason."""
+        why = super().__new__(cls, words)
+        why.reason = reason
+        return why
+
+    def __getnewargs__(self) -> tuple[Reason, str]:  # type: ignore[override]
+        """Return what a copy is made of."""
+        return self.reason, str(self)
