@@ -1,4 +1,4 @@
-"""What has been learned of one cluster, and the conversations that make use of it. Pure: it sends nothing."""
+"""What has been learnt of one cluster, and the conversations that make use of it. Pure: it sends nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from connectors.opensearch.caller import digest
 from connectors.opensearch.conversation import Conversation, conversation
 from connectors.opensearch.limits import Limits
 from connectors.opensearch.pipelines import Pipelines
@@ -14,7 +15,7 @@ from sidecar.documents import PassageFields
 
 
 class Cluster:
-    """The windows that its indexes allow, and its search pipelines; shared by all searches, whoever asks them."""
+    """The windows that its indexes allow, and its search pipelines: what one caller learns, no other is told."""
 
     def __init__(self) -> None:
         self.limits = Limits()
@@ -28,16 +29,21 @@ class Cluster:
         *,
         window: int,
         fields: PassageFields,
+        caller: bytes,
         hydrate: Hydrate = "window",
     ) -> Conversation:
-        """Begin a search's conversation; `index` is its index expression, None for all. See `conversation`."""
+        """Begin a search's conversation; `index` is its index expression, None for all. See `conversation`.
+
+        `caller` is the key of who searches (`caller_of`).
+        """
+        key = digest(caller, index)
         first_stage = yield from conversation(
             body,
             params,
-            window=self.limits.window(index, window),
+            window=self.limits.window(key, window),
             fields=fields,
             hydrate=hydrate,
-            overrule=partial(self.pipelines.overrule, index),
+            overrule=partial(self.pipelines.overrule, index, caller=caller),
         )
-        self.limits.remember(index, first_stage.native.limit)
+        self.limits.remember(key, first_stage.native.limit)
         return first_stage

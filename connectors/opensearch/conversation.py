@@ -122,13 +122,17 @@ def _window(planned: Plan, fields: PassageFields) -> Talk[_Found]:
         if refused.status in FINAL:
             raise
         reason = Why(Reason.WINDOW_REFUSED, f"OpenSearch refused the window: {refused.message}")
-        return _Found(reason=reason, limit=limit_in(refused.message))
+        return _Found(reason=reason, limit=limit_in(refused.body, planned.asked))
     try:
         answer = response.read(raw)
         candidates = response.candidates(answer, planned, fields)
     except splice.Malformed as malformed:
         return _Found(reason=Why(Reason.ANSWER_UNREADABLE, f"the response can't be reranked: {malformed}"))
-    return _Found(raw, answer, candidates, limit=limit_in(answer.shard_failures))
+    return _Found(raw, answer, candidates, limit=_limit_of_shards(answer, planned))
+
+
+def _limit_of_shards(answer: Answer, planned: Plan) -> int | None:
+    return limit_in(splice.joined({"_shards": answer.top["_shards"]}), planned.asked) if answer.failed_shards else None
 
 
 def finish(first_stage: FirstStage[Native], ranking: Ranking | None) -> Talk[bytes]:

@@ -14,15 +14,15 @@ from urllib.parse import quote
 import msgspec
 
 from connectors.opensearch import splice
+from connectors.opensearch.caller import digest
 from connectors.opensearch.conversation import Ask, Talk
+from connectors.opensearch.remembered import Remembered
 from sidecar.errors import EngineRejected
 from sidecar.reasons import Reason, Why
 
 # Seconds. The two questions take 4 ms each (2.19.1, loopback, 2 busy cores), much as a small search does; a pipeline
 # that was changed may go unnoticed for that long.
 REMEMBERED = 60.0
-# Index expressions with dates in them are ever new.
-MOST_ANSWERS = 1000
 NONE = "_none"
 # Refusals to remember like an answer: this account may not see it, or it is not there.
 _LASTING = {400, 403, 404}
@@ -49,49 +49,65 @@ class _OfIndex(msgspec.Struct):
 
 
 class Pipelines:
-    """What is known of one cluster's search pipelines; an answer is remembered for `REMEMBERED` seconds."""
+    """What is known of one cluster's search pipelines; it is remembered for `REMEMBERED` seconds.
+
+    An account that may see pipelines, and one that may not, learn nothing from each other: all is kept by who asked.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._answers: dict[str, tuple[float, bytes]] = {}
+        self._defaults: Remembered[str] = Remembered(REMEMBERED, clock=clock)
+        self._reranking: Remembered[bool] = Remembered(REMEMBERED, clock=clock)
 
-    def overrule(self, index: str | None, body: bytes, params: Mapping[str, Any]) -> Talk[Why | None]:
+    def overrule(
+        self, index: str | None, body: bytes, params: Mapping[str, Any], *, caller: bytes = b""
+    ) -> Talk[Why | None]:
         """Tell why a search must go as it came: the pipeline it goes through reranks. None if none does.
 
-        What this account may not see, and what is not there, is taken for a pipeline that does not rerank.
+        What this account may not see, and what is not there, is taken for a pipeline that does not rerank. `caller` is
+        the key of who asks (`caller_of`).
         """
         pipeline = params["search_pipeline"] if "search_pipeline" in params else _in(body)
         if isinstance(pipeline, msgspec.Raw):
             return _reason("of the body") if _reranks(_read(pipeline, _Pipeline)) else None
         if pipeline is None:
-            pipeline = (yield from self._default(index)) if index else NONE
+            pipeline = (yield from self._default(index, caller)) if index else NONE
         if pipeline == NONE:
             return None
-        raw = yield from self._ask(f"/_search/pipeline/{quote(str(pipeline), safe='')}")
-        found = _read(raw, dict[str, _Pipeline]) or {}
-        return _reason(repr(str(pipeline))) if _reranks(found.get(pipeline)) else None
+        return _reason(repr(str(pipeline))) if (yield from self._named(str(pipeline), caller)) else None
 
-    def _default(self, index: str) -> Talk[str]:
+    def _default(self, index: str, caller: bytes) -> Talk[str]:
+        """The name of the pipeline that an index expression's searches go through."""
+        key = digest(caller, index)
+        known = self._defaults.get(key)
+        if known is not None:
+            return known
         path = f"/{quote(index, safe=',*')}/_settings/index.search.default_pipeline"
-        raw = yield from self._ask(f"{path}?ignore_unavailable=true&allow_no_indices=true")
+        raw, lasting = yield from _asked(f"{path}?ignore_unavailable=true&allow_no_indices=true")
         named = {of.settings.index.search.default_pipeline for of in (_read(raw, dict[str, _OfIndex]) or {}).values()}
-        return named.pop() if len(named) == 1 else NONE
+        name = named.pop() if len(named) == 1 else NONE
+        if lasting:
+            self._defaults.keep(key, name)
+        return name
 
-    def _ask(self, path: str) -> Talk[bytes]:
-        until, raw = self._answers.get(path, (0.0, b""))
-        now = self._clock()
-        if now < until:
-            return raw
-        try:
-            raw = yield Ask(b"", {}, path)
-        except EngineRejected as refusal:
-            if refusal.status not in _LASTING:
-                return b""
-            raw = b""
-        if len(self._answers) >= MOST_ANSWERS:
-            self._answers.clear()
-        self._answers[path] = (now + REMEMBERED, raw)
-        return raw
+    def _named(self, pipeline: str, caller: bytes) -> Talk[bool]:
+        """Whether the pipeline of that name reranks."""
+        key = digest(caller, pipeline)
+        known = self._reranking.get(key)
+        if known is not None:
+            return known
+        raw, lasting = yield from _asked(f"/_search/pipeline/{quote(pipeline, safe='')}")
+        reranks = _reranks((_read(raw, dict[str, _Pipeline]) or {}).get(pipeline))
+        if lasting:
+            self._reranking.keep(key, reranks)
+        return reranks
+
+
+def _asked(path: str) -> Talk[tuple[bytes, bool]]:
+    """Ask for what lies at a path: the answer, empty for a refusal, and whether it is to be remembered."""
+    try:
+        return (yield Ask(b"", {}, path)), True
+    except EngineRejected as refusal:
+        return b"", refusal.status in _LASTING
 
 
 def _in(body: bytes) -> str | msgspec.Raw | None:

@@ -60,6 +60,11 @@ class Plan:
     filters: Filters | None = None
     whole: bytes | None = None
 
+    @property
+    def asked(self) -> int:
+        """How many hits `body` asks for."""
+        return max(self.window, self.start + self.size)
+
 
 @dataclass(frozen=True, slots=True)
 class Unranked:

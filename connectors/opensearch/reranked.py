@@ -14,11 +14,15 @@ from sidecar.errors import EngineRejected
 
 @dataclass(frozen=True, slots=True)
 class Reranked:
-    """A search's answer: OpenSearch's response as bytes, and the ranking behind it or the reason why there is none."""
+    """A search's answer: OpenSearch's response as bytes, and the ranking behind it or the reason why there is none.
+
+    `window` is how many of the first hits were candidates, which an index may have made less than was asked for.
+    """
 
     body: bytes
     ranking: Ranking | None
     skipped: str | None
+    window: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,13 @@ def together(found: Stages, rankings: Sequence[Ranking | None], bodies: Sequence
     """Join the answers of several searches."""
     if found.whole is not None:
         return MultiReranked(found.whole, (), found.skipped)
-    reasons = [stage.message if isinstance(stage, EngineRejected) else stage.skipped for stage in found.stages]
-    each = tuple(Reranked(*answer) for answer in zip(bodies, rankings, reasons, strict=True))
+    each = tuple(reranked(*answer) for answer in zip(found.stages, rankings, bodies, strict=True))
     return MultiReranked(msearch.joined(found, bodies), each, None)
+
+
+def reranked(stage: FirstStage[Native] | EngineRejected, ranking: Ranking | None, body: bytes) -> Reranked:
+    """Say what became of one search."""
+    if isinstance(stage, EngineRejected):
+        return Reranked(body, ranking, stage.message)
+    plan = stage.native.plan
+    return Reranked(body, ranking, stage.skipped, None if plan is None else plan.window)

@@ -31,11 +31,6 @@ class Answer:
         """How many shards could not answer; their hits are missing."""
         return msgspec.json.decode(self.top.get("_shards", b"{}"), type=_Shards).failed
 
-    @property
-    def shard_failures(self) -> str:
-        """What was said about them, as OpenSearch wrote it."""
-        return bytes(self.top.get("_shards", b"")).decode(errors="replace") if self.failed_shards else ""
-
 
 class _Shards(msgspec.Struct):
     failed: int = 0

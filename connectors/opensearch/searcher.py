@@ -9,7 +9,7 @@ from opensearchpy import OpenSearch
 
 from connectors.opensearch.connector import AsyncOpenSearchConnector, OpenSearchConnector
 from connectors.opensearch.request import WINDOW, Hydrate
-from connectors.opensearch.reranked import MultiReranked, Reranked, rank, rank_all, together
+from connectors.opensearch.reranked import MultiReranked, Reranked, rank, rank_all, reranked, together
 from connectors.opensearch.talks import MultiSearchRequest, SearchRequest, multi_search_request, search_request
 from sidecar.candidates import Ranks
 from sidecar.documents import PassageFields
@@ -43,7 +43,7 @@ class RerankingClient:
         """Search and rerank. Raises an `EngineError`, or what the reranker raises."""
         first_stage = self.connector.fetch(request)
         ranking = rank(self.reranker, first_stage)
-        return Reranked(self.connector.finish(request, first_stage, ranking), ranking, first_stage.skipped)
+        return reranked(first_stage, ranking, self.connector.finish(request, first_stage, ranking))
 
     def rerank_all(self, request: MultiSearchRequest) -> MultiReranked:
         """Search and rerank several times at once. Raises as `rerank` does; one search that fails, fails alone."""
@@ -97,7 +97,7 @@ class AsyncRerankingClient:
         """Search and rerank. Raises an `EngineError`, or what the reranker raises."""
         first_stage = await self.connector.fetch(request)
         ranking = await asyncio.to_thread(rank, self.reranker, first_stage)
-        return Reranked(await self.connector.finish(request, first_stage, ranking), ranking, first_stage.skipped)
+        return reranked(first_stage, ranking, await self.connector.finish(request, first_stage, ranking))
 
     async def rerank_all(self, request: MultiSearchRequest) -> MultiReranked:
         """Search and rerank several times at once. Raises as `rerank` does; one search that fails, fails alone."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.opensearch import msearch
+from connectors.opensearch.caller import caller_of
 from connectors.opensearch.client import NEVER_IN_URL, Call
 from connectors.opensearch.cluster import Cluster
 from connectors.opensearch.conversation import Ask, Conversation, Talk
@@ -57,19 +58,25 @@ class Talks:
 
     def search(self, request: SearchRequest) -> Conversation:
         """Begin a search's conversation."""
-        return self._begin(_index(request.index), self._line(request.body), _params(request.params), request.window)
+        params = _params(request.params)
+        return self._begin(_index(request.index), self._line(request.body), params, request.window, _caller(request))
 
     def searches(self, request: MultiSearchRequest) -> Talk[msearch.Stages]:
         """Begin the conversation of several searches."""
+        caller = _caller(request)
 
         def begin(search: msearch.Search) -> Conversation:
             index = msearch.index_in(search.header) or _index(request.index)
-            return self._begin(index, search.body, {}, request.window)
+            return self._begin(index, search.body, {}, request.window, caller)
 
         return msearch.conversation(self._lines(request.body), _params(request.params), begin)
 
-    def _begin(self, index: str | None, body: bytes, params: Mapping[str, Any], window: int) -> Conversation:
-        return self.cluster.begin(index, body, params, window=window, fields=self.fields, hydrate=self.hydrate)
+    def _begin(
+        self, index: str | None, body: bytes, params: Mapping[str, Any], window: int, caller: bytes
+    ) -> Conversation:
+        return self.cluster.begin(
+            index, body, params, window=window, fields=self.fields, caller=caller, hydrate=self.hydrate
+        )
 
     def _line(self, body: bytes | str | Mapping[str, Any] | None) -> bytes:
         text = self.serializer.dumps(body) if isinstance(body, Mapping) else body
@@ -86,6 +93,10 @@ def call(request: SearchRequest | MultiSearchRequest, ask: Ask) -> Call:
     params = ask.params if ask.path is None else request.params
     multi = isinstance(request, MultiSearchRequest)
     return Call(_index(request.index), ask.body, params, request.headers, multi=multi, path=ask.path)
+
+
+def _caller(request: SearchRequest | MultiSearchRequest) -> bytes:
+    return caller_of(request.headers.items(), request.params)
 
 
 def _index(index: str | Sequence[str] | None) -> str | None:

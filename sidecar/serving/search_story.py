@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 import msgspec
 
 from connectors.opensearch.annotate import annotated
+from connectors.opensearch.caller import caller_of
 from connectors.opensearch.conversation import Ask, Native, drive_async, finish
 from connectors.opensearch.refusal import refusal
 from sidecar.candidates import FirstStage, Ranking
@@ -67,6 +68,7 @@ async def answer(
             line.params,
             window=chosen.window,
             fields=chosen.fields,
+            caller=line.account,
             hydrate="page",
         )
         first_stage = await drive_async(talk, line.send)
@@ -80,10 +82,15 @@ async def answer(
         return Answered(refused.status, line.reply.headers, refused.body, REFUSED)
     took = int((time.perf_counter() - started) * 1000)
     body = annotated(body, took=took, **account(outcome, chosen, first_stage, service.mapping(chosen.model)))
-    return Answered(
-        line.reply.status, without(line.reply.headers, b"content-length"), body, outcome,
-        {"fetch": fetched, **outcome.seconds},
-    )  # fmt: skip
+    headers = without(line.reply.headers, b"content-length")
+    headers += [(b"x-rerank-window", b"%d" % window) for window in window_of(first_stage).values()]
+    return Answered(line.reply.status, headers, body, outcome, {"fetch": fetched, **outcome.seconds})
+
+
+def window_of(first_stage: FirstStage[Native]) -> dict[str, int]:
+    """The window that was used, by its name, which may be less than was asked for; empty where there was none."""
+    plan = first_stage.native.plan
+    return {} if plan is None else {"window": plan.window}
 
 
 async def rerank(
@@ -113,10 +120,14 @@ def ranking_for(first_stage: FirstStage[Native], outcome: Outcome) -> Ranking:
 
 
 class Line:
-    """Sends what a conversation asks, with the caller's own headers; `reply` is OpenSearch's last answer."""
+    """Sends what a conversation asks, with the caller's own headers; `reply` is OpenSearch's last answer.
+
+    `account` is the key of who is known to OpenSearch by these headers.
+    """
 
     def __init__(self, search: Search, upstream: Upstream) -> None:
         self.params: dict[str, Any] = dict(parse_qsl(search.query, keep_blank_values=True))
+        self.account = caller_of(search.headers)
         self.reply = Reply(500, [], b"")
         self._search = search
         self._upstream = upstream
@@ -162,6 +173,7 @@ def account(outcome: Outcome, chosen: Terms, first_stage: FirstStage[Native], ma
         return {}
     said: dict[str, Any] = {"status": outcome.status.value, "reason": outcome.words, "model": chosen.model}
     said |= {"query_text": first_stage.query, "window": chosen.window, "fusion": chosen.fusion.method.value}
+    said |= window_of(first_stage)
     plan = first_stage.native.plan
     if outcome.ranking is None or plan is None:
         return {"account": said}

@@ -56,7 +56,7 @@ def narrow(client, index):
 def test_a_window_that_the_index_refuses_shrinks_to_what_it_allows(reranking, narrow):
     body = {"query": QUERY, "size": 5}
     answer = reranking.rerank(SearchRequest(narrow, body, window=50))
-    assert (answer.skipped, len(answer.ranking.hits)) == (None, 20)
+    assert (answer.skipped, answer.window, len(answer.ranking.hits)) == (None, 20, 20)
     assert ids(json.loads(answer.body)) == ids(reranking.search(index=narrow, body=body, window=20))
     # It is remembered: the next search asks for no more.
     sent = []
@@ -107,3 +107,13 @@ def test_no_hit_is_lost_where_one_index_of_several_refuses(reranking, client, in
     answer = reranking.rerank(SearchRequest(names, json.dumps(body).encode()))
     assert answer.skipped == "some shards refused the window"
     assert without_took(answer.body) == without_took(direct(client, ",".join(names), body))
+
+
+def test_what_a_script_throws_shrinks_nobodys_window(reranking, index):
+    words = "Result window is too large, from + size must be less than or equal to: [1] but was [50]. …"
+    script = {"source": f'throw new IllegalArgumentException("{words}")'}
+    thrown = {"query": {"script_score": {"query": QUERY, "script": script}}, "size": 5}
+    with pytest.raises(EngineRejected, match="runtime error"):
+        reranking.search(index=index, body=thrown)
+    answer = reranking.rerank(SearchRequest(index, {"query": QUERY, "size": 5}, window=50))
+    assert (answer.skipped, answer.window, len(answer.ranking.hits)) == (None, 50, 50)

@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from tests.connectors.opensearch.test_limits import cause, too_large
+from tests.serving.hits import answer as as_http
 from tests.serving.hits import by_model, opensearch
 from tests.serving.served import served
 from tests.serving.stub import Stub
@@ -246,3 +248,50 @@ def test_a_share_of_the_searches_is_the_same_share_on_every_page(upstream):
         assert 15 <= drawn.count("applied") <= 45
         again = [outcome(running.search("docs", body(f"fox {i}", False, **{"from": 10})))[0] for i in range(60)]
         assert again == drawn
+
+
+def narrow(request):
+    """Answer as an index does that allows windows of 20 hits."""
+    head, _, body = request.partition(b"\r\n\r\n")
+    if b'"size":100' not in body:
+        return opensearch(request)
+    failed = json.dumps({"error": {"root_cause": [cause(too_large(20))], "type": "x"}, "status": 400})
+    if b"_msearch" in head:
+        return as_http(200, f'{{"took":4,"responses":[{failed}]}}')
+    return as_http(400, failed)
+
+
+def test_the_response_says_which_window_was_used(service):
+    answer = service.search("docs", body(size=3))
+    assert answer.headers["x-rerank-window"] == "100"
+    with Stub(narrow) as upstream, served(upstream.url) as running:
+        answer = running.search("docs", body(rerank={"explain": True}, size=3))
+        assert (outcome(answer), answer.headers["x-rerank-window"]) == (("applied", ""), "20")
+        assert (answer.json()["ext"]["rerank"]["window"], ids(answer)) == (20, by_model(20)[:3])
+        several = running.ask("POST", "/docs/_msearch", b"{}\n" + json.dumps(body(size=3)).encode() + b"\n", JSON)
+        (one,) = several.json()["responses"]
+        assert one["ext"]["rerank"] == {"status": "applied", "reason": "", "window": 20}
+        assert [hit["_id"] for hit in one["hits"]["hits"]] == by_model(20)[:3]
+
+
+def test_what_one_caller_learnt_of_a_cluster_is_told_to_no_other():
+    asked = []
+
+    def guarded(request):
+        """Show the pipeline to ada alone."""
+        target = request.split(b" ")[1]
+        if not target.startswith(b"/_search/pipeline/"):
+            return opensearch(request)
+        asked.append(target)
+        if b"ada" in request:
+            return as_http(200, '{"secret":{"response_processors":[{"rerank":{}}]}}')
+        return as_http(403, '{"error":{"root_cause":[],"type":"security_exception","reason":"no permissions"}}')
+
+    with Stub(guarded) as upstream, served(upstream.url) as running:
+        for _ in range(2):
+            for account, status in (("Basic eve", "applied"), ("Basic ada", "skipped"), ("Basic bob", "applied")):
+                headers = {**JSON, "authorization": account}
+                target = "/docs/_search?search_pipeline=secret"
+                answer = running.ask("POST", target, json.dumps(body(size=3)).encode(), headers)
+                assert (account, outcome(answer)[0]) == (account, status)
+    assert len(asked) == 3

@@ -1,8 +1,10 @@
+"""The window that an index allows: whose words are believed, and for how long."""
+
+import json
+
 import pytest
 
 from connectors.opensearch.limits import MOST, SECONDS, Limits, limit_in
-
-TOO_LARGE = "Result window is too large, from + size must be less than or equal to: [50] but was [100]. …"
 
 
 class Clock:
@@ -12,12 +14,61 @@ class Clock:
         return self.now
 
 
+def too_large(limit=50, asked=100):
+    return (
+        f"Result window is too large, from + size must be less than or equal to: [{limit}] but was [{asked}]. See the "
+        "scroll api for a more efficient way to request large data sets. This limit can be set by changing the "
+        "[index.max_result_window] index level setting."
+    )
+
+
+def cause(reason, kind="illegal_argument_exception", **more):
+    return {"type": kind, "reason": reason, **more}
+
+
+def refused(*causes):
+    shards = [{"shard": 0, "index": "docs", "node": "n", "reason": one} for one in causes]
+    error = {"root_cause": causes, "type": "search_phase_execution_exception", "failed_shards": shards}
+    return json.dumps({"error": error, "status": 400}).encode()
+
+
+def partly(*causes):
+    failures = [{"shard": 0, "index": "docs", "node": "n", "reason": one} for one in causes]
+    return json.dumps({"took": 1, "_shards": {"total": 2, "failed": 1, "failures": failures}}).encode()
+
+
+@pytest.mark.parametrize("answer", [refused, partly])
+def test_the_limit_is_read_off_opensearchs_own_exception(answer):
+    assert limit_in(answer(cause(too_large())), 100) == 50
+    assert limit_in(answer(cause("other"), cause(too_large()), cause(too_large(20))), 100) == 20
+
+
+@pytest.mark.parametrize("answer", [refused, partly])
 @pytest.mark.parametrize(
-    ("words", "limit"),
-    [(f"OpenSearch answered 400: {TOO_LARGE}", 50), (TOO_LARGE.replace("50", "0"), None), ("no such index", None)],
+    "said",
+    [
+        cause("runtime error", "script_exception", caused_by=cause(too_large(1)), script=too_large(1)),
+        cause(too_large(1), "script_exception"),
+        cause(f"Failed to parse query [{too_large(1)}]", "query_shard_exception"),
+        cause(f"no [query] registered for [{too_large(1)}]"),
+        cause(too_large(1) + " "),
+        cause(too_large(1)[:-30]),
+        # The exact words, but for a search that was not ours, or for no limit at all.
+        cause(too_large(1, asked=101)),
+        cause(too_large(0)),
+        cause(too_large(100)),
+        cause(None),
+    ],
 )
-def test_the_limit_is_read_off_the_refusal(words, limit):
-    assert limit_in(words) == limit
+def test_what_a_caller_can_write_is_no_limit(answer, said):
+    assert limit_in(answer(said), 100) is None
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"Result window is too large", b'{"error":"words"}', b"[]", b'{"_shards":7}', b"\xff", b"[" * 99999]
+)
+def test_an_answer_of_another_shape_names_none(answer):
+    assert limit_in(answer, 100) is None
 
 
 def test_a_limit_is_kept_for_a_while():

@@ -1,0 +1,34 @@
+"""Facts that are remembered for a while, and not more of them than fit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+Value = TypeVar("Value")
+
+# Index expressions with dates in them are ever new, and so may callers be.
+MOST = 1000
+
+
+class Remembered(Generic[Value]):
+    """Facts by key, each for so many seconds and the `most` that were learnt last; `clock` counts seconds."""
+
+    def __init__(self, seconds: float, *, most: int = MOST, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._most = most
+        self._clock = clock
+        self._facts: dict[object, tuple[Value, float]] = {}
+
+    def get(self, key: object) -> Value | None:
+        """What is remembered by that key, None if nothing is."""
+        fact = self._facts.get(key)
+        return fact[0] if fact is not None and self._clock() < fact[1] else None
+
+    def keep(self, key: object, value: Value) -> None:
+        """Remember a fact from now on; the oldest are forgotten first."""
+        self._facts.pop(key, None)
+        self._facts[key] = (value, self._clock() + self._seconds)
+        while len(self._facts) > self._most:
+            self._facts.pop(next(iter(self._facts)), None)
