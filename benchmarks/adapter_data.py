@@ -26,7 +26,7 @@ import numpy as np
 
 from benchmarks.judged import bm25_hits, named, records
 from sidecar.candidates import Passage
-from sidecar.experiments.evaluate import read_qrels
+from sidecar.experiments.qrels import read_qrels
 from sidecar.scoring.loading import load_scorer
 from sidecar.whole_file import whole_file
 

@@ -27,7 +27,7 @@ from connectors.pyserini.connector import LuceneRequest, PyseriniConnector
 from connectors.pyserini.index import LuceneIndex
 from sidecar.candidates import Candidate, Connector, Ranking
 from sidecar.corpus import read_corpus
-from sidecar.experiments.evaluate import Qrels, read_qrels
+from sidecar.experiments.qrels import Qrels, read_qrels
 from sidecar.experiments.run_files import run_scores, strictly_falling
 from sidecar.fusion import Fusion, Method, Normalization, best_first
 from sidecar.lines import numbered_lines

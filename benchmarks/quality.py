@@ -25,7 +25,7 @@ from scipy import stats
 
 from benchmarks.judged import bm25_hits, named, records
 from sidecar.candidates import Passage
-from sidecar.experiments.evaluate import Qrels, read_qrels
+from sidecar.experiments.qrels import Qrels, read_qrels
 from sidecar.scoring.loading import load_scorer
 from sidecar.whole_file import whole_file
 

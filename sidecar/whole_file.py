@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import os
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from sidecar.compression import compressing
 from sidecar.errors import InputError
 
 
@@ -17,8 +17,8 @@ from sidecar.errors import InputError
 def whole_file(path: Path) -> Iterator[TextIO]:
     """Open a UTF-8 text file that replaces `path` when the block ends well and vanishes when it doesn't.
 
-    A name ending in `.gz` is compressed. Raises `InputError` if the folder can't be written to, or
-    the disk is full.
+    A name ending in `.gz`, `.zst`, `.bz2` or `.xz` is compressed. Raises `InputError` if the folder can't be written
+    to, or the disk is full.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -26,8 +26,7 @@ def whole_file(path: Path) -> Iterator[TextIO]:
     except OSError as error:
         raise InputError(f"can't write {path}: {error.strerror}.") from None
     try:
-        # mtime=0 keeps the bytes of a compressed file a function of its content alone.
-        raw = gzip.GzipFile(filename="", fileobj=binary, mode="wb", mtime=0) if path.suffix == ".gz" else binary
+        raw = compressing(binary, path.suffix)
         with binary, raw, io.TextIOWrapper(raw, encoding="utf-8", newline="\n") as text:
             yield text
             text.flush()

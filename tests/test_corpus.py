@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from sidecar.corpus import Document, read_corpus, unique
+from sidecar.corpus import Document, read_corpus, read_lines, unique
 from sidecar.errors import InputError
 
 
@@ -93,7 +93,7 @@ def test_reading_streams_up_to_the_fault(corpus):
 def test_a_missing_file_and_a_directory(tmp_path):
     with pytest.raises(InputError, match=r"can't read .*nowhere\.jsonl: No such file or directory"):
         list(read_corpus(tmp_path / "nowhere.jsonl"))
-    with pytest.raises(InputError, match=r"can't read .*: Is a directory"):
+    with pytest.raises(InputError, match=r"the folder .* holds no corpus"):
         list(read_corpus(tmp_path))
 
 
@@ -120,3 +120,30 @@ def test_a_second_document_of_one_docid_is_named():
 )
 def test_empty_means_nothing_to_find_it_by(title, text, empty):
     assert Document("a", title, text).is_empty is empty
+
+
+def test_a_folder_is_read_file_by_file_in_the_order_of_names(tmp_path):
+    (tmp_path / "docs01.json").write_text('{"id": "b", "contents": "y"}\n')
+    (tmp_path / "docs00.jsonl.gz").write_bytes(gzip.compress(b'{"id": "a", "contents": "x"}\n'))
+    (tmp_path / "docs02.tsv").write_text("c\tz\n")
+    for name in ("README.md", ".hidden.json"):
+        (tmp_path / name).write_text("no corpus")
+    assert [(one.docid, one.text, one.source) for one in read_corpus(tmp_path)] == [
+        ("a", "x", f"{tmp_path}/docs00.jsonl.gz:1"),
+        ("b", "y", f"{tmp_path}/docs01.json:1"),
+        ("c", "z", f"{tmp_path}/docs02.tsv:1"),
+    ]
+
+
+@pytest.mark.parametrize("line", ["D1\turl\ttitle\tbody", "a b\ttext", "\ttext"])
+def test_a_malformed_line_of_columns_is_named(corpus, line):
+    for read in (read_corpus, read_lines):
+        with pytest.raises(InputError, match=r"corpus.jsonl:2: "):
+            list(read(corpus("a\tfine", line)))
+
+
+def test_stored_documents_are_checked_whole_on_demand(corpus):
+    odd = ['{"_id": "a", "text": "x", "text": "y"}', '{"_id": "b", "n": 1e999}']
+    for document in read_lines(corpus(*odd)):
+        with pytest.raises(InputError, match=r"corpus.jsonl:[12]: not JSON: "):
+            document.check()

@@ -15,7 +15,8 @@ from sidecar.bench.ours import modes
 from sidecar.bench.subject import prepare
 from sidecar.bench.work import Query, queries_for
 from sidecar.errors import ConfigurationError
-from sidecar.experiments.evaluate import Qrels, mean_of
+from sidecar.experiments.evaluate import mean_of
+from sidecar.experiments.qrels import Qrels
 from sidecar.scoring import Scorer
 from sidecar.scoring.loading import load_scorer
 

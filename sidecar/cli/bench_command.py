@@ -107,7 +107,7 @@ def _agree(options: Options, qrels: Path | None, json_file: Path | None) -> None
     from sidecar.bench.agreement import agree, notes
     from sidecar.bench.report import write
     from sidecar.bench.tables import agreement_table
-    from sidecar.experiments.evaluate import read_qrels
+    from sidecar.experiments.qrels import read_qrels
 
     judged = read_qrels(qrels) if qrels is not None else None
     with progress("scoring", Pace("queries")) as meter:

@@ -22,7 +22,7 @@ from sidecar.errors import InputError
 from sidecar.settings import Settings
 
 if TYPE_CHECKING:
-    from sidecar.experiments.evaluate import Qrels
+    from sidecar.experiments.qrels import Qrels
     from sidecar.scoring import Scorer
     from sidecar.scoring.calibration import Calibration, Judged
 
@@ -48,7 +48,7 @@ def calibration_command(
     settings: Settings,
 ) -> None:
     """Fit sigmoid(a·score + b) to judged pairs and keep it beside the checkpoint."""
-    from sidecar.experiments.evaluate import read_qrels
+    from sidecar.experiments.qrels import read_qrels
     from sidecar.scoring.calibration import calibrate
 
     judgements = read_qrels(qrels) if qrels else None

@@ -35,7 +35,8 @@ def evaluate_command(
 
     Of several runs the first is the baseline: p is that of a paired, two-sided t-test of each other run against it.
     """
-    from sidecar.experiments.evaluate import evaluate, parse_measures, read_qrels, write_by_query
+    from sidecar.experiments.evaluate import evaluate, parse_measures, write_by_query
+    from sidecar.experiments.qrels import read_qrels
 
     found = evaluate(runs, read_qrels(qrels), parse_measures(metrics))
     if per_query is not None:

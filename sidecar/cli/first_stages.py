@@ -14,7 +14,7 @@ from sidecar.cli.index_command import Engine
 from sidecar.cli.options import BM25, RM3
 from sidecar.cli.parts import build_opensearch_client, open_lucene
 from sidecar.errors import EngineError
-from sidecar.experiments.candidate_files import CandidateList
+from sidecar.experiments.candidate_lists import CandidateList
 from sidecar.settings import Settings
 
 # Queries whose hits wait in memory, with their text, to be reranked one by one.

@@ -11,7 +11,7 @@ from typing import Any
 from sidecar.candidates import Ranking
 from sidecar.cli.parts import build_reranker, describe_model, open_scores, say
 from sidecar.cli.progress import Pace, progress
-from sidecar.experiments.candidate_files import CandidateList
+from sidecar.experiments.candidate_lists import CandidateList
 from sidecar.experiments.journal import Journal
 from sidecar.experiments.manifest import RunManifest
 from sidecar.experiments.publish import publish

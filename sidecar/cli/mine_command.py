@@ -38,6 +38,9 @@ def mine_command(
     click_events: Annotated[
         Path | None, typer.Option(help="Documents of ubi_events, JSON lines.", rich_help_panel=CLICKS_PANEL)
     ] = None,
+    click_action: Annotated[
+        str, typer.Option(help="The action_name of a click.", rich_help_panel=CLICKS_PANEL)
+    ] = "click",
     corpus: Annotated[
         Path | None, typer.Option(help="Texts of judged documents that the index does not find, .jsonl or .jsonl.gz.")
     ] = None,
@@ -51,7 +54,7 @@ def mine_command(
     from sidecar.training.mining import Mined, mine, texts_of
     from sidecar.whole_file import whole_file
 
-    asked, judged, unjudged = _judgements(topics, qrels, click_queries, click_events)
+    asked, judged, unjudged = _judgements(topics, qrels, click_queries, click_events, click_action)
     wanted = {docid for grades in judged.values() for docid in grades}
     mined = Mined(texts=texts_of(corpus, wanted) if corpus is not None else {})
     work = [(qid, text) for qid, text in asked.items() if any(grade > 0 for grade in judged.get(qid, {}).values())]
@@ -74,10 +77,10 @@ def mine_command(
 
 
 def _judgements(
-    topics: Path | None, qrels: Path | None, click_queries: Path | None, click_events: Path | None
+    topics: Path | None, qrels: Path | None, click_queries: Path | None, click_events: Path | None, click_action: str
 ) -> tuple[dict[str, str], Mapping[str, Mapping[str, int]], bool]:
     """Queries by id, their grades, and whether an unjudged hit counts as irrelevant."""
-    from sidecar.experiments.evaluate import read_qrels
+    from sidecar.experiments.qrels import read_qrels
     from sidecar.experiments.topics import read_topics
     from sidecar.training.clicks import read_clicks
 
@@ -85,7 +88,7 @@ def _judgements(
     if by_clicks == (topics is not None or qrels is not None):
         raise ConfigurationError("mining takes judgements or clicks.", remedy="Give --topics and --qrels, or clicks.")
     if click_queries is not None and click_events is not None:
-        found = read_clicks(click_queries, click_events)
+        found = read_clicks(click_queries, click_events, action=click_action)
         strange = f", {found.unknown} events of unknown queries" if found.unknown else ""
         say(f"{found.searches} searches with a click, {len(found.topics)} different queries{strange}")
         # Below the last click nobody knows what was seen, so what clicks don't judge is not used.

@@ -18,11 +18,14 @@ from sidecar.settings import Settings
 @app.command("teach")
 @takes(*MODEL, *FIELDS)
 def teach_command(
-    data: Annotated[list[Path], typer.Argument(help="Training files or candidate lists, .jsonl or .jsonl.gz.")],
+    data: Annotated[list[Path], typer.Argument(help="Training files or candidate lists.")],
     output: Annotated[Path, typer.Option(dir_okay=False, help="Scores to write, a line of JSON for each query.")],
     *,
     drop_unusable: Annotated[
         bool, typer.Option("--drop-unusable", help="Leave out queries with fewer than two passages.")
+    ] = False,
+    drop_contradictions: Annotated[
+        bool, typer.Option("--drop-contradictions", help="Leave out negatives that are positives of the same query.")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with scoring that was cut off.")] = False,
     settings: Settings,
@@ -35,7 +38,15 @@ def teach_command(
     identity = {name: str(getattr(settings, name)) for name in (*MODEL, *FIELDS)}
     identity |= {f"data {number}": digest(path) for number, path in enumerate(data, start=1)}
     with kept(Journal(output, identity, resume=resume)) as journal:
-        groups = read_groups(data, settings.as_fields(), say, qrels=None, drop=drop_unusable, labelled=False)
+        groups = read_groups(
+            data,
+            settings.as_fields(),
+            say,
+            qrels=None,
+            drop=drop_unusable,
+            labelled=False,
+            drop_contradictions=drop_contradictions,
+        )
         scorer = build_reranker(settings, remember=False).scorer
         total = len({group.key for group in groups})
         pace = Pace("queries", total=total, already=len(journal.done))

@@ -38,7 +38,7 @@ class LeakPolicy(StrEnum):
 def train_command(
     context: typer.Context,
     data: Annotated[
-        list[Path], typer.Argument(help="Training files of Tevatron's shape, or labelled candidate lists.")
+        list[Path], typer.Argument(help="Training files: labelled candidate lists, or another of the known shapes.")
     ],
     output: Annotated[Path, typer.Option(help="Folder to write; it appears whole.")],
     qrels: Annotated[Path | None, typer.Option(help="Judgements of the candidates, instead of their labels.")] = None,
@@ -56,6 +56,9 @@ def train_command(
     *,
     drop_unusable: Annotated[
         bool, typer.Option("--drop-unusable", help="Leave out queries that can't be learnt from, and count them.")
+    ] = False,
+    drop_contradictions: Annotated[
+        bool, typer.Option("--drop-contradictions", help="Leave out negatives that are positives of the same query.")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was cut off.")] = False,
     settings: Settings,
@@ -78,6 +81,7 @@ def train_command(
         evaluation=evaluation or [],
         drop_leaks=leaks is LeakPolicy.DROP,
         drop_unusable=drop_unusable,
+        drop_contradictions=drop_contradictions,
     )
     digests = {role: digest(path) for role, path in sources.files().items()}
     workplace = Workplace(output, _identity(settings, sources, digests), resume=resume)

@@ -1,40 +1,31 @@
-"""Candidate files, JSON lines of a query and its first-stage hits, in the two shapes that are about.
+"""Candidate files, a query and its first-stage hits in one object, in the two shapes that are about.
 
-* castorini's: `{"query": {"text", "qid"}, "candidates": [{"docid", "score", "doc": {…}}]}`
+* castorini's and rank_llm's: `{"query": {"text", "qid"}, "candidates": [{"docid", "score", "doc": {…}}]}`
 * flat: `{"query_id", "query", "candidates": [{"docid", "score", "title", "text"}]}`
 
-A candidate's `doc` is kept as the bytes it came in, so that what is written is what was read.
+Objects stand one a line, or in one array. Files of one pair a line are in `pair_files`. A candidate's `doc` is kept as
+the bytes it came in, so that what is written is what was read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from sidecar.candidates import Candidate, Passage
-from sidecar.documents import PassageFields, passage_of, passage_of_record
+from sidecar.candidates import Candidate
+from sidecar.documents import PassageFields
 from sidecar.errors import InputError
-from sidecar.lines import numbered_lines
+from sidecar.experiments.candidate_lists import CandidateList, passage_in, read_label
+from sidecar.experiments.pair_files import has_pairs, read_pairs
+from sidecar.json_lines import parse, records
 
-
-@dataclass(frozen=True, slots=True)
-class CandidateList:
-    """One line: a query, its candidates best first, each one's document as JSON bytes, and its `label`.
-
-    A label is a grade of relevance; None where a candidate has none that is a whole number. Only files have any, and
-    only they have a `source`, as `file:line`.
-    """
-
-    qid: str
-    query: str
-    candidates: list[Candidate]
-    docs: list[bytes]
-    labels: list[int | None] = field(default_factory=list)
-    source: str = ""
+EXPECTED_LIST = (
+    'Expected {"query": {"text", "qid"}, "candidates": [{"docid", "score", "doc"}]}, '
+    'or {"query_id", "query", "candidates": [{"docid", "score", "title", "text"}]}.'
+)
 
 
 class _Query(msgspec.Struct):
@@ -60,22 +51,28 @@ _DECODER = msgspec.json.Decoder(_Line)
 
 
 def read_candidates(path: Path, fields: PassageFields) -> Iterator[CandidateList]:
-    """Every query of a candidate file (`.jsonl` or `.jsonl.gz`), streaming.
+    """Every query of a candidate file, streaming; a file of one pair a line is told by its first line.
 
     Candidates come in file order, which is the first stage's. Scores that are missing count down from the top in its
     stead. Raises `InputError` with file and line for a malformed line, an empty query, a query listed twice, or a docid
-    listed twice within a query.
+    listed twice within a query; and where there is no query at all.
     """
+    lines = records(path)
+    first = next(lines, None)
+    if first is None:
+        raise InputError(f"{path} holds no query.", remedy=EXPECTED_LIST)
+    read = read_pairs if has_pairs(first[1]) else _read_lists
+    yield from read(chain([first], lines), fields)
+
+
+def _read_lists(lines: Iterator[tuple[str, bytes]], fields: PassageFields) -> Iterator[CandidateList]:
     seen: set[str] = set()
-    for where, line in numbered_lines(path):
+    for where, line in lines:
+        decoded = parse(line, where, _DECODER, what="no candidate list", remedy=EXPECTED_LIST)
         try:
-            found = _to_list(_DECODER.decode(line), where, fields)
+            found = _to_list(decoded, where, fields)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise InputError(
-                f"{where}: no candidate list: {error}.",
-                remedy='Expected {"query": {"text", "qid"}, "candidates": [{"docid", "score", "doc"}]}, '
-                'or {"query_id", "query", "candidates": [{"docid", "score", "title", "text"}]}.',
-            ) from None
+            raise InputError(f"{where}: no candidate list: {error}.", remedy=EXPECTED_LIST) from None
         if found.qid in seen:
             raise InputError(f"{where}: query {found.qid!r} was already listed above.")
         seen.add(found.qid)
@@ -99,7 +96,7 @@ def _to_list(line: _Line, where: str, fields: PassageFields) -> CandidateList:
         score = float(len(line.candidates) - rank + 1) if hit.score is None else hit.score
         candidates.append(Candidate(docid, rank, score, passage_in(doc, fields)))
         docs.append(doc)
-        labels.append(int(hit.label) if isinstance(hit.label, int) else None)
+        labels.append(read_label(hit.label, docid, where))
     return CandidateList(str(qid), query, candidates, docs, labels, where)
 
 
@@ -113,9 +110,3 @@ def _flat_document(hit: msgspec.Raw) -> bytes:
     return msgspec.json.encode(
         {name: value for name, value in values.items() if name not in {"docid", "score", "rank"}}
     )
-
-
-def passage_in(doc: bytes, fields: PassageFields) -> Passage:
-    """Read a document, an object, or a string as Lucene stores it in `raw` (which may itself be JSON), or null."""
-    found = msgspec.json.decode(doc, type=dict[str, Any] | str | None)
-    return passage_of_record(found, fields) if isinstance(found, dict) else passage_of(found, None, fields)

@@ -10,11 +10,10 @@ from pathlib import Path
 import ir_measures
 
 from sidecar.errors import InputError
+from sidecar.experiments.qrels import Qrels
 from sidecar.experiments.run_reading import read_run
-from sidecar.lines import numbered_lines
 from sidecar.whole_file import whole_file
 
-Qrels = dict[str, dict[str, int]]
 # Query id → docid → score.
 Run = dict[str, dict[str, float]]
 # Measure → query id → value.
@@ -52,26 +51,6 @@ class Evaluation:
     unjudged: int
     against_first: dict[str, Comparison]
     by_query: PerQuery
-
-
-def read_qrels(path: Path) -> Qrels:
-    """Judgements from a TREC file (`qid 0 docid grade`) or a tab-separated one (`qid docid grade`, header allowed).
-
-    Raises `InputError` with file and line for a malformed line.
-    """
-    qrels: Qrels = {}
-    for number, (where, line) in enumerate(numbered_lines(path)):
-        columns = line.decode(errors="replace").split()
-        if number == 0 and columns and not re.fullmatch(r"-?\d+", columns[-1]):
-            continue  # the header of the BEIR format
-        if len(columns) not in {3, 4} or not re.fullmatch(r"-?\d+", columns[-1]):
-            raise InputError(
-                f"{where}: neither a TREC judgement (qid 0 docid grade) nor a BEIR one (qid, docid, grade)."
-            )
-        qrels.setdefault(columns[0], {})[columns[-2]] = int(columns[-1])
-    if not qrels:
-        raise InputError(f"{path} holds no judgement.")
-    return qrels
 
 
 def parse_measures(text: str) -> list[ir_measures.Measure]:

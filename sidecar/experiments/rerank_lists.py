@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from sidecar.candidates import Candidate, Ranked, Ranking, RanksMany
 from sidecar.documents import PassageFields, nothing_to_read
-from sidecar.experiments.candidate_files import CandidateList
+from sidecar.experiments.candidate_lists import CandidateList
 from sidecar.experiments.journal import Journal
 from sidecar.experiments.run_files import candidate_list, run_hits
 

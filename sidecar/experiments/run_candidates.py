@@ -6,9 +6,7 @@ database has no name, and is gone when the process is, however it ends.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,17 +15,15 @@ from sidecar.candidates import Candidate
 from sidecar.corpus import read_lines
 from sidecar.documents import PassageFields
 from sidecar.errors import InputError
-from sidecar.experiments.candidate_files import CandidateList, passage_in
+from sidecar.experiments.candidate_lists import CandidateList, passage_in
 from sidecar.experiments.run_reading import read_entries
 from sidecar.experiments.topics import read_topics
+from sidecar.temporary_database import on_disk, temporary_database
 
 SHOWN = 5
 ABSENT = b"null"
 
 _TABLES = """
-PRAGMA journal_mode = OFF;
-PRAGMA synchronous = OFF;
-PRAGMA cache_size = -65536;
 CREATE TABLE query (n INTEGER PRIMARY KEY, qid TEXT UNIQUE NOT NULL, text TEXT);
 CREATE TABLE document (n INTEGER PRIMARY KEY, docid TEXT UNIQUE NOT NULL, wanted INTEGER NOT NULL, line BLOB);
 CREATE TABLE hit (query INTEGER, document INTEGER, rank INTEGER, score REAL, PRIMARY KEY (query, document))
@@ -63,10 +59,8 @@ class RunCandidates:
         allow_missing: bool = False,
         progress: Callable[[int], None] = lambda _: None,
     ) -> None:
-        # An empty name is SQLite's for a temporary database on disk.
-        self._database = sqlite3.connect("", isolation_level=None)
-        with _on_disk():
-            self._database.executescript(_TABLES + "BEGIN;")
+        self._database = temporary_database(_TABLES)
+        with on_disk("the texts of the run"):
             self._read_run(sources.run, depth)
             self._read_queries(sources)
             self.documents = self._count("SELECT count(*) FROM document WHERE wanted")
@@ -109,7 +103,7 @@ class RunCandidates:
             if not self._add("INSERT OR IGNORE INTO hit VALUES (?, ?, ?, ?)", number, document, rank + 1, score):
                 raise InputError(f"{where}: document {docid!r} is listed twice for query {qid!r}.")
         if not places:
-            raise InputError(f"{run} is empty.")
+            raise InputError(f"{run} holds no result.")
 
     def _new_query(self, qid: str) -> int:
         return int(self._database.execute("INSERT INTO query (qid) VALUES (?)", (qid,)).lastrowid or 0)
@@ -135,16 +129,18 @@ class RunCandidates:
 
     def _read_corpus(self, corpus: Path, progress: Callable[[int], None]) -> None:
         read = 0
-        for read, (docid, line) in enumerate(read_lines(corpus), start=1):
+        for read, document in enumerate(read_lines(corpus), start=1):
             wanted = self._database.execute(
-                "SELECT n, line IS NOT NULL FROM document WHERE docid = ? AND wanted", (docid,)
+                "SELECT n, line IS NOT NULL FROM document WHERE docid = ? AND wanted", (document.docid,)
             ).fetchone()
             if wanted is not None:
                 if wanted[1]:
                     raise InputError(
-                        f"{corpus}: document {docid!r} is there twice.", remedy="Give every document an id of its own."
+                        f"{document.source}: document {document.docid!r} was there before.",
+                        remedy="Give every document an id of its own.",
                     )
-                self._add("UPDATE document SET line = ? WHERE n = ?", line, wanted[0])
+                document.check()
+                self._add("UPDATE document SET line = ? WHERE n = ?", document.line, wanted[0])
             if read % 1000 == 0:
                 progress(read)
         progress(read)
@@ -165,14 +161,3 @@ class RunCandidates:
     def _first(self, statement: str) -> str:
         names = [repr(row[0]) for row in islice(self._database.execute(statement), SHOWN + 1)]
         return ", ".join([*names[:SHOWN], *(["…"] if len(names) > SHOWN else [])])
-
-
-@contextmanager
-def _on_disk() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        raise InputError(
-            f"the texts of the run can't be kept on disk: {error}.",
-            remedy="They go to a temporary file: point the variable SQLITE_TMPDIR at a folder with more space.",
-        ) from error

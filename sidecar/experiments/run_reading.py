@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from sidecar.errors import InputError
+from sidecar.experiments.candidate_files import EXPECTED_LIST
 from sidecar.experiments.run_files import strictly_falling
-from sidecar.lines import numbered_lines
+from sidecar.json_lines import is_object, parse, records
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def read_run(path: Path) -> dict[str, dict[str, float]]:
@@ -26,35 +30,35 @@ def read_run(path: Path) -> dict[str, dict[str, float]]:
             raise InputError(f"{where}: document {docid!r} is listed twice for query {qid!r}.")
         scores[docid] = score
     if not run:
-        raise InputError(f"{path} is empty.")
+        raise InputError(f"{path} holds no result.")
     return run
 
 
 def read_entries(path: Path) -> Iterator[tuple[str, str, str, float]]:
     """The entries of a run as (`FILE:NUMBER`, query id, document id, score) in file order, streaming, as `read_run`."""
-    for where, line in numbered_lines(path):
-        entries = _json_entries(line, where) if line.lstrip().startswith(b"{") else [_column_entry(line, where)]
+    for where, line in records(path):
+        entries = _json_entries(line, where) if is_object(line) else [_column_entry(line, where)]
         for qid, docid, score in entries:
             yield where, qid, docid, score
 
 
 def _column_entry(line: bytes, where: str) -> tuple[str, str, float]:
-    try:
-        columns = line.decode().split()
-        if len(columns) == 6:
-            return columns[0], columns[2], _finite(columns[4])
-        qid, docid, rank = columns
-        return qid, docid, -_finite(rank)
-    except ValueError:
-        raise InputError(
-            f"{where}: neither a TREC line (qid Q0 docid rank score tag) nor an MS MARCO one (qid docid rank)."
-        ) from None
+    columns = line.decode().split()
+    if len(columns) == 6:
+        return columns[0], columns[2], _number(columns[4], "score", where)
+    if len(columns) == 3:
+        return columns[0], columns[1], -_number(columns[2], "rank", where)
+    raise InputError(
+        f"{where}: neither a TREC line (qid Q0 docid rank score tag) nor an MS MARCO one (qid docid rank), but "
+        f"{len(columns)} columns.",
+        remedy="Columns are parted by white space, so that ids and tags hold none.",
+    )
 
 
-def _finite(text: str) -> float:
-    value = float(text)
+def _number(text: str, what: str, where: str) -> float:
+    value = float(text) if _NUMBER.fullmatch(text) else math.nan
     if not math.isfinite(value):
-        raise ValueError(text)
+        raise InputError(f"{where}: the {what} {text!r} is no finite number.", remedy="Such an entry has no place.")
     return value
 
 
@@ -73,11 +77,11 @@ class _RunLine(msgspec.Struct):
     query_id: str | int | None = None
 
 
+_DECODER = msgspec.json.Decoder(_RunLine)
+
+
 def _json_entries(line: bytes, where: str) -> list[tuple[str, str, float]]:
-    try:
-        found = msgspec.json.decode(line, type=_RunLine)
-    except msgspec.DecodeError as error:
-        raise InputError(f"{where}: no candidate list: {error}.") from None
+    found = parse(line, where, _DECODER, what="no candidate list", remedy=EXPECTED_LIST)
     qid = found.query.qid if isinstance(found.query, _RunQuery) else found.query_id
     if qid is None:
         raise InputError(f"{where}: the query has no id.")

@@ -2,50 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from sidecar.collection_folders import query_file
 from sidecar.errors import InputError
-from sidecar.lines import numbered_lines
+from sidecar.experiments.datasets import Dataset, open_dataset
+from sidecar.experiments.qrels import read_qrels
+from sidecar.json_lines import is_object, parse, records
+from sidecar.lines import fits_column
 
 ID_FIELDS = ("_id", "qid", "query_id", "id")
 TEXT_FIELDS = ("text", "query", "title")
 
+# A first line `query_id<TAB>text`, of any of these names, is a header.
+_ID_NAMES = {"_id", "id", "qid", "query_id", "query-id", "topic", "topic_id"}
+_TEXT_NAMES = {"text", "query", "query_text", "title", "topic"}
+
+_EXPECTED = 'Expected qid<TAB>text lines, objects like {"_id": …, "text": …}, or TREC topics (<top>).'
+_OBJECTS = msgspec.json.Decoder(dict[str, Any])
+_TAG = re.compile(r"<(/?\w+)[^>]*>")
+
+# A place, a query id and its text.
+_Entry = tuple[str, str, str]
+
 
 def read_topics(path: Path) -> Iterator[tuple[str, str]]:
-    """(query id, text) from `qid<TAB>text` lines or from JSON lines such as `{"_id": …, "text": …}`, streaming.
+    """(query id, text), streaming, of lines, JSON, TREC topics, a BEIR folder or a dataset (see `datasets`).
 
-    Raises `InputError` with file and line for a malformed line, an empty query or an id that was there before.
+    Lines are `qid<TAB>text`, a known header allowed; JSON is objects such as `{"_id": …, "text": …}`, one a line or in
+    one array. Of TREC topics the title is the text. Of a BEIR folder only the queries are taken that its judgements
+    know, as BEIR's own loader does. Raises `InputError` with file and line for a malformed line, an empty query or an
+    id that was there before; and where there is no query at all.
     """
     seen: set[str] = set()
-    for where, line in numbered_lines(path):
-        qid, text = _from_json(line, where) if line.lstrip().startswith(b"{") else _from_columns(line, where)
+    for where, qid, text in _entries(path):
         if not text.strip():
             raise InputError(f"{where}: the query {qid!r} is empty.")
-        if not qid or any(character.isspace() for character in qid):
+        if not fits_column(qid):
             raise InputError(f"{where}: {qid!r} is no query id.", remedy="An id is not empty and holds no white space.")
         if qid in seen:
             raise InputError(f"{where}: the query {qid!r} was there before.")
         seen.add(qid)
         yield qid, text
+    if not seen:
+        raise InputError(f"{path} holds no query.", remedy=_EXPECTED)
+
+
+def _entries(path: Path) -> Iterator[_Entry]:
+    dataset = open_dataset(path)
+    if dataset is not None:
+        return _of_dataset(dataset)
+    entries = _of_file(query_file(path))
+    if path.is_dir():
+        judged = read_qrels(path)
+        return (entry for entry in entries if entry[1] in judged)
+    return entries
+
+
+def _of_file(path: Path) -> Iterator[_Entry]:
+    lines = records(path)
+    first = next(lines, None)
+    if first is None:
+        return
+    if first[1].lstrip().lower().startswith(b"<top"):
+        yield from _trec_topics(chain([first], lines))
+        return
+    if not _is_header(first[1]):
+        yield _entry(*first)
+    for where, line in lines:
+        yield _entry(where, line)
+
+
+def _entry(where: str, line: bytes) -> _Entry:
+    qid, text = _from_json(line, where) if is_object(line) else _from_columns(line, where)
+    return where, qid, text
+
+
+def _is_header(line: bytes) -> bool:
+    columns = line.decode().lower().split("\t")
+    return len(columns) == 2 and columns[0].strip() in _ID_NAMES and columns[1].strip() in _TEXT_NAMES
 
 
 def _from_columns(line: bytes, where: str) -> tuple[str, str]:
-    try:
-        qid, text = line.decode().split("\t", maxsplit=1)
-    except ValueError:
-        raise InputError(f"{where}: no topic.", remedy='Expected qid<TAB>text or {"_id": …, "text": …}.') from None
+    qid, tab, text = line.decode().partition("\t")
+    if not tab:
+        raise InputError(f"{where}: no topic.", remedy=_EXPECTED)
     return qid.strip(), text
 
 
 def _from_json(line: bytes, where: str) -> tuple[str, str]:
-    try:
-        topic = msgspec.json.decode(line, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{where}: no JSON object: {error}.") from None
+    topic = parse(line, where, _OBJECTS, what="no JSON object", remedy=_EXPECTED)
     qid = next((topic[name] for name in ID_FIELDS if isinstance(topic.get(name), str | int)), None)
     text = next((topic[name] for name in TEXT_FIELDS if isinstance(topic.get(name), str)), None)
     if qid is None or text is None:
@@ -54,3 +106,42 @@ def _from_json(line: bytes, where: str) -> tuple[str, str]:
             remedy=f"The id is looked for in {', '.join(ID_FIELDS)}, the text in {', '.join(TEXT_FIELDS)}.",
         )
     return str(qid), text
+
+
+def _trec_topics(lines: Iterable[tuple[str, bytes]]) -> Iterator[_Entry]:
+    """Each `<top>` with the number of `<num>` and the words of `<title>`; tags need not be closed."""
+    begun, content = "", ""
+    for where, line in lines:
+        text = line.decode()
+        if text.lstrip().lower().startswith("<top>"):
+            if begun:
+                raise InputError(f"{begun}: this <top> has no </top>.")
+            begun, content = where, ""
+        elif not begun:
+            raise InputError(f"{where}: outside of any <top>.", remedy="TREC topics are <top> … </top>.")
+        content += text + "\n"
+        if text.rstrip().lower().endswith("</top>"):
+            yield _trec_topic(content, begun)
+            begun = ""
+    if begun:
+        raise InputError(f"{begun}: this <top> has no </top>.")
+
+
+def _trec_topic(content: str, where: str) -> _Entry:
+    parts = _TAG.split(content)
+    fields = {name.lower(): text for name, text in zip(parts[1::2], parts[2::2], strict=True)}
+    if "num" not in fields or "title" not in fields:
+        raise InputError(f"{where}: this <top> has no <{'title' if 'num' in fields else 'num'}>.")
+    number = fields["num"].strip()
+    title = " ".join(fields["title"].split())
+    return where, _after(number, "Number:"), _after(title, "Topic:")
+
+
+def _after(text: str, label: str) -> str:
+    return text.removeprefix(label).strip()
+
+
+def _of_dataset(dataset: Dataset) -> Iterator[_Entry]:
+    for number, query in enumerate(dataset.queries(), start=1):
+        text = query.default_text() if hasattr(query, "default_text") else query.text
+        yield f"{dataset.name}, query {number}", query.query_id, text

@@ -11,7 +11,7 @@ Source of the field names: the UBI schemas 1.0 in OpenSearch's documentation (`u
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,13 @@ from typing import Any
 import msgspec
 
 from sidecar.errors import InputError
-from sidecar.lines import numbered_lines
+from sidecar.json_lines import parse, records
 from sidecar.training.leaks import normalised
+
+_SHOWN = 8
+_HITS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_STRANGE = "not a document of UBI"
+_EXPECTED = "Expected the documents of ubi_queries and ubi_events, one JSON object a line."
 
 
 class _Query(msgspec.Struct):
@@ -76,7 +81,7 @@ def read_clicks(queries: Path, events: Path, *, action: str = "click") -> Clicke
 
     `action` is the `action_name` of a click; `impression` events and a query's `query_response_hit_ids` say what was
     shown where, in the order of the list, and an event's own position goes before. Raises InputError with file and
-    line.
+    line; and where nothing was clicked, with the actions that are there.
     """
     searches = {
         found.query_id: _Search(
@@ -86,7 +91,9 @@ def read_clicks(queries: Path, events: Path, *, action: str = "click") -> Clicke
         if found.user_query.strip()
     }
     unknown = 0
+    actions: Counter[str] = Counter()
     for event in _records(events, _Event):
+        actions[event.action_name] += 1
         if event.action_name not in {action, "impression"} or event.query_id is None:
             continue
         search = searches.get(event.query_id)
@@ -94,19 +101,31 @@ def read_clicks(queries: Path, events: Path, *, action: str = "click") -> Clicke
             unknown += 1
         else:
             _add(search, event, clicked=event.action_name == action)
-    return _judged([search for search in searches.values() if search.clicked], unknown)
+    clicked = [search for search in searches.values() if search.clicked]
+    if not clicked:
+        raise _nothing_clicked(events, action, actions, unknown)
+    return _judged(clicked, unknown)
 
 
 def _records(path: Path, kind: type[Any]) -> Iterator[Any]:
-    for where, line in numbered_lines(path):
-        try:
-            hit = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
-            yield msgspec.json.decode(hit.get("_source", line), type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise InputError(
-                f"{where}: not a document of UBI: {error}.",
-                remedy="Expected the documents of ubi_queries and ubi_events, one JSON object a line.",
-            ) from None
+    decoder = msgspec.json.Decoder(kind)
+    for where, line in records(path):
+        hit = parse(line, where, _HITS, what=_STRANGE, remedy=_EXPECTED)
+        yield parse(bytes(hit.get("_source", line)), where, decoder, what=_STRANGE, remedy=_EXPECTED)
+
+
+def _nothing_clicked(events: Path, action: str, actions: Counter[str], unknown: int) -> InputError:
+    if actions[action]:
+        strange = f" ({unknown} events are of queries that the log of queries lacks)" if unknown else ""
+        return InputError(
+            f"{events}: none of the {actions[action]} {action!r} events names a known query and a document{strange}.",
+            remedy="Give ubi_queries of the same time; a click has its document in event_attributes.object.object_id.",
+        )
+    names = ", ".join(f"{name!r} ({count})" for name, count in actions.most_common(_SHOWN)) or "no event"
+    return InputError(
+        f"{events} has no event with the action_name {action!r}, but {names}.",
+        remedy="Name the action that is a click: --click-action NAME.",
+    )
 
 
 def _add(search: _Search, event: _Event, *, clicked: bool) -> None:

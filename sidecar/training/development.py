@@ -10,7 +10,8 @@ from sidecar.candidates import Candidate
 from sidecar.documents import PassageFields
 from sidecar.errors import InputError
 from sidecar.experiments.candidate_files import read_candidates
-from sidecar.experiments.evaluate import Qrels, mean_of, read_qrels
+from sidecar.experiments.evaluate import mean_of
+from sidecar.experiments.qrels import Qrels, read_qrels
 from sidecar.scoring import Scorer
 
 MEASURE = "nDCG@10"

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 from sidecar.documents import PassageFields
 from sidecar.experiments.candidate_files import read_candidates
-from sidecar.experiments.evaluate import read_qrels
+from sidecar.experiments.datasets import dataset_id
+from sidecar.experiments.pair_files import has_pairs
+from sidecar.experiments.qrels import Qrels, read_qrels
 from sidecar.experiments.topics import read_topics
-from sidecar.lines import numbered_lines
+from sidecar.json_lines import is_object, records
 from sidecar.training.groups import Group
-from sidecar.training.reading import Refusals, is_tevatron, read_training
+from sidecar.training.reading import Refusals, read_training
+from sidecar.training.shapes import training_shape
 
 _NO_WORD = re.compile(r"[\W_]+")
 
@@ -51,28 +53,51 @@ def normalised(text: str) -> str:
     return _NO_WORD.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
 
 
-def read_evaluation(paths: Iterable[Path], fields: PassageFields) -> Evaluation:
+def read_evaluation(
+    paths: Sequence[Path], fields: PassageFields, tell: Callable[[str], None] = lambda _: None
+) -> Evaluation:
     """Read what evaluation files hold: topics, qrels, candidate lists or training files, told by their first line.
 
-    Qrels bring docids, which only mean something in the same collection; the others bring texts. Raises InputError.
+    A BEIR folder or a dataset (see `datasets`) is read for both topics and qrels. Qrels bring docids, which only mean
+    something in the same collection; the others bring texts. One qrels file may judge the queries of a whole
+    collection: where it judges some of the topics that are given beside it, only those count. `tell` is told so.
+    Raises InputError.
     """
     found = Evaluation()
+    qids: set[str] = set()
+    judged: list[tuple[Path, Qrels]] = []
     for path in paths:
-        first = next((line for _, line in islice(numbered_lines(path), 1)), b"")
-        if first.lstrip().startswith(b"{"):
-            if is_tevatron(path) or b'"candidates"' in first:
-                _add_lists(path, fields, found)
-            else:
-                found.queries.update(normalised(text) for _, text in read_topics(path))
-        elif len(first.split(b"\t")) == 2:
-            found.queries.update(normalised(text) for _, text in read_topics(path))
-        else:
-            judged = read_qrels(path)
-            found.docids.update(docid for grades in judged.values() for docid, grade in grades.items() if grade > 0)
+        holds_qrels, holds_queries = _contents(path)
+        if holds_queries:
+            qids.update(_add_queries(path, fields, found))
+        if holds_qrels:
+            judged.append((path, read_qrels(path)))
+    for path, qrels in judged:
+        chosen = qrels.keys() & qids or qrels.keys()
+        if len(chosen) < len(qrels):
+            others = len(qrels) - len(chosen)
+            tell(f"{path}: {len(chosen)} queries are evaluated; {others} others are judged, too, and left aside.")
+        found.docids.update(docid for qid in chosen for docid, grade in qrels[qid].items() if grade > 0)
     # Where there is nothing but punctuation, there is nothing to be the same.
     found.queries.discard("")
     found.passages.discard("")
     return found
+
+
+def _contents(path: Path) -> tuple[bool, bool]:
+    """Whether a path holds qrels, and whether it holds queries."""
+    if path.is_dir() or dataset_id(path) is not None:
+        return True, True
+    _, first = next(records(path), ("", b""))
+    columns = first.split(b"\t")
+    queries = is_object(first) or len(columns) == 2 or first.lstrip().lower().startswith(b"<top") or _is_text(first)
+    return not queries, queries
+
+
+def _is_text(line: bytes) -> bool:
+    """Whether a line of columns is one of MS MARCO's files of texts: triples, or `top1000.dev`."""
+    columns = line.split(b"\t")
+    return len(columns) in {3, 4} and any(b" " in column.strip() for column in columns)
 
 
 def find_leaks(groups: Sequence[Group], evaluation: Evaluation) -> Leaks:
@@ -88,13 +113,24 @@ def _known(group: Group, evaluation: Evaluation) -> Iterator[bool]:
         yield group.docids[index] in evaluation.docids or normalised(text) in evaluation.passages
 
 
-def _add_lists(path: Path, fields: PassageFields, found: Evaluation) -> None:
-    if is_tevatron(path):
-        for group in read_training(path, fields, Refusals(drop=True, counts={}), labelled=False):
+def _add_queries(path: Path, fields: PassageFields, found: Evaluation) -> set[str]:
+    """Add the queries of a file and what is labelled relevant in it; return the ids of its queries."""
+    first = b"" if path.is_dir() or dataset_id(path) is not None else next(records(path), ("", b""))[1]
+    if training_shape(first) is not None:
+        refuse = Refusals(drop=True, counts={}, drop_contradictions=True)
+        for group in read_training(path, fields, refuse, labelled=False):
             found.queries.add(normalised(group.query))
             found.passages.update(normalised(group.passages[index].text) for index in group.positives)
-        return
-    for found_list in read_candidates(path, fields):
-        found.queries.add(normalised(found_list.query))
-        graded = zip(found_list.candidates, found_list.labels, strict=True)
-        found.passages.update(normalised(candidate.passage.text) for candidate, label in graded if label)
+        return set()
+    qids: set[str] = set()
+    if has_pairs(first) or (is_object(first) and b'"candidates"' in first):
+        for found_list in read_candidates(path, fields):
+            qids.add(found_list.qid)
+            found.queries.add(normalised(found_list.query))
+            graded = zip(found_list.candidates, found_list.labels, strict=True)
+            found.passages.update(normalised(candidate.passage.text) for candidate, label in graded if label)
+        return qids
+    for qid, text in read_topics(path):
+        qids.add(qid)
+        found.queries.add(normalised(text))
+    return qids

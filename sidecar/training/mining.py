@@ -15,7 +15,7 @@ import msgspec
 from sidecar.candidates import Passage
 from sidecar.corpus import read_lines
 from sidecar.documents import PassageFields
-from sidecar.experiments.candidate_files import CandidateList, passage_in
+from sidecar.experiments.candidate_lists import CandidateList, passage_in
 
 Qrels = Mapping[str, Mapping[str, int]]
 
@@ -35,7 +35,12 @@ class Mined:
 def texts_of(corpus: Path, docids: Iterable[str]) -> dict[str, bytes]:
     """The lines of a corpus for these docids; one that is not there is left out. Raises InputError."""
     wanted = frozenset(docids)
-    return {docid: line for docid, line in read_lines(corpus) if docid in wanted}
+    found: dict[str, bytes] = {}
+    for document in read_lines(corpus):
+        if document.docid in wanted:
+            document.check()
+            found[document.docid] = document.line
+    return found
 
 
 def mine(  # noqa: PLR0913  each is a source or a limit, by keyword

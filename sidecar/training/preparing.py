@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sidecar.documents import PassageFields
 from sidecar.errors import InputError
-from sidecar.experiments.evaluate import read_qrels
+from sidecar.experiments.qrels import read_qrels
 from sidecar.training.development import Development, read_development
 from sidecar.training.groups import Group, statistics
 from sidecar.training.leaks import find_leaks, read_evaluation
@@ -34,6 +34,7 @@ class Sources:
     evaluation: Sequence[Path]
     drop_leaks: bool
     drop_unusable: bool
+    drop_contradictions: bool = False
 
     def files(self) -> dict[str, Path]:
         """Every file by its role."""
@@ -63,7 +64,15 @@ class Prepared:
 def prepare(sources: Sources, settings: TrainingSettings, fields: PassageFields, tell: Tell) -> Prepared:
     """Read and check everything; `tell` hears statistics and what was left out. Raises InputError."""
     judged = settings.train_target == "labels"
-    groups = read_groups(sources.data, fields, tell, qrels=sources.qrels, drop=sources.drop_unusable, labelled=judged)
+    groups = read_groups(
+        sources.data,
+        fields,
+        tell,
+        qrels=sources.qrels,
+        drop=sources.drop_unusable,
+        labelled=judged,
+        drop_contradictions=sources.drop_contradictions,
+    )
     groups = _without_leaks(groups, sources, fields, tell)
     groups, teacher = _taught(groups, sources, settings, tell)
     development = None
@@ -75,16 +84,24 @@ def prepare(sources: Sources, settings: TrainingSettings, fields: PassageFields,
 
 
 def read_groups(  # noqa: PLR0913  each decides what is read, by keyword
-    data: Sequence[Path], fields: PassageFields, tell: Tell, *, qrels: Path | None, drop: bool, labelled: bool
+    data: Sequence[Path],
+    fields: PassageFields,
+    tell: Tell,
+    *,
+    qrels: Path | None,
+    drop: bool,
+    labelled: bool,
+    drop_contradictions: bool = False,
 ) -> list[Group]:
     """Every usable group of the files, in their order. Raises InputError where there is none, and what reading does."""
     judged = read_qrels(qrels) if qrels is not None else None
     groups: list[Group] = []
     for path in data:
-        refused = Refusals(drop=drop, counts={})
+        refused = Refusals(drop=drop, counts={}, drop_contradictions=drop_contradictions)
         found = list(read_training(path, fields, refused, qrels=judged, labelled=labelled))
-        dropped = "".join(f"; {count} left out that {reason}" for reason, count in refused.counts.items())
-        tell(f"{path}: {statistics(found) if found else 'no query that can be trained on'}{dropped}")
+        dropped = "".join(f"; {count} {what}" for what, count in refused.counts.items())
+        unused = f"; not used: {', '.join(sorted(refused.unused))}" if refused.unused else ""
+        tell(f"{path}: {statistics(found) if found else 'no query that can be trained on'}{dropped}{unused}")
         groups += found
     if not groups:
         raise InputError("there is nothing to train on.", remedy="Give files with labels, or --qrels.")
@@ -94,7 +111,7 @@ def read_groups(  # noqa: PLR0913  each decides what is read, by keyword
 def _without_leaks(groups: list[Group], sources: Sources, fields: PassageFields, tell: Tell) -> list[Group]:
     if not sources.evaluation:
         return groups
-    leaks = find_leaks(groups, read_evaluation(sources.evaluation, fields))
+    leaks = find_leaks(groups, read_evaluation(sources.evaluation, fields, tell))
     if not leaks.all:
         tell(f"none of {len(groups)} queries is known to the evaluation.")
         return groups

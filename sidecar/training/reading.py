@@ -1,26 +1,19 @@
-"""Training files, JSON lines in the shapes that are about, each fault named with file and line.
-
-* Tevatron's: `{"query_id", "query", "positive_passages": [{"docid", "title", "text"}], "negative_passages": […]}`
-* candidate lists (`sidecar.experiments.candidate_files`), each candidate with a whole number as `label`
-
-Source of the first: the data sets Tevatron/msmarco-passage and their like on the hub.
-"""
+"""Training files: candidate lists with labels, and the shapes of `shapes`, each fault named with file and line."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
-import msgspec
-
-from sidecar.candidates import Passage
-from sidecar.documents import PassageFields, passage_of_record
+from sidecar.documents import PassageFields
 from sidecar.errors import InputError
-from sidecar.experiments.candidate_files import CandidateList, read_candidates
-from sidecar.lines import numbered_lines
+from sidecar.experiments.candidate_files import read_candidates
+from sidecar.experiments.candidate_lists import CandidateList
+from sidecar.json_lines import records
 from sidecar.training.groups import HIGHEST_LABEL, Group
+from sidecar.training.shapes import EXPECTED, UNUSED, training_shape
 
 LEAST = 2
 
@@ -29,10 +22,16 @@ Qrels = Mapping[str, Mapping[str, int]]
 
 @dataclass(slots=True)
 class Refusals:
-    """What becomes of groups that can't be trained on: an error, or with `drop` a count for each reason."""
+    """What becomes of groups that can't be trained on: an error, or with `drop` a count for each reason.
+
+    So it is with negatives that are positives of the same query, and `drop_contradictions`. `unused` are the keys of
+    the lines that another library's trainer would use.
+    """
 
     drop: bool
     counts: dict[str, int]
+    drop_contradictions: bool = False
+    unused: set[str] = field(default_factory=set)
 
     def __call__(self, group: Group, reason: str) -> None:
         """Refuse a group. Raises InputError unless groups are dropped."""
@@ -41,32 +40,36 @@ class Refusals:
                 f"{group.source}: query {group.qid!r} {reason}.",
                 remedy="Correct the file, or leave such queries out by --drop-unusable.",
             )
-        self.counts[reason] = self.counts.get(reason, 0) + 1
+        self.count(f"left out, each a query that {reason}")
 
+    def contradiction(self, group: Group, docid: str) -> None:
+        """Refuse a passage with two labels. Raises InputError unless its lower label is dropped."""
+        if not self.drop_contradictions:
+            raise InputError(
+                f"{group.source}: query {group.qid!r} lists document {docid!r} with two labels, as a positive among "
+                "its negatives.",
+                remedy="Correct the file, or let the higher label count by --drop-contradictions.",
+            )
+        self.count("negatives left out that are positives of the same query")
 
-class _TevatronLine(msgspec.Struct):
-    query: str
-    positive_passages: list[dict[str, object]]
-    negative_passages: list[dict[str, object]]
-    query_id: str | int | None = None
-
-
-_TEVATRON = msgspec.json.Decoder(_TevatronLine)
+    def count(self, what: str) -> None:
+        """Count one more."""
+        self.counts[what] = self.counts.get(what, 0) + 1
 
 
 def read_training(
     path: Path, fields: PassageFields, refuse: Refusals, *, qrels: Qrels | None = None, labelled: bool = True
 ) -> Iterator[Group]:
-    """Every group of a training file (`.jsonl` or `.jsonl.gz`) that can be trained on, in its order.
+    """Every group of a training file that can be trained on, in its order.
 
     Passages without text or without a label are left out; so `qrels` judge candidates that have no label of their own,
     a document that they don't know being irrelevant. Without `labelled` unjudged passages stay, for teachers to judge.
     Raises InputError with file and line for a malformed line, a label out of range, and (see `Refusals`) for a query
-    with fewer than two passages or, with `labelled`, with labels that are all the same.
+    with fewer than two passages or, with `labelled`, with labels that are all the same; and for one that lists a
+    passage with two labels. A passage that is listed twice with one label is kept once.
     """
-    read = _tevatron if is_tevatron(path) else _lists
-    for found in read(path, fields):
-        group = _judge(found, qrels) if qrels is not None else found
+    for found in _groups(path, fields, refuse):
+        group = _once(_judge(found, qrels) if qrels is not None else found, refuse)
         _check_labels(group)
         usable = [
             index
@@ -83,13 +86,21 @@ def read_training(
             yield kept
 
 
-def is_tevatron(path: Path) -> bool:
-    """Whether the first line has Tevatron's shape."""
-    return any(b'"positive_passages"' in line for _, line in islice(numbered_lines(path), 1))
+def _groups(path: Path, fields: PassageFields, refuse: Refusals) -> Iterator[Group]:
+    lines = records(path)
+    first = next(lines, None)
+    if first is None:
+        raise InputError(f"{path} holds no query.", remedy=EXPECTED)
+    read = training_shape(first[1])
+    if read is None:
+        return map(_of_list, read_candidates(path, fields))
+    return read(_watched(chain([first], lines), refuse), fields)
 
 
-def _lists(path: Path, fields: PassageFields) -> Iterator[Group]:
-    return (_of_list(found) for found in read_candidates(path, fields))
+def _watched(lines: Iterator[tuple[str, bytes]], refuse: Refusals) -> Iterator[tuple[str, bytes]]:
+    for place, line in lines:
+        refuse.unused.update(name for name in UNUSED if f'"{name}":'.encode() in line)
+        yield place, line
 
 
 def _of_list(found: CandidateList) -> Group:
@@ -103,38 +114,22 @@ def _of_list(found: CandidateList) -> Group:
     )
 
 
-def _tevatron(path: Path, fields: PassageFields) -> Iterator[Group]:
-    for where, line in numbered_lines(path):
-        try:
-            found = _TEVATRON.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise InputError(
-                f"{where}: no training query: {error}.",
-                remedy='Expected {"query_id", "query", "positive_passages": [{"docid", "title", "text"}], '
-                '"negative_passages": […]}.',
-            ) from None
-        if not found.query.strip():
-            raise InputError(f"{where}: the query is empty.")
-        records = [*found.positive_passages, *found.negative_passages]
-        positives = len(found.positive_passages)
-        docids = [_docid(record, where) for record in records]
-        twice = next((docid for index, docid in enumerate(docids) if docid in docids[:index]), None)
-        if twice is not None:
-            raise InputError(f"{where}: document {twice!r} is listed twice.")
-        labels = [int(index < positives) for index in range(len(records))]
-        qid = where if found.query_id is None else str(found.query_id)
-        yield Group(qid, found.query, docids, [_passage(record, fields) for record in records], labels, where)
-
-
-def _passage(record: Mapping[str, object], fields: PassageFields) -> Passage:
-    return passage_of_record(record, fields)
-
-
-def _docid(record: Mapping[str, object], where: str) -> str:
-    docid = record.get("docid")
-    if not isinstance(docid, str | int) or docid == "":
-        raise InputError(f"{where}: a passage has no `docid`.")
-    return str(docid)
+def _once(group: Group, refuse: Refusals) -> Group:
+    """The group with each document once, with the higher of its labels where that is allowed."""
+    if len(set(group.docids)) == len(group.docids):
+        return group
+    places: dict[str, int] = {}
+    for index, (docid, label) in enumerate(zip(group.docids, group.labels, strict=True)):
+        before = places.setdefault(docid, index)
+        if before == index:
+            continue
+        if label == group.labels[before]:
+            refuse.count("passages left out that are listed twice for their query")
+            continue
+        refuse.contradiction(group, docid)
+        if (label or 0) > (group.labels[before] or 0):
+            places[docid] = index
+    return group.keep(sorted(places.values()))
 
 
 def _judge(group: Group, qrels: Qrels) -> Group:

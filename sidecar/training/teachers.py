@@ -17,7 +17,7 @@ import msgspec
 from sidecar.candidates import Passage, Score
 from sidecar.errors import InputError
 from sidecar.experiments.journal import Journal
-from sidecar.lines import numbered_lines
+from sidecar.json_lines import parse, records
 from sidecar.training.groups import Group
 from sidecar.whole_file import whole_file
 
@@ -39,6 +39,7 @@ class _Line(msgspec.Struct):
 
 
 _DECODER = msgspec.json.Decoder(_Line)
+_EXPECTED = 'Expected {"query": …, "scores": {docid: score}}, as `sidecar teach` writes it.'
 
 # Query → docid → score.
 Scores = Mapping[str, Mapping[str, float]]
@@ -76,14 +77,8 @@ def publish_scores(journal: Journal, output: Path) -> None:
 def read_scores(path: Path) -> dict[str, dict[str, float]]:
     """Query → docid → score. Raises InputError with file and line for a malformed line or a score that isn't finite."""
     found: dict[str, dict[str, float]] = {}
-    for where, line in numbered_lines(path):
-        try:
-            one = _DECODER.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise InputError(
-                f"{where}: no teacher's scores: {error}.",
-                remedy='Expected {"query": …, "scores": {docid: score}}, as `sidecar teach` writes it.',
-            ) from None
+    for where, line in records(path):
+        one = parse(line, where, _DECODER, what="no teacher's scores", remedy=_EXPECTED)
         if not all(math.isfinite(score) for score in one.scores.values()):
             raise InputError(f"{where}: a score is not finite.")
         found.setdefault(one.query, {}).update(one.scores)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from sidecar.candidates import Candidate, Passage
 from sidecar.documents import PassageFields
 from sidecar.errors import InputError
-from sidecar.experiments.candidate_files import CandidateList, read_candidates
+from sidecar.experiments.candidate_files import read_candidates
+from sidecar.experiments.candidate_lists import CandidateList
 
 
 @pytest.fixture
@@ -84,3 +87,44 @@ GOOD = '{"query_id": "q", "query": "x", "candidates": []}\n'
 def test_a_malformed_line_is_named(read, text, message):
     with pytest.raises(InputError, match=message):
         read(text)
+
+
+def test_labels_are_whole_numbers_however_they_are_written(read):
+    (found,) = read(
+        '{"query_id": "q", "query": "x", "candidates": [{"docid": "a", "label": 2.0}, {"docid": "b", "label": "1"}, '
+        '{"docid": "c", "label": true}, {"docid": "d", "label": null}, {"docid": "e"}]}'
+    )
+    assert found.labels == [2, 1, 1, None, None]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "holds no query"),
+        ("[]", "holds no query"),
+        ("1\td\tfox\tx\n1\td\tfox\ty\n", r":2: document 'd' is listed twice for query '1'"),
+        ("1\td\tfox\tx\n1\te\tdog\ty\n", r":2: the query '1' had another text above"),
+        ("1\td\tfox\tx\n1\te\tfox\n", r":2: 3 columns"),
+        ("1\td\t \tx\n", r":1: the query '1' is empty"),
+        ("1\t\tfox\tx\n", r":1: a pair without a document id"),
+        ('{"qid": "1", "query": "x", "docno": "d", "rank": "first"}', r":1: the rank 'first' is no number"),
+        ('{"query": "x", "docno": "d", "text": "t"}', r":1: none of qid, query_id"),
+    ],
+)
+def test_malformed_pairs_and_files_without_a_query_are_named(read, text, message):
+    with pytest.raises(InputError, match=message):
+        read(text)
+
+
+def test_pairs_are_in_order_only_if_each_has_a_rank_or_a_score(read):
+    def order(*extras):
+        lines = (
+            json.dumps({"qid": "1", "query": "x", "docno": f"d{n}", "text": "t", **extra})
+            for n, extra in enumerate(extras)
+        )
+        (found,) = read("\n".join(lines))
+        return [(c.docid, c.score) for c in found.candidates], found.ordered
+
+    assert order({"score": 1}, {"score": 3}) == ([("d1", 3.0), ("d0", 1.0)], True)
+    assert order({"rank": 2}, {"rank": 1}) == ([("d1", 2.0), ("d0", 1.0)], True)
+    assert order({"score": 1}, {}) == ([("d0", 2.0), ("d1", 1.0)], False)

@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.candidates import Candidate, Passage, Ranked, Ranking
 from sidecar.documents import PassageFields
-from sidecar.experiments.candidate_files import CandidateList
+from sidecar.experiments.candidate_lists import CandidateList
 from sidecar.experiments.journal import Journal
 from sidecar.experiments.publish import publish
 from sidecar.experiments.rerank_lists import Depth, TextWatch, rerank_lists, with_the_rest

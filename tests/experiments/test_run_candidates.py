@@ -11,7 +11,7 @@ import pytest
 from sidecar.candidates import Candidate, Passage
 from sidecar.documents import PassageFields
 from sidecar.errors import InputError
-from sidecar.experiments.candidate_files import CandidateList
+from sidecar.experiments.candidate_lists import CandidateList
 from sidecar.experiments.run_candidates import RunCandidates, Sources
 
 TREC = "q2 Q0 b 1 3.5 bm25\nq2 Q0 a 2 3.5 bm25\nq1 Q0 c 1 9 bm25\n"
@@ -87,8 +87,8 @@ def test_missing_documents_may_be_let_pass(gather):
         ({"run": TREC + "q1 Q0 c 2 8 bm25\n"}, r"run:4: document 'c' is listed twice for query 'q1'"),
         ({"run": "q1\ta\t1\nq1\tb\t1.5\nq1\tc\t1\n"}, r"run:3: the score -1 of query 'q1' rises above -1.5"),
         ({"run": "q1 a\n"}, r"run:1: neither a TREC line"),
-        ({"run": ""}, r"run is empty"),
-        ({"corpus": [*CORPUS, CORPUS[1]]}, r"document 'a' is there twice"),
+        ({"run": ""}, r"run holds no result"),
+        ({"corpus": [*CORPUS, CORPUS[1]]}, r"corpus.jsonl.gz:5: document 'a' was there before"),
         ({"corpus": [*CORPUS, {"text": "no id"}]}, r"corpus.jsonl.gz:5: no id"),
         ({"corpus": [*CORPUS, ["no object"]]}, r"corpus.jsonl.gz:5: not a JSON object"),
     ],

@@ -9,7 +9,8 @@ import pytest
 
 from sidecar.candidates import Candidate, Passage, Ranked, Ranking
 from sidecar.errors import InputError
-from sidecar.experiments.evaluate import Comparison, Evaluation, evaluate, parse_measures, read_qrels, write_by_query
+from sidecar.experiments.evaluate import Comparison, Evaluation, evaluate, parse_measures, write_by_query
+from sidecar.experiments.qrels import read_qrels
 from sidecar.experiments.run_files import (
     RunFormat,
     candidate_list,
@@ -95,10 +96,16 @@ def test_every_format_reads_back_in_order(tmp_path, run_format):
     ("text", "message"),
     [
         ("q1 Q0 d 1 1.0 tag\nq1 d\n", "run:2: neither a TREC line"),
-        ("q1 Q0 d 1 nan tag\n", "run:1: neither a TREC line"),
+        ("q1 Q0 d 1 -inf tag\n", "run:1: the score '-inf' is no finite number"),
+        ("q1 Q0 d 1 1_0 tag\n", "run:1: the score '1_0' is no finite number"),
+        ("q1 Q0 d 1 1e999 tag\n", "run:1: the score '1e999' is no finite number"),
+        ("q1\td\tfirst\n", "run:1: the rank 'first' is no finite number"),
+        ("q1 Q0 d 1 1.0 my tag\n", "run:1: neither a TREC line .* but 7 columns"),
+        ('{"query": {"qid": "q"}, "candidates": [{"docid": "d", "score": NaN}]}', "run:1: .*NaN is no JSON"),
+        ("q1 Q0 d 1 nan tag\n", "run:1: the score 'nan' is no finite number"),
         ("q1\td\t1\nq1\td\t2\n", "run:2: document 'd' is listed twice"),
         ('{"query": {"qid": "q"}}\n', "run:1: no candidate list"),
-        ("", "run is empty"),
+        ("", "run holds no result"),
     ],
 )
 def test_a_malformed_run_is_named(tmp_path, text, message):
@@ -107,7 +114,17 @@ def test_a_malformed_run_is_named(tmp_path, text, message):
         read_run(tmp_path / "run")
 
 
-@pytest.mark.parametrize("text", ["query-id\tcorpus-id\tscore\nq1\ta\t2\nq2\tb\t0\n", "q1 0 a 2\nq2 0 b 0\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "query-id\tcorpus-id\tscore\nq1\ta\t2\nq2\tb\t0\n",
+        "q1 0 a 2\nq2 0 b 0\n",
+        "q1 0 a 2.0\nq2 0 b 0.0\n",  # the first line is no header, whatever its grade looks like
+        "q1 0 a 2\nq2 0 b 0\nq1 0 a 2\n",
+        "QID ITER DOCNO REL\nq1 0 a 2\nq2 0 b +0\n",
+        "qid\tdocid\tlabel\nq1\ta\t2\nq2\tb\t0\n",
+    ],
+)
 def test_qrels_of_both_shapes(tmp_path, text):
     (tmp_path / "qrels").write_text(text)
     assert read_qrels(tmp_path / "qrels") == {"q1": {"a": 2}, "q2": {"b": 0}}
@@ -115,7 +132,22 @@ def test_qrels_of_both_shapes(tmp_path, text):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("q1 0 a 2\nq1 a two\n", "qrels:2"), ("q1 0 a 2\nq1 a\n", "qrels:2"), ("\n", "no judgement")],
+    [
+        ("q1 0 a 2\nq1 a two\n", "qrels:2: the grade 'two' is no whole number"),
+        ("q1 0 a 2\nq1 a\n", "qrels:2: no judgement"),
+        ("\n", "holds no judgement"),
+        ("q1 0 a 2.5\n", "qrels:1: the grade '2.5' is no whole number"),
+        ("q1 0 a nan\n", "qrels:1: the grade 'nan'"),
+        ("qid docid\n", "qrels:1: no judgement"),
+        ("query-id\tcorpus-id\tgood\nq1\ta\t2\n", "qrels:1: the grade 'good'"),
+        ("q0 0 b 1\nquery-id corpus-id score\n", "qrels:2: the grade 'score'"),
+        ("q1\tdoc 1\t2\n", "qrels:1: no judgement"),
+        (
+            "q1 0 b 1\nq1 0 a 2\nq1 0 b 1\nq1 0 a 0\n",
+            r"qrels:4: document 'a' of query 'q1' is judged 0, but 2 in .*qrels:2\.",
+        ),
+        ("q1 0 a 2 extra\n", "qrels:1: no judgement"),
+    ],
 )
 def test_malformed_qrels_are_named(tmp_path, text, message):
     (tmp_path / "qrels").write_text(text)

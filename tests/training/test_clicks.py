@@ -23,10 +23,10 @@ def event(action, query_id, docid, position=None):
 
 @pytest.fixture
 def clicks(tmp_path):
-    def read(queries, events):
+    def read(queries, events, **options):
         for name, lines in (("queries", queries), ("events", events)):
             (tmp_path / name).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-        return read_clicks(tmp_path / "queries", tmp_path / "events")
+        return read_clicks(tmp_path / "queries", tmp_path / "events", **options)
 
     return read
 
@@ -56,8 +56,22 @@ def test_an_events_own_position_goes_before_the_logged_hits_and_impressions_show
 
 
 def test_searches_without_a_click_say_nothing_and_strange_events_are_counted(clicks):
-    found = clicks([query("q1", "fleas", "a"), query("q2", " ", "a")], [event("click", "lost", "a")])
-    assert (found.topics, found.searches, found.unknown) == ({}, 0, 1)
+    queries = [query("q1", "fleas", "a"), query("q2", " ", "a"), query("q3", "dogs", "b")]
+    found = clicks(queries, [event("click", "lost", "a"), event("click", "q3", "b")])
+    assert (found.topics, found.searches, found.unknown) == ({"dogs": "dogs"}, 1, 1)
+
+
+def test_where_nothing_was_clicked_the_actions_that_are_there_are_named(clicks):
+    events = [event("item_click", "q1", "a"), event("impression", "q1", "a", 1), event("item_click", "q1", "a")]
+    with pytest.raises(
+        InputError, match=r"no event with the action_name 'click', but 'item_click' \(2\), 'impression' \(1\)\."
+    ):
+        clicks([query("q1", "fleas", "a")], events)
+    assert clicks([query("q1", "fleas", "a")], events, action="item_click").searches == 1
+    with pytest.raises(InputError, match=r"none of the 1 'click' events .* \(1 events are of queries"):
+        clicks([query("q1", "fleas", "a")], [event("click", "lost", "a")])
+    with pytest.raises(InputError, match="but no event"):
+        clicks([query("q1", "fleas", "a")], [])
 
 
 def test_hits_of_a_search_are_read_as_their_source(clicks):

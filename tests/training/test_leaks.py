@@ -57,6 +57,29 @@ def test_positives_judged_relevant_are_found_by_docid(tmp_path, line):
     assert (found.queries, found.positives, found.all) == ([], [1], {1})
 
 
+def test_one_qrels_file_for_all_topics_counts_for_the_topics_that_are_evaluated(tmp_path):
+    (tmp_path / "qrels").write_text("9 0 d1 1\n8 0 d2 1\n")  # 8 is a query of the training
+    (tmp_path / "topics.tsv").write_text("9\tdogs\n")
+    told = []
+    evaluation = read_evaluation([tmp_path / "qrels", tmp_path / "topics.tsv"], FIELDS, told.append)
+    assert find_leaks([group(1, 0), group(0, 1)], evaluation).positives == [0]
+    assert told == [f"{tmp_path / 'qrels'}: 1 queries are evaluated; 1 others are judged, too, and left aside."]
+    # Qrels that know none of the topics belong to another evaluation, and count whole.
+    (tmp_path / "others.tsv").write_text("7\tcats\n")
+    evaluation = read_evaluation([tmp_path / "others.tsv", tmp_path / "qrels"], FIELDS)
+    assert find_leaks([group(1, 0), group(0, 1)], evaluation).positives == [0, 1]
+
+
+def test_a_beir_folder_brings_its_queries_and_its_judgements(tmp_path):
+    (tmp_path / "queries.jsonl").write_text(
+        '{"_id": "9", "text": "what is a flea"}\n{"_id": "8", "text": "of train"}\n'
+    )
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n9\td1\t1\n")
+    evaluation = read_evaluation([tmp_path], FIELDS)
+    assert (evaluation.queries, evaluation.docids) == ({"what is a flea"}, {"d1"})
+
+
 def test_positives_are_found_by_text_where_the_evaluation_has_texts(tmp_path):
     candidates = [{"docid": "other", "text": "Fleas  jump.", "label": 2}, {"docid": "o2", "text": "dogs", "label": 0}]
     (tmp_path / "l.jsonl").write_text(json.dumps({"query_id": "9", "query": "x", "candidates": candidates}) + "\n")

@@ -6,7 +6,7 @@ import json
 
 from sidecar.candidates import Candidate, Passage
 from sidecar.documents import PassageFields
-from sidecar.experiments.candidate_files import CandidateList
+from sidecar.experiments.candidate_lists import CandidateList
 from sidecar.training.mining import Mined, mine, texts_of
 
 

@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from sidecar.candidates import Passage
 from sidecar.documents import PassageFields
 from sidecar.errors import InputError
 from sidecar.training.groups import statistics
@@ -89,10 +90,10 @@ def test_labels_out_of_range_are_refused(tmp_path, label):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ({"query": "q", "positive_passages": 3, "negative_passages": []}, "no training query"),
+        ({"query": "q", "positive_passages": 3, "negative_passages": []}, "`positive_passages` is no list"),
         ({"query": " ", "positive_passages": [], "negative_passages": []}, "the query is empty"),
         ({"query": "q", "positive_passages": [{"text": "t"}], "negative_passages": []}, "no `docid`"),
-        ({"query": "q", "positive_passages": [passage("a")], "negative_passages": [passage("a")]}, "listed twice"),
+        ({"query": "q", "positive_passages": [passage("a")], "negative_passages": [passage("a")]}, "two labels"),
     ],
 )
 def test_malformed_lines_are_named(tmp_path, line, message):
@@ -108,3 +109,96 @@ def test_statistics_say_how_much_there_is_of_what(tmp_path):
     ]
     groups, _ = read(written(tmp_path / "l.jsonl", *lists))
     assert str(statistics(groups)) == "2 queries, 5 passages (2–3 a query), labels 3 × 0, 2 × 1"
+
+
+TEXTS = [Passage("", "good"), Passage("", "bad"), Passage("", "worse")]
+
+
+@pytest.mark.parametrize(
+    ("lines", "labels"),
+    [
+        ([{"query": "q", "pos": ["good"], "neg": ["bad", "worse"]}], [1, 0, 0]),
+        ([{"anchor": "q", "positive": "good", "negative_1": "bad", "negative_2": "worse"}], [1, 0, 0]),
+        ([{"question": "q", "positive": {"text": "good"}, "negative": ["bad", "worse"]}], [1, 0, 0]),
+        ([{"query": "q", "docs": ["good", "bad", "worse"], "labels": [2.0, "1", 0]}], [2, 1, 0]),
+        (
+            [
+                {"query": "q", "passage": "good", "label": 1.0},
+                {"sentence1": "q", "sentence2": "bad", "score": "0"},
+                {"query": "q", "answer": "worse", "label": False},
+            ],
+            [1, 0, 0],
+        ),
+        ([{"query_id": "1", "query": "q", "candidates": [
+            {"docid": "a", "text": "good", "label": 1.0}, {"docid": "b", "text": "bad", "label": "0"},
+            {"docid": "c", "text": "worse", "label": 0}]}], [1, 0, 0]),
+        ([
+            {"qid": "1", "query": "q", "docno": "a", "text": "good", "rank": 1, "label": 1},
+            {"qid": "1", "query": "q", "docno": "b", "text": "bad", "rank": 2, "label": 0},
+            {"qid": "1", "query": "q", "docno": "c", "text": "worse", "rank": 3, "label": 0}], [1, 0, 0]),
+    ],
+)  # fmt: skip
+def test_training_files_of_other_libraries(tmp_path, lines, labels):
+    [group], _ = read(written(tmp_path / "t.jsonl", *lines))
+    assert (group.query, list(group.passages), list(group.labels)) == ("q", TEXTS, labels)
+    assert len(set(group.docids)) == 3
+
+
+def test_ms_marcos_triples_of_texts(tmp_path):
+    (tmp_path / "t.tsv").write_text("q\tgood\tbad\nq\tgood\tworse\n")
+    groups, _ = read(tmp_path / "t.tsv")
+    assert [(one.query, list(one.passages), one.labels) for one in groups] == [
+        ("q", TEXTS[:2], [1, 0]),
+        ("q", [TEXTS[0], TEXTS[2]], [1, 0]),
+    ]
+    # A text has the same name wherever it stands, so that a teacher's score of it is found.
+    assert groups[0].docids[0] == groups[1].docids[0]
+    (tmp_path / "ids.tsv").write_text("121352\t2912791\t7134595\n")
+    with pytest.raises(InputError, match="ids.tsv:1: a triple of ids"):
+        read(tmp_path / "ids.tsv")
+
+
+def test_a_positive_among_the_negatives_is_refused_or_dropped_and_a_passage_listed_twice_counts_once(tmp_path):
+    line = {"query": "q", "pos": ["good"], "neg": ["bad", "good", "bad"]}
+    path = written(tmp_path / "t.jsonl", line)
+    with pytest.raises(InputError, match=f"{re.escape(str(path))}:1: .* with two labels(.|\n)*--drop-contradictions"):
+        read(path)
+    refuse = Refusals(drop=False, counts={}, drop_contradictions=True)
+    [group] = read_training(path, PassageFields(), refuse)
+    assert (list(group.passages), list(group.labels)) == (TEXTS[:2], [1, 0])
+    assert refuse.counts == {
+        "negatives left out that are positives of the same query": 1,
+        "passages left out that are listed twice for their query": 1,
+    }
+
+
+def test_scores_of_another_trainer_are_named_as_unused(tmp_path):
+    path = written(tmp_path / "t.jsonl", {"query": "q", "pos": ["good"], "neg": ["bad"], "pos_scores": [0.9]})
+    refuse = Refusals(drop=False, counts={})
+    list(read_training(path, PassageFields(), refuse))
+    assert refuse.unused == {"pos_scores"}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ({"query": "q", "candidates": [passage("a", label=0.7)]}, "the query has no id"),
+        ({"query_id": "1", "query": "q", "candidates": [passage("a", label=0.7)]}, "'a' has the label 0.7"),
+        ({"query_id": "1", "query": "q", "candidates": [passage("a", label="good")]}, "'a' has the label 'good'"),
+        ({"query": "q", "passage": "x", "label": 0.5}, "has the label 0.5"),
+        ({"query": "q", "docs": ["a", "b"], "labels": [1]}, "1 labels for 2 passages"),
+        ({"query": "q", "positive": "x"}, "no negative"),
+        ({"query": 3, "pos": ["x"], "neg": ["y"]}, "no query"),
+        ({"query": "q", "pos": "x", "neg": ["y"]}, "`pos` is no list"),
+        ({"query": "q", "pos": [1], "neg": ["y"]}, "neither a text nor an object"),
+    ],
+)
+def test_malformed_lines_of_other_libraries_are_named(tmp_path, line, message):
+    with pytest.raises(InputError, match=f":1: .*{message}"):
+        read(written(tmp_path / "t.jsonl", line))
+
+
+def test_an_empty_training_file_is_an_error(tmp_path):
+    (tmp_path / "t.jsonl").write_text("\n")
+    with pytest.raises(InputError, match="holds no query"):
+        read(tmp_path / "t.jsonl")
