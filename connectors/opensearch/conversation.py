@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+import msgspec
+
 from connectors.opensearch import hydrate as page_hydration
 from connectors.opensearch import response, splice
 from connectors.opensearch.filter_path import filtered
@@ -138,27 +140,39 @@ def _limit_of_shards(answer: Answer, planned: Plan) -> int | None:
 def finish(first_stage: FirstStage[Native], ranking: Ranking | None) -> Talk[bytes]:
     """Cut the caller's page out of OpenSearch's answer, in the ranking's order; None leaves the answer as it is.
 
-    Asks once more only for a page whose hits are not whole yet (`hydrate`); where OpenSearch refuses that, for the
-    whole window. Ends with the `EngineRejected` thrown in where the index is gone meanwhile.
+    Asks once more only for a page whose hits are not whole yet (`hydrate`); where OpenSearch refuses that, or does not
+    find all of them, for the whole window. Ends with the `EngineRejected` thrown in where the index is gone meanwhile.
     """
     planned, answer = first_stage.native.plan, first_stage.native.answer
     if planned is None or answer is None or ranking is None:
         return first_stage.native.raw
     hits = response.page_of(answer, planned, ranking)
     if planned.whole is not None:  # without hits, too: a highlight that makes no sense is refused all the same
-        params = page_hydration.params(planned.params)
+        answer = replace(answer, found=(yield from _hydrated(answer.found, hits, planned, planned.whole)))
+    return response.respond(answer, planned, ranking)
+
+
+def _hydrated(
+    window: Sequence[msgspec.Raw], page: Sequence[msgspec.Raw], planned: Plan, whole: bytes
+) -> Talk[list[msgspec.Raw]]:
+    """Make the hits of the page whole: by a search for them alone, or for the window where that does not find them."""
+    if page_hydration.are_distinct(window):
         try:
-            raw = yield Ask(page_hydration.page(planned.whole, hits), params)
+            params = page_hydration.params(planned.params)
+            found = _hits((yield Ask(page_hydration.page(whole, page), params)))
+            if page_hydration.are_among(page, found):
+                return page_hydration.merged(window, found)
         except EngineRejected as refused:
             if refused.status in FINAL:
                 raise
-            raw = yield Ask(planned.whole, planned.params)
-        try:
-            whole = response.read(raw).found
-        except splice.Malformed as malformed:
-            raise EngineRejected(f"the page's hits can't be read: {malformed}", status=502, body=raw) from malformed
-        answer = replace(answer, found=page_hydration.merged(answer.found, whole))
-    return response.respond(answer, planned, ranking)
+    return page_hydration.merged(window, _hits((yield Ask(whole, planned.params))))
+
+
+def _hits(raw: bytes) -> list[msgspec.Raw]:
+    try:
+        return response.read(raw).found
+    except splice.Malformed as malformed:
+        raise EngineRejected(f"the page's hits can't be read: {malformed}", status=502, body=raw) from malformed
 
 
 def _as_it_came(

@@ -123,6 +123,39 @@ def test_equal_ids_in_two_indexes_are_two_hits(reranking, paging, twins):
     assert without_took(paging.search_raw(index=twins, body=body)) == without_took(theirs)
 
 
+@pytest.fixture
+def routed(client):
+    """Two indexes behind one alias; in each, documents that differ by nothing but their routing share an id."""
+    mark = uuid.uuid4().hex[:8]
+    names = [f"routed-{mark}-{i}" for i in range(2)]
+    mappings = {"properties": {"docno": {"type": "integer", "store": True}}}
+    settings = {"number_of_shards": 5, "number_of_replicas": 0}
+    body = {"settings": settings, "mappings": mappings, "aliases": {f"routed-{mark}": {}}}
+    for name in names:
+        client.indices.create(index=name, body=body)
+        for docid, routing in itertools.product("123", [None, *"abcdefgh"]):
+            text = f"fox of {name} by {routing}" + " x" * (ord(docid) + ord(routing or "i"))
+            params = {"routing": routing} if routing else {}
+            client.index(index=name, id=docid, body={"text": text, "docno": int(docid)}, params=params)
+    client.indices.refresh(index=",".join(names))
+    yield f"routed-{mark}"
+    client.indices.delete(index=",".join(names))
+
+
+@pytest.mark.parametrize("more", [{}, {"_source": False}, {"stored_fields": ["docno"]}, {"fields": ["docno"]}])
+def test_documents_that_share_an_id_are_never_taken_for_each_other(client, reranking, paging, routed, more):
+    whole = client.search(index=routed, body={"query": QUERY, "size": 50})["hits"]["hits"]
+    assert len({(hit["_index"], hit["_id"]) for hit in whole}) == 6 < len(whole)
+    for page in ({"size": 50}, {"size": 1}, {"size": 4}, {"from": 3, "size": 5}, {"from": 9, "size": 50}):
+        body = {"query": QUERY, **HIGHLIGHT, **SCRIPT, **more, **page}
+        theirs = reranking.search_raw(index=routed, body=body)
+        ours = paging.search_raw(index=routed, body=body)
+        assert without_took(ours) == without_took(theirs), body
+        for hit in json.loads(ours)["hits"]["hits"]:
+            (words,) = hit["highlight"]["text"]
+            assert words.startswith(f"<em>fox</em> of {hit['_index']} by {hit.get('_routing')}")
+
+
 def test_a_hit_deleted_meanwhile_stays_without_its_highlight(client, twins):
     connector = OpenSearchConnector(client, hydrate="page")
     request = SearchRequest(twins[0], {"query": QUERY, **HIGHLIGHT})
