@@ -11,6 +11,7 @@ from opensearchpy import ConnectionTimeout, OpenSearch, SSLError, TransportError
 from opensearchpy.client.utils import query_params
 
 from connectors.opensearch.access import Access, client_options
+from connectors.opensearch.native_errors import as_native
 from connectors.opensearch.refusal import refusal
 from connectors.opensearch.verbatim import is_asynchronous, once_twin_of, verbatim_twin_of
 from sidecar.errors import ConfigurationError, EngineError, EngineUnreachable
@@ -112,7 +113,16 @@ def for_writing(client: OpenSearch) -> OpenSearch:
 
 
 def engine_error(client: OpenSearch | AsyncOpenSearch, error: TransportError) -> EngineError:
-    """Say in our words what opensearch-py raised; credentials are in none of them."""
+    """Say in our words what opensearch-py raised; credentials are in none of them.
+
+    The result is of opensearch-py's class, too: the one that the client would have raised to its own caller.
+    """
+    # The copy of a client that keeps an error's bytes keeps opensearch-py's own error beside them.
+    theirs = error.info if isinstance(error.info, TransportError) else error
+    return as_native(_in_our_words(client, error), theirs)
+
+
+def _in_our_words(client: OpenSearch | AsyncOpenSearch, error: TransportError) -> EngineError:
     # A node that was given up is in the pool no more.
     hosts = ", ".join(str(connection.host) for connection in client.transport.seed_connections)
     if isinstance(error, ConnectionTimeout):

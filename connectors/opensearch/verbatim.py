@@ -20,7 +20,7 @@ from sidecar.errors import ConfigurationError
 
 
 class _Answered(TransportError):
-    """OpenSearch answered with an error: the arguments are its status and its own text."""
+    """OpenSearch answered with an error: the arguments are its status, its own text, and opensearch-py's error."""
 
 
 def twin_of(client: Any) -> Any:
@@ -103,7 +103,8 @@ class _Line:
         self.connection = connection
 
     def perform_request(self, *args: Any, ignore: Collection[int] = (), **options: Any) -> Any:
-        return _fine(self.connection.perform_request(*args, ignore=range(300, 600), **options), ignore)
+        answer = self.connection.perform_request(*args, ignore=range(300, 600), **options)
+        return _fine(self.connection, answer, ignore)
 
 
 class _Once(_Line):
@@ -120,11 +121,21 @@ class _Once(_Line):
 
 class _AsyncLine(_Line):
     async def perform_request(self, *args: Any, ignore: Collection[int] = (), **options: Any) -> Any:
-        return _fine(await self.connection.perform_request(*args, ignore=range(300, 600), **options), ignore)
+        answer = await self.connection.perform_request(*args, ignore=range(300, 600), **options)
+        return _fine(self.connection, answer, ignore)
 
 
-def _fine(answer: tuple[int, Any, str], ignore: Collection[int]) -> tuple[int, Any, str]:
-    status, _, text = answer
+def _fine(connection: Any, answer: tuple[int, Any, str], ignore: Collection[int]) -> tuple[int, Any, str]:
+    status, headers, text = answer
     if not 200 <= status < 300 and status not in ignore:
-        raise _Answered(status, text, None)
+        raise _Answered(status, text, _theirs(connection, status, headers, text))
     return answer
+
+
+def _theirs(connection: Any, status: int, headers: Any, text: str) -> TransportError | None:
+    """The error that the user's own connection makes of an answer."""
+    try:
+        connection._raise_error(status, text, headers.get("content-type"))  # noqa: SLF001  opensearch-py's only way
+    except TransportError as error:
+        return error
+    return None
