@@ -120,7 +120,7 @@ class Smoke:
     def health(self) -> str:
         """Live, ready, and metrics behind the key."""
         expect("live", self.service.ask("GET", "/_sidecar/health/live").json, {"status": "live"})
-        expect("ready", self.service.ask("GET", "/_sidecar/health/ready").json, {"status": "ready"})
+        expect("ready", self.service.ask("GET", "/_sidecar/health/ready").json.get("status"), "ready")
         metrics = self.service.ask("GET", "/_sidecar/metrics")
         expect("status of the metrics", metrics.status, 200)
         if "sidecar_requests_total" not in metrics.text:

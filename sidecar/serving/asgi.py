@@ -17,7 +17,10 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 @dataclass(slots=True)
 class Exchange:
-    """A request and the way to answer it. `raw_path` and `query` are as they came, `peer` is the caller's address."""
+    """A request and the way to answer it. `raw_path` and `query` are as they came, `peer` is the caller's address.
+
+    `problem` is what went wrong with it, for the log.
+    """
 
     method: str
     raw_path: bytes
@@ -28,6 +31,7 @@ class Exchange:
     send: Send
     started: float = field(default_factory=time.perf_counter)
     answered: int = 0
+    problem: str = ""
 
     @classmethod
     def of(cls, scope: Scope, receive: Receive, send: Send) -> Exchange:

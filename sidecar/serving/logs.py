@@ -38,7 +38,8 @@ def write_json_lines(level: str = "INFO") -> None:
 
 def log_access(face: str, kind: str, exchange: Exchange, outcome: Outcome | None) -> None:
     """Log an answered request: its path without the query, and its id where the caller gave one."""
-    if not _access.isEnabledFor(logging.INFO):
+    level = logging.WARNING if exchange.problem else logging.INFO
+    if not _access.isEnabledFor(level):
         return
     said: dict[str, object] = {
         "face": face,
@@ -53,4 +54,6 @@ def log_access(face: str, kind: str, exchange: Exchange, outcome: Outcome | None
         said["id"] = opaque_id.decode("latin-1")[:200]
     if outcome is not None:
         said |= {"rerank": outcome.status.value, "reason": outcome.words[:300]}
-    _access.info("", extra={"said": said})
+    if exchange.problem:
+        said["problem"] = exchange.problem[:300]
+    _access.log(level, "", extra={"said": said})

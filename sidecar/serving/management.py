@@ -12,6 +12,7 @@ import msgspec
 from sidecar.errors import ModelError, ScorerUnavailable
 from sidecar.serving.asgi import Exchange
 from sidecar.serving.bodies import Body
+from sidecar.serving.cluster_health import ClusterHealth
 from sidecar.serving.headers import Headers
 from sidecar.serving.management_access import is_json, key_fits, obstacle_to_change
 from sidecar.serving.metrics import Metrics
@@ -25,6 +26,8 @@ _READING = ("GET", "HEAD")
 _METHODS = {
     b"/health/live": _READING,
     b"/health/ready": _READING,
+    b"/health/ready/scorer": _READING,
+    b"/health/ready/opensearch": _READING,
     b"/ready": _READING,
     b"/metrics": _READING,
     b"/models": _READING,
@@ -49,9 +52,10 @@ class Management:
     no model is loaded anew, and only this machine switches, under its own name or one of `allowed_hosts`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  each is a part of its own
         self,
         service: RerankingService,
+        cluster: ClusterHealth,
         metrics: Metrics,
         switch: Switch,
         *,
@@ -59,6 +63,7 @@ class Management:
         allowed_hosts: Collection[str] = (),
     ) -> None:
         self.service = service
+        self.cluster = cluster
         self.metrics = metrics
         self.switch = switch
         self.api_key = api_key
@@ -92,13 +97,18 @@ class Management:
             await self._reload(exchange, unquote(path.split(b"/")[2].decode("ascii", "replace")))
 
     async def _health(self, exchange: Exchange, path: bytes) -> None:
-        scorer = self.service.scorer
         if path == b"/health/live":
             await _answer(exchange, 200, {"status": "live"})
-        elif scorer.ready:
-            await _answer(exchange, 200, {"status": "ready"})
-        else:
-            await _answer(exchange, 503, {"status": "not ready", "reason": scorer.why_not_ready})
+            return
+        wanted = path.removeprefix(b"/health").removeprefix(b"/ready")
+        reasons = {}
+        if wanted != b"/opensearch":
+            reasons["scorer"] = self.service.scorer.why_not_ready
+        if wanted != b"/scorer":
+            reasons["opensearch"] = await self.cluster.check()
+        parts = {name: _state(reason) for name, reason in reasons.items()}
+        reason = "; ".join(f"{name}: {why}" for name, why in reasons.items() if why)
+        await _answer(exchange, 503 if reason else 200, _state(reason) | (parts if len(parts) > 1 else {}))
 
     async def _reload(self, exchange: Exchange, model: str) -> None:
         """Read a model's files anew; whoever scores with it meanwhile does so with the one before."""
@@ -130,6 +140,10 @@ class Management:
                 await _answer(exchange, 400, {"error": f'expected {{"enabled": true or false}}: {error}'})
                 return
         await _answer(exchange, 200, {"enabled": self.switch.enabled})
+
+
+def _state(reason: str) -> dict[str, object]:
+    return {"status": "not ready", "reason": reason} if reason else {"status": "ready"}
 
 
 async def _answer(exchange: Exchange, status: int, said: Mapping[str, object], extra: Headers | None = None) -> None:

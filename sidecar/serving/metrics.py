@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from sidecar.serving.upstream import Result, Try
+
 if TYPE_CHECKING:
     from sidecar.serving.asgi import Exchange
     from sidecar.serving.frames import Batch
@@ -36,6 +38,15 @@ class Metrics:
         self._passages = Histogram(
             "sidecar_passages", "Passages scored in one request.", buckets=(1, 10, 25, 50, 100, 250, 1000), **made
         )
+        self._tries = Counter(
+            "sidecar_upstream_tries",
+            "Requests sent to an OpenSearch node, by what became of them.",
+            ["node", "result"],
+            **made,
+        )
+        self._try_seconds = Histogram(
+            "sidecar_upstream_seconds", "Time until a node's answer began.", ["node"], buckets=_SECONDS, **made
+        )
         self._batch_tokens = Histogram(
             "sidecar_batch_tokens", "Tokens on the device together.", buckets=[4**n for n in range(3, 10)], **made
         )
@@ -47,6 +58,7 @@ class Metrics:
             name: Gauge(f"sidecar_{name}", text, **made)
             for name, text in {
                 "scorer_ready": "Whether a model answers.",
+                "upstream_up": "Whether the last request to OpenSearch was answered.",
                 "scorer_restarts": "How often the scorer process was replaced.",
                 "queued_passages": "Passages that wait to be scored.",
                 "queued_tokens": "Tokens that waited for the device after its last batch.",
@@ -86,6 +98,14 @@ class Metrics:
         """Count a batch that the device computed."""
         self._batch_tokens.observe(batch.tokens)
         self._batch_seconds.observe(batch.seconds)
+
+    def tried(self, one: Try) -> None:
+        """Count a request to a node."""
+        self._tries.labels(one.node, one.result.value).inc()
+        if one.result is Result.ANSWERED:
+            self._try_seconds.labels(one.node).observe(one.seconds)
+        if one.result is not Result.BROKEN_OFF:
+            self._gauges["upstream_up"].set(one.result is Result.ANSWERED)
 
     def shadow(self, status: Status, kept: float | None) -> None:
         """Count a reranking that nobody saw."""

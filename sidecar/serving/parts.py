@@ -18,6 +18,7 @@ from sidecar.errors import ConfigurationError
 from sidecar.opensearch_account import access
 from sidecar.serving.asked import Rule, Terms
 from sidecar.serving.breaker import CircuitBreaker
+from sidecar.serving.cluster_health import ClusterHealth
 from sidecar.serving.management import Management
 from sidecar.serving.metrics import Metrics
 from sidecar.serving.opensearch_face import FaceOptions, OpenSearchFace
@@ -28,7 +29,7 @@ from sidecar.serving.routes import PassThrough
 from sidecar.serving.score_cache import ScoreCache
 from sidecar.serving.scorer_client import COMMAND, ScorerProcess
 from sidecar.serving.service import RerankingService
-from sidecar.serving.upstream import Upstream, node_url
+from sidecar.serving.upstream import Try, Upstream, node_url
 from sidecar.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Parts:
 
     service: RerankingService
     upstream: Upstream
+    cluster: ClusterHealth
     face: OpenSearchFace
     api: ASGIApp
     metrics: Metrics
@@ -72,6 +74,15 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
     async with AsyncExitStack() as stack:
         upstream = _upstream(settings)
         stack.push_async_callback(upstream.close)
+        metrics = Metrics()
+        cluster = ClusterHealth(upstream, authorization=_account(settings))
+        stack.push_async_callback(cluster.stop)
+
+        def tried(one: Try) -> None:
+            cluster.tried(one)
+            metrics.tried(one)
+
+        upstream.on_try = tried
         scorer = ScorerProcess(
             models,
             command=command,
@@ -89,11 +100,10 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
             breaker=CircuitBreaker(settings.breaker_failures, settings.breaker_seconds),
             fair_seconds=settings.budget_ms / 2000,
         )
-        metrics = Metrics()
         scorer.on_batch = metrics.batch
         key = settings.api_key.get_secret_value() if settings.api_key else None
         face = OpenSearchFace(_proxy(settings, upstream), service, options, metrics=metrics)
-        face.ours = Management(service, metrics, face, api_key=key, allowed_hosts=options.allowed_hosts)
+        face.ours = Management(service, cluster, metrics, face, api_key=key, allowed_hosts=options.allowed_hosts)
         stack.push_async_callback(face.drain)
         api = rerank_api(
             RerankEngine(service, names, limits(settings), metrics),
@@ -102,7 +112,7 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
             allowed_hosts=options.allowed_hosts,
             neighbour=await stack.enter_async_context(_lucene(settings, service, options.defaults)),
         )
-        yield Parts(service, upstream, face, api, metrics, loading)
+        yield Parts(service, upstream, cluster, face, api, metrics, loading)
 
 
 async def _give_up(task: asyncio.Task[None]) -> None:
@@ -123,16 +133,21 @@ def _upstream(settings: Settings) -> Upstream:
     return Upstream([node_url(node) for node in nodes], timeout=settings.opensearch_timeout, tls=tls)
 
 
+def _account(settings: Settings) -> bytes | None:
+    """The `Authorization` of the settings' own account, if there is one of that kind."""
+    found: str | None = (
+        client_options(settings.opensearch_url, access(settings)).get("headers", {}).get("authorization")
+    )
+    return None if found is None else found.encode()
+
+
 def _proxy(settings: Settings, upstream: Upstream) -> Proxy:
-    lent = None
-    if settings.lend_account:
-        headers = client_options(settings.opensearch_url, access(settings)).get("headers", {})
-        if "authorization" not in headers:
-            raise ConfigurationError(
-                "lend_account is set, and there is no account to lend.",
-                remedy="Set SIDECAR_OPENSEARCH_USER and _PASSWORD, or _TOKEN.",
-            )
-        lent = headers["authorization"].encode()
+    lent = _account(settings) if settings.lend_account else None
+    if settings.lend_account and lent is None:
+        raise ConfigurationError(
+            "lend_account is set, and there is no account to lend.",
+            remedy="Set SIDECAR_OPENSEARCH_USER and _PASSWORD, or _TOKEN.",
+        )
     return Proxy(
         upstream,
         allowed=PassThrough(settings.pass_through),

@@ -74,6 +74,7 @@ class Proxy:
 
 async def upstream_failed(exchange: Exchange, failure: UpstreamDown | UpstreamSlow) -> None:
     """Answer for an OpenSearch that did not."""
+    exchange.problem = str(failure)
     if isinstance(failure, UpstreamSlow):
         await refuse(exchange, 504, f"OpenSearch gave no answer in time ({failure})")
     else:

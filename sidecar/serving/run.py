@@ -35,9 +35,10 @@ async def serve(settings: Settings, command: Sequence[str] = COMMAND) -> None:
                 (Listener(listener_config(settings, running.face, settings.port)), first),
                 (Listener(listener_config(settings, running.api, settings.api_port)), second),
             ]
-            faces = (("OpenSearch", first), ("the rerank API", second))
-            at = ", ".join(f"{face} at http://{settings.host}:{opened.getsockname()[1]}" for face, opened in faces)
+            faces = (("OpenSearch's clients", first), ("the rerank API's", second))
+            at = ", ".join(f"http://{settings.host}:{opened.getsockname()[1]} for {face}" for face, opened in faces)
             _log.info("listening: %s", at)
+            introduction = asyncio.create_task(running.cluster.introduce())
 
             def loaded(loading: asyncio.Task[None]) -> None:
                 if loading.cancelled():
@@ -50,6 +51,7 @@ async def serve(settings: Settings, command: Sequence[str] = COMMAND) -> None:
 
             running.loading.add_done_callback(loaded)
             await serve_together(listeners)
+            introduction.cancel()
             if running.loading.done():
                 running.loading.result()
 

@@ -9,9 +9,10 @@ import asyncio
 import itertools
 import ssl
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import aiohttp
@@ -19,6 +20,7 @@ from yarl import URL
 
 from connectors.opensearch.cluster import Cluster
 from sidecar.serving.headers import Headers, to_client
+from sidecar.serving.upstream_failures import failure_of
 
 # Seconds for which a node that refused a connection is passed over, where there are others.
 REST = 5.0
@@ -39,6 +41,26 @@ class UpstreamSlow(Exception):
 
 class AnswerTooLarge(Exception):
     """An answer is too large to be read whole."""
+
+
+class Result(StrEnum):
+    """What became of one try at a node."""
+
+    ANSWERED = "answered"
+    UNREACHABLE = "unreachable"
+    TIMED_OUT = "timed_out"
+    BROKEN_OFF = "broken_off"
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One try at a node (its URL): its result, the seconds until it was known, the status or a failure's reason."""
+
+    node: str
+    result: Result
+    seconds: float
+    status: int = 0
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +88,7 @@ class Upstream:
 
     An answer that is read whole has to end within them, and be no larger than `max_answer`. `checks_accounts` is
     whether the cluster was seen to refuse somebody for not proving who they are (401); one without security takes any
-    account.
+    account. `on_try` is told of every try at a node.
     """
 
     def __init__(
@@ -80,6 +102,7 @@ class Upstream:
     ) -> None:
         self.cluster = Cluster()
         self.checks_accounts = False
+        self.on_try: Callable[[Try], None] = lambda _: None
         self._nodes = [URL(node.rstrip("/"), encoded=True) for node in nodes]
         self._turn = itertools.count()
         self._resting: dict[URL, float] = {}
@@ -96,6 +119,11 @@ class Upstream:
             max_line_size=MAX_HEADER,
             max_field_size=MAX_HEADER,
         )
+
+    @property
+    def nodes(self) -> list[str]:
+        """The nodes' URLs, without their paths."""
+        return [str(node.origin()) for node in self._nodes]
 
     async def close(self) -> None:
         """Close the connections."""
@@ -124,9 +152,13 @@ class Upstream:
             async for part in answer.content.iter_any():
                 yield part
         except TimeoutError:
-            raise UpstreamSlow(f"nothing more within {self._timeout:g} s") from None
+            failure: UpstreamDown | UpstreamSlow = UpstreamSlow(f"nothing more within {self._timeout:g} s")
         except aiohttp.ClientError as error:
-            raise UpstreamDown(_why(error)) from None
+            failure = UpstreamDown(failure_of(error))
+        else:
+            return
+        self.on_try(Try(str(answer.url.origin()), Result.BROKEN_OFF, 0.0, reason=str(failure)))
+        raise failure
 
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -147,8 +179,9 @@ class Upstream:
         tries = len(nodes) if request.is_read and not isinstance(request.body, AsyncIterator) else 1
         failure: Exception = UpstreamDown("there is no node")
         for node in nodes[:tries]:
+            started = time.perf_counter()
             try:
-                return await self._session.request(
+                answer = await self._session.request(
                     request.method,
                     URL(f"{node}{request.target}", encoded=True),
                     headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers],
@@ -156,10 +189,14 @@ class Upstream:
                     allow_redirects=False,
                 )
             except TimeoutError:
-                failure = UpstreamSlow(f"no answer within {self._timeout:g} s")
+                failure, result = UpstreamSlow(f"no answer within {self._timeout:g} s"), Result.TIMED_OUT
             except aiohttp.ClientError as error:
-                failure = UpstreamDown(_why(error))
+                failure, result = UpstreamDown(failure_of(error)), Result.UNREACHABLE
                 self._resting[node] = time.monotonic() + REST
+            else:
+                self.on_try(Try(str(node.origin()), Result.ANSWERED, time.perf_counter() - started, answer.status))
+                return answer
+            self.on_try(Try(str(node.origin()), result, time.perf_counter() - started, reason=str(failure)))
         raise failure
 
     def _in_turn(self) -> list[URL]:
@@ -175,8 +212,3 @@ def node_url(host: Mapping[str, Any]) -> str:
     name = f"[{host['host']}]" if ":" in host["host"] else host["host"]
     scheme = "https" if host["use_ssl"] else "http"
     return f"{scheme}://{name}:{host['port']}/{host.get('url_prefix', '').strip('/')}"
-
-
-def _why(error: Exception) -> str:
-    # An aiohttp error's text may hold the URL, and a URL a password.
-    return type(error).__name__

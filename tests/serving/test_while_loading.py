@@ -76,7 +76,7 @@ def loading(file):
 def test_it_answers_in_first_stage_order_until_the_model_is_there(tmp_path):
     with serving(loading(tmp_path / "go")) as (process, url):
         assert until(url, "/_sidecar/health/live", 200).json() == {"status": "live"}
-        assert ask(url, "GET", "/_sidecar/health/ready").json()["reason"] == "the scorer is starting"
+        assert ask(url, "GET", "/_sidecar/health/ready").json()["reason"] == "scorer: the scorer is starting"
         early = [search(url) for _ in range(8)]
         assert {outcome(answer) for answer in early} == {("failed", "the scorer is starting")}
         (tmp_path / "go").touch()
