@@ -48,6 +48,10 @@ class Arithmetic(StrEnum):
     OPENSEARCH = "opensearch"
 
 
+# The model's share where none was asked for. On every collection tried, a linear mean is worse by equal shares.
+_SHARES = {Method.LINEAR: 0.9, Method.GEOMETRIC: 0.5, Method.HARMONIC: 0.5}
+
+
 @dataclass(frozen=True, slots=True)
 class Fused:
     """One candidate's fused score, and what it was made of: the first stage's part and the model's.
@@ -64,9 +68,9 @@ class Fused:
 class Fusion:
     """One way of combining first-stage scores with the model's.
 
-    `weight` is the model's share in [0, 1], the first stage has the rest; None means equal shares, and for `rrf` the
-    plain sum of reciprocal ranks that Pyserini computes. Raises `FusionError` for a combination that would drop or
-    misplace documents with negative logits, naming the reason.
+    `weight` is the model's share in [0, 1], the first stage has the rest. None means 0.9 for `linear`, equal shares for
+    the other means, and for `rrf` the plain sum of reciprocal ranks that Pyserini computes. Raises `FusionError` for a
+    combination that would drop or misplace documents with negative logits, naming the reason.
     """
 
     method: Method = Method.RERANK
@@ -85,6 +89,13 @@ class Fusion:
             raise FusionError(f"the rank constant is {self.rank_constant}, not between 1 and 10000.")
         if self.method in {Method.LINEAR, Method.GEOMETRIC, Method.HARMONIC}:
             self._refuse_unsound()
+
+    @property
+    def model_share(self) -> float | None:
+        """The weight that is computed with: None where the model stands alone, or ranks are summed without weights."""
+        if self.method is Method.RERANK:
+            return None
+        return _SHARES.get(self.method) if self.weight is None else self.weight
 
     def _refuse_unsound(self) -> None:
         means_need_positive = self.method in {Method.GEOMETRIC, Method.HARMONIC}
@@ -125,7 +136,7 @@ class Fusion:
         return fused
 
     def _means(self, lists: Lists) -> list[Fused]:
-        share = 0.5 if self.weight is None else self.weight
+        share = self.model_share or 0.0
         weights = (1 - share, share)
         if self.arithmetic is Arithmetic.OPENSEARCH:
             rows = fusion_opensearch.normalized(self.normalization.value, lists)

@@ -88,7 +88,10 @@ class Settings(ServiceSettings, TrainingSettings, BaseSettings):
     fusion: Method = Field(Method.RERANK, description="How model and first-stage scores become one.")
     normalization: Normalization = Field(Normalization.MIN_MAX, description="Scale of the scores before a mean.")
     fusion_weight: float | None = Field(
-        None, ge=0, le=1, description="The model's share; the first stage has the rest. Unset: equal shares."
+        None,
+        ge=0,
+        le=1,
+        description="The model's share; the first stage has the rest. Unset: 0.9 for linear, else equal shares.",
     )
     rank_constant: int = Field(60, ge=1, le=10_000, description="The k of reciprocal rank fusion.")
     fusion_arithmetic: Arithmetic = Field(

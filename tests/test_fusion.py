@@ -20,17 +20,18 @@ HALF = 0.5
     [
         (Fusion(), [-4.0, 2.0, -1.0]),
         # min-max of the first stage: 1, 0.5, 0; of the logits: 0, 1, 0.5
-        (Fusion(Method.LINEAR), [HALF * 1 + HALF * 0, HALF * 0.5 + HALF * 1, HALF * 0 + HALF * 0.5]),
+        (Fusion(Method.LINEAR), [0.1 * 1 + 0.9 * 0, 0.1 * 0.5 + 0.9 * 1, 0.1 * 0 + 0.9 * 0.5]),
+        (Fusion(Method.LINEAR, weight=HALF), [HALF * 1 + HALF * 0, HALF * 0.5 + HALF * 1, HALF * 0 + HALF * 0.5]),
         (Fusion(Method.LINEAR, weight=0.75), [0.25 * 1 + 0.75 * 0, 0.25 * 0.5 + 0.75 * 1, 0.25 * 0 + 0.75 * 0.5]),
         (Fusion(Method.LINEAR, Normalization.NONE, weight=0.9), [0.1 * 12 - 0.9 * 4, 0.1 * 8 + 0.9 * 2, 0.1 * 4 - 0.9]),
         # z-scores: mean 8, sample deviation 4 → 1, 0, −1; mean −1, sample deviation 3 → −1, 1, 0
         (
-            Fusion(Method.LINEAR, Normalization.Z_SCORE),
+            Fusion(Method.LINEAR, Normalization.Z_SCORE, HALF),
             [HALF * 1 - HALF * 1, HALF * 0 + HALF * 1, -HALF * 1 + HALF * 0],
         ),
         # norms: √(144+64+16) = √224 and √(16+4+1) = √21
         (
-            Fusion(Method.LINEAR, Normalization.L2),
+            Fusion(Method.LINEAR, Normalization.L2, HALF),
             [
                 HALF * 12 / math.sqrt(224) - HALF * 4 / math.sqrt(21),
                 HALF * 8 / math.sqrt(224) + HALF * 2 / math.sqrt(21),
@@ -57,12 +58,12 @@ def test_golden_values(candidates, fusion, expected):
     ("fusion", "expected"),
     [
         # OpenSearch turns a min-max of exactly 0 into 0.001
-        (Fusion(Method.LINEAR), [(1 + 0.001) / 2, (0.5 + 1) / 2, (0.001 + 0.5) / 2]),
+        (Fusion(Method.LINEAR, weight=HALF), [(1 + 0.001) / 2, (0.5 + 1) / 2, (0.001 + 0.5) / 2]),
         (Fusion(Method.LINEAR, weight=0.75), [0.25 + 0.75 * 0.001, 0.25 * 0.5 + 0.75, 0.25 * 0.001 + 0.75 * 0.5]),
         (Fusion(Method.GEOMETRIC), [math.sqrt(0.001), math.sqrt(0.5), math.sqrt(0.001 * 0.5)]),
         (Fusion(Method.HARMONIC), [2 / (1 + 1 / 0.001), 2 / (1 / 0.5 + 1), 2 / (1 / 0.001 + 1 / 0.5)]),
         # z-score: at or below 0 becomes 0.001; a score equal to the mean gets the raw maximum (12, and 2 of the logits)
-        (Fusion(Method.LINEAR, Normalization.Z_SCORE), [(1 + 0.001) / 2, (12 + 1) / 2, (0.001 + 2) / 2]),
+        (Fusion(Method.LINEAR, Normalization.Z_SCORE, HALF), [(1 + 0.001) / 2, (12 + 1) / 2, (0.001 + 2) / 2]),
         (Fusion(Method.RRF), [1 / 61 + 1 / 63, 1 / 62 + 1 / 61, 1 / 63 + 1 / 62]),
     ],
 )

@@ -91,7 +91,7 @@ def test_what_a_score_and_fusion_say_comes_along(candidates):
         def score(self, query, passages):
             return [Score(4.0, truncated=True, chunk=Chunk(1, 3, 10, 20)), Score(2.0)]
 
-    ranking = Reranker(Chunked(), Fusion(Method.LINEAR)).rank_candidates("query", candidates(1.0, 5.0))
+    ranking = Reranker(Chunked(), Fusion(Method.LINEAR, weight=0.5)).rank_candidates("query", candidates(1.0, 5.0))
     # min-max: the first stage's 1 and 5 become 0 and 1, the model's 4 and 2 become 1 and 0
     assert [(hit.score, hit.normalized, hit.truncated, hit.chunk) for hit in ranking.hits] == [
         (0.5, (0.0, 1.0), True, Chunk(1, 3, 10, 20)),

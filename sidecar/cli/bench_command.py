@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from sidecar.cli.app import app
+from sidecar.cli.effects import Condition
 from sidecar.cli.options import takes
 from sidecar.cli.parts import say
 from sidecar.cli.progress import Pace, progress
@@ -31,8 +32,19 @@ class Shape(StrEnum):
     LLAMA_8B = "8b"
 
 
+CONDITIONS = (
+    Condition(("qrels",), lambda mode: mode.agreement, "orders are compared with --agreement alone"),
+    Condition(
+        ("minutes", "rounds", "plot", "scaling"), lambda mode: not mode.agreement, "nothing is timed with --agreement"
+    ),
+    Condition(
+        ("seed",), lambda mode: mode.model is None or mode.pairs is None, "nothing is drawn for this model and pairs"
+    ),
+)
+
+
 @app.command("bench")
-@takes("device", "dtype")
+@takes("device", "dtype", conditions=CONDITIONS)
 def bench_command(
     pairs: Annotated[
         Path | None,

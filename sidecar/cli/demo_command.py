@@ -33,8 +33,8 @@ NEXT = """\
 [bold]Next, with an index of your own[/]
   sidecar index CORPUS.jsonl --index DIR       lines of {"id", "title", "text"}
   sidecar search "your question" --index DIR   any Lucene index of Pyserini's
-  sidecar search "your question" --engine opensearch --url URL --index NAME
-  sidecar serve --opensearch-url URL           the service, in front of OpenSearch
+  sidecar search "your question" --url URL --index NAME
+  sidecar serve --url URL                      the service, in front of OpenSearch
   sidecar demo "your question"                 ask Python's documentation again"""
 
 

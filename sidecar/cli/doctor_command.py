@@ -14,10 +14,13 @@ from rich.table import Table
 
 from sidecar.cli import doctor_checks as check
 from sidecar.cli.app import app
-from sidecar.cli.index_command import Engine
-from sidecar.cli.options import FIELDS, MODEL, OPENSEARCH, takes
+from sidecar.cli.effects import Condition, Engine
+from sidecar.cli.options import FIELDS, OPENSEARCH, takes
 from sidecar.errors import SidecarError
 from sidecar.settings import Settings
+
+# What of a model's settings is looked at: where it is, and what would run it.
+LOCATED = ("model", "base_model", "revision", "base_revision", "device", "dtype")
 
 State = Literal["fine", "to fetch", "missing", "unasked"]
 SHOWN = {
@@ -38,13 +41,28 @@ class Finding:
     remedy: str = ""
 
 
+CONDITIONS = (
+    Condition(FIELDS, lambda mode: mode.index is not None, "fields are looked for in an index (--index)"),
+    Condition(
+        OPENSEARCH,
+        lambda mode: mode.engine is Engine.OPENSEARCH or "opensearch_url" in mode.set,
+        "no OpenSearch is asked (--url)",
+    ),
+    Condition(
+        ("engine",),
+        lambda mode: mode.engine is Engine.OPENSEARCH or mode.index is not None,
+        "there is no index to look into (--index)",
+    ),
+)
+
+
 @app.command("doctor")
-@takes(*MODEL, *FIELDS, *OPENSEARCH, opensearch_url="--url")
+@takes(*LOCATED, *FIELDS, *OPENSEARCH, conditions=CONDITIONS, opensearch_url="--url")
 def doctor_command(
-    index: Annotated[
-        str | None, typer.Option(help="Index that must be searchable: OpenSearch's with a URL, else a Lucene one.")
-    ] = None,
-    engine: Annotated[Engine | None, typer.Option(help="Which engine holds the index, whatever the URL.")] = None,
+    engine: Annotated[
+        Engine, typer.Option(help="Which engine holds the index; unset: OpenSearch with a URL, else Lucene.")
+    ],
+    index: Annotated[str | None, typer.Option(help="Index that must be searchable.")] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     settings: Settings,
@@ -69,7 +87,7 @@ def can_rerank(findings: list[Finding]) -> bool:
     return ready and "fine" in engines and "missing" not in asked
 
 
-def examine(settings: Settings, index: str | None, engine: Engine | None) -> Iterator[Finding]:
+def examine(settings: Settings, index: str | None, engine: Engine) -> Iterator[Finding]:
     """Everything the main job needs, each looked at for real: the model located, the JVM started, OpenSearch asked."""
     yield Finding("rerank-sidecar", "fine", check.check_python())
     yield Finding("extras", "fine", check.check_extras())
@@ -77,9 +95,8 @@ def examine(settings: Settings, index: str | None, engine: Engine | None) -> Ite
     yield Finding("engines", "fine", check.check_engines())
     yield _look("model", lambda: check.check_model(settings))
     yield _look("Lucene", check.check_lucene)
-    has_url = "opensearch_url" in settings.model_fields_set
-    in_opensearch = engine is Engine.OPENSEARCH or (engine is None and has_url)
-    if has_url or in_opensearch:
+    in_opensearch = engine is Engine.OPENSEARCH
+    if in_opensearch or "opensearch_url" in settings.model_fields_set:
         yield _look("OpenSearch", lambda: check.check_opensearch(settings, index if in_opensearch else None))
     else:
         yield Finding("OpenSearch", "unasked", "no --url and no SIDECAR_OPENSEARCH_URL")

@@ -10,8 +10,8 @@ from itertools import islice
 from typing import Any
 
 from sidecar.candidates import FirstStage
-from sidecar.cli.index_command import Engine
-from sidecar.cli.options import BM25, RM3
+from sidecar.cli.effects import Condition, Engine, in_effect
+from sidecar.cli.options import BM25, OPENSEARCH, PYSERINI, RM3
 from sidecar.cli.parts import build_opensearch_client, open_lucene
 from sidecar.errors import EngineError
 from sidecar.experiments.candidate_lists import CandidateList
@@ -20,6 +20,29 @@ from sidecar.settings import Settings
 # Queries whose hits wait in memory, with their text, to be reranked one by one.
 ROUND = 32
 
+
+# Of every command that searches an index.
+SEARCHED = (
+    Condition(
+        (*BM25, *RM3),
+        lambda mode: mode.engine is Engine.LUCENE,
+        "an OpenSearch index computes BM25 by its own settings, and has no RM3",
+    ),
+    Condition(
+        PYSERINI, lambda mode: mode.engine is Engine.LUCENE, "a Pyserini server has no part in a search of OpenSearch"
+    ),
+    Condition(
+        ("opensearch_url", *OPENSEARCH),
+        lambda mode: mode.engine is Engine.OPENSEARCH,
+        "OpenSearch has no part in a search of a Lucene index",
+    ),
+    Condition(
+        BM25,
+        lambda mode: mode.pyserini_url is None or not mode.set.isdisjoint(BM25),
+        "the server computes BM25 by its own settings",
+    ),
+    Condition(RM3, lambda mode: mode.pyserini_url is None, "a Pyserini server has no RM3"),
+)
 
 Fetch = Callable[[Mapping[str, str]], Mapping[str, FirstStage[Any]]]
 
@@ -67,7 +90,8 @@ def _lucene(index: str, settings: Settings, depth: int, threads: int) -> Iterato
             requests = {qid: LuceneRequest(text, depth, depth) for qid, text in topics.items()}
             return connector.fetch_batch(requests, threads)
 
-        about = {"engine": "lucene", "index": searcher.source, **{name: getattr(settings, name) for name in BM25 + RM3}}
+        used = in_effect(BM25 + RM3, settings, SEARCHED, engine=Engine.LUCENE)
+        about = {"engine": "lucene", "index": searcher.source, **{name: getattr(settings, name) for name in used}}
         yield Stage(fetch, {"index": searcher.source}, about)
 
 

@@ -3,38 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sidecar.cli.app import app
+from sidecar.cli.effects import Condition, Engine
 from sidecar.cli.options import BM25, OPENSEARCH, takes
-from sidecar.cli.parts import build_opensearch_client, say
+from sidecar.cli.parts import build_opensearch_client, require, say
 from sidecar.cli.progress import Pace, progress
 from sidecar.corpus import read_corpus, unique
 from sidecar.settings import Settings
 
-
-class Engine(StrEnum):
-    """Which engine holds the index."""
-
-    LUCENE = "lucene"
-    OPENSEARCH = "opensearch"
+CONDITIONS = (
+    Condition(
+        BM25,
+        lambda mode: mode.engine is Engine.OPENSEARCH,
+        "a Lucene index does not store them: give them to what searches it",
+    ),
+    Condition(
+        ("opensearch_url", *OPENSEARCH),
+        lambda mode: mode.engine is Engine.OPENSEARCH,
+        "a Lucene index is built on this machine",
+    ),
+)
 
 
 @app.command("index")
-@takes(*BM25, *OPENSEARCH, opensearch_url="--url")
+@takes(*BM25, *OPENSEARCH, conditions=CONDITIONS, opensearch_url="--url")
 def index_command(
     corpus: Annotated[Path, typer.Argument(help="Documents, .jsonl or .jsonl.gz: _id or id, title, text or contents.")],
     index: Annotated[str, typer.Option(help="Directory of a Lucene index, or name of an OpenSearch one.")],
-    engine: Annotated[Engine, typer.Option(help="Which engine to index with.")] = Engine.LUCENE,
+    engine: Annotated[
+        Engine, typer.Option(help="Which engine to index with; unset: OpenSearch with a URL, else Lucene.")
+    ],
     *,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index that is there.")] = False,
     settings: Settings,
 ) -> None:
     """Index a corpus; the index appears when it is whole."""
+    require(corpus)
     with progress("indexing", Pace("documents")) as meter:
         build = _lucene if engine is Engine.LUCENE else _opensearch
         summary = build(corpus, index, overwrite, settings, meter.reach)

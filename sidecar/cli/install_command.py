@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from sidecar.cli.app import app
+from sidecar.cli.effects import Condition
 from sidecar.cli.options import OPENSEARCH, takes
 from sidecar.cli.parts import build_opensearch_client, say
 from sidecar.errors import ConfigurationError
@@ -15,8 +16,17 @@ from sidecar.settings import Settings
 NAME = "rerank-sidecar"
 
 
+CONDITIONS = (
+    Condition(
+        ("sidecar_url", "document_fields", "model", "seconds"),
+        lambda mode: not mode.undo,
+        "--undo finds by the name what it removes",
+    ),
+)
+
+
 @app.command("install-pipeline")
-@takes(*OPENSEARCH, opensearch_url="--url")
+@takes(*OPENSEARCH, conditions=CONDITIONS, opensearch_url="--url")
 def install_command(
     sidecar_url: Annotated[
         str | None,

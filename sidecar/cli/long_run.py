@@ -9,15 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.candidates import Ranking
+from sidecar.cli.effects import Condition
 from sidecar.cli.parts import build_reranker, describe_model, open_scores, say
 from sidecar.cli.progress import Pace, progress
+from sidecar.errors import ConfigurationError
 from sidecar.experiments.candidate_lists import CandidateList
-from sidecar.experiments.journal import Journal
+from sidecar.experiments.journal import Journal, journal_of
 from sidecar.experiments.manifest import RunManifest
 from sidecar.experiments.publish import publish
 from sidecar.experiments.rerank_lists import Depth, TextWatch, rerank_lists
 from sidecar.experiments.run_files import RunFormat
 from sidecar.settings import Settings
+
+# Of commands that write a run.
+TAG = Condition(
+    ("tag",), lambda mode: mode.output_format is RunFormat.TREC, "a run has a column for it in the TREC format alone"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,20 @@ class LongRun:
             manifest.write(self.output, journal, seconds=pace.seconds, resumed=resumed)
             publish(journal, self.output, self.output_format, self.tag, first_stage_output=first_stage_output)
         return _summary(pace, resumed) + _unscored(watch)
+
+
+def keep_finished(*outputs: Path, force: bool, resume: bool = False) -> None:
+    """Raise `ConfigurationError` where an output is there already, unless `force` is set.
+
+    With `resume` a journal beside the first output goes on: the run that it belongs to was allowed to replace it.
+    """
+    found = [output for output in outputs if output.is_file()]
+    if not found or force or (resume and journal_of(outputs[0]).exists()):
+        return
+    raise ConfigurationError(
+        f"{' and '.join(map(str, found))} {'are' if len(found) > 1 else 'is'} there already, finished.",
+        remedy="Write to another file, or replace it by --force.",
+    )
 
 
 @contextmanager

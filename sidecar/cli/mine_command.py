@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from sidecar.cli.app import app
-from sidecar.cli.first_stages import open_stage
-from sidecar.cli.index_command import Engine
+from sidecar.cli.effects import Condition, Engine
+from sidecar.cli.first_stages import SEARCHED, open_stage
+from sidecar.cli.long_run import keep_finished
 from sidecar.cli.options import BM25, FIELDS, OPENSEARCH, PYSERINI, RM3, takes
 from sidecar.cli.parts import say
 from sidecar.cli.progress import Pace, progress
@@ -20,14 +21,21 @@ from sidecar.settings import Settings
 CLICKS_PANEL = "Instead of --topics and --qrels"
 
 
+CLICKS = Condition(
+    ("click_action",), lambda mode: mode.click_events is not None, "there are no clicks (--click-events)"
+)
+
+
 @app.command("mine")
-@takes(*BM25, *RM3, *FIELDS, *PYSERINI, *OPENSEARCH, opensearch_url="--url")
+@takes(*BM25, *RM3, *FIELDS, *PYSERINI, *OPENSEARCH, conditions=(*SEARCHED, CLICKS), opensearch_url="--url")
 def mine_command(
     index: Annotated[str, typer.Option(help="Lucene index (directory, prebuilt or server's name), or OpenSearch one.")],
     output: Annotated[
         Path, typer.Option(dir_okay=False, help="Labelled candidate lists to write, .jsonl or .jsonl.gz.")
     ],
-    engine: Annotated[Engine, typer.Option(help="Which engine holds the index.")] = Engine.LUCENE,
+    engine: Annotated[
+        Engine, typer.Option(help="Which engine holds the index; unset: OpenSearch with a URL, else Lucene.")
+    ],
     topics: Annotated[
         Path | None, typer.Option(help="Queries: qid<TAB>text lines, or JSON lines with _id and text.")
     ] = None,
@@ -48,12 +56,14 @@ def mine_command(
     hits: Annotated[int, typer.Option(min=1, max=10_000, help="Depth of the first stage.")] = 100,
     threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of the first stage.")] = 1,
     *,
+    force: Annotated[bool, typer.Option("--force", help="Replace lists that are there.")] = False,
     settings: Settings,
 ) -> None:
     """Make training data: what is judged relevant, and what BM25 ranks high all the same."""
     from sidecar.training.mining import Mined, mine, texts_of
     from sidecar.whole_file import whole_file
 
+    keep_finished(output, force=force)
     asked, judged, unjudged = _judgements(topics, qrels, click_queries, click_events, click_action)
     wanted = {docid for grades in judged.values() for docid in grades}
     mined = Mined(texts=texts_of(corpus, wanted) if corpus is not None else {})

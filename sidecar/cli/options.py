@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 from pydantic.fields import FieldInfo
 
+from sidecar.cli.effects import Condition, chosen_engine, refuse_idle
 from sidecar.settings import Settings, load_settings, variable
 from sidecar.training_settings import TrainingSettings
 
@@ -67,24 +68,33 @@ PANELS = {
 }
 
 
-def takes(*names: str, **flags: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def takes(
+    *names: str, conditions: Sequence[Condition] = (), **flags: str | tuple[str, ...]
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the options of these settings; its `settings` parameter receives the loaded `Settings`.
 
-    A name becomes the flag `--name-with-dashes`; a keyword argument gives another flag: `opensearch_url="--url"`.
+    A name becomes the flag `--name-with-dashes`; a keyword argument gives another flag, or several:
+    `opensearch_url="--url"`. An option that was typed and has no effect by the `conditions` is refused. The command's
+    own `engine` may be left out, and is chosen by what is set.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         wanted = {**{name: "--" + name.replace("_", "-") for name in names}, **flags}
         signature = inspect.signature(command, eval_str=True)
-        own = [parameter for parameter in signature.parameters.values() if parameter.name != "settings"]
+        own = [p for p in signature.parameters.values() if p.name not in {"settings", "context"}]
+        own = [_left_out(p) if p.name == "engine" else p for p in own]
         options = [_option(name, flag) for name, flag in wanted.items()]
+        shows_context = {"context"} & set(signature.parameters)
 
         @functools.wraps(command)
-        def run(**arguments: Any) -> None:
-            given = {name: arguments.pop(name) for name in wanted}
-            command(**arguments, settings=load_settings(given))
+        def run(context: typer.Context, **arguments: Any) -> None:
+            settings = load_settings({name: arguments.pop(name) for name in wanted})
+            if "engine" in arguments:
+                arguments["engine"] = chosen_engine(arguments["engine"], settings)
+            refuse_idle(_typed(context), settings, conditions, arguments)
+            command(**arguments, **dict.fromkeys(shows_context, context), settings=settings)
 
-        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + options
+        parameters = [_CONTEXT, *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own), *options]
         run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         return run
@@ -92,14 +102,31 @@ def takes(*names: str, **flags: str) -> Callable[[Callable[..., None]], Callable
     return decorate
 
 
-def _option(name: str, flag: str) -> inspect.Parameter:
+def _left_out(parameter: inspect.Parameter) -> inspect.Parameter:
+    """Make a parameter of a command one that need not be given."""
+    kind, *options = get_args(parameter.annotation)
+    return parameter.replace(annotation=Annotated[kind | None, *options], default=None)
+
+
+_CONTEXT = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+
+
+def _typed(context: typer.Context) -> dict[str, str]:
+    """The parameters that were given on the command line, each with its flag."""
+    sources = {one.name: context.get_parameter_source(one.name) for one in context.command.params if one.name}
+    flags = {one.name: one.opts[0] for one in context.command.params}
+    return {name: flags[name] for name, source in sources.items() if source and source.name == "COMMANDLINE"}
+
+
+def _option(name: str, flags: str | tuple[str, ...]) -> inspect.Parameter:
     field = Settings.model_fields[name]
     kind = _flag_type(field)
-    declared = f"{flag}/--no-{flag.removeprefix('--')}" if kind is bool else flag
+    given = (flags,) if isinstance(flags, str) else flags
+    declared = [f"{flag}/--no-{flag.removeprefix('--')}" if kind is bool else flag for flag in given]
     shown = describe_default(field)
     help_text = f"{field.description} [dim]({variable(name)}; default: {shown})[/]"
     panel = next((panel for panel, members in PANELS.items() if name in members), None)
-    option = typer.Option(declared, help=help_text, show_default=False, rich_help_panel=panel)
+    option = typer.Option(*declared, help=help_text, show_default=False, rich_help_panel=panel)
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
     )

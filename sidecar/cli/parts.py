@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from sidecar.cli.effects import in_effect
 from sidecar.cli.options import FIELDS, FUSION, MODEL
 from sidecar.errors import ConfigurationError, InputError
 from sidecar.reranker import Reranker, load_reranker
@@ -62,9 +63,14 @@ def identity(
 ) -> dict[str, str]:
     """Everything that decides a run's result, for its journal: a run is only gone on with if all of it is the same.
 
-    Of each source the content counts, not its name; `names` are the settings that matter beside model and fusion.
+    Of each source the content counts, not its name; `names` are the settings that matter beside model and fusion. Of
+    all of them only those in effect are kept.
     """
-    chosen = {name: str(getattr(settings, name)) for name in (*MODEL, *FUSION, *FIELDS, "window", *names)}
+    mine = in_effect((*MODEL, *FUSION, *FIELDS, "window"), settings)
+    values = {name: getattr(settings, name) for name in (*mine, *names)}
+    if "fusion_weight" in values:
+        values["fusion_weight"] = settings.as_fusion().model_share  # the default depends on the method
+    chosen = {name: str(value) for name, value in values.items()}
     digests = {name: digest(path) for name, path in sources.items()}
     return {**digests, "format": output_format, **chosen, **{name: str(value) for name, value in more.items()}}
 
@@ -90,6 +96,13 @@ def describe_model(settings: Settings, scorer: Scorer) -> dict[str, str]:
 def say(message: str) -> None:
     """Tell the person something on stderr, in one line however long."""
     Console(stderr=True, highlight=False, markup=False).print(message, soft_wrap=True)
+
+
+def require(*paths: Path) -> None:
+    """Raise `InputError` where one of the files is not there, before what takes seconds is loaded."""
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"can't read {path}: No such file or directory.")
 
 
 def digest(path: Path) -> str:

@@ -19,13 +19,21 @@ _HEAD = """\
 Made by `make docs` out of the commands themselves. An option with a variable is a setting: [settings.md](settings.md)
 says where else it can be set. Results go to stdout or to the files that are named, all else to stderr; the exit status
 is 1 after an error, 2 after a wrong option, 130 after Ctrl-C, 143 after SIGTERM.
+
+An option that was typed and has no effect in this mode of the command is an error, which says why: `--fusion-weight`
+without a fusion, `--k1` with OpenSearch, `--rm3-fb-terms` without `--rm3`, `--tag` in a format without tags. Variables
+and `sidecar.toml` are shared by all commands, so what they set and a command does not use is ignored there. Commands
+that search take OpenSearch where its URL is set (`--url`, SIDECAR_OPENSEARCH_URL) and else Lucene; `--engine` decides
+where both a URL and a Lucene index are meant. A finished output of `run`, `rerank`, `teach` or `mine` is only replaced
+with `--force`.
 """
 _TAIL = """
 ## What appears beside a run
 
-- `OUTPUT.manifest.json`: the `settings` that decide the result, with SHA-256 of the inputs; the `model` with directory,
-  hub commit and device; the `first_stage` with index, documents, k1 and b, or the query body; `versions`; `queries`,
-  `hits`, `passages_scored`; `seconds` of the last process, and `queries_resumed`, which it found finished. No secrets.
+- `OUTPUT.manifest.json`: the `settings` that had an effect on the result, with SHA-256 of the inputs; the `model` with
+  directory, hub commit and device; the `first_stage` with index, documents, k1 and b, or the query body; `versions`;
+  `queries`, `hits`, `passages_scored`; `seconds` of the last process, and `queries_resumed`, which it found finished.
+  No secrets.
 - `OUTPUT.first-stage`, of `run` alone: the same hits as the first stage had them.
 - `.OUTPUT.journal`, while it is unfinished: what `--resume` goes on with; of `train` it is `.OUTPUT.training`.
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sidecar.cli.app import app
-from sidecar.cli.long_run import LongRun, Work
+from sidecar.cli.long_run import TAG, LongRun, Work, keep_finished
 from sidecar.cli.options import FIELDS, FUSION, MODEL, takes
 from sidecar.cli.parts import identity, say
 from sidecar.cli.progress import Pace, progress
@@ -21,7 +21,7 @@ RUN_PANEL = "Instead of CANDIDATES"
 
 
 @app.command("rerank")
-@takes("window", "score_file", *MODEL, *FUSION, *FIELDS)
+@takes("window", "score_file", *MODEL, *FUSION, *FIELDS, conditions=[TAG])
 def rerank_command(
     output: Annotated[
         Path, typer.Option(dir_okay=False, help="File to write; OUTPUT.manifest.json appears beside it.")
@@ -48,10 +48,12 @@ def rerank_command(
         bool,
         typer.Option("--allow-missing", help="Let documents pass that the corpus lacks.", rich_help_panel=RUN_PANEL),
     ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace what a finished run left there.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was cut off.")] = False,
     settings: Settings,
 ) -> None:
     """Rerank the first --window candidates of every query; the others follow in first-stage order."""
+    keep_finished(output, force=force, resume=resume)
     files = _files(candidates, {"run": run, "queries": queries, "corpus": corpus}, allow_missing)
     own = identity(settings, files, output_format, (), **({"allow_missing": True} if allow_missing else {}))
     about = {name: str(path) for name, path in files.items()}

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from sidecar.cli.app import app
-from sidecar.cli.first_stages import open_stage
-from sidecar.cli.index_command import Engine
-from sidecar.cli.long_run import LongRun, Work
+from sidecar.cli.effects import Engine, in_effect
+from sidecar.cli.first_stages import SEARCHED, open_stage
+from sidecar.cli.long_run import TAG, LongRun, Work, keep_finished
 from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, OPENSEARCH, PYSERINI, RM3, takes
 from sidecar.cli.parts import identity, say
 from sidecar.experiments.run_files import RunFormat
@@ -18,29 +18,46 @@ from sidecar.settings import Settings
 
 
 @app.command("run")
-@takes("window", "score_file", *MODEL, *FUSION, *BM25, *RM3, *FIELDS, *PYSERINI, *OPENSEARCH, opensearch_url="--url")
+@takes(
+    "window",
+    "score_file",
+    *MODEL,
+    *FUSION,
+    *BM25,
+    *RM3,
+    *FIELDS,
+    *PYSERINI,
+    *OPENSEARCH,
+    conditions=(*SEARCHED, TAG),
+    opensearch_url="--url",
+)
 def run_command(
     topics: Annotated[Path, typer.Option(help="Queries: qid<TAB>text lines, or JSON lines with _id and text.")],
     index: Annotated[str, typer.Option(help="Lucene index (directory, prebuilt or server's name), or OpenSearch one.")],
     output: Annotated[
         Path, typer.Option(dir_okay=False, help="Run to write; .first-stage and .manifest.json appear beside it.")
     ],
-    engine: Annotated[Engine, typer.Option(help="Which engine holds the index.")] = Engine.LUCENE,
+    engine: Annotated[
+        Engine, typer.Option(help="Which engine holds the index; unset: OpenSearch with a URL, else Lucene.")
+    ],
     output_format: Annotated[RunFormat, typer.Option("--output-format", help="What to write.")] = RunFormat.TREC,
     hits: Annotated[int, typer.Option(min=1, max=10_000, help="Depth of the first stage, for each query.")] = 1000,
     threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of the first stage.")] = 1,
     tag: Annotated[str, typer.Option(help="Name of the run in TREC's last column.")] = "rerank-sidecar",
     *,
+    force: Annotated[bool, typer.Option("--force", help="Replace what a finished run left there.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was cut off.")] = False,
     settings: Settings,
 ) -> None:
     """Retrieve, rerank, fuse and write a run; what lies beyond the window follows in first-stage order."""
     from sidecar.experiments.topics import read_topics
 
-    total = sum(1 for _ in read_topics(topics))
     beside = output.with_name(f"{output.name}.first-stage")
+    keep_finished(output, beside, force=force, resume=resume)
+    total = sum(1 for _ in read_topics(topics))
     with open_stage(engine, index, settings, hits=hits, threads=threads) as stage:
-        own = identity(settings, {"input": topics}, output_format, (*BM25, *RM3), hits=hits, **stage.identity)
+        names = in_effect(BM25 + RM3, settings, SEARCHED, engine=engine)
+        own = identity(settings, {"input": topics}, output_format, names, hits=hits, **stage.identity)
         run = LongRun("run", output, output_format, tag, settings, own, {**stage.about, "hits": hits}, resume)
         work = Work(
             total,

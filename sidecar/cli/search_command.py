@@ -13,7 +13,8 @@ from rich.console import Console
 
 from sidecar.candidates import FirstStage, Ranking
 from sidecar.cli.app import app
-from sidecar.cli.index_command import Engine
+from sidecar.cli.effects import Engine
+from sidecar.cli.first_stages import SEARCHED
 from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, OPENSEARCH, PYSERINI, RM3, takes
 from sidecar.cli.parts import build_opensearch_client, build_reranker, open_lucene, say
 from sidecar.cli.tables import paragraph, side_by_side
@@ -33,11 +34,15 @@ class Format(StrEnum):
 
 
 @app.command("search")
-@takes("window", *MODEL, *FUSION, *BM25, *RM3, *FIELDS, *PYSERINI, *OPENSEARCH, opensearch_url="--url")
+@takes(
+    "window", *MODEL, *FUSION, *BM25, *RM3, *FIELDS, *PYSERINI, *OPENSEARCH, conditions=SEARCHED, opensearch_url="--url"
+)
 def search_command(
     query: Annotated[str, typer.Argument(help="What to search for.")],
     index: Annotated[str, typer.Option(help="Directory of a Lucene index, or name of an OpenSearch one.")],
-    engine: Annotated[Engine, typer.Option(help="Which engine holds the index.")] = Engine.LUCENE,
+    engine: Annotated[
+        Engine, typer.Option(help="Which engine holds the index; unset: OpenSearch with a URL, else Lucene.")
+    ],
     hits: Annotated[int, typer.Option(min=1, max=10_000, help="How many hits to return.")] = 10,
     output_format: Annotated[Format, typer.Option("--format", help="json is the engine's own shape.")] = Format.TABLE,
     *,

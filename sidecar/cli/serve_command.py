@@ -8,7 +8,8 @@ from sidecar.settings import Settings
 
 
 @app.command("serve")
-@takes("window", "opensearch_url", *SERVICE, *MODEL, *FUSION, *FIELDS, *OPENSEARCH)
+# `--url` as everywhere, and the longer name because the service has addresses of its own.
+@takes("window", *SERVICE, *MODEL, *FUSION, *FIELDS, *OPENSEARCH, opensearch_url=("--url", "--opensearch-url"))
 def serve_command(*, settings: Settings) -> None:
     """Stand between OpenSearch and its clients, and rerank the searches that ask for it."""
     import asyncio

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from sidecar.cli.app import app
-from sidecar.cli.long_run import kept
+from sidecar.cli.effects import in_effect
+from sidecar.cli.long_run import keep_finished, kept
 from sidecar.cli.options import FIELDS, MODEL, takes
 from sidecar.cli.parts import build_reranker, digest, say
 from sidecar.cli.progress import Pace, progress
@@ -27,6 +28,7 @@ def teach_command(
     drop_contradictions: Annotated[
         bool, typer.Option("--drop-contradictions", help="Leave out negatives that are positives of the same query.")
     ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace what finished scoring left there.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with scoring that was cut off.")] = False,
     settings: Settings,
 ) -> None:
@@ -35,7 +37,8 @@ def teach_command(
     from sidecar.training.preparing import read_groups
     from sidecar.training.teachers import publish_scores, teach
 
-    identity = {name: str(getattr(settings, name)) for name in (*MODEL, *FIELDS)}
+    keep_finished(output, force=force, resume=resume)
+    identity = {name: str(getattr(settings, name)) for name in in_effect((*MODEL, *FIELDS), settings)}
     identity |= {f"data {number}": digest(path) for number, path in enumerate(data, start=1)}
     with kept(Journal(output, identity, resume=resume)) as journal:
         groups = read_groups(

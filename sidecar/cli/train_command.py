@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sidecar.cli.app import app
+from sidecar.cli.effects import Condition, in_effect
 from sidecar.cli.options import FIELDS, TRAINING, takes
 from sidecar.cli.parts import digest, say
 from sidecar.cli.progress import Meter, Pace, progress
@@ -33,8 +34,38 @@ class LeakPolicy(StrEnum):
     DROP = "drop"
 
 
+CONDITIONS = (
+    Condition(
+        ("train_lora_rank", "train_lora_alpha", "train_lora_dropout", "train_lora_targets"),
+        lambda mode: mode.train_method == "lora",
+        "every weight is trained, without a LoRA",
+    ),
+    Condition(
+        ("train_temperature",),
+        lambda mode: mode.train_distillation_weight > 0,
+        "nothing is distilled (--distillation-weight)",
+    ),
+    Condition(
+        ("train_standardize_teacher", "train_false_negative_margin"),
+        lambda mode: bool(mode.teacher_scores),
+        "there is no teacher (--teacher-scores)",
+    ),
+    Condition(
+        ("train_standardize_teacher",),
+        lambda mode: mode.train_standardize_teacher or len(mode.teacher_scores or []) < 2,
+        "the scores of several teachers are always standardised",
+    ),
+    Condition(
+        ("train_patience", "development_qrels", "development_depth"),
+        lambda mode: mode.development is not None,
+        "nothing is measured while training (--development)",
+    ),
+    Condition(("leaks",), lambda mode: bool(mode.evaluation), "there is no evaluation to compare with (--evaluation)"),
+)
+
+
 @app.command("train")
-@takes("base_model", "base_revision", "device", *FIELDS, **TRAINING)
+@takes("base_model", "base_revision", "device", *FIELDS, conditions=CONDITIONS, **TRAINING)
 def train_command(
     context: typer.Context,
     data: Annotated[
@@ -65,8 +96,6 @@ def train_command(
 ) -> None:
     """Train a reranker on judged queries, with teachers' scores if there are any."""
     from sidecar.training.preparing import Sources, prepare
-    from sidecar.training.student import find_base
-    from sidecar.training.train import Job, train
     from sidecar.training.workplace import Workplace
 
     if settings.base_model is None:
@@ -85,6 +114,10 @@ def train_command(
     )
     digests = {role: digest(path) for role, path in sources.files().items()}
     workplace = Workplace(output, _identity(settings, sources, digests), resume=resume)
+    # These take seconds to load, for torch: a misspelt file is named before.
+    from sidecar.training.student import find_base
+    from sidecar.training.train import Job, train
+
     prepared = prepare(sources, settings, settings.as_fields(), say)
     job = Job(find_base(settings.base_model, revision=settings.base_revision), prepared, settings.device)
     pace = Pace("steps", already=max(workplace.steps(), default=0))
@@ -94,7 +127,7 @@ def train_command(
         return
     with workplace.publish() as folder:
         trained.save(folder)
-        card = _card(workplace.output.name, trained, job, settings, _rows(sources, digests), licence or [], context.obj)
+        card = _card(workplace.output.name, trained, job, settings, sources, digests, licence or [], context.obj)
         (folder / "README.md").write_text(str(card), encoding="utf-8")
     say(f"{_summary(trained)} → {output}")
 
@@ -136,16 +169,13 @@ def _identity(settings: Settings, sources: Sources, digests: dict[str, str]) -> 
     return {**{name: str(getattr(settings, name)) for name in names}, **digests, **sources.choices()}
 
 
-def _rows(sources: Sources, digests: dict[str, str]) -> dict[str, str]:
-    return {role: f"`{path.name}`, SHA-256 {digests[role][:16]}…" for role, path in sources.files().items()}
-
-
 def _card(
     name: str,
     trained: Trained,
     job: Job,
     settings: Settings,
-    rows: dict[str, str],
+    sources: Sources,
+    digests: dict[str, str],
     licences: list[str],
     words: list[str],
 ) -> Card:
@@ -154,6 +184,15 @@ def _card(
     from sidecar.training.model_card import Card
 
     outcome, development = trained.outcome, job.data.development
+    used = in_effect(
+        TRAINING,
+        settings,
+        CONDITIONS,
+        teacher_scores=sources.teachers,
+        development=sources.development,
+        evaluation=sources.evaluation,
+    )
+    rows = {role: f"`{path.name}`, SHA-256 {digests[role][:16]}…" for role, path in sources.files().items()}
     return Card(
         name=name,
         base=job.base.name,
@@ -161,7 +200,7 @@ def _card(
         command=shlex.join(["sidecar", *words]),
         data={**rows, "in all": str(statistics(job.data.groups))},
         licences=licences,
-        recipe={flag.removeprefix("--"): getattr(settings, name) for name, flag in TRAINING.items()},
+        recipe={TRAINING[name].removeprefix("--"): getattr(settings, name) for name in used},
         versions=versions(),
         steps=outcome.steps,
         best_step=outcome.best_step,

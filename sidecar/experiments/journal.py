@@ -26,6 +26,11 @@ class _Entry(msgspec.Struct):
     line: msgspec.Raw
 
 
+def journal_of(output: Path) -> Path:
+    """Return where the journal of an unfinished output is."""
+    return output.with_name(f".{output.name}.journal")
+
+
 class Journal:
     """An append-only file `.NAME.journal` beside the output `NAME`.
 
@@ -35,7 +40,7 @@ class Journal:
     """
 
     def __init__(self, output: Path, identity: Mapping[str, str], *, resume: bool) -> None:
-        self.path = output.with_name(f".{output.name}.journal")
+        self.path = journal_of(output)
         self._identity = dict(identity)
         self.done: set[str] = set()
         if self.path.exists():

@@ -307,6 +307,6 @@ def test_a_malformed_line_costs_nothing(run, tmp_path, candidates_file):
     (tmp_path / "out").write_text("before")
     with candidates_file.open("a") as file:
         file.write("{broken\n")
-    status, _, err = run("rerank", candidates_file, "--output", "out", "--model", "never-loaded")
+    status, _, err = run("rerank", candidates_file, "--output", "out", "--model", "never-loaded", "--force")
     assert (status, "candidates.jsonl:3: no candidate list" in err) == (1, True)
     assert (tmp_path / "out").read_text() == "before"

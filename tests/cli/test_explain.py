@@ -11,7 +11,8 @@ from tests.cli.test_cli import run
 
 __all__ = ["run"]
 
-WORDS = ("--device", "cpu", "--hits", "2", "--fusion", "linear", "--long-passages", "chunk", "--max-length", "64")
+WORDS = ("--device", "cpu", "--hits", "2", "--long-passages", "chunk", "--max-length", "64")
+HALVES = ("--fusion", "linear", "--fusion-weight", "0.5")
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def check(explanation, text_field):
 @pytest.mark.usefixtures("jvm", "corpus")
 def test_lucene_explained(run, tiny_llama):
     assert run("index", "corpus.jsonl", "--index", "lucene")[0] == 0
-    search = ("search", "fox", "--index", "lucene", "--model", tiny_llama[1], *WORDS)
+    search = ("search", "fox", "--index", "lucene", "--model", tiny_llama[1], *WORDS, *HALVES)
     _, native, _ = run(*search, "--format", "json")
     status, out, err = run(*search, "--format", "json", "--explain")
     own, explained = out.splitlines()
@@ -64,7 +65,8 @@ def test_lucene_explained(run, tiny_llama):
 def test_opensearch_explained(run, tiny_llama, client, opensearch_url):
     where = ("--engine", "opensearch", "--url", opensearch_url, "--index", f"explain-{uuid.uuid4().hex[:8]}")
     assert run("index", "corpus.jsonl", *where)[0] == 0
-    status, out, err = run("search", "fox", *where, "--model", tiny_llama[1], *WORDS, "--format", "json", "--explain")
+    search = ("search", "fox", *where, "--model", tiny_llama[1], *WORDS, *HALVES)
+    status, out, err = run(*search, "--format", "json", "--explain")
     client.indices.delete(index=where[-1])
     assert status == 0, err
     own, explained = out.splitlines()

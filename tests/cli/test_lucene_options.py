@@ -9,6 +9,8 @@ import pytest
 
 from connectors.pyserini import LuceneIndex, Rm3
 from connectors.pyserini.build import build_index
+from sidecar.cli.effects import Engine, in_effect
+from sidecar.cli.first_stages import SEARCHED
 from sidecar.cli.main import main
 from sidecar.cli.options import BM25, RM3
 from sidecar.cli.parts import identity
@@ -58,15 +60,20 @@ def test_rm3_in_a_run(run, tmp_path, index):
     assert read_run(tmp_path / "rm3.trec.first-stage")["q1"] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(
-    "changed", [{"rm3": True}, {"rm3_fb_terms": 5}, {"rm3_fb_docs": 5}, {"rm3_original_query_weight": 0.3}]
-)
+@pytest.mark.parametrize("changed", [{"rm3_fb_terms": 5}, {"rm3_fb_docs": 5}, {"rm3_original_query_weight": 0.3}])
 def test_what_rm3_was_set_to_is_part_of_a_run(tmp_path, monkeypatch, changed):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "topics.tsv").write_text("q1\tdog\n")
-    files, names = {"input": tmp_path / "topics.tsv"}, (*BM25, *RM3)
-    one, other = (identity(load_settings(flags), files, "trec", names) for flags in ({}, changed))
+
+    def made_by(flags):
+        settings = load_settings(flags)
+        names = in_effect(BM25 + RM3, settings, SEARCHED, engine=Engine.LUCENE)
+        return identity(settings, {"input": tmp_path / "topics.tsv"}, "trec", names)
+
+    one, other = made_by({"rm3": True}), made_by({"rm3": True, **changed})
     assert {name for name in one if one[name] != other[name]} == set(changed)
+    # Without RM3 it is no part of it.
+    assert made_by({}) == made_by(changed) == {**{name: one[name] for name in made_by({})}, "rm3": "False"}
 
 
 @pytest.mark.live
@@ -115,6 +122,6 @@ def test_a_server_in_the_place_of_an_index(run, tmp_path, monkeypatch):
 def test_what_a_server_can_not_do(run):
     there = ("--pyserini-url", "http://127.0.0.1:9", "--index", "mine")
     status, _, err = run("search", "dog", *there, "--rm3")
-    assert (status, err.splitlines()[0]) == (1, "error: A Pyserini server has no RM3.")
+    assert (status, err.splitlines()[0]) == (1, "error: --rm3 has no effect here: a Pyserini server has no RM3.")
     status, _, err = run("search", "dog", *there)
     assert (status, "can't be reached" in err) == (1, True)

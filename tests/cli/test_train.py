@@ -60,7 +60,7 @@ def test_teach_writes_a_score_for_every_passage_and_a_second_time_changes_nothin
     first = Path("scores.jsonl").read_bytes()
     lines = [json.loads(line) for line in first.splitlines()]
     assert [(line["query"], len(line["scores"])) for line in lines] == [(f"about thing{n}", 5) for n in range(4)]
-    done(words)
+    done([*words, "--force"])
     assert Path("scores.jsonl").read_bytes() == first
 
 

@@ -1,0 +1,131 @@
+"""Which options have an effect in which mode of a command: one without an effect is refused, and not recorded.
+
+Each command declares its conditions, and `takes` checks them. Only options that were typed are refused: variables and
+`sidecar.toml` are shared by commands of all modes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from types import SimpleNamespace
+from typing import Any
+
+from sidecar.errors import ConfigurationError
+from sidecar.fusion import Method
+from sidecar.settings import Settings
+
+
+class Engine(StrEnum):
+    """Which engine holds the index."""
+
+    LUCENE = "lucene"
+    OPENSEARCH = "opensearch"
+
+
+def chosen_engine(engine: Engine | None, settings: Settings) -> Engine:
+    """Return the engine that was asked for; of none, OpenSearch where a URL of it is set, else Lucene.
+
+    Raises `ConfigurationError` where the URL of a Pyserini server is set as well.
+    """
+    if engine is not None:
+        return engine
+    if "opensearch_url" not in settings.model_fields_set:
+        return Engine.LUCENE
+    if settings.pyserini_url is not None:
+        raise ConfigurationError(
+            "the URLs of an OpenSearch and of a Pyserini server are both set.",
+            remedy="Say which one holds the index: --engine opensearch or --engine lucene.",
+        )
+    return Engine.OPENSEARCH
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Options that have an effect only where `holds` is true of a mode; `otherwise` says why they have none.
+
+    A mode has the value of every setting, and of every option of the command, by its parameter's name.
+    """
+
+    options: tuple[str, ...]
+    holds: Callable[[Any], bool]
+    otherwise: str
+
+
+_MEANS = {Method.LINEAR, Method.GEOMETRIC, Method.HARMONIC}
+
+# Of settings alone, so they hold for every command that takes them.
+COMMON = (
+    Condition(
+        ("fusion_weight", "fusion_arithmetic"),
+        lambda mode: mode.fusion is not Method.RERANK,
+        "without a fusion (--fusion) the model's score alone decides",
+    ),
+    Condition(
+        ("normalization",),
+        lambda mode: mode.fusion in _MEANS,
+        "scores are normalised for --fusion linear, geometric or harmonic alone",
+    ),
+    Condition(
+        ("rank_constant",), lambda mode: mode.fusion is Method.RRF, "it is the k of reciprocal ranks, of --fusion rrf"
+    ),
+    Condition(
+        ("chunk_tokens", "chunk_overlap", "max_chunks"),
+        lambda mode: mode.long_passages == "chunk",
+        "passages are scored in chunks with --long-passages chunk alone",
+    ),
+    Condition(
+        ("rm3_fb_terms", "rm3_fb_docs", "rm3_original_query_weight"),
+        lambda mode: mode.rm3,
+        "the query is widened with --rm3 alone",
+    ),
+    Condition(
+        ("opensearch_aws_service",),
+        lambda mode: mode.opensearch_aws_region is not None,
+        "requests are signed for AWS with --opensearch-aws-region alone",
+    ),
+    Condition(
+        ("pyserini_timeout",),
+        lambda mode: mode.pyserini_url is not None,
+        "there is no Pyserini server (--pyserini-url)",
+    ),
+)
+
+
+def in_effect(
+    names: Iterable[str], settings: Settings, conditions: Sequence[Condition] = (), **arguments: Any
+) -> list[str]:
+    """Return those of the names that have an effect in this mode: what a manifest records."""
+    mode = _mode(settings, arguments)
+    idle = {name for one in (*COMMON, *conditions) if not one.holds(mode) for name in one.options}
+    return [name for name in names if name not in idle]
+
+
+def refuse_idle(
+    typed: Mapping[str, str], settings: Settings, conditions: Sequence[Condition], arguments: Mapping[str, Any]
+) -> None:
+    """Raise `ConfigurationError` where an option has no effect in this mode; `typed` has the flag of each one given."""
+    mode = _mode(settings, arguments)
+    flags: dict[str, list[str]] = {}
+    named: set[str] = set()
+    for one in (*conditions, *COMMON):
+        if one.holds(mode):
+            continue
+        idle = [flag for name, flag in typed.items() if name in one.options and name not in named]
+        named.update(one.options)
+        if idle:
+            flags.setdefault(one.otherwise, []).extend(idle)
+    if flags:
+        raise ConfigurationError(
+            "\n".join(
+                f"{', '.join(idle)} {'have' if len(idle) > 1 else 'has'} no effect here: {reason}."
+                for reason, idle in flags.items()
+            ),
+            remedy="Leave out what has no effect, or change what it depends on.",
+        )
+
+
+def _mode(settings: Settings, arguments: Mapping[str, Any]) -> SimpleNamespace:
+    values = {name: getattr(settings, name) for name in type(settings).model_fields}
+    return SimpleNamespace(**{**values, **arguments, "set": settings.model_fields_set})
