@@ -63,6 +63,13 @@ def qrels_file(path: Path) -> Path:
     )
 
 
+def files_in(path: Path) -> list[Path]:
+    """Everything of a folder that may be read, in the order of names; a file itself."""
+    if not path.is_dir():
+        return [path]
+    return sorted([*_visible(path), *_visible(path / "qrels")])
+
+
 def _names(path: Path) -> list[Path]:
     return [path.with_name(path.name + suffix) for suffix in ("", *SUFFIXES)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,25 +21,35 @@ if TYPE_CHECKING:
     from sidecar.experiments.evaluate import Evaluation
 
 
+class Judged(StrEnum):
+    """Which of the judged queries count: all of the qrels, or those that a run has results for."""
+
+    QRELS = "qrels"
+    RUN = "run"
+
+
 @app.command("evaluate")
 def evaluate_command(
     runs: Annotated[list[Path], typer.Argument(help="Runs: TREC, MS MARCO or candidate lists, told by their lines.")],
-    qrels: Annotated[Path, typer.Option(help="Judgements: TREC, or tab-separated (query, document, grade).")],
+    qrels: Annotated[Path, typer.Option(help="Judgements: TREC, BEIR's, or a name such as dl19-passage.")],
     metrics: Annotated[str, typer.Option(help="Measures of ir-measures.")] = "nDCG@10,RR@10,AP,R@100",
+    judged_queries: Annotated[
+        Judged, typer.Option(help="Average over all judged queries, or those that a run has results for.")
+    ] = Judged.QRELS,
     per_query: Annotated[
         Path | None, typer.Option(help="Write each query's values there: run, query, measure, value; tab-separated.")
     ] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Evaluate runs over all judged queries; one without results counts as 0.
+    """Evaluate runs over the judged queries; one without results counts as 0.
 
     Of several runs the first is the baseline: p is that of a paired, two-sided t-test of each other run against it.
     """
     from sidecar.experiments.evaluate import evaluate, parse_measures, write_by_query
     from sidecar.experiments.qrels import read_qrels
 
-    found = evaluate(runs, read_qrels(qrels), parse_measures(metrics))
+    found = evaluate(runs, read_qrels(qrels), parse_measures(metrics), of_runs=judged_queries is Judged.RUN)
     if per_query is not None:
         write_by_query(found, per_query)
     if as_json:
@@ -53,8 +64,9 @@ def evaluate_command(
         console.print(_comparisons(names, found))
     for one in found:
         if one.missing or one.unjudged:
+            pilot = "" if judged_queries is Judged.RUN or not one.missing else " (--judged-queries run leaves them out)"
             say(
-                f"{one.run}: {one.missing} judged queries without a result count as 0; "
+                f"{one.run}: {one.missing} judged queries without a result count as 0{pilot}; "
                 f"{one.unjudged} queries without judgements are left out."
             )
 

@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from itertools import islice
 from typing import Any
 
 from sidecar.candidates import FirstStage
 from sidecar.cli.effects import Condition, Engine, in_effect
 from sidecar.cli.options import BM25, OPENSEARCH, PYSERINI, RM3
-from sidecar.cli.parts import build_opensearch_client, open_lucene
-from sidecar.errors import EngineError
+from sidecar.cli.parts import build_opensearch_client, open_lucene, say
+from sidecar.errors import EngineError, EngineRejected, InputError
 from sidecar.experiments.candidate_lists import CandidateList
 from sidecar.settings import Settings
 
@@ -59,15 +60,35 @@ class Stage:
     about: dict[str, Any]
 
     def lists(self, topics: Iterable[tuple[str, str]]) -> Iterator[CandidateList]:
-        """The candidates of each topic, all that were fetched. Raises `EngineError` for a refused query."""
+        """The candidates of each topic, all that were fetched. Raises `EngineError` for a refused query.
+
+        A query that the engine can't search for, of too many words, has no candidate: a person is told so, and the
+        others go on.
+        """
         waiting = iter(topics)
         while some := dict(islice(waiting, ROUND)):
-            for qid, found in self.fetch(some).items():
+            for qid, found in self._fetch(some):
+                if found is None:
+                    yield CandidateList(qid, some[qid], [], [])
+                    continue
                 if found.skipped is not None:
                     raise EngineError(
                         f"query {qid!r} can't be reranked: {found.skipped}.", remedy="Ask for fewer --hits."
                     )
                 yield CandidateList(qid, some[qid], list(found.candidates), found.native.documents())
+
+    def _fetch(self, topics: Mapping[str, str]) -> Iterator[tuple[str, FirstStage[Any] | None]]:
+        try:
+            yield from self.fetch(topics).items()
+        except InputError as error:
+            if len(topics) > 1:
+                # Which of them it was, each alone will tell.
+                for qid, text in topics.items():
+                    yield from self._fetch({qid: text})
+                return
+            [qid] = topics
+            say(f"query {qid!r} is left without candidates: {error.message}")
+            yield qid, None
 
 
 @contextmanager
@@ -107,7 +128,15 @@ def _opensearch(index: str, settings: Settings, depth: int, threads: int) -> Ite
         found = {"engine": "opensearch", "index": index, "documents": size(client, index)}
 
         def ask(text: str) -> FirstStage[Any]:
-            return connector.fetch(SearchRequest(index, match_body(text, fields, depth), window=depth))
+            try:
+                return connector.fetch(SearchRequest(index, match_body(text, fields, depth), window=depth))
+            except EngineRejected as error:
+                if error.status == HTTPStatus.BAD_REQUEST and b"maxClauseCount" in error.body:
+                    raise InputError(
+                        "OpenSearch can't search for it: it has too many different words.",
+                        remedy="Shorten it, or raise indices.query.bool.max_clause_count.",
+                    ) from error
+                raise
 
         def fetch(topics: Mapping[str, str]) -> Mapping[str, FirstStage[Any]]:
             return dict(zip(topics, pool.map(ask, topics.values()), strict=True))

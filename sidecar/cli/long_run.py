@@ -15,16 +15,19 @@ from sidecar.cli.progress import Pace, progress
 from sidecar.errors import ConfigurationError
 from sidecar.experiments.candidate_lists import CandidateList
 from sidecar.experiments.journal import Journal, journal_of
+from sidecar.experiments.list_checks import Demands, check_tag
 from sidecar.experiments.manifest import RunManifest
 from sidecar.experiments.publish import publish
 from sidecar.experiments.rerank_lists import Depth, TextWatch, rerank_lists
 from sidecar.experiments.run_files import RunFormat
+from sidecar.fusion import Method
 from sidecar.settings import Settings
 
 # Of commands that write a run.
 TAG = Condition(
     ("tag",), lambda mode: mode.output_format is RunFormat.TREC, "a run has a column for it in the TREC format alone"
 )
+_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +54,24 @@ class LongRun:
     output_format: RunFormat
     tag: str
     settings: Settings
-    identity: Mapping[str, str]
+    identity: Mapping[str, Any]
     first_stage: Mapping[str, Any]
     resume: bool
+    remove_query: bool = False
+
+    @property
+    def demands(self) -> Demands:
+        """What is asked of candidate lists before they are scored."""
+        fused = self.settings.fusion is not Method.RERANK
+        return Demands(self.output_format, self.settings.window, fused, self.remove_query)
 
     def finish(self, work: Callable[[], Work], *, first_stage_output: Path | None = None) -> str:
         """Do the work and publish it; returns what a person should know of it. Loads the model.
 
-        `work` is called when it is certain that an unfinished run is gone on with by right.
+        `work` is called when it is certain that an unfinished run is gone on with by right. Raises `InputError` for a
+        run that could not be read, and one without a candidate.
         """
+        check_tag(self.tag)
         with (
             kept(Journal(self.output, self.identity, resume=self.resume)) as journal,
             open_scores(self.settings) as store,
@@ -69,17 +81,24 @@ class LongRun:
             watch = TextWatch(self.settings.as_fields(), self.settings.window, say)
             depth = Depth(self.settings.window, todo.hits, documents=self.output_format is RunFormat.JSONL)
             pace = Pace("queries", total=todo.queries, already=resumed)
+            scored = 0
             with progress("reranking", pace) as meter:
 
                 def finished(ranking: Ranking) -> None:
-                    meter.advance(ranking.scored)
+                    nonlocal scored
+                    scored += ranking.scored
+                    # What comes out of the score file is no speed. It is looked up ahead of what is finished.
+                    pace.passages = max(0, scored - (0 if store is None else store.found))
+                    meter.advance()
 
-                rerank_lists(watch(todo.lists(journal.done)), reranker, journal, depth, finished=finished)
+                lists = watch(self.demands.check(todo.lists(journal.done)))
+                rerank_lists(lists, reranker, journal, depth, finished=finished)
+            remembered = 0 if store is None else store.found
             model = describe_model(self.settings, reranker.scorer)
-            manifest = RunManifest(self.command, self.identity, model, self.first_stage)
+            manifest = RunManifest(self.command, self.identity, model, self.first_stage, remembered)
             manifest.write(self.output, journal, seconds=pace.seconds, resumed=resumed)
             publish(journal, self.output, self.output_format, self.tag, first_stage_output=first_stage_output)
-        return _summary(pace, resumed) + _unscored(watch)
+        return _summary(pace, resumed, remembered) + _unscored(watch)
 
 
 def keep_finished(*outputs: Path, force: bool, resume: bool = False) -> None:
@@ -108,13 +127,16 @@ def kept(journal: Journal) -> Iterator[Journal]:
         raise
 
 
-def _summary(pace: Pace, resumed: int) -> str:
-    seconds = pace.seconds
+def _summary(pace: Pace, resumed: int, remembered: int) -> str:
+    seconds, computed = pace.seconds, pace.passages
     earlier = f" ({resumed} of them before)" if resumed else ""
-    rate = f" ({pace.passages / seconds:.0f}/s)" if pace.passages else ""
-    return f"{pace.done} queries{earlier}, {pace.passages} passages scored in {seconds:.1f} s{rate}"
+    known = f" and {remembered} taken from the score file" if remembered else ""
+    rate = f" ({computed / seconds:.0f}/s)" if computed else ""
+    return f"{pace.done} queries{earlier}, {computed} passages scored{known} in {seconds:.1f} s{rate}"
 
 
 def _unscored(watch: TextWatch) -> str:
     queries = f", in {watch.unreadable} queries all of them" if watch.unreadable else ""
-    return f"; {watch.empty} candidates without text were not scored{queries}" if watch.empty else ""
+    empty = f"; {watch.empty} candidates without text were not scored{queries}" if watch.empty else ""
+    shown = ", ".join(watch.bare[:_SHOWN]) + (" …" if watch.bare[_SHOWN:] else "")
+    return empty + (f"; {len(watch.bare)} queries have no candidate: {shown}" if watch.bare else "")

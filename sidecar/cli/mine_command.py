@@ -12,7 +12,7 @@ from sidecar.cli.app import app
 from sidecar.cli.effects import Condition, Engine
 from sidecar.cli.first_stages import SEARCHED, open_stage
 from sidecar.cli.long_run import keep_finished
-from sidecar.cli.options import BM25, FIELDS, OPENSEARCH, PYSERINI, RM3, takes
+from sidecar.cli.options import BM25, FIELDS, OPENSEARCH, PYSERINI, RM3, TOPICS, takes
 from sidecar.cli.parts import say
 from sidecar.cli.progress import Pace, progress
 from sidecar.errors import ConfigurationError
@@ -31,14 +31,15 @@ CLICKS = Condition(
 def mine_command(
     index: Annotated[str, typer.Option(help="Lucene index (directory, prebuilt or server's name), or OpenSearch one.")],
     output: Annotated[
-        Path, typer.Option(dir_okay=False, help="Labelled candidate lists to write, .jsonl or .jsonl.gz.")
+        Path,
+        typer.Option(
+            dir_okay=False, help="Labelled candidate lists to write (.gz, .zst, .bz2 and .xz are compressed)."
+        ),
     ],
     engine: Annotated[
         Engine, typer.Option(help="Which engine holds the index; unset: OpenSearch with a URL, else Lucene.")
     ],
-    topics: Annotated[
-        Path | None, typer.Option(help="Queries: qid<TAB>text lines, or JSON lines with _id and text.")
-    ] = None,
+    topics: Annotated[Path | None, typer.Option(help=f"Queries: {TOPICS}.")] = None,
     qrels: Annotated[Path | None, typer.Option(help="Judgements; a hit without one counts as irrelevant.")] = None,
     click_queries: Annotated[
         Path | None, typer.Option(help="Documents of ubi_queries, JSON lines.", rich_help_panel=CLICKS_PANEL)
@@ -49,9 +50,7 @@ def mine_command(
     click_action: Annotated[
         str, typer.Option(help="The action_name of a click.", rich_help_panel=CLICKS_PANEL)
     ] = "click",
-    corpus: Annotated[
-        Path | None, typer.Option(help="Texts of judged documents that the index does not find, .jsonl or .jsonl.gz.")
-    ] = None,
+    corpus: Annotated[Path | None, typer.Option(help="Texts of judged documents that the index does not find.")] = None,
     negatives: Annotated[int, typer.Option(min=1, max=1000, help="Irrelevant passages of a query, at most.")] = 30,
     hits: Annotated[int, typer.Option(min=1, max=10_000, help="Depth of the first stage.")] = 100,
     threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of the first stage.")] = 1,
@@ -77,13 +76,9 @@ def mine_command(
             for line in lines:
                 stream.write(line.decode() + "\n")
                 meter.advance()
-    lost = f"; {mined.positives_without_text} relevant documents without text" if mined.positives_without_text else ""
-    left = f", which left out {mined.without_positive} queries" if mined.without_positive else ""
-    advice = " (--corpus brings texts)" if lost and corpus is None else ""
-    say(
-        f"{mined.queries} queries with {mined.positives} relevant and {mined.negatives} irrelevant passages{lost}{left}"
-        f"{advice} → {output}"
-    )
+    say(f"{mined} → {output}")
+    if mined.positives_not_found and corpus is None:
+        say("The texts of relevant documents that the first stage does not find come from --corpus.")
 
 
 def _judgements(

@@ -30,6 +30,8 @@ MODEL = (
         "max_chunks",
     ),
 )
+# What `read_topics` takes, for the help of an option.
+TOPICS = "qid<TAB>text lines, JSON, TREC topics, a BEIR folder, or a name such as dl19-passage or irds:beir/nq"
 FUSION = ("fusion", "normalization", "fusion_weight", "rank_constant", "fusion_arithmetic")
 FIELDS = ("title_fields", "text_fields", "join_fields")
 BM25 = ("k1", "b")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -60,30 +60,36 @@ def open_scores(settings: Settings) -> Iterator[ScoreStore | None]:
 
 def identity(
     settings: Settings, sources: Mapping[str, Path], output_format: str, names: Sequence[str], **more: object
-) -> dict[str, str]:
+) -> dict[str, Any]:
     """Everything that decides a run's result, for its journal: a run is only gone on with if all of it is the same.
 
     Of each source the content counts, not its name; `names` are the settings that matter beside model and fusion. Of
     all of them only those in effect are kept.
     """
     mine = in_effect((*MODEL, *FUSION, *FIELDS, "window"), settings)
-    values = {name: getattr(settings, name) for name in (*mine, *names)}
-    if "fusion_weight" in values:
-        values["fusion_weight"] = settings.as_fusion().model_share  # the default depends on the method
-    chosen = {name: str(value) for name, value in values.items()}
+    deciding = chosen(settings, (*mine, *names))
+    if "fusion_weight" in deciding:
+        deciding["fusion_weight"] = settings.as_fusion().model_share  # the default depends on the method
     digests = {name: digest(path) for name, path in sources.items()}
-    return {**digests, "format": output_format, **chosen, **{name: str(value) for name, value in more.items()}}
+    return {**digests, "format": output_format, **deciding, **more}
 
 
-def describe_model(settings: Settings, scorer: Scorer) -> dict[str, str]:
+def chosen(settings: Settings, names: Iterable[str]) -> dict[str, Any]:
+    """The values of some settings as JSON has them."""
+    return settings.model_dump(mode="json", include=set(names))
+
+
+def describe_model(settings: Settings, scorer: Scorer) -> dict[str, Any]:
     """The model for a manifest: its directory and, from the hub, the commit; then what computed it and where."""
     from sidecar.scoring.checkpoint import Placement
+    from sidecar.scoring.encoder_choice import PRECISION_OF
     from sidecar.scoring.loading import locate
 
     directory = locate(settings.model, revision=settings.revision, offline=True).directory
     # The hub's cache lays a checkpoint out as snapshots/COMMIT.
     commit = {"commit": directory.name} if directory.parent.name == "snapshots" else {}
-    placement = Placement(settings.device, settings.dtype).describe()
+    # An engine of its own arithmetic reads the weights as the placement says, and computes in another precision.
+    placement = Placement(settings.device, settings.dtype).describe(computed_in=PRECISION_OF.get(scorer.engine_name))
     return {
         "model": settings.model,
         "directory": str(directory),
@@ -106,12 +112,22 @@ def require(*paths: Path) -> None:
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file's bytes. Raises InputError."""
+    """SHA-256 of a file's bytes, of a folder's files one after the other, or a dataset's id. Raises InputError."""
+    from sidecar.collection_folders import files_in
+    from sidecar.experiments.datasets import PREFIX, dataset_id
+
+    dataset = dataset_id(path)
+    if dataset is not None:
+        return f"{PREFIX}{dataset}"
+    found = hashlib.sha256()
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        for file in files_in(path):
+            with file.open("rb") as opened:
+                while block := opened.read(1 << 20):
+                    found.update(block)
     except OSError as error:
         raise InputError(f"can't read {path}: {error.strerror}.") from None
+    return found.hexdigest()
 
 
 def build_opensearch_client(settings: Settings) -> OpenSearch:

@@ -9,7 +9,7 @@ import typer
 
 from sidecar.cli.app import app
 from sidecar.cli.long_run import TAG, LongRun, Work, keep_finished
-from sidecar.cli.options import FIELDS, FUSION, MODEL, takes
+from sidecar.cli.options import FIELDS, FUSION, MODEL, TOPICS, takes
 from sidecar.cli.parts import identity, say
 from sidecar.cli.progress import Pace, progress
 from sidecar.errors import ConfigurationError
@@ -27,7 +27,7 @@ def rerank_command(
         Path, typer.Option(dir_okay=False, help="File to write; OUTPUT.manifest.json appears beside it.")
     ],
     candidates: Annotated[
-        Path | None, typer.Argument(help="Candidate lists with their texts, .jsonl or .jsonl.gz.")
+        Path | None, typer.Argument(help="Candidate lists with their texts, or pairs such as top1000.dev.")
     ] = None,
     output_format: Annotated[RunFormat, typer.Option("--format", help="What to write.")] = RunFormat.JSONL,
     tag: Annotated[str, typer.Option(help="Name of the run in TREC's last column.")] = "rerank-sidecar",
@@ -35,13 +35,15 @@ def rerank_command(
         Path | None, typer.Option(help="First stage's run, TREC or MS MARCO.", rich_help_panel=RUN_PANEL)
     ] = None,
     corpus: Annotated[
-        Path | None, typer.Option(help="Its documents, .jsonl or .jsonl.gz.", rich_help_panel=RUN_PANEL)
+        Path | None,
+        typer.Option(
+            help="Its documents: JSON, docid<TAB>text lines, or a folder.",
+            rich_help_panel=RUN_PANEL,
+        ),
     ] = None,
     queries: Annotated[
         Path | None,
-        typer.Option(
-            help="Its queries: qid<TAB>text lines, or JSON lines with _id and text.", rich_help_panel=RUN_PANEL
-        ),
+        typer.Option(help=f"Its queries: {TOPICS}.", rich_help_panel=RUN_PANEL),
     ] = None,
     *,
     allow_missing: Annotated[
@@ -49,20 +51,24 @@ def rerank_command(
         typer.Option("--allow-missing", help="Let documents pass that the corpus lacks.", rich_help_panel=RUN_PANEL),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace what a finished run left there.")] = False,
+    remove_query: Annotated[
+        bool, typer.Option("--remove-query", help="Take candidates out whose id is the query's own, as for ArguAna.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was cut off.")] = False,
     settings: Settings,
 ) -> None:
     """Rerank the first --window candidates of every query; the others follow in first-stage order."""
     keep_finished(output, force=force, resume=resume)
     files = _files(candidates, {"run": run, "queries": queries, "corpus": corpus}, allow_missing)
-    own = identity(settings, files, output_format, (), **({"allow_missing": True} if allow_missing else {}))
+    switches = {"allow_missing": allow_missing, "remove_query": remove_query}
+    own = identity(settings, files, output_format, (), **switches)
     about = {name: str(path) for name, path in files.items()}
-    reranking = LongRun("rerank", output, output_format, tag, settings, own, about, resume)
+    reranking = LongRun("rerank", output, output_format, tag, settings, own, about, resume, remove_query)
     if candidates:
-        summary = reranking.finish(lambda: _lists(candidates, settings))
+        summary = reranking.finish(lambda: _lists(candidates, reranking))
     else:
         # Beyond the window a text is only of use where it is written out.
-        depth = None if output_format is RunFormat.JSONL else settings.window
+        depth = None if output_format is RunFormat.JSONL else settings.window + remove_query
         summary = reranking.finish(lambda: _gather(files, settings, depth, allow_missing))
     say(f"{summary} → {output}")
 
@@ -85,10 +91,11 @@ def _files(candidates: Path | None, parts: dict[str, Path | None], allow_missing
     return given
 
 
-def _lists(candidates: Path, settings: Settings) -> Work:
+def _lists(candidates: Path, run: LongRun) -> Work:
+    fields = run.settings.as_fields()
     # The whole file is checked before the first pair is scored: a typo in the last line costs no hour.
-    queries = sum(1 for _ in read_candidates(candidates, settings.as_fields()))
-    return Work(queries, lambda _: read_candidates(candidates, settings.as_fields()))
+    queries = sum(1 for _ in run.demands.check(read_candidates(candidates, fields)))
+    return Work(queries, lambda _: read_candidates(candidates, fields))
 
 
 def _gather(files: dict[str, Path], settings: Settings, depth: int | None, allow_missing: bool) -> Work:

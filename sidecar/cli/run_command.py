@@ -11,7 +11,7 @@ from sidecar.cli.app import app
 from sidecar.cli.effects import Engine, in_effect
 from sidecar.cli.first_stages import SEARCHED, open_stage
 from sidecar.cli.long_run import TAG, LongRun, Work, keep_finished
-from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, OPENSEARCH, PYSERINI, RM3, takes
+from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, OPENSEARCH, PYSERINI, RM3, TOPICS, takes
 from sidecar.cli.parts import identity, say
 from sidecar.experiments.run_files import RunFormat
 from sidecar.settings import Settings
@@ -32,7 +32,7 @@ from sidecar.settings import Settings
     opensearch_url="--url",
 )
 def run_command(
-    topics: Annotated[Path, typer.Option(help="Queries: qid<TAB>text lines, or JSON lines with _id and text.")],
+    topics: Annotated[Path, typer.Option(help=f"Queries: {TOPICS}.")],
     index: Annotated[str, typer.Option(help="Lucene index (directory, prebuilt or server's name), or OpenSearch one.")],
     output: Annotated[
         Path, typer.Option(dir_okay=False, help="Run to write; .first-stage and .manifest.json appear beside it.")
@@ -46,6 +46,9 @@ def run_command(
     tag: Annotated[str, typer.Option(help="Name of the run in TREC's last column.")] = "rerank-sidecar",
     *,
     force: Annotated[bool, typer.Option("--force", help="Replace what a finished run left there.")] = False,
+    remove_query: Annotated[
+        bool, typer.Option("--remove-query", help="Take hits out whose id is the query's own, as for ArguAna.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was cut off.")] = False,
     settings: Settings,
 ) -> None:
@@ -55,10 +58,13 @@ def run_command(
     beside = output.with_name(f"{output.name}.first-stage")
     keep_finished(output, beside, force=force, resume=resume)
     total = sum(1 for _ in read_topics(topics))
-    with open_stage(engine, index, settings, hits=hits, threads=threads) as stage:
+    # One more is fetched where one may be taken out.
+    with open_stage(engine, index, settings, hits=hits + remove_query, threads=threads) as stage:
         names = in_effect(BM25 + RM3, settings, SEARCHED, engine=engine)
-        own = identity(settings, {"input": topics}, output_format, names, hits=hits, **stage.identity)
-        run = LongRun("run", output, output_format, tag, settings, own, {**stage.about, "hits": hits}, resume)
+        switches = {"hits": hits, "remove_query": remove_query}
+        own = identity(settings, {"input": topics}, output_format, names, **switches, **stage.identity)
+        about = {**stage.about, **switches}
+        run = LongRun("run", output, output_format, tag, settings, own, about, resume, remove_query)
         work = Work(
             total,
             lambda done: stage.lists(topic for topic in read_topics(topics) if topic[0] not in done),

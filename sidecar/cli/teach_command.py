@@ -11,7 +11,7 @@ from sidecar.cli.app import app
 from sidecar.cli.effects import in_effect
 from sidecar.cli.long_run import keep_finished, kept
 from sidecar.cli.options import FIELDS, MODEL, takes
-from sidecar.cli.parts import build_reranker, digest, say
+from sidecar.cli.parts import build_reranker, chosen, digest, say
 from sidecar.cli.progress import Pace, progress
 from sidecar.settings import Settings
 
@@ -38,7 +38,7 @@ def teach_command(
     from sidecar.training.teachers import publish_scores, teach
 
     keep_finished(output, force=force, resume=resume)
-    identity = {name: str(getattr(settings, name)) for name in in_effect((*MODEL, *FIELDS), settings)}
+    identity = chosen(settings, in_effect((*MODEL, *FIELDS), settings))
     identity |= {f"data {number}": digest(path) for number, path in enumerate(data, start=1)}
     with kept(Journal(output, identity, resume=resume)) as journal:
         groups = read_groups(

@@ -6,14 +6,14 @@ import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sidecar.cli.app import app
 from sidecar.cli.effects import Condition, in_effect
 from sidecar.cli.options import FIELDS, TRAINING, takes
-from sidecar.cli.parts import digest, say
+from sidecar.cli.parts import chosen, digest, say
 from sidecar.cli.progress import Meter, Pace, progress
 from sidecar.errors import ConfigurationError
 from sidecar.settings import Settings
@@ -164,9 +164,9 @@ def _weighted(given: str) -> tuple[Path, float]:
     return Path(name), value
 
 
-def _identity(settings: Settings, sources: Sources, digests: dict[str, str]) -> dict[str, str]:
+def _identity(settings: Settings, sources: Sources, digests: dict[str, str]) -> dict[str, Any]:
     names = ("base_model", "base_revision", *FIELDS, *(name for name in TRAINING if name != _FREE))
-    return {**{name: str(getattr(settings, name)) for name in names}, **digests, **sources.choices()}
+    return {**chosen(settings, names), **digests, **sources.choices()}
 
 
 def _card(

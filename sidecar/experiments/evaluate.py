@@ -37,7 +37,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Mean of each measure over all judged queries; a query the run lacks counts as 0.
+    """Mean of each measure over the judged queries that count; a query the run lacks counts as 0.
 
     `missing` are the judged queries without a result, `unjudged` the run's queries that the qrels don't know.
     `against_first` compares each measure with the first run's; it is empty for the first run itself. `by_query` are
@@ -74,15 +74,22 @@ def parse_measures(text: str) -> list[ir_measures.Measure]:
     return measures
 
 
-def evaluate(runs: Sequence[Path], qrels: Qrels, measures: Sequence[ir_measures.Measure]) -> list[Evaluation]:
-    """Evaluate each run file. Raises `InputError` for a malformed run, or one without any judged query."""
+def evaluate(
+    paths: Sequence[Path], qrels: Qrels, measures: Sequence[ir_measures.Measure], *, of_runs: bool = False
+) -> list[Evaluation]:
+    """Evaluate each run file over all judged queries, or those that at least one run has results for (`of_runs`).
+
+    Raises `InputError` for a malformed run, or one without any judged query.
+    """
+    runs = [read_run(path) for path in paths]
+    if of_runs:
+        qrels = {qid: grades for qid, grades in qrels.items() if any(qid in run for run in runs)}
     try:
         evaluator = ir_measures.evaluator(measures, qrels)
     except ValueError as error:  # a measure whose program is an extra of ir-measures
         raise InputError(str(error)) from None
     found: list[Evaluation] = []
-    for path in runs:
-        run = read_run(path)
+    for path, run in zip(paths, runs, strict=True):
         by_query = _by_query(run, measures, evaluator)
         values = {str(measure): _aggregate(measure, by_query[str(measure)]) for measure in measures}
         one = _evaluation(path, run, qrels, values, by_query)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 
@@ -18,7 +18,7 @@ from sidecar.errors import ConfigurationError, InputError
 class _Header(msgspec.Struct):
     """The first line: everything that decides what the run's lines are."""
 
-    run: dict[str, str]
+    run: dict[str, Any]
 
 
 class _Entry(msgspec.Struct):
@@ -39,9 +39,10 @@ class Journal:
     `ConfigurationError` if an unfinished journal is there and `resume` is False, or if it belongs to another run.
     """
 
-    def __init__(self, output: Path, identity: Mapping[str, str], *, resume: bool) -> None:
+    def __init__(self, output: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
         self.path = journal_of(output)
-        self._identity = dict(identity)
+        # As it will be read: a tuple is a list in JSON.
+        self._identity = msgspec.to_builtins(dict(identity))
         self.done: set[str] = set()
         if self.path.exists():
             self._go_on(resume)

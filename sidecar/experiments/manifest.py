@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from sidecar.errors import InputError
 from sidecar.experiments.journal import Journal
 from sidecar.experiments.run_files import count_hits
 from sidecar.version import __version__
@@ -22,22 +23,35 @@ LIBRARIES = ("torch", "transformers", "openvino", "tokenizers", "peft", "acceler
 
 @dataclass(frozen=True, slots=True)
 class RunManifest:
-    """What decided a run: `settings` as the journal compares them, the `model` as it was found, the `first_stage`."""
+    """What decided a run: `settings` as the journal compares them, the `model` as it was found, the `first_stage`.
+
+    `from_score_file` counts the passages whose scores this process took from the score file.
+    """
 
     command: str
-    settings: Mapping[str, str]
+    settings: Mapping[str, Any]
     model: Mapping[str, Any]
     first_stage: Mapping[str, Any]
+    from_score_file: int = 0
 
     def write(self, output: Path, journal: Journal, *, seconds: float, resumed: int) -> Path:
         """Write `OUTPUT.manifest.json`, whole; counts are of the whole journal.
 
-        `seconds` are those of the last process alone, which found `resumed` queries finished. Raises `InputError`.
+        `seconds` are those of the last process alone, which found `resumed` queries finished. Raises `InputError`,
+        also where no query has a candidate: then there is no run, and the journal goes.
         """
         queries = hits = passages = 0
+        bare: list[str] = []
         for line in journal.lines():
-            found, scored = count_hits(line)
+            qid, found, scored = count_hits(line)
             queries, hits, passages = queries + 1, hits + found, passages + scored
+            bare += [] if found else [qid]
+        if not hits:
+            journal.remove()
+            raise InputError(
+                f"none of the {queries} queries has a candidate, so {output} is not written.",
+                remedy="Do the queries belong to this index or file?",
+            )
         content = {
             "output": output.name,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -49,6 +63,8 @@ class RunManifest:
             "queries": queries,
             "hits": hits,
             "passages_scored": passages,
+            "passages_from_score_file": self.from_score_file,
+            "queries_without_candidates": bare,
             "queries_resumed": resumed,
             "seconds": round(seconds, 3),
         }

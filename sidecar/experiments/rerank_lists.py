@@ -55,11 +55,13 @@ def with_the_rest(ranking: Ranking, candidates: Sequence[Candidate]) -> Ranking:
 class TextWatch:
     """Passes lists on, and warns once where the model has nothing to read in a whole window.
 
-    `empty` counts the window's candidates without text, `unreadable` the queries with nothing else.
+    `empty` counts the window's candidates without text, `unreadable` the queries with nothing else; `bare` are the ids
+    of the queries without any candidate.
     """
 
     def __init__(self, fields: PassageFields, window: int, warn: Callable[[str], None]) -> None:
         self.empty = self.unreadable = 0
+        self.bare: list[str] = []
         self._fields, self._window, self._warn = fields, window, warn
 
     def __call__(self, lists: Iterable[CandidateList]) -> Iterator[CandidateList]:
@@ -68,6 +70,8 @@ class TextWatch:
             window = found.candidates[: self._window]
             empty = sum(candidate.passage.is_empty for candidate in window)
             self.empty += empty
+            if not found.candidates:
+                self.bare.append(found.qid)
             if window and empty == len(window):
                 self.unreadable += 1
                 if self.unreadable == 1:

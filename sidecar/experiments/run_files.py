@@ -94,10 +94,10 @@ def first_stage(line: bytes) -> bytes:
     return candidate_list(found.query.qid, found.query.text, hits)
 
 
-def count_hits(line: bytes) -> tuple[int, int]:
-    """How many hits a candidate list has, and how many of them the model scored."""
-    hits = msgspec.json.decode(line, type=_StoredList).candidates
-    return len(hits), sum(hit.rerank_score is not None for hit in hits)
+def count_hits(line: bytes) -> tuple[str, int, int]:
+    """A candidate list's query id, how many hits it has, and how many of them the model scored."""
+    found = msgspec.json.decode(line, type=_StoredList)
+    return found.query.qid, len(found.candidates), sum(hit.rerank_score is not None for hit in found.candidates)
 
 
 def formatted(line: bytes, run_format: RunFormat, tag: str) -> str:

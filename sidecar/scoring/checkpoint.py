@@ -67,8 +67,11 @@ class Placement:
             return {"device_map": self.device_map}
         return {"device_map": self.device_map or {"": self.torch_device()}, "quantization_config": config}
 
-    def describe(self) -> str:
-        """Say in words what this placement comes to here: device, dtype, torch. Raises ConfigurationError."""
+    def describe(self, *, computed_in: str | None = None) -> str:
+        """Say in words what this placement comes to here: device, dtype, torch. Raises ConfigurationError.
+
+        `computed_in` is the precision of an engine that computes in another than that of the weights.
+        """
         device, dtype = self.torch_device(), str(self.torch_dtype()).removeprefix("torch.")
         gpus = torch.cuda.device_count()
         if device.type == "cuda" and (device.index or 0) >= gpus:
@@ -77,7 +80,8 @@ class Placement:
                 remedy="Use --device auto or cpu, or install a torch build for this machine's CUDA.",
             )
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
-        return f"{device} ({name}), weights in {dtype}, torch {torch.__version__}"
+        computed = f", computed in {computed_in}" if computed_in not in {None, dtype} else ""
+        return f"{device} ({name}), weights in {dtype}{computed}, torch {torch.__version__}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,11 +38,12 @@ class ScoreStore:
 
     What is kept is on disk whole or not at all, however a process ends. A file that isn't there is begun. Raises
     ConfigurationError for a file that is something else or of another version, InputError for one that is damaged or
-    can't be written; neither is ever removed.
+    can't be written; neither is ever removed. `found` counts the scores that were looked up and there.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.found = 0
         self._lock = threading.Lock()
         with self._told():
             # A transaction is begun and ended by us alone.
@@ -53,6 +54,7 @@ class ScoreStore:
         """The score kept under each key; None where there is none. Raises InputError."""
         with self._told(), self._lock:
             rows = [self._database.execute("SELECT * FROM score WHERE pair = ?", (key,)).fetchone() for key in keys]
+            self.found += len(rows) - rows.count(None)
         return [None if row is None else _score(row[1:]) for row in rows]
 
     def keep(self, scores: Mapping[bytes, Score]) -> None:

@@ -22,14 +22,29 @@ Qrels = Mapping[str, Mapping[str, int]]
 
 @dataclass(slots=True)
 class Mined:
-    """What came of mining: queries written, their relevant documents, and what was left out for want of what."""
+    """What came of mining: queries written, their relevant documents, and what was left out and why.
+
+    `positives_not_found` are no hits of the first stage, and `texts` lacks them, too; `positives_without_text` are
+    there without text in the fields that are read.
+    """
 
     queries: int = 0
     positives: int = 0
     negatives: int = 0
     without_positive: int = 0
     positives_without_text: int = 0
+    positives_not_found: int = 0
     texts: dict[str, bytes] = field(default_factory=dict, repr=False)
+
+    def __str__(self) -> str:
+        """What was written and what was left out, in one line."""
+        left_out = {
+            "relevant documents were not found by the first stage": self.positives_not_found,
+            "relevant documents have no text": self.positives_without_text,
+            "queries without any relevant passage were left out": self.without_positive,
+        }
+        written = f"{self.queries} queries with {self.positives} relevant and {self.negatives} irrelevant passages"
+        return "; ".join([written, *(f"{count} {what}" for what, count in left_out.items() if count)])
 
 
 def texts_of(corpus: Path, docids: Iterable[str]) -> dict[str, bytes]:
@@ -85,6 +100,7 @@ def _missed(
 ) -> Iterator[dict[str, Any]]:
     """The judged documents that are no hits with text."""
     there = {candidate.docid for candidate in found.candidates if not candidate.passage.is_empty}
+    hits = {candidate.docid for candidate in found.candidates}
     for docid, grade in grades.items():
         if docid in there:
             continue
@@ -92,6 +108,8 @@ def _missed(
         passage = Passage("", "") if line is None else passage_in(line, fields)
         if not passage.is_empty:
             yield _entry(docid, grade, passage)
+        elif grade > 0 and line is None and docid not in hits:
+            mined.positives_not_found += 1
         elif grade > 0:
             mined.positives_without_text += 1
 

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from sidecar.training.development import MEASURE
 
 
@@ -82,4 +84,10 @@ class Card:
 
 
 def _table(rows: Mapping[str, object]) -> list[str]:
-    return ["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows.items())]
+    return ["| | |", "| --- | --- |", *(f"| {name} | {_cell(value)} |" for name, value in rows.items())]
+
+
+def _cell(value: object) -> str:
+    """A text as it is, anything else as JSON has it; a bar would end the cell."""
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return text.replace("|", "\\|")

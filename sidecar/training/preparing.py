@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sidecar.documents import PassageFields
 from sidecar.errors import InputError
@@ -43,12 +44,14 @@ class Sources:
         numbered = {f"{role} {at}": path for role, paths in many.items() for at, path in enumerate(paths, start=1)}
         return numbered | {role: path for role, path in one.items() if path is not None}
 
-    def choices(self) -> dict[str, str]:
+    def choices(self) -> dict[str, Any]:
         """What else decides a result."""
         return {
-            "teacher weights": str([weight for _, weight in self.teachers]),
-            "development depth": str(self.development_depth),
-            "drop": f"leaks {self.drop_leaks}, unusable {self.drop_unusable}",
+            "teacher weights": [weight for _, weight in self.teachers],
+            "development depth": self.development_depth,
+            "drop leaks": self.drop_leaks,
+            "drop unusable": self.drop_unusable,
+            "drop contradictions": self.drop_contradictions,
         }
 
 

@@ -8,6 +8,9 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from sidecar.errors import ConfigurationError, InputError
 from sidecar.whole_file import whole_file
@@ -23,10 +26,11 @@ class Workplace:
     they belong to another training.
     """
 
-    def __init__(self, output: Path, identity: Mapping[str, str], *, resume: bool) -> None:
+    def __init__(self, output: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
         self.output = output.resolve()
         self.directory = self.output.with_name(f".{self.output.name}.training")
-        self._identity = dict(identity)
+        # As it will be read: a tuple is a list in JSON.
+        self._identity = msgspec.to_builtins(dict(identity))
         if output.exists():
             raise ConfigurationError(f"{output} is there already.", remedy="Name another --output, or remove it.")
         if self.steps():

@@ -81,3 +81,22 @@ def test_candidate_lists_carry_the_stored_documents(tmp_path, words):
     line = json.loads((tmp_path / "run.jsonl").read_text().splitlines()[0])
     assert line["query"] == {"text": "fox number 0", "qid": "q0"}
     assert {hit["docid"]: hit["doc"]["title"] for hit in line["candidates"]}["d07"] == "Title 7"
+
+
+def test_a_query_of_too_many_words_stops_nothing_and_a_query_is_no_hit_of_its_own(tmp_path, words):
+    command = words("run.trec", "--remove-query")
+    long = " ".join(f"word{n}" for n in range(1100))
+    (tmp_path / "topics.tsv").write_text(f"qid\tquery\nq1\tfox\nlong\t{long}\nd05\tfox dog\n")
+    process = sidecar(command, cwd=tmp_path)
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    assert "query 'long' is left without candidates: Lucene can't search for" in said
+    assert "; 1 queries have no candidate: long" in said
+    run, first = read_run(tmp_path / "run.trec"), read_run(tmp_path / "run.trec.first-stage")
+    assert {qid: len(hits) for qid, hits in run.items()} == {"q1": 30, "d05": 30}
+    assert "d05" in run["q1"]
+    assert "d05" not in run["d05"]
+    assert list(first["d05"]) == [f"d{n:02}" for n in range(1, 32) if n != 5]
+    manifest = json.loads((tmp_path / "run.trec.manifest.json").read_text())
+    assert (manifest["queries"], manifest["queries_without_candidates"]) == (3, ["long"])
+    assert manifest["first_stage"]["remove_query"] is True

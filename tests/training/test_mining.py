@@ -49,4 +49,15 @@ def test_a_relevant_document_that_was_not_found_has_its_text_from_the_corpus_or_
     mined = Mined(texts=texts_of(corpus, {"z", "absent"}))
     [line] = mined_lists(lists, {"1": {"z": 1}, "2": {"absent": 1}}, mined)
     assert line["candidates"][1] == {"docid": "z", "label": 1, "title": "T", "text": "text of z"}
-    assert (mined.without_positive, mined.positives_without_text) == (1, 1)
+    assert (mined.without_positive, mined.positives_not_found, mined.positives_without_text) == (1, 1, 0)
+    assert str(mined) == (
+        "1 queries with 1 relevant and 1 irrelevant passages; 1 relevant documents were not found by the first stage; "
+        "1 queries without any relevant passage were left out"
+    )
+
+
+def test_a_relevant_hit_without_text_is_told_from_one_that_was_not_found():
+    empty = CandidateList("1", "query", [Candidate("a", 1, 1.0, Passage("", " "))], [b"{}"])
+    mined = Mined()
+    assert mined_lists([empty], {"1": {"a": 1, "b": 1}}, mined) == []
+    assert (mined.positives_without_text, mined.positives_not_found) == (1, 1)
