@@ -39,8 +39,9 @@ class Fixed:
     def __init__(self, names: Iterable[str], make: Callable[[], Any]) -> None:
         self.scorers = {name: make() for name in names}
 
-    def reload(self, name: str) -> Any:
+    def reload(self, name: str, prove: object) -> Any:
         """Return the scorer as it is."""
+        del prove
         return self.scorers[name]
 
 

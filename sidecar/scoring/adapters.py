@@ -18,7 +18,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sidecar.errors import ConfigurationError, ModelError, ModelNotFound
@@ -124,6 +124,13 @@ class AdapterRegistry:
         self._find(name)
         with self._tables:
             self._forget(name)
+
+    def rename(self, name: str, new: str) -> None:
+        """Have an adapter serve under another name, in the place of the one that does. Raises ModelNotFound."""
+        adapter = self._find(name)
+        with self._tables:
+            self._forget(name)
+            self._adapters[new] = replace(adapter, name=new)
 
     def loaded(self) -> list[Loaded]:
         """What is in memory, the adapter used longest ago first."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,19 +48,24 @@ class Fleet:
         for name in models:
             self.reload(name)
 
-    def reload(self, name: str) -> Scorer:
-        """Read a model's files anew; until that is done the one before serves, and it stays if they can't be read.
+    def reload(self, name: str, prove: Callable[[Scorer], None] = lambda _: None) -> Scorer:
+        """Read a model's files anew; until that is done the one before serves.
 
-        An adapter with a base of its own needs the memory of a second base meanwhile; of those that share one, the new
-        adapter serves what is being scored from then on. May be called from any thread, one call at a time.
+        It stays if they can't be read, or if `prove`, which is handed the new one, raises anything. An adapter with a
+        base of its own needs the memory of a second base meanwhile; of those that share one, the new adapter serves
+        what is being scored from then on. May be called from any thread, one call at a time.
         """
         options = self._models[name]
         base = self._shared.get(name)
-        scorer = load_scorer(**options) if base is None else self._switched(name, options, base)
+        if base is None:
+            scorer = load_scorer(**options)
+            prove(scorer)
+        else:
+            scorer = self._switched(name, options, base, prove)
         self.scorers[name] = scorer
         return scorer
 
-    def _switched(self, name: str, options: Mapping[str, Any], base: _Base) -> Scorer:
+    def _switched(self, name: str, options: Mapping[str, Any], base: _Base, prove: Callable[[Scorer], None]) -> Scorer:
         if base not in self._registries:
             self._registries[base] = AdapterRegistry(
                 base.directory,
@@ -71,9 +76,20 @@ class Fleet:
                 batch_size=base.batch_size,
                 invariant=base.invariant,
             )
-        located = _at(options)
-        self._registries[base].load(name, located.directory, _manifest(located, options))
-        scorer = self._registries[base].scorer(name)
+        registry, located = self._registries[base], _at(options)
+        on_trial = f"{name} (on trial)"
+        registry.load(on_trial, located.directory, _manifest(located, options))
+        try:
+            prove(self._scorer(registry, on_trial, options))
+        except BaseException:
+            registry.evict(on_trial)
+            raise
+        registry.rename(on_trial, name)
+        return self._scorer(registry, name, options)
+
+    @staticmethod
+    def _scorer(registry: AdapterRegistry, name: str, options: Mapping[str, Any]) -> Scorer:
+        scorer = registry.scorer(name)
         chunking: Chunking | None = options.get("chunking")
         return MaxP(scorer, chunking) if chunking else scorer
 

@@ -191,6 +191,7 @@ class ScorerProcess:
         self._admission.add(pending.model, pending.caller, tokens)
 
     async def _spawn(self) -> None:
+        self._pinged_at = None  # what the one before owed, this one does not
         await self._pipe.open()
         self._pipe.send(Load(self.models, self._slice_seconds, self._merged_adapters))
 

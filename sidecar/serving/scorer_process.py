@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import BinaryIO, Protocol
 
 from sidecar.candidates import Passage
@@ -21,16 +22,17 @@ from sidecar.scoring import Scorer
 from sidecar.scoring.scheduler import Scheduler
 from sidecar.serving.desk import Desk, failure
 from sidecar.serving.frames import FromScorer, Load, Loaded, Reload, Reloaded, packed, read_body, to_scorer
+from sidecar.serving.parent import end_with_parent
 from sidecar.serving.reader import Reader
 
 
 class Models(Protocol):
-    """The scorers by name; `reload` replaces one of them, and returns it."""
+    """The scorers by name."""
 
     scorers: dict[str, Scorer]
 
-    def reload(self, name: str) -> Scorer:
-        """Read a model's files anew."""
+    def reload(self, name: str, prove: Callable[[Scorer], None]) -> Scorer:
+        """Read a model's files anew, and put it in place of the one before once `prove` raised nothing."""
         ...
 
 
@@ -68,11 +70,7 @@ def serve(build: Build, identify: Identify, incoming: BinaryIO, outgoing: Binary
     reader = Reader(scorers)
     wanted: queue.SimpleQueue[Reload] = queue.SimpleQueue()
 
-    def read_anew(name: str) -> tuple[Scorer, str]:
-        scorer = models.reload(name)
-        return scorer, identify(load, {name: scorer}).get(name, name)
-
-    threading.Thread(target=_reload, args=(wanted, read_anew, send), daemon=True).start()
+    threading.Thread(target=_reload, args=(wanted, models, partial(identify, load), send), daemon=True).start()
     threading.Thread(target=_listen, args=(incoming, reader, wanted), daemon=True).start()
     Desk(send, scheduler).work(reader.inbox)
 
@@ -88,14 +86,21 @@ def _warm_up(name: str, scorer: Scorer, scheduler: Scheduler) -> None:
 
 def _reload(
     wanted: queue.SimpleQueue[Reload],
-    read_anew: Callable[[str], tuple[Scorer, str]],
+    models: Models,
+    identify: Callable[[Mapping[str, Scorer]], dict[str, str]],
     send: Callable[[FromScorer], None],
 ) -> None:
     while True:
         frame = wanted.get()
+        identities: dict[str, str] = {}
+
+        def prove(scorer: Scorer, name: str = frame.model, found: dict[str, str] = identities) -> None:
+            scorer.score("ready?", TRIAL[:1])  # raises for NaN and infinity
+            found |= identify({name: scorer})
+
         try:
-            scorer, identity = read_anew(frame.model)
-            scorer.score("ready?", TRIAL[:1])
+            scorer = models.reload(frame.model, prove)
+            identity = identities.get(frame.model, frame.model)
             send(Reloaded(frame.number, frame.model, scorer.mapping, identity))
         except Exception as error:  # noqa: BLE001  the model that was there stays
             send(failure(frame.number, error))
@@ -132,6 +137,7 @@ def fingerprints(load: Load, scorers: Mapping[str, Scorer]) -> dict[str, str]:
 
 def run(build: Build, identify: Identify = lambda *_: {}) -> None:
     """Serve over stdin and stdout until the service closes the pipe."""
+    end_with_parent()
     # Ctrl-C reaches the whole group; when to end is the service's to say, after its last answers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     outgoing = os.fdopen(os.dup(sys.stdout.fileno()), "wb")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from sidecar.candidates import Passage
-from sidecar.errors import AdapterMismatch, ModelError
+from sidecar.errors import AdapterMismatch, ModelError, NonFiniteScore
 from sidecar.scoring.chunks import Chunking
 from sidecar.scoring.fleet import Fleet
 from sidecar.scoring.loading import load_scorer
@@ -79,3 +81,17 @@ def test_a_model_is_read_anew_and_the_others_stay(adapters, copies, shared):
     with pytest.raises(ModelError):
         fleet.reload("a")
     assert values(fleet.scorers["a"], QUERY, PASSAGES) == values(new, QUERY, PASSAGES)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_model_that_gives_nan_is_never_put_in_place(copies, shared):
+    models = {"a": {"model": str(copies / "a"), "device": "cpu"}, "b": {"model": str(copies / "b"), "device": "cpu"}}
+    if not shared:
+        models["b"]["dtype"] = "bfloat16"
+    fleet = Fleet(models)
+    before = {name: values(scorer, QUERY, PASSAGES) for name, scorer in fleet.scorers.items()}
+    weights = copies / "a" / "adapter_model.safetensors"
+    save_file({name: torch.full_like(one, torch.nan) for name, one in load_file(weights).items()}, weights)
+    with pytest.raises(NonFiniteScore):
+        fleet.reload("a", lambda scorer: scorer.score(QUERY, PASSAGES))
+    assert {name: values(scorer, QUERY, PASSAGES) for name, scorer in fleet.scorers.items()} == before

@@ -82,21 +82,33 @@ class Shifted(Scripted):
         return [Score(score.value + 1000) for score in super()._scores(query, passages, lengths)]
 
 
+class Poisoned(Scripted):
+    """What a scripted model comes to whose new weights hold NaN."""
+
+    def _scores(self, query, passages, lengths):
+        raise NonFiniteScore("scripted scored 1 of 1 passages as NaN or infinity.")
+
+
 class Models:
-    """Models by name; one that is called broken can't be read anew, one called slow takes its time."""
+    """Models by name.
+
+    One that is called broken can't be read anew, one called slow takes its time, one called poisoned then gives NaN.
+    """
 
     def __init__(self, names, make):
         self.scorers = {name: make() for name in names}
 
-    def reload(self, name):
+    def reload(self, name, prove):
         if "broken" in name:
             raise ModelError("its files are damaged.", remedy="Write them again.")
         if "slow" in name:
             time.sleep(1)
         if "deadly" in name:
             os.kill(os.getpid(), signal.SIGKILL)
-        self.scorers[name] = Shifted()
-        return self.scorers[name]
+        scorer = Poisoned() if "poisoned" in name else Shifted()
+        prove(scorer)
+        self.scorers[name] = scorer
+        return scorer
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ NOWHERE = "http://127.0.0.1:9"
 
 @pytest.fixture(scope="module")
 def running():
-    models = {"general": "a", "broken one": "b"}
+    models = {"general": "a", "broken one": "b", "poisoned": "c"}
     with served(NOWHERE, api_key="s3cret", models=models) as service:
         yield service
 
@@ -59,6 +59,15 @@ def test_one_that_cant_be_read_leaves_the_one_before(running):
     found = running.ask("POST", "/_sidecar/models/broken%20one/reload", b"", KEY)
     assert (found.status, found.json()) == (409, {"error": "the model that was there stays: its files are damaged."})
     assert running.ask("GET", "/_sidecar/models", headers=KEY).json()["models"]["broken one"] == "broken one Scripted"
+
+
+def test_one_that_gives_nan_leaves_the_one_before(running):
+    found = running.ask("POST", "/_sidecar/models/poisoned/reload", b"", KEY)
+    told = "the model that was there stays: scripted scored 1 of 1 passages as NaN or infinity."
+    assert (found.status, found.json()) == (409, {"error": told})
+    assert running.ask("GET", "/_sidecar/models", headers=KEY).json()["models"]["poisoned"] == "poisoned Scripted"
+    asked = running.running.service.scores("poisoned", "query", [Passage("", "score 7")], seconds=10)
+    assert asyncio.run_coroutine_threadsafe(asked, running.loop).result(20)[0].value == 7.0
 
 
 def test_without_a_key_nobody_loads_models_anew():

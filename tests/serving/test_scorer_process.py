@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -156,6 +160,59 @@ def test_a_scorer_that_hangs_is_killed_and_replaced_though_its_callers_left():
         return await scorer.score("m", "query", PASSAGES[:2], seconds=5)
 
     assert with_scorer(test, hang_seconds=1.0) == scored(0, 1)
+
+
+def test_a_scorer_that_was_ready_at_once_does_not_owe_what_the_one_before_did():
+    """Between two looks at the old one the new one has taken its place."""
+
+    async def test(scorer):
+        await until(lambda: scorer._pinged_at is not None)
+        before = scorer.pid
+        scorer._pinged_at = time.monotonic() - 1000
+        os.kill(before, signal.SIGKILL)
+        await until(lambda: scorer.restarts == 1)
+        await until(lambda: scorer.ready)
+        after = scorer.pid
+        await asyncio.sleep(2.5)  # of which it is looked at every second
+        return before, after, scorer.pid, scorer.restarts
+
+    before, after, later, restarts = with_scorer(test, hang_seconds=40.0)
+    assert before != after
+    assert (later, restarts) == (after, 1)
+
+
+PARENT = """
+import asyncio, json, sys
+from sidecar.serving.scorer_client import ScorerProcess
+
+async def run():
+    scorer = ScorerProcess({"m": {}}, command=json.loads(sys.argv[1]))
+    await scorer.start()
+    print(scorer.pid, flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(run())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing ends a stopped process with its parent")
+def test_a_stopped_scorer_ends_with_its_killed_parent():
+    words = [sys.executable, "-c", PARENT, json.dumps(FAKE)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as parent:
+        pid = int(parent.stdout.readline())
+        os.kill(pid, signal.SIGSTOP)
+        parent.kill()
+    deadline = time.monotonic() + 10
+    while is_alive(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_more_than_may_wait_is_refused():

@@ -67,11 +67,15 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Every passage's score in the request's order; `model` is the name that was asked for, or the default's."""
+    """Every passage's score in the request's order; `model` is the name that was asked for, or the default's.
+
+    `passages` are what was read of the documents.
+    """
 
     model: str
     identity: str
     scored: Sequence[Scored]
+    passages: Sequence[Passage] = ()
 
     def best(self, top: int | None = None) -> list[Scored]:
         """The `top` best, equal scores in the request's order; None or 0 for all."""

@@ -7,16 +7,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sidecar.candidates import Passage
-from sidecar.documents import PassageFields, passage_of_record
+from sidecar.documents import PassageFields, passage_of_record, text_fields_in
 from sidecar.serving.rerank_api.problem import Fault, Problem
 
 Document = str | dict[str, Any]
+
+# Where the vendors have a document's text, whatever the fields of the settings are.
+_VENDORS = PassageFields(title=(), text=("text", "text.text", "text.value", "content", "content.text", "content.value"))
+_PARTS = ("text", "content")
+_NAMED = 10
 
 
 def passages_of(
     documents: Sequence[Document], fields: PassageFields, rank_fields: Sequence[str] | None = None
 ) -> list[Passage]:
-    """Read each document. Raises `Problem` for an object that has none of the fields."""
+    """Read each document. Raises `Problem` for an object of which nothing can be read."""
     return [_passage(place, document, fields, rank_fields) for place, document in enumerate(documents)]
 
 
@@ -25,14 +30,63 @@ def shown(document: Document) -> dict[str, Any]:
     return {"text": document} if isinstance(document, str) else document
 
 
+def text_shown(document: Document, passage: Passage) -> str:
+    """A document as a result repeats it that has room for a text alone: its own text, or what was read of it."""
+    own = document if isinstance(document, str) else document.get("text")
+    if isinstance(own, str) and own.strip():
+        return own
+    return "\n".join(part for part in (passage.title, passage.text) if part)
+
+
 def _passage(place: int, document: Document, fields: PassageFields, rank_fields: Sequence[str] | None) -> Passage:
     if isinstance(document, str):
         return Passage("", document)
-    known = rank_fields or fields.all
-    if not any(document.get(name) is not None for name in known):
-        names = ", ".join(list(known)[:10])
-        raise Problem(Fault.INVALID, f"documents.{place}: an object without {names}", param=f"documents.{place}")
-    return _ranked_by(document, rank_fields) if rank_fields else passage_of_record(document, fields)
+    if rank_fields:
+        names: Sequence[str] = rank_fields
+        passage = _ranked_by(document, rank_fields)
+    else:
+        document = _with_parts_joined(place, document)
+        names = list(dict.fromkeys((*fields.all, *_PARTS)))
+        passage = passage_of_record(document, fields)
+        if not passage.text:
+            passage = Passage(passage.title, passage_of_record(document, _VENDORS).text)
+    if not _is_read(passage, [document.get(name) for name in names]):
+        where = ", ".join(names[:_NAMED])
+        others = ", ".join(text_fields_in(document)[:_NAMED])
+        hint = f"; it has text in {others}: name it in rank_fields, or SIDECAR_TEXT_FIELDS" if others else ""
+        raise Problem(Fault.INVALID, f"documents.{place}: no text in {where}{hint}", param=f"documents.{place}")
+    return passage
+
+
+def _is_read(passage: Passage, values: Sequence[Any]) -> bool:
+    """Whether a passage is all that there was to read: a blank text is one, an object nobody can read is none."""
+    if passage.text.strip():
+        return True
+    if any(isinstance(value, Mapping | list | bool) for value in values):
+        return False
+    return not passage.is_empty or any(isinstance(value, str) for value in values)
+
+
+def _with_parts_joined(place: int, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Write a text that comes as a list of content parts as one text, as vLLM and OpenAI's messages have it."""
+    joined = {name: _joined(place, name, document[name]) for name in _PARTS if _are_parts(document.get(name))}
+    return {**document, **joined}
+
+
+def _are_parts(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(part, dict) and "type" in part for part in value)
+
+
+def _joined(place: int, name: str, parts: Sequence[Any]) -> str:
+    """Raises `Problem` for a part that is no text: it would be left out silently."""
+    texts = []
+    for number, part in enumerate(parts):
+        text = part.get("text") if isinstance(part, dict) else part
+        if not isinstance(text, str):
+            where = f"documents.{place}.{name}.{number}"
+            raise Problem(Fault.INVALID, f"{where}: only parts of text are read", param=where)
+        texts.append(text)
+    return "\n".join(texts)
 
 
 def _ranked_by(document: Mapping[str, Any], rank_fields: Sequence[str]) -> Passage:

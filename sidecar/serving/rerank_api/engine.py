@@ -80,7 +80,7 @@ class RerankEngine:
         self.metrics.scored("api", len(known), time.perf_counter() - started)
         mapping = self.service.mapping(model)
         scored = [Scored(i, one, plain(one), plain(mapping(one))) for i, one in enumerate(known)]
-        return Answer(question.model or model, identity, scored)
+        return Answer(question.model or model, identity, scored, question.passages)
 
     def _check(self, question: Question) -> None:
         """Raises `Problem` for what is empty or beyond a limit."""

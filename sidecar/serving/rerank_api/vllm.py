@@ -10,7 +10,7 @@ from pydantic import AliasChoices, Field
 from sidecar.candidates import Passage
 from sidecar.documents import PassageFields
 from sidecar.serving.rerank_api.dialect import Answer, Asked, Dialect, Operation, Question, Scored
-from sidecar.serving.rerank_api.document import Document, passages_of
+from sidecar.serving.rerank_api.document import Document, passages_of, text_shown
 from sidecar.serving.rerank_api.jina import USAGE
 from sidecar.serving.rerank_api.problem import Fault, Problem
 
@@ -58,14 +58,14 @@ def _read_rerank(body: VllmRerank, fields: PassageFields) -> Question:
 
 def _write_rerank(body: VllmRerank, answer: Answer) -> object:
     results = [
-        {"index": one.index, "document": {"text": _text(body.documents[one.index])}, "relevance_score": body.value(one)}
+        {
+            "index": one.index,
+            "document": {"text": text_shown(body.documents[one.index], answer.passages[one.index])},
+            "relevance_score": body.value(one),
+        }
         for one in answer.best(max(body.top_n, 0))
     ]
     return {"id": f"rerank-{answer.identity}", "model": answer.model, "usage": USAGE, "results": results}
-
-
-def _text(document: Document) -> str:
-    return document if isinstance(document, str) else str(document.get("text", ""))
 
 
 def _read_score(body: VllmScore, fields: PassageFields) -> Question:

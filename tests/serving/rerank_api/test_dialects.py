@@ -222,7 +222,10 @@ ERRORS = {
         "/jina/v1/rerank",
         {"query": QUERY, "documents": [{"image": "x"}]},
         422,
-        {"detail": "documents.0: an object without title, text, contents, passage, segment, body, content"},
+        {
+            "detail": "documents.0: no text in title, text, contents, passage, segment, body, content; "
+            "it has text in image: name it in rank_fields, or SIDECAR_TEXT_FIELDS"
+        },
     ),
     "jina, no such model": ("/jina/v1/rerank", rerank | {"model": "gpt"}, 404, {"detail": NO_MODEL}),
     "tei, nothing": (
