@@ -61,7 +61,16 @@ class ServiceSettings(BaseModel):
     breaker_failures: int = Field(5, ge=1, description="Failures in a row after which the scorer is left alone.")
     breaker_seconds: float = Field(10, gt=0, description="Seconds for which it is left alone.")
     drain_seconds: float = Field(20, ge=0, description="Seconds for requests under way when the service is stopped.")
-    slow_client_seconds: float = Field(30, gt=0, description="Seconds a part of a request may take to arrive.")
+    slow_client_seconds: float = Field(
+        30, gt=0, description="Seconds a part of a request may take to arrive, and a part of an answer to be taken."
+    )
+    slow_client_rate: int = Field(
+        1000, ge=1, description="Bytes a second that a client has to send and take, once those seconds are over."
+    )
+    upstream_connections: int = Field(256, ge=1, description="Connections to OpenSearch, at most.")
+    upstream_share: int = Field(
+        128, ge=1, description="How many of them one client address may have; its next requests wait for one."
+    )
     lend_account: bool = Field(
         False, description="Whether callers without an Authorization use the sidecar's own OpenSearch account."
     )

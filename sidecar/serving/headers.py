@@ -34,11 +34,12 @@ PASSED = (
 def to_upstream(headers: Iterable[tuple[bytes, bytes]], *, trusted: bool, passed: tuple[str, ...] = ()) -> Headers:
     """The request's headers for OpenSearch: end to end ones, as they came.
 
-    Left out are hop-by-hop ones, `host` (the connection brings its own) and our API key; of callers that are not
-    `trusted` also whatever is neither in `PASSED` nor in `passed`, both patterns in lower case.
+    Left out are hop-by-hop ones, `host` (the connection brings its own), `expect` (whoever asks is told here) and our
+    API key; of callers that are not `trusted` also whatever is neither in `PASSED` nor in `passed`, both patterns in
+    lower case.
     """
     listed = list(headers)
-    dropped = HOP_BY_HOP | _named_in_connection(listed) | {b"host", OUR_KEY}
+    dropped = HOP_BY_HOP | _named_in_connection(listed) | {b"host", b"expect", OUR_KEY}
     kept = [(name, value) for name, value in listed if name not in dropped]
     if trusted:
         return kept

@@ -14,6 +14,7 @@ _TYPES = {
     404: "resource_not_found_exception",
     408: "timeout_exception",
     413: "content_too_long_exception",
+    417: "illegal_argument_exception",
     429: "rejected_execution_exception",
     502: "connect_transport_exception",
     503: "no_seed_node_left_exception",

@@ -136,7 +136,8 @@ class OpenSearchFace:
             raise _Skip(Reason.BODY_UNREADABLE, "the body can't be decompressed within its limit") from None
         path, query = exchange.raw_path.decode("latin-1"), exchange.query.decode("latin-1")
         headers = self.proxy.headers(exchange)
-        return Search(exchange.method, path, query, headers, found.index, plain, exchange.caller, found.kind)
+        caller, peer = exchange.caller, self.proxy.peer_of(exchange)
+        return Search(exchange.method, path, query, headers, found.index, plain, caller, found.kind, peer)
 
     def _terms(self, index: str, body: bytes) -> Terms | None:
         """How to rerank, None if nobody asks for it. Raises `InputError` or `FusionError` for what can't be."""

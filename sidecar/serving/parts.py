@@ -29,7 +29,7 @@ from sidecar.serving.routes import PassThrough
 from sidecar.serving.score_cache import ScoreCache
 from sidecar.serving.scorer_client import COMMAND, ScorerProcess
 from sidecar.serving.service import RerankingService
-from sidecar.serving.upstream import Try, Upstream, node_url
+from sidecar.serving.upstream import Try, Upstream, UpstreamLimits, node_url
 from sidecar.settings import Settings
 
 if TYPE_CHECKING:
@@ -130,7 +130,10 @@ def _upstream(settings: Settings) -> Upstream:
         tls = ssl.create_default_context(cafile=found.ca_certs)
         if found.client_cert is not None:
             tls.load_cert_chain(found.client_cert, found.client_key)
-    return Upstream([node_url(node) for node in nodes], timeout=settings.opensearch_timeout, tls=tls)
+    limits = UpstreamLimits(
+        settings.opensearch_timeout, connections=settings.upstream_connections, share=settings.upstream_share
+    )
+    return Upstream([node_url(node) for node in nodes], limits, tls=tls)
 
 
 def _account(settings: Settings) -> bytes | None:

@@ -6,6 +6,7 @@ import logging
 
 from sidecar.serving import bodies
 from sidecar.serving.asgi import Exchange
+from sidecar.serving.callers import network_of
 from sidecar.serving.headers import Headers, to_client, to_upstream
 from sidecar.serving.opensearch_errors import JSON, error_body
 from sidecar.serving.routes import PassThrough, passes
@@ -46,6 +47,13 @@ class Proxy:
             found.append((b"authorization", self._lent))
         return found
 
+    def peer_of(self, exchange: Exchange) -> str:
+        """The network that a request comes from: behind a declared proxy, that of the address that it names last."""
+        address = exchange.peer
+        if address in self.trusted:
+            address = exchange.header(b"x-forwarded-for").rpartition(b",")[2].strip().decode("latin-1") or address
+        return network_of(address)
+
     async def pass_on(self, exchange: Exchange, body: bodies.Body | None = None, extra: Headers | None = None) -> None:
         """Stream a request through, and its answer back with the `extra` headers.
 
@@ -59,7 +67,8 @@ class Proxy:
         framed = any(name in {b"content-length", b"transfer-encoding"} for name, _ in exchange.headers)
         is_read = exchange.method in {"GET", "HEAD"} and not framed
         content = body.stream() if framed else None
-        request = Request(exchange.method, exchange.target, self.headers(exchange), content, is_read=is_read)
+        peer = self.peer_of(exchange)
+        request = Request(exchange.method, exchange.target, self.headers(exchange), content, is_read=is_read, peer=peer)
         try:
             async with self.upstream.stream(request) as answer:
                 await exchange.begin(answer.status, [*to_client(answer.raw_headers), *(extra or [])])

@@ -12,7 +12,7 @@ import uvicorn
 from sidecar.serving.listeners import Listener, reserve, serve_together
 from sidecar.serving.logs import write_json_lines
 from sidecar.serving.parts import parts
-from sidecar.serving.patience import Patience
+from sidecar.serving.patience import ClientLimits, Patience
 from sidecar.serving.scorer_client import COMMAND
 from sidecar.settings import Settings, ignored_variables
 
@@ -62,7 +62,7 @@ def listener_config(settings: Settings, app: object, port: int) -> uvicorn.Confi
         app,  # type: ignore[arg-type]
         host=settings.host,
         port=port,
-        http=partial(Patience, seconds=settings.slow_client_seconds),  # type: ignore[arg-type]
+        http=partial(Patience, limits=ClientLimits(settings.slow_client_seconds, settings.slow_client_rate)),  # type: ignore[arg-type]
         lifespan="off",
         log_config=None,
         access_log=False,

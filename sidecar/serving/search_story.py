@@ -30,7 +30,10 @@ REFUSED = Outcome(Status.SKIPPED, Why(Reason.SEARCH_REFUSED, "OpenSearch refused
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search as it came: `headers` are those for OpenSearch, `body` is decompressed."""
+    """A search as it came: `headers` are those for OpenSearch, `body` is decompressed.
+
+    `peer` is the address in whose share of the connections to OpenSearch it goes.
+    """
 
     method: str
     path: str
@@ -40,6 +43,7 @@ class Search:
     body: bytes
     caller: Caller
     kind: Kind = Kind.SEARCH
+    peer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +154,13 @@ class Line:
             stable = {"preference": search_identity(search.index, search.body)}
             query = urlencode(stable | dict(ask.params)) if search.kind is Kind.SEARCH else query
         target = f"{search.path}?{query}" if query else search.path
-        self.reply = await self._upstream.ask(Request(search.method, target, self._headers, ask.body, is_read=True))
+        request = Request(search.method, target, self._headers, ask.body, is_read=True, peer=search.peer)
+        self.reply = await self._upstream.ask(request)
         return _fine(self.reply)
 
     async def _read(self, path: str) -> bytes:
         headers = without(self._headers, b"content-type")
-        return _fine(await self._upstream.ask(Request("GET", path, headers, is_read=True)))
+        return _fine(await self._upstream.ask(Request("GET", path, headers, is_read=True, peer=self._search.peer)))
 
 
 def _fine(reply: Reply) -> bytes:

@@ -20,11 +20,13 @@ from yarl import URL
 
 from connectors.opensearch.cluster import Cluster
 from sidecar.serving.headers import Headers, to_client
+from sidecar.serving.shares import Shares
+from sidecar.serving.upstream_connection import Answer, RawRequest
 from sidecar.serving.upstream_failures import failure_of
 
 # Seconds for which a node that refused a connection is passed over, where there are others.
 REST = 5.0
-# OpenSearch's own `http.max_header_size` is 16 kB for requests; answers with many warnings are longer.
+# Answers with many warnings are long; OpenSearch itself takes 8192 bytes, as it is set up by default.
 MAX_HEADER = 65536
 _NO_ACCOUNT = 401
 # Of an answer that is read whole, in bytes: a window of 100 documents of a megabyte each fits twice.
@@ -65,13 +67,17 @@ class Try:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request for OpenSearch. `target` is the raw path with its query; `body` a stream for what passes through."""
+    """One request for OpenSearch. `target` is the raw path with its query; `body` a stream for what passes through.
+
+    `peer` is the address in whose share of the connections it goes.
+    """
 
     method: str
     target: str
     headers: Headers
     body: bytes | AsyncIterator[bytes] | None = None
     is_read: bool = False
+    peer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,36 +89,47 @@ class Reply:
     body: bytes
 
 
-class Upstream:
-    """The nodes of one cluster. `timeout` is how many seconds an answer may take to begin, and each part to follow.
+@dataclass(frozen=True, slots=True)
+class UpstreamLimits:
+    """What requests to a cluster may take.
 
-    An answer that is read whole has to end within them, and be no larger than `max_answer`. `checks_accounts` is
-    whether the cluster was seen to refuse somebody for not proving who they are (401); one without security takes any
-    account. `on_try` is told of every try at a node.
+    `seconds` is how long an answer may take to begin, and each part to follow; one that is read whole has to end within
+    them, and be no larger than `max_answer`. Of all `connections` one peer has `share` at most.
     """
 
-    def __init__(
-        self,
-        nodes: Sequence[str],
-        *,
-        timeout: float,
-        connections: int = 256,
-        max_answer: int = MAX_ANSWER,
-        tls: ssl.SSLContext | bool = True,
-    ) -> None:
+    seconds: float
+    connections: int = 256
+    share: int = 128
+    max_answer: int = MAX_ANSWER
+
+
+class Upstream:
+    """The nodes of one cluster.
+
+    `checks_accounts` is whether the cluster was seen to refuse somebody for not proving who they are (401); one without
+    security takes any account. `on_try` is told of every try at a node.
+    """
+
+    def __init__(self, nodes: Sequence[str], limits: UpstreamLimits, *, tls: ssl.SSLContext | bool = True) -> None:
         self.cluster = Cluster()
         self.checks_accounts = False
         self.on_try: Callable[[Try], None] = lambda _: None
         self._nodes = [URL(node.rstrip("/"), encoded=True) for node in nodes]
         self._turn = itertools.count()
         self._resting: dict[URL, float] = {}
-        self._timeout = timeout
-        self._max_answer = max_answer
+        self._timeout = limits.seconds
+        self._max_answer = limits.max_answer
+        self._shares = Shares(limits.share)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=connections, ssl=tls, keepalive_timeout=60),
+            connector=aiohttp.TCPConnector(limit=limits.connections, ssl=tls, keepalive_timeout=60),
             timeout=aiohttp.ClientTimeout(
-                total=None, connect=timeout, sock_connect=min(10.0, timeout), sock_read=timeout
+                total=None,
+                connect=limits.seconds,
+                sock_connect=min(10.0, limits.seconds),
+                sock_read=limits.seconds,
             ),
+            request_class=RawRequest,
+            response_class=Answer,
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
@@ -163,16 +180,24 @@ class Upstream:
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request; the answer's body is still to be read. Raises `UpstreamDown` or `UpstreamSlow`."""
-        answer = await self._begin(request)
-        self.checks_accounts |= answer.status == _NO_ACCOUNT
         try:
-            yield answer
+            async with asyncio.timeout(self._timeout):
+                await self._shares.take(request.peer)
+        except TimeoutError:
+            raise UpstreamSlow(f"{self._shares.most} requests of this client are under way already") from None
+        try:
+            answer = await self._begin(request)
+            self.checks_accounts |= answer.status == _NO_ACCOUNT
+            try:
+                yield answer
+            finally:
+                # What was not read to its end (the caller left) is no connection to use again.
+                if answer.content.at_eof():
+                    answer.release()
+                else:
+                    answer.close()
         finally:
-            # What was not read to its end (the caller left) is no connection to use again.
-            if answer.content.at_eof():
-                answer.release()
-            else:
-                answer.close()
+            self._shares.give_back(request.peer)
 
     async def _begin(self, request: Request) -> aiohttp.ClientResponse:
         nodes = self._in_turn()

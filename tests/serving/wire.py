@@ -1,0 +1,36 @@
+"""HTTP/1.1 as bytes on a plain socket: requests no library would send."""
+
+from __future__ import annotations
+
+import socket
+import time
+from urllib.parse import urlsplit
+
+
+def talk(url, *parts, pause=0.1, wait=5.0):
+    """Send the parts one after the other, and return what came until nothing more did or the connection closed."""
+    at = urlsplit(url)
+    with socket.create_connection((at.hostname, at.port), timeout=wait) as connection:
+        for number, part in enumerate(parts):
+            time.sleep(pause if number else 0)
+            connection.sendall(part)
+        connection.settimeout(0.5)
+        received = b""
+        try:
+            while part := connection.recv(65536):
+                received += part
+        except TimeoutError:
+            return received, "open"
+        return received, "closed"
+
+
+def request(path, body, *headers, method=b"POST"):
+    head = [b"%s %s HTTP/1.1" % (method, path), b"Host: x", b"Content-Type: application/json", *headers]
+    return b"\r\n".join([*head, b"Content-Length: %d" % len(body), b"", b""]) + body
+
+
+def chunked(path, body, *headers):
+    head = [b"POST %s HTTP/1.1" % path, b"Host: x", b"Content-Type: application/json", *headers]
+    half = len(body) // 2
+    pieces = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in (body[:half], body[half:]))
+    return b"\r\n".join([*head, b"Transfer-Encoding: chunked", b"", b""]) + pieces + b"0\r\n\r\n"
