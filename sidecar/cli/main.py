@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import signal
 import sys
 from collections.abc import Iterator
@@ -31,6 +30,7 @@ from sidecar.cli import (
 )
 from sidecar.cli.app import app
 from sidecar.errors import SidecarError
+from sidecar.namesakes import find_namesake
 
 COMMANDS = (
     demo_command,
@@ -50,16 +50,13 @@ COMMANDS = (
     settings_command,
 )
 
-# Distributions on PyPI that install packages of the same import names as ours.
-NAMESAKES = ("sidecar", "connectors")
-
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; an error is one message on stderr and exit status 1, with `--debug` a traceback too."""
     words = sys.argv[1:] if arguments is None else arguments
     console = Console(stderr=True)
     try:
-        refuse_namesakes()
+        refuse_namesake()
         with ending_in_order():
             app(words, obj=words)
     except BrokenPipeError:
@@ -102,14 +99,7 @@ def ending_in_order() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def refuse_namesakes() -> None:
-    """Raise `SidecarError` where a foreign distribution's package lies over ours."""
-    for name in NAMESAKES:
-        try:
-            version = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-        raise SidecarError(
-            f"the distribution {name!r} {version} is installed here, and its package has the same name as ours.",
-            remedy=f"Use a fresh environment, or: pip uninstall {name} && pip install --force-reinstall rerank-sidecar",
-        )
+def refuse_namesake() -> None:
+    """Raise `SidecarError` where a foreign package has the name of one of ours."""
+    if namesake := find_namesake():
+        raise SidecarError(namesake.message, remedy=namesake.remedy)

@@ -6,13 +6,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import ir_measures
-
-from sidecar.errors import InputError
+from sidecar.errors import ConfigurationError, InputError
 from sidecar.experiments.qrels import Qrels
 from sidecar.experiments.run_reading import read_run
 from sidecar.whole_file import whole_file
+
+if TYPE_CHECKING:
+    import ir_measures
 
 # Query id → docid → score.
 Run = dict[str, dict[str, float]]
@@ -53,15 +55,27 @@ class Evaluation:
     by_query: PerQuery
 
 
+def _library() -> Any:
+    # Not everywhere installed, and of no use to what does not measure.
+    try:
+        import ir_measures
+    except ModuleNotFoundError:
+        raise ConfigurationError(
+            "ir-measures is not installed, which computes the measures.",
+            remedy="pip install 'rerank-sidecar[evaluation]'; on ARM Linux that takes a C compiler.",
+        ) from None
+    return ir_measures
+
+
 def parse_measures(text: str) -> list[ir_measures.Measure]:
     """Measures from a list like `nDCG@10,RR(rel=2)@10,AP`; commas inside parentheses belong to the measure.
 
-    Raises `InputError` for a name that ir-measures does not know.
+    Raises `InputError` for a name that ir-measures does not know, and `ConfigurationError` where it is not installed.
     """
     measures = []
     for name in re.findall(r"(?:[^,(]|\([^)]*\)?)+", text):
         try:
-            measure = ir_measures.parse_measure(name.strip())
+            measure = _library().parse_measure(name.strip())
             measure.validate_params()
             measures.append(measure)
         except (NameError, ValueError, KeyError, AttributeError, AssertionError) as error:
@@ -85,7 +99,7 @@ def evaluate(
     if of_runs:
         qrels = {qid: grades for qid, grades in qrels.items() if any(qid in run for run in runs)}
     try:
-        evaluator = ir_measures.evaluator(measures, qrels)
+        evaluator = _library().evaluator(measures, qrels)
     except ValueError as error:  # a measure whose program is an extra of ir-measures
         raise InputError(str(error)) from None
     found: list[Evaluation] = []
@@ -100,7 +114,7 @@ def evaluate(
 def mean_of(measure: str, run: dict[str, dict[str, float]], qrels: Qrels) -> float:
     """One measure of a run in memory, over all judged queries. Raises `InputError` for an unknown measure."""
     [parsed] = parse_measures(measure)
-    return float(ir_measures.calc_aggregate([parsed], qrels, run)[parsed])
+    return float(_library().calc_aggregate([parsed], qrels, run)[parsed])
 
 
 def write_by_query(evaluations: Sequence[Evaluation], path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import uuid
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from sidecar.errors import InputError
 from sidecar.scoring.packed.engine import PackedEngine
 from sidecar.version import __version__
 
+ROOT = Path(__file__).parents[2]
 CANDIDATES = [
     {
         "query": {"text": "red fox", "qid": "q1"},
@@ -301,6 +304,32 @@ def test_a_namesake_is_named(run, monkeypatch, tmp_path):
     status, _, err = run("settings")
     assert (status, "the distribution 'connectors' 1.2 is installed here" in err) == (1, True)
     assert "pip uninstall connectors" in err
+
+
+@pytest.mark.parametrize("files", [["__init__.py"], []])
+def test_a_folder_of_our_packages_name_is_named(tmp_path, files):
+    (tmp_path / "connectors").mkdir()
+    for name in files:
+        (tmp_path / "connectors" / name).write_text("")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    shadowed = (
+        f"`import connectors` gives {tmp_path / 'connectors'}, which is not rerank-sidecar's package of that name."
+    )
+
+    def said(*words):
+        done = subprocess.run(
+            [sys.executable, *words], capture_output=True, text=True, check=False, env=environment, cwd=tmp_path
+        )
+        return done.returncode, done.stderr
+
+    imported, commanded = said("-c", "import sidecar; sidecar.load_reranker"), said("-m", "sidecar", "settings")
+    if not files:  # a folder that is no package gives way to ours
+        assert (imported, commanded) == ((0, ""), (0, ""))
+        return
+    assert imported[0] == 0
+    assert f"RuntimeWarning: {shadowed} Rename that folder" in imported[1]
+    assert commanded[0] == 1
+    assert f"error: {shadowed}" in commanded[1]
 
 
 def test_a_malformed_line_costs_nothing(run, tmp_path, candidates_file):
