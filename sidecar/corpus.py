@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -47,8 +48,7 @@ def read_corpus(path: Path) -> Iterator[Document]:
         yield _document(line, place)
 
 
-@dataclass(frozen=True, slots=True)
-class StoredDocument:
+class StoredDocument(NamedTuple):
     """A document as it is stored: one JSON object, of which only the docid was read; `check` reads the rest."""
 
     docid: str
@@ -66,18 +66,18 @@ def read_lines(path: Path) -> Iterator[StoredDocument]:
     Of an object only the id is read, which is seven times as fast as `read_corpus`. Raises InputError.
     """
     for place, line in _lines(path):
-        if not is_object(line) and b"\t" in line:
-            document = _document(line, place)
-            stored = msgspec.json.encode({"_id": document.docid, "text": document.text})
-            yield StoredDocument(document.docid, stored, place)
-            continue
         try:
-            found = _ID_DECODER.decode(line)
+            docid = _ID_DECODER.decode(line).first()
         except (msgspec.DecodeError, UnicodeDecodeError):
-            found = None
-        docid = None if found is None else found.first()
+            docid = None
         # What is out of the common is read, or refused, by the slower way.
-        yield StoredDocument(docid or _document(line, place).docid, line, place)
+        yield StoredDocument(docid, line, place) if docid else _stored(_document(line, place), line)
+
+
+def _stored(document: Document, line: bytes) -> StoredDocument:
+    if not is_object(line):
+        line = msgspec.json.encode({"_id": document.docid, "text": document.text})
+    return StoredDocument(document.docid, line, document.source)
 
 
 def _lines(path: Path) -> Iterator[tuple[str, bytes]]:

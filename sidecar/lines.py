@@ -31,14 +31,15 @@ def numbered_lines(path: Path) -> Iterator[tuple[str, bytes]]:
         with path.open("rb") as binary:
             stream = decompressed(binary, path)
             _refuse_other_encodings(stream.peek(4)[:4], path)
+            name = str(path)
             for number, raw in enumerate(stream, start=1):
-                # A mark may also stand where files were joined.
-                line = raw.removeprefix(codecs.BOM_UTF8)
-                if not line.strip():
-                    continue
+                line = raw.rstrip(b"\r\n")
                 if not line.isascii() or b"\0" in line:
-                    _refuse_no_text(line, f"{path}:{number}")
-                yield f"{path}:{number}", line.rstrip(b"\r\n")
+                    _refuse_no_text(line, f"{name}:{number}")
+                    # A mark may also stand where files were joined.
+                    line = line.removeprefix(codecs.BOM_UTF8)
+                if line and not line.isspace():
+                    yield f"{name}:{number}", line
     except DAMAGED as error:
         raise _damaged(path, error) from None
     except OSError as error:

@@ -247,7 +247,7 @@ def _read_file() -> dict[str, Any]:
             raise ConfigurationError(f"{path} does not exist.", remedy=f"{FILE_VARIABLE} names it.")
         return {}
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is no valid TOML: {error}.") from None
     for name in values:

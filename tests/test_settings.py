@@ -26,7 +26,8 @@ def test_flags_over_variables_over_file_over_defaults(monkeypatch, tmp_path):
 
 
 def test_the_file_may_lie_elsewhere(monkeypatch, tmp_path):
-    (tmp_path / "other.toml").write_text('text_fields = ["body.text", "abstract"]\n')
+    # Some editors begin a file with a byte order mark.
+    (tmp_path / "other.toml").write_text('text_fields = ["body.text", "abstract"]\n', encoding="utf-8-sig")
     monkeypatch.setenv("SIDECAR_CONFIG", str(tmp_path / "other.toml"))
     assert load_settings().text_fields == ("body.text", "abstract")
 

@@ -37,7 +37,7 @@ class Unjudged(StrEnum):
 @app.command("fit-calibration")
 @takes(*MODEL, *FIELDS)
 def calibration_command(
-    candidates: Annotated[Path, typer.Argument(help="Candidate lists with text, .jsonl or .jsonl.gz.")],
+    candidates: Annotated[Path, typer.Argument(help="Candidate lists with text, or one pair a line.")],
     qrels: Annotated[Path | None, typer.Option(help="Judgements; without, each candidate's own `label`.")] = None,
     relevant_from: Annotated[int, typer.Option(help="The lowest grade that counts as relevant.")] = 1,
     unjudged: Annotated[Unjudged, typer.Option(help="Candidates without a judgement.")] = Unjudged.SKIP,

@@ -33,7 +33,9 @@ CONDITIONS = (
 @app.command("index")
 @takes(*BM25, *OPENSEARCH, conditions=CONDITIONS, opensearch_url="--url")
 def index_command(
-    corpus: Annotated[Path, typer.Argument(help="Documents, .jsonl or .jsonl.gz: _id or id, title, text or contents.")],
+    corpus: Annotated[
+        Path, typer.Argument(help="Documents: JSON (_id or id, title, text or contents), docid<TAB>text, or a folder.")
+    ],
     index: Annotated[str, typer.Option(help="Directory of a Lucene index, or name of an OpenSearch one.")],
     engine: Annotated[
         Engine, typer.Option(help="Which engine to index with; unset: OpenSearch with a URL, else Lucene.")

@@ -32,8 +32,8 @@ _TAIL = """
 
 - `OUTPUT.manifest.json`: the `settings` that had an effect on the result, with SHA-256 of the inputs; the `model` with
   directory, hub commit and device; the `first_stage` with index, documents, k1 and b, or the query body; `versions`;
-  `queries`, `hits`, `passages_scored`; `seconds` of the last process, and `queries_resumed`, which it found finished.
-  No secrets.
+  `queries`, `hits`, `passages_scored`, `passages_from_score_file`, `queries_without_candidates` by their ids; `seconds`
+  of the last process, and `queries_resumed`, which it found finished. No secrets.
 - `OUTPUT.first-stage`, of `run` alone: the same hits as the first stage had them.
 - `.OUTPUT.journal`, while it is unfinished: what `--resume` goes on with; of `train` it is `.OUTPUT.training`.
 
@@ -43,7 +43,7 @@ and how it is run. Several runs may use one file at a time. A file that is damag
 is refused, never replaced. A score is that of the batch it was first computed in: another would change its last digits.
 
 `rerank --run` reads the run, the queries and the corpus once each; the texts it needs wait in a temporary file on disk
-(`SQLITE_TMPDIR`), not in memory.
+(`SQLITE_TMPDIR`), not in memory, as do pairs (`top1000.dev`). Which files the commands read: [FILES.md](FILES.md).
 """
 
 

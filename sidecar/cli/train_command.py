@@ -16,6 +16,7 @@ from sidecar.cli.options import FIELDS, TRAINING, takes
 from sidecar.cli.parts import chosen, digest, say
 from sidecar.cli.progress import Meter, Pace, progress
 from sidecar.errors import ConfigurationError
+from sidecar.experiments.datasets import dataset_id
 from sidecar.settings import Settings
 
 if TYPE_CHECKING:
@@ -169,6 +170,11 @@ def _identity(settings: Settings, sources: Sources, digests: dict[str, str]) -> 
     return {**chosen(settings, names), **digests, **sources.choices()}
 
 
+def _row(path: Path, found: str) -> str:
+    """A source by name and digest; a dataset has its id instead of a digest."""
+    return f"`{path}`, {found}" if dataset_id(path) is not None else f"`{path.name}`, SHA-256 {found[:16]}…"
+
+
 def _card(
     name: str,
     trained: Trained,
@@ -192,7 +198,7 @@ def _card(
         development=sources.development,
         evaluation=sources.evaluation,
     )
-    rows = {role: f"`{path.name}`, SHA-256 {digests[role][:16]}…" for role, path in sources.files().items()}
+    rows = {role: _row(path, digests[role]) for role, path in sources.files().items()}
     return Card(
         name=name,
         base=job.base.name,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +12,6 @@ from sidecar.errors import InputError
 from sidecar.experiments.candidate_files import EXPECTED_LIST
 from sidecar.experiments.run_files import strictly_falling
 from sidecar.json_lines import is_object, parse, records
-
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def read_run(path: Path) -> dict[str, dict[str, float]]:
@@ -37,17 +34,18 @@ def read_run(path: Path) -> dict[str, dict[str, float]]:
 def read_entries(path: Path) -> Iterator[tuple[str, str, str, float]]:
     """The entries of a run as (`FILE:NUMBER`, query id, document id, score) in file order, streaming, as `read_run`."""
     for where, line in records(path):
-        entries = _json_entries(line, where) if is_object(line) else [_column_entry(line, where)]
-        for qid, docid, score in entries:
-            yield where, qid, docid, score
+        if is_object(line):
+            yield from _json_entries(line, where)
+        else:
+            yield _column_entry(line, where)
 
 
-def _column_entry(line: bytes, where: str) -> tuple[str, str, float]:
+def _column_entry(line: bytes, where: str) -> tuple[str, str, str, float]:
     columns = line.decode().split()
     if len(columns) == 6:
-        return columns[0], columns[2], _number(columns[4], "score", where)
+        return where, columns[0], columns[2], _number(columns[4], "score", where)
     if len(columns) == 3:
-        return columns[0], columns[1], -_number(columns[2], "rank", where)
+        return where, columns[0], columns[1], -_number(columns[2], "rank", where)
     raise InputError(
         f"{where}: neither a TREC line (qid Q0 docid rank score tag) nor an MS MARCO one (qid docid rank), but "
         f"{len(columns)} columns.",
@@ -56,8 +54,12 @@ def _column_entry(line: bytes, where: str) -> tuple[str, str, float]:
 
 
 def _number(text: str, what: str, where: str) -> float:
-    value = float(text) if _NUMBER.fullmatch(text) else math.nan
-    if not math.isfinite(value):
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    # Python also takes 1_000 and digits of other scripts.
+    if not math.isfinite(value) or "_" in text or not text.isascii():
         raise InputError(f"{where}: the {what} {text!r} is no finite number.", remedy="Such an entry has no place.")
     return value
 
@@ -80,11 +82,11 @@ class _RunLine(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_RunLine)
 
 
-def _json_entries(line: bytes, where: str) -> list[tuple[str, str, float]]:
+def _json_entries(line: bytes, where: str) -> list[tuple[str, str, str, float]]:
     found = parse(line, where, _DECODER, what="no candidate list", remedy=EXPECTED_LIST)
     qid = found.query.qid if isinstance(found.query, _RunQuery) else found.query_id
     if qid is None:
         raise InputError(f"{where}: the query has no id.")
     # The order in the list is the ranking; its scores are lowered to fall with it.
     scores = strictly_falling(hit.score for hit in found.candidates)
-    return [(str(qid), str(hit.docid), score) for hit, score in zip(found.candidates, scores, strict=True)]
+    return [(where, str(qid), str(hit.docid), score) for hit, score in zip(found.candidates, scores, strict=True)]

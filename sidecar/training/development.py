@@ -41,10 +41,18 @@ class Development:
 
 
 def read_development(path: Path, fields: PassageFields, *, qrels: Path | None, depth: int) -> Development:
-    """Read the first `depth` candidates of each judged query. Raises InputError where none is relevant."""
+    """Read the first `depth` candidates of each judged query. Raises InputError where none is relevant.
+
+    So it does for candidates in no order, of which nobody knows the first.
+    """
     judged = read_qrels(qrels) if qrels is not None else {}
     queries = []
     for found in read_candidates(path, fields):
+        if not found.ordered:
+            raise InputError(
+                f"{found.source}: the candidates of query {found.qid!r} are in no order.",
+                remedy="Give development lists in first-stage order, as `sidecar mine` writes them.",
+            )
         if qrels is None:
             labels = {c.docid: label for c, label in zip(found.candidates, found.labels, strict=True) if label}
             judged.update({found.qid: labels} if labels else {})

@@ -38,6 +38,11 @@ def test_auto_on_this_machines_cpu_is_float32_and_a_choice_goes_before_it():
     assert Placement("cpu", "float16").torch_dtype() == torch.float16
 
 
+def test_a_placement_says_in_what_an_engine_computes_where_that_is_not_the_weights_dtype():
+    assert ", weights in float32, torch " in Placement("cpu").describe(computed_in="float32")
+    assert ", weights in float32, computed in bfloat16, torch " in Placement("cpu").describe(computed_in="bfloat16")
+
+
 @pytest.mark.parametrize(("mode", "device", "message"), [("4bit", "mps", "nothing on mps"), ("2bit", "cpu", "'2bit'")])
 def test_what_can_not_be_quantised_is_refused(mode, device, message):
     with pytest.raises(ConfigurationError, match=message):
