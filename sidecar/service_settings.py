@@ -81,8 +81,11 @@ class ServiceSettings(BaseModel):
         (), description="More headers that go on to OpenSearch whoever sends them: names, or patterns as x-acme-*."
     )
     allowed_hosts: Names = Field((), description="Host names served; empty for any.")
+    cors_origins: Names = Field(
+        (), description="Origins of web pages that may call the rerank API, as https://app.example; * for all."
+    )
 
-    @field_validator("trusted_proxies", "pass_headers", "allowed_hosts", mode="before")
+    @field_validator("trusted_proxies", "pass_headers", "allowed_hosts", "cors_origins", mode="before")
     @classmethod
     def _split_at_commas(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

@@ -56,10 +56,12 @@ class Loaded(msgspec.Struct, tag=True, array_like=True, frozen=True):
     """The first frame from the scorer: it can score.
 
     `mappings` make scores between 0 and 1 of the models' raw ones. `identities` tell checkpoints of one name apart.
+    `max_lengths` are the tokens of a pair that each model reads.
     """
 
     mappings: dict[str, Mapping]
     identities: dict[str, str]
+    max_lengths: dict[str, int] = {}
 
 
 class Reloaded(msgspec.Struct, tag=True, array_like=True, frozen=True):

@@ -13,6 +13,7 @@ from sidecar.reasons import Reason, Why
 from sidecar.serving import bodies, msearch_story, search_story
 from sidecar.serving.asgi import Exchange, Receive, Scope, Send
 from sidecar.serving.asked import Asked, Rule, Terms, asked_in, rule_for, terms
+from sidecar.serving.compression import compressed
 from sidecar.serving.headers import Headers
 from sidecar.serving.logs import log_access
 from sidecar.serving.metrics import Metrics
@@ -195,8 +196,9 @@ class OpenSearchFace:
         if chosen is not None and outcome.status is Status.FAILED and chosen.on_failure == "error":
             await refuse(exchange, 503, f"reranking failed: {outcome.words}", _said(outcome))
             return outcome
+        headers, body = await compressed(answered.headers, answered.body, exchange.header(b"accept-encoding"))
         timing = _server_timing(answered, exchange.elapsed)
-        await exchange.answer(answered.status, [*answered.headers, *_said(outcome), timing], answered.body)
+        await exchange.answer(answered.status, [*headers, *_said(outcome), timing], body)
         return outcome
 
     async def _shadow(self, search: Search, chosen: Terms) -> None:

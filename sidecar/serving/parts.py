@@ -110,6 +110,7 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
             fields=settings.as_fields(),
             api_key=key,
             allowed_hosts=options.allowed_hosts,
+            cors_origins=settings.cors_origins,
             neighbour=await stack.enter_async_context(_lucene(settings, service, options.defaults)),
         )
         yield Parts(service, upstream, cluster, face, api, metrics, loading)

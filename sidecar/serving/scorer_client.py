@@ -75,6 +75,7 @@ class ScorerProcess:
         self.models = {name: dict(options) for name, options in models.items()}
         self.mappings: dict[str, ScoreMapping] = {}
         self.identities: dict[str, str] = {}
+        self.max_lengths: dict[str, int] = {}
         self.on_batch: Callable[[Batch], None] = lambda _: None
         self.restarts = 0
         self.waiting_passages = 0
@@ -201,7 +202,7 @@ class ScorerProcess:
             async with asyncio.timeout(self._load_seconds):
                 frame = await self._pipe.receive()
         if isinstance(frame, Loaded):
-            self.mappings, self.identities = frame.mappings, frame.identities
+            self.mappings, self.identities, self.max_lengths = frame.mappings, frame.identities, frame.max_lengths
             self._ready.set()
             return
         await self._end("the scorer did not start")

@@ -66,7 +66,8 @@ def serve(build: Build, identify: Identify, incoming: BinaryIO, outgoing: Binary
     except Exception as error:  # noqa: BLE001  whatever it is, the service has to say it
         send(failure(0, error))
         return
-    send(Loaded({name: scorer.mapping for name, scorer in scorers.items()}, identities))
+    lengths = {name: scorer.manifest.max_length for name, scorer in scorers.items()}
+    send(Loaded({name: scorer.mapping for name, scorer in scorers.items()}, identities, lengths))
     reader = Reader(scorers)
     wanted: queue.SimpleQueue[Reload] = queue.SimpleQueue()
 

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from sidecar.candidates import Score
 from sidecar.errors import ModelError, NonFiniteScore
+from sidecar.scoring.manifest import Manifest
 from sidecar.scoring.mapping import Mapping
 from sidecar.serving.scorer_process import run
 
@@ -38,6 +39,7 @@ class Scripted:
 
     name = "scripted"
     mapping = Mapping()
+    manifest = Manifest(max_length=256)
 
     def score(self, query, passages):
         return self.score_all([self.read(query, passages)])[0]

@@ -37,7 +37,8 @@ class Answering:
         dialect = endpoint.operation.dialect
         try:
             with self._turn():
-                record = parsed(await self._body(request))
+                # Clients write null for what they leave to us.
+                record = {key: value for key, value in parsed(await self._body(request)).items() if value is not None}
                 operation = endpoint.choose(record)
                 dialect = operation.dialect
                 body = validated(operation.body, record)

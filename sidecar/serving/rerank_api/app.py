@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp
 
 from sidecar.documents import PassageFields
-from sidecar.serving.rerank_api import tei
+from sidecar.serving.rerank_api.about import health_router, models_router
 from sidecar.serving.rerank_api.answering import Answering, broken, refused
 from sidecar.serving.rerank_api.dialect import Dialect
 from sidecar.serving.rerank_api.door import CALLER, IDENTITY, Door, Entrance
@@ -40,15 +41,19 @@ class Neighbour(Protocol):
         ...
 
 
-def rerank_api(
+def rerank_api(  # noqa: PLR0913  each is a setting of its own, by keyword
     engine: RerankEngine,
     *,
     fields: PassageFields,
     api_key: str | None = None,
     allowed_hosts: frozenset[str] = frozenset(),
+    cors_origins: Sequence[str] = (),
     neighbour: Neighbour | None = None,
 ) -> ASGIApp:
-    """Build the application. `fields` says where in a document that is an object its title and text are."""
+    """Build the application. `fields` says where in a document that is an object its title and text are.
+
+    Pages of `cors_origins` may call it from a browser; `*` is every page.
+    """
 
     def dialect_of(path: str) -> Dialect:
         return neighbour.dialect if neighbour is not None and neighbour.covers(path) else dialect_at(path)
@@ -57,14 +62,19 @@ def rerank_api(
     answering = Answering(engine, fields)
     for endpoint in ENDPOINTS:
         _add(app, endpoint, answering)
-    app.include_router(_about(engine))
-    if neighbour is not None:
-        app.include_router(neighbour.router)
+    # The neighbour's first: of `/v1/models/search` it knows whether that is an index.
+    routers = [models_router(engine), health_router(engine)]
+    for router in routers if neighbour is None else [neighbour.router, *routers]:
+        app.include_router(router)
 
     async def lost(request: Request, error: Exception) -> Response:
-        wrong_method = isinstance(error, HTTPException) and error.status_code == 405
-        fault, said = (Fault.WRONG_METHOD, "another method") if wrong_method else (Fault.NOT_FOUND, "no such path")
-        return refused(dialect_of(request.scope["path"]), Problem(fault, f"{said}; / lists what is here"))
+        dialect = dialect_of(request.scope["path"])
+        if not isinstance(error, HTTPException) or error.status_code != 405:
+            return refused(dialect, Problem(Fault.NOT_FOUND, "no such path; / lists what is here"))
+        answer = refused(dialect, Problem(Fault.WRONG_METHOD, "another method; / lists what is here"))
+        allow = (error.headers or {}).get("Allow", "")
+        answer.headers["allow"] = allow.replace("GET", "GET, HEAD")
+        return answer
 
     async def mistaken(request: Request, error: Exception) -> Response:
         first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": str(error)}
@@ -79,8 +89,21 @@ def rerank_api(
     app.add_exception_handler(Exception, failed)
     app.add_exception_handler(HTTPException, lost)
     app.add_exception_handler(RequestValidationError, mistaken)
+
+    def verbatim(path: str) -> bool:
+        return neighbour is not None and neighbour.covers(path)
+
     entrance = Entrance(api_key, allowed_hosts, OPEN_PATHS)
-    return Door(app, entrance, dialect_at=dialect_of, metrics=engine.metrics)
+    door = Door(app, entrance, dialect_at=dialect_of, verbatim=verbatim, metrics=engine.metrics)
+    if not cors_origins:
+        return door
+    return CORSMiddleware(
+        door,
+        allow_origins=cors_origins,
+        allow_methods=("GET", "POST"),
+        allow_headers=("Authorization", "Content-Type", "X-Sidecar-Api-Key", "X-Request-Id", "X-Opaque-Id"),
+        expose_headers=("X-Request-Id", "Retry-After"),
+    )
 
 
 def described() -> FastAPI:
@@ -122,40 +145,3 @@ def _add(app: FastAPI, endpoint: Endpoint, answering: Answering) -> None:
         responses=responses_of([operation.dialect for operation in endpoint.operations]),
         response_class=JSONResponse,
     )(answer)
-
-
-def _about(engine: RerankEngine) -> APIRouter:
-    """What is here and whether it answers."""
-    router = APIRouter(tags=["about"])
-    started = int(time.time())
-
-    @router.get("/v1/models", summary="The models that requests may name, in OpenAI's shape")
-    async def models() -> dict[str, Any]:
-        own = {"object": "model", "created": started, "owned_by": "rerank-sidecar"}
-        declared = [{"id": name, **own, "root": name} for name in engine.models.declared]
-        aliases = [{"id": alias, **own, "root": name} for alias, name in engine.models.aliases.items()]
-        return {"object": "list", "data": [*declared, *aliases]}
-
-    @router.get("/health", summary="Whether a model answers", responses={503: {"description": "none does"}})
-    async def health() -> JSONResponse:
-        scorer = engine.service.scorer
-        if scorer.ready:
-            return JSONResponse({"status": "ready"})
-        return JSONResponse({"status": "not ready", "reason": scorer.why_not_ready}, 503)
-
-    @router.get("/tei/health", summary="TEI's health", responses={503: {"description": "no model answers"}})
-    async def tei_health() -> Response:
-        if engine.service.scorer.ready:
-            return Response()
-        return refused(tei.TEI, Problem(Fault.UNAVAILABLE, engine.service.scorer.why_not_ready))
-
-    @router.get("/tei/info", summary="TEI's info")
-    async def tei_info() -> dict[str, Any]:
-        return tei.info(
-            engine.models.declared[0],
-            version=__version__,
-            max_documents=engine.limits.documents,
-            max_requests=engine.limits.requests,
-        )
-
-    return router

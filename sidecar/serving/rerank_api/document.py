@@ -19,10 +19,17 @@ _NAMED = 10
 
 
 def passages_of(
-    documents: Sequence[Document], fields: PassageFields, rank_fields: Sequence[str] | None = None
+    documents: Sequence[Document],
+    fields: PassageFields,
+    rank_fields: Sequence[str] | None = None,
+    *,
+    at: str = "documents.{}",
 ) -> list[Passage]:
-    """Read each document. Raises `Problem` for an object of which nothing can be read."""
-    return [_passage(place, document, fields, rank_fields) for place, document in enumerate(documents)]
+    """Read each document; `at` is where they stand in the request.
+
+    Raises `Problem` for an object of which nothing can be read.
+    """
+    return [_passage(at.format(place), document, fields, rank_fields) for place, document in enumerate(documents)]
 
 
 def shown(document: Document) -> dict[str, Any]:
@@ -38,7 +45,7 @@ def text_shown(document: Document, passage: Passage) -> str:
     return "\n".join(part for part in (passage.title, passage.text) if part)
 
 
-def _passage(place: int, document: Document, fields: PassageFields, rank_fields: Sequence[str] | None) -> Passage:
+def _passage(place: str, document: Document, fields: PassageFields, rank_fields: Sequence[str] | None) -> Passage:
     if isinstance(document, str):
         return Passage("", document)
     if rank_fields:
@@ -54,7 +61,7 @@ def _passage(place: int, document: Document, fields: PassageFields, rank_fields:
         where = ", ".join(names[:_NAMED])
         others = ", ".join(text_fields_in(document)[:_NAMED])
         hint = f"; it has text in {others}: name it in rank_fields, or SIDECAR_TEXT_FIELDS" if others else ""
-        raise Problem(Fault.INVALID, f"documents.{place}: no text in {where}{hint}", param=f"documents.{place}")
+        raise Problem(Fault.INVALID, f"{place}: no text in {where}{hint}", param=place)
     return passage
 
 
@@ -67,7 +74,7 @@ def _is_read(passage: Passage, values: Sequence[Any]) -> bool:
     return not passage.is_empty or any(isinstance(value, str) for value in values)
 
 
-def _with_parts_joined(place: int, document: Mapping[str, Any]) -> dict[str, Any]:
+def _with_parts_joined(place: str, document: Mapping[str, Any]) -> dict[str, Any]:
     """Write a text that comes as a list of content parts as one text, as vLLM and OpenAI's messages have it."""
     joined = {name: _joined(place, name, document[name]) for name in _PARTS if _are_parts(document.get(name))}
     return {**document, **joined}
@@ -77,13 +84,13 @@ def _are_parts(value: Any) -> bool:
     return isinstance(value, list) and any(isinstance(part, dict) and "type" in part for part in value)
 
 
-def _joined(place: int, name: str, parts: Sequence[Any]) -> str:
+def _joined(place: str, name: str, parts: Sequence[Any]) -> str:
     """Raises `Problem` for a part that is no text: it would be left out silently."""
     texts = []
     for number, part in enumerate(parts):
         text = part.get("text") if isinstance(part, dict) else part
         if not isinstance(text, str):
-            where = f"documents.{place}.{name}.{number}"
+            where = f"{place}.{name}.{number}"
             raise Problem(Fault.INVALID, f"{where}: only parts of text are read", param=where)
         texts.append(text)
     return "\n".join(texts)

@@ -22,6 +22,7 @@ IDENTITY = "sidecar.identity"
 CALLER = "sidecar.caller"
 _NAMES = (b"x-request-id", b"x-opaque-id")
 _FIT_FOR_HEADER = re.compile(rb"[\x20-\x7e]{1,200}")
+_SLASHES = re.compile("//+")
 _log = logging.getLogger("sidecar.api")
 
 
@@ -37,16 +38,25 @@ class Entrance:
 class Door:
     """An ASGI application around another.
 
-    Keeps the `entrance`, gives every request an identity (its own `X-Request-Id`, or a new one)
-    which is sent back, and lets no exception out. `dialect_at` says how errors are told at a path.
+    Keeps the `entrance`, gives every request an identity (its own `X-Request-Id`, or a new one) which is sent back, and
+    lets no exception out. `dialect_at` says how errors are told at a path. Slashes too many in a path, as clients make
+    them of a base address that ends in one, are left out, but where the path is `verbatim`. A HEAD is a GET whose body
+    is not sent.
     """
 
     def __init__(
-        self, app: ASGIApp, entrance: Entrance, *, dialect_at: Callable[[str], Dialect], metrics: Metrics
+        self,
+        app: ASGIApp,
+        entrance: Entrance,
+        *,
+        dialect_at: Callable[[str], Dialect],
+        verbatim: Callable[[str], bool],
+        metrics: Metrics,
     ) -> None:
         self.app = app
         self.entrance = entrance
         self.dialect_at = dialect_at
+        self.verbatim = verbatim
         self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,6 +65,10 @@ class Door:
             await self.app(scope, receive, send)
             return
         exchange = Exchange.of(scope, receive, send)
+        # The listener still knows that it was a HEAD, and sends no body.
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        path = scope["path"] if self.verbatim(scope["path"]) else _SLASHES.sub("/", scope["path"]).rstrip("/") or "/"
+        scope = {**scope, "method": method, "path": path}
         echoed = _names_of(exchange)
         scope[IDENTITY] = dict(echoed)[b"x-request-id"].decode("ascii")
         scope[CALLER] = exchange.caller.key()  # the API key is one for all, and proves no more than that

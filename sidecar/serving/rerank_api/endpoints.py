@@ -3,38 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from sidecar.serving.rerank_api import cohere, jina, neutral, nim, tei, vllm
+from sidecar.serving.rerank_api import castorini, cohere, infinity, jina, neutral, nim, tei, vllm
 from sidecar.serving.rerank_api.dialect import Dialect, Operation
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A path that takes a POST; with `by_texts` a body that has `texts`, and no `documents`, is that operation's."""
+    """A path that takes a POST.
+
+    A body without `documents` that has one of the keys of `otherwise` (`texts`, `candidates`) is that operation's.
+    """
 
     path: str
     summary: str
     operation: Operation[Any]
-    by_texts: Operation[Any] | None = None
+    otherwise: Mapping[str, Operation[Any]] = field(default_factory=dict)
 
     @property
     def operations(self) -> tuple[Operation[Any], ...]:
         """Whatever the path can be asked."""
-        return (self.operation,) if self.by_texts is None else (self.operation, self.by_texts)
+        return (self.operation, *self.otherwise.values())
 
     def choose(self, record: Mapping[str, Any]) -> Operation[Any]:
         """The operation that a body asks for."""
-        if self.by_texts is not None and "texts" in record and "documents" not in record:
-            return self.by_texts
-        return self.operation
+        if "documents" in record:
+            return self.operation
+        return next((one for key, one in self.otherwise.items() if key in record), self.operation)
 
 
 ENDPOINTS = (
     Endpoint("/v2/rerank", "Cohere v2, vLLM", neutral.RERANK_V2),
-    Endpoint("/v1/rerank", "Cohere v1, Jina, vLLM, OpenSearch's rerank processor", neutral.RERANK_V1),
-    Endpoint("/rerank", "TEI if the body has texts, else Jina, vLLM, Infinity", neutral.RERANK_V1, by_texts=tei.RERANK),
+    Endpoint(
+        "/v1/rerank",
+        "Cohere v1, Jina, vLLM, OpenSearch's rerank processor; castorini's shape if the body has candidates",
+        neutral.RERANK_V1,
+        {"candidates": castorini.RERANK},
+    ),
+    Endpoint(
+        "/rerank", "TEI if the body has texts, else Jina, vLLM, Infinity", neutral.RERANK_V1, {"texts": tei.RERANK}
+    ),
     Endpoint("/score", "vLLM's score", vllm.SCORE),
     Endpoint("/v1/score", "vLLM's score", vllm.SCORE),
     Endpoint("/v1/ranking", "NVIDIA NIM", nim.RANKING),
@@ -42,6 +52,8 @@ ENDPOINTS = (
     Endpoint("/cohere/v2/rerank", "Cohere v2, exactly", cohere.RERANK_V2),
     Endpoint("/jina/v1/rerank", "Jina, exactly", jina.RERANK),
     Endpoint("/tei/rerank", "TEI, exactly", tei.RERANK),
+    Endpoint("/infinity/rerank", "Infinity, exactly", infinity.RERANK),
+    Endpoint("/infinity/v1/rerank", "Infinity, exactly", infinity.RERANK),
     Endpoint("/vllm/rerank", "vLLM, exactly", vllm.RERANK),
     Endpoint("/vllm/v1/rerank", "vLLM, exactly", vllm.RERANK),
     Endpoint("/vllm/v2/rerank", "vLLM, exactly", vllm.RERANK),
@@ -49,7 +61,13 @@ ENDPOINTS = (
     Endpoint("/vllm/v1/score", "vLLM's score, exactly", vllm.SCORE),
 )
 _BY_PATH = {endpoint.path: endpoint.operation.dialect for endpoint in ENDPOINTS}
-_BY_PREFIX = {"cohere": cohere.COHERE, "jina": jina.JINA, "tei": tei.TEI, "vllm": vllm.VLLM}
+_BY_PREFIX = {
+    "cohere": cohere.COHERE,
+    "jina": jina.JINA,
+    "tei": tei.TEI,
+    "vllm": vllm.VLLM,
+    "infinity": infinity.INFINITY,
+}
 
 
 def dialect_at(path: str) -> Dialect:

@@ -16,6 +16,10 @@ from sidecar.serving.rerank_api.problem import Fault, Problem
 from sidecar.serving.rerank_api.relevance import plain
 from sidecar.serving.service import RerankingService
 
+# What clients send that were told no name; the second is Infinity's.
+DEFAULTS = frozenset({"default", "default/not-specified"})
+CATCH_ALL = "*"
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -34,21 +38,34 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class ModelNames:
-    """The names a request may give: those declared, the first being the default, and other names for them."""
+    """The names a request may give: those declared, the first being the default, and other names for them.
+
+    The alias `*` is for every name that is not known.
+    """
 
     declared: Sequence[str]
     aliases: Mapping[str, str]
+
+    @property
+    def listed(self) -> dict[str, str]:
+        """Every name there is, and the declared model behind it."""
+        own = {name: name for name in self.declared}
+        return own | {alias: name for alias, name in self.aliases.items() if alias != CATCH_ALL}
 
     def find(self, asked: str | None) -> str:
         """The declared model behind a name. Raises `Problem` for an unknown one."""
         if not asked:
             return self.declared[0]
         name = self.aliases.get(asked, asked)
-        if name not in self.declared:
-            known = ", ".join([*self.declared, *self.aliases])
-            told = f"there is no model {asked[:80]!r} here; declared are {known}"
-            raise Problem(Fault.UNKNOWN_MODEL, told, param="model")
-        return name
+        if name in self.declared:
+            return name
+        if CATCH_ALL in self.aliases:
+            return self.aliases[CATCH_ALL]
+        if asked in DEFAULTS:
+            return self.declared[0]
+        known = ", ".join([*self.declared, *self.aliases])
+        told = f"there is no model {asked[:80]!r} here; declared are {known}"
+        raise Problem(Fault.UNKNOWN_MODEL, told, param="model")
 
 
 class RerankEngine:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from sidecar.documents import PassageFields
 from sidecar.serving.rerank_api.dialect import Answer, Asked, Dialect, Operation, Question
@@ -14,7 +14,9 @@ USAGE = {"prompt_tokens": 0, "total_tokens": 0}
 
 
 class QueryText(BaseModel):
-    """A query as an object."""
+    """A query as an object; what else is in it is for its sender."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
 
     text: str
 

@@ -59,20 +59,20 @@ RERANK = Operation(
 )
 
 
-def info(model: str, *, version: str, max_documents: int, max_requests: int) -> dict[str, object]:
-    """Answer `GET /info`; null is what only the scorer knows."""
+def info(model: str, *, version: str, tokens: int, max_documents: int, max_requests: int) -> dict[str, object]:
+    """Answer `GET /info`; `tokens` is how many of a pair the model reads. Clients calculate with the numbers."""
     return {
         "model_id": model,
         "model_sha": None,
         "model_dtype": None,
         "model_type": {"reranker": {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}},
         "max_concurrent_requests": max_requests,
-        "max_input_length": None,
-        "max_batch_tokens": None,
-        "max_batch_requests": None,
+        "max_input_length": tokens,
+        "max_batch_tokens": tokens * max_documents,
+        "max_batch_requests": max_documents,
         "max_client_batch_size": max_documents,
         "auto_truncate": True,
-        "tokenization_workers": None,
+        "tokenization_workers": 1,
         "version": version,
         "sha": None,
         "docker_label": None,

@@ -63,7 +63,11 @@ def test_the_description_has_every_endpoint(fuzzed):
     paths = fuzzed.client.get("/openapi.json").json()["paths"]
     assert set(paths) == {endpoint.path for endpoint in ENDPOINTS} | {
         "/health",
+        "/info",
+        "/metrics",
         "/tei/health",
         "/tei/info",
         "/v1/models",
+        "/v1/models/{name}",
+        "/version",
     }

@@ -1,0 +1,83 @@
+"""What is here and whether it answers: models, versions, health, metrics."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import JSONResponse, Response
+
+from sidecar.serving.rerank_api import tei
+from sidecar.serving.rerank_api.answering import refused
+from sidecar.serving.rerank_api.engine import RerankEngine
+from sidecar.serving.rerank_api.neutral import NEUTRAL
+from sidecar.serving.rerank_api.problem import Fault, Problem
+from sidecar.version import __version__
+
+# Tokens of a pair that a model is taken to read until it has been loaded and says so.
+USUAL_LENGTH = 512
+
+
+def models_router(engine: RerankEngine) -> APIRouter:
+    """Answer which models requests may name, in OpenAI's shape and in TEI's."""
+    router = APIRouter(tags=["about"])
+    started = int(time.time())
+    names = engine.models.listed
+
+    def described(name: str) -> dict[str, Any]:
+        own = {"object": "model", "created": started, "owned_by": "rerank-sidecar"}
+        return {"id": name, **own, "root": names[name]}
+
+    @router.get("/v1/models", summary="The models that requests may name, in OpenAI's shape")
+    async def models() -> dict[str, Any]:
+        return {"object": "list", "data": [described(name) for name in names]}
+
+    @router.get("/v1/models/{name:path}", summary="One of them", responses={404: {"description": "no such model"}})
+    async def model(name: str) -> Response:
+        if name not in names:
+            told = f"there is no model {name[:80]!r} here; declared are {', '.join(names)}"
+            return refused(NEUTRAL, Problem(Fault.UNKNOWN_MODEL, told, param="model"))
+        return JSONResponse(described(name))
+
+    @router.get("/info", summary="TEI's info")
+    @router.get("/tei/info", summary="TEI's info")
+    async def info() -> dict[str, Any]:
+        default = engine.models.declared[0]
+        return tei.info(
+            default,
+            version=__version__,
+            tokens=engine.service.scorer.max_lengths.get(default, USUAL_LENGTH),
+            max_documents=engine.limits.documents,
+            max_requests=engine.limits.requests,
+        )
+
+    return router
+
+
+def health_router(engine: RerankEngine) -> APIRouter:
+    """Answer whether a model answers, and what was counted."""
+    router = APIRouter(tags=["about"])
+    scorer = engine.service.scorer
+
+    @router.get("/health", summary="Whether a model answers", responses={503: {"description": "none does"}})
+    async def health() -> JSONResponse:
+        if scorer.ready:
+            return JSONResponse({"status": "ready"})
+        return JSONResponse({"status": "not ready", "reason": scorer.why_not_ready}, 503)
+
+    @router.get("/tei/health", summary="TEI's health", responses={503: {"description": "no model answers"}})
+    async def tei_health() -> Response:
+        if scorer.ready:
+            return Response()
+        return refused(tei.TEI, Problem(Fault.UNAVAILABLE, scorer.why_not_ready))
+
+    @router.get("/version", summary="vLLM's version: ours")
+    async def version() -> dict[str, str]:
+        return {"version": __version__}
+
+    @router.get("/metrics", summary="Metrics for Prometheus, the same as /_sidecar/metrics")
+    async def metrics() -> Response:
+        return Response(engine.metrics.text(engine.service), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return router
