@@ -132,6 +132,11 @@ class FirstStage(Generic[Native]):
         return bool(self.candidates) and all(candidate.passage.is_empty for candidate in self.candidates)
 
 
+def fields_of(candidates: Iterable[Candidate]) -> tuple[str, ...]:
+    """The names of the documents' fields that passages came from, each once."""
+    return tuple(dict.fromkeys(name for candidate in candidates for name in candidate.passage.fields))
+
+
 class Connector(Protocol[Request, Kept, Response]):
     """An engine behind two verbs; it never sees the model.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from connectors.opensearch.caller import digest
 from connectors.opensearch.conversation import Conversation, conversation
+from connectors.opensearch.field_lookup import FieldLookups
 from connectors.opensearch.limits import Limits
 from connectors.opensearch.pipelines import Pipelines
 from connectors.opensearch.request import Hydrate
@@ -15,11 +16,12 @@ from sidecar.documents import PassageFields
 
 
 class Cluster:
-    """The windows that its indexes allow, and its search pipelines: what one caller learns, no other is told."""
+    """The windows that its indexes allow, its search pipelines and fields: what one caller learns, no other is told."""
 
     def __init__(self) -> None:
         self.limits = Limits()
         self.pipelines = Pipelines()
+        self.lookups = FieldLookups()
 
     def begin(  # noqa: PLR0913  the conversation's own
         self,
@@ -44,6 +46,7 @@ class Cluster:
             fields=fields,
             hydrate=hydrate,
             overrule=partial(self.pipelines.overrule, index, caller=caller),
+            lookup=self.lookups.of(key, fields),
         )
         self.limits.remember(key, first_stage.native.limit)
         return first_stage

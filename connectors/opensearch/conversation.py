@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -17,12 +18,16 @@ from connectors.opensearch import hydrate as page_hydration
 from connectors.opensearch import response, splice
 from connectors.opensearch.filter_path import filtered
 from connectors.opensearch.limits import limit_in
+from connectors.opensearch.reading import Reading
 from connectors.opensearch.request import Hydrate, Plan, Unranked, plan, unfiltered
 from connectors.opensearch.response import Answer
 from sidecar.candidates import Candidate, FirstStage, Ranking
 from sidecar.documents import PassageFields
 from sidecar.errors import EngineRejected
 from sidecar.reasons import Reason, Why
+
+if TYPE_CHECKING:
+    from connectors.opensearch.field_lookup import FieldLookup
 
 # Refusals that the caller's own, smaller search would meet just the same.
 FINAL = {401, 403, 404, 502, 503, 504}
@@ -43,13 +48,15 @@ class Ask:
 class Native:
     """What OpenSearch answered: its bytes, and if it can be reranked the plan behind it and its parts.
 
-    `limit` is the largest window that the index allows, if one was refused.
+    `limit` is the largest window that the index allows, if one was refused. `warning` says what the caller should know
+    of the fields that were read; it is empty where all is well.
     """
 
     raw: bytes
     plan: Plan | None = None
     answer: Answer | None = None
     limit: int | None = None
+    warning: str = ""
 
     def documents(self) -> list[bytes]:
         """Each hit's `_source` as one line of JSON, null where there is none."""
@@ -72,15 +79,18 @@ def conversation(  # noqa: PLR0913  each is a decision of its own, by keyword
     fields: PassageFields,
     hydrate: Hydrate = "window",
     overrule: Overrule | None = None,
+    lookup: FieldLookup | None = None,
 ) -> Conversation:
     """Search for the window; what can't be reranked is asked for as it came, and the reason is kept.
 
     So is what `overrule` has a reason against, with the caller's own `ext.rerank`. Where an index allows no window of
-    this size, it shrinks to what is allowed. A search that OpenSearch refuses, or can't answer whole, once it is
-    rewritten is replayed as it came. Ends with the `EngineRejected` thrown in where the caller's own search would have
-    met it, too.
+    this size, it shrinks to what is allowed. Where hits show no text, `lookup` finds out how it is had. A search that
+    OpenSearch refuses, or can't answer whole, once it is rewritten is replayed as it came. Ends with the
+    `EngineRejected` thrown in where the caller's own search would have met it, too.
     """
-    planned = plan(body, window=window, fields=fields, params=params, hydrate=hydrate)
+    known = lookup.known if lookup is not None else None
+    asking = partial(plan, body, fields=fields, params=params, hydrate=hydrate)
+    planned = asking(window=window, reading=known)
     own = planned.body if isinstance(planned, Unranked) else planned.original
     if overrule is not None and (isinstance(planned, Plan) or own != body):
         reason = yield from overrule(body, params)
@@ -88,12 +98,14 @@ def conversation(  # noqa: PLR0913  each is a decision of its own, by keyword
             return skipped((yield Ask(body, params)), reason)
     if isinstance(planned, Unranked):
         return (yield from _as_it_came(body, own, params, planned.reason))
-    found = yield from _window(planned, fields)
+    reading = known or Reading(fields)
+    planned, found = yield from _narrowed(planned, reading, asking)
     limit = found.limit
-    if limit is not None and planned.start + planned.size <= limit:
-        narrower = plan(body, window=min(window, limit), fields=fields, params=params, hydrate=hydrate)
-        if isinstance(narrower, Plan):
-            planned, found = narrower, (yield from _window(narrower, fields))
+    if lookup is not None and lookup.is_new(found.lacking):
+        reading = yield from lookup.learn(found.lacking, all_lack=found.all_lack)
+        planned, found = yield from _read_anew(planned, found, reading, asking)
+    if reading.refusal and found.all_lack:
+        return (yield from _as_it_came(body, own, params, Why(Reason.NO_TEXT, reading.refusal), limit))
     if found.reason is not None or found.answer is None:
         reason = found.reason or Why(Reason.ANSWER_UNREADABLE, "there is no response to rerank")
         return (yield from _as_it_came(body, own, params, reason, limit))
@@ -102,22 +114,51 @@ def conversation(  # noqa: PLR0913  each is a decision of its own, by keyword
         if _failed_shards(whole) < found.answer.failed_shards:
             refused = Why(Reason.WINDOW_REFUSED, "some shards refused the window")
             return skipped(filtered(whole, planned.filters), refused, limit)
-    native = Native(found.raw, planned, found.answer, limit)
+    warning = "; ".join(filter(None, [reading.choice, reading.warning if found.lacking else ""]))
+    native = Native(found.raw, planned, found.answer, limit, warning)
     return FirstStage(query=planned.query, candidates=found.candidates, native=native)
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """The answer to a rewritten search, or the `reason` why it is no use; `limit` is the largest window allowed."""
+    """The answer to a rewritten search, or the `reason` why it is no use; `limit` is the largest window allowed.
+
+    `lacking` are the indexes whose hits show no text, and `all_lack` says that no other hit shows any.
+    """
 
     raw: bytes = b""
     answer: Answer | None = None
     candidates: Sequence[Candidate] = ()
     reason: Why | None = None
     limit: int | None = None
+    lacking: Sequence[str] = ()
+    all_lack: bool = False
 
 
-def _window(planned: Plan, fields: PassageFields) -> Talk[_Found]:
+def _narrowed(planned: Plan, reading: Reading, asking: Callable[..., Plan | Unranked]) -> Talk[tuple[Plan, _Found]]:
+    """Search for the window, and for what the index allows where that is less and holds the page."""
+    found = yield from _window(planned, reading)
+    limit = found.limit
+    if limit is not None and planned.start + planned.size <= limit:
+        narrower = asking(window=min(planned.window, limit), reading=reading)
+        if isinstance(narrower, Plan):
+            return narrower, replace((yield from _window(narrower, reading)), limit=limit)
+    return planned, found
+
+
+def _read_anew(
+    planned: Plan, found: _Found, reading: Reading, asking: Callable[..., Plan | Unranked]
+) -> Talk[tuple[Plan, _Found]]:
+    """Read the candidates by what was learnt of their fields; searches once more only for what the answer lacks."""
+    anew = asking(window=planned.window, reading=reading)
+    if isinstance(anew, Unranked) or found.answer is None:
+        return planned, found
+    if (anew.body, anew.params) == (planned.body, planned.params):
+        return planned, _read(found.raw, planned, reading)
+    return anew, (yield from _window(anew, reading))
+
+
+def _window(planned: Plan, reading: Reading) -> Talk[_Found]:
     try:
         raw = yield Ask(planned.body, planned.params)
     except EngineRejected as refused:
@@ -125,12 +166,18 @@ def _window(planned: Plan, fields: PassageFields) -> Talk[_Found]:
             raise
         reason = Why(Reason.WINDOW_REFUSED, f"OpenSearch refused the window: {refused.message}")
         return _Found(reason=reason, limit=limit_in(refused.body, planned.asked))
+    return _read(raw, planned, reading)
+
+
+def _read(raw: bytes, planned: Plan, reading: Reading) -> _Found:
     try:
         answer = response.read(raw)
-        candidates = response.candidates(answer, planned, fields)
+        candidates = response.candidates(answer, planned, reading.fields, reading)
     except splice.Malformed as malformed:
         return _Found(reason=Why(Reason.ANSWER_UNREADABLE, f"the response can't be reranked: {malformed}"))
-    return _Found(raw, answer, candidates, limit=_limit_of_shards(answer, planned))
+    lacking, all_lack = response.without_text(answer, candidates) if reading.fields.text else ([], False)
+    limit = _limit_of_shards(answer, planned)
+    return _Found(raw, answer, candidates, limit=limit, lacking=lacking, all_lack=all_lack)
 
 
 def _limit_of_shards(answer: Answer, planned: Plan) -> int | None:

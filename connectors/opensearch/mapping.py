@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from opensearchpy import OpenSearch, TransportError
 
-from connectors.opensearch.client import engine_error
+from connectors.opensearch.client import Call, engine_error, send
+from connectors.opensearch.index_fields import read
+from connectors.opensearch.reading import Reading, reading, unknown, unread_indexes
+from sidecar.documents import PassageFields
 from sidecar.errors import EngineRejected
 
 _TEXT = {"text", "match_only_text", "keyword", "constant_keyword", "wildcard", "search_as_you_type"}
@@ -28,6 +32,22 @@ def text_fields(client: OpenSearch, index: str) -> list[str] | None:
     # An alias or a pattern answers with several indices.
     found = (name for one in answer.values() for name in fields_in(one.get("mappings", {})))
     return list(dict.fromkeys(found))
+
+
+def reading_of(client: OpenSearch, index: str, fields: PassageFields) -> Reading:
+    """Tell which fields of an index, or of all that an expression names, are to be read; see `reading`.
+
+    What this account may not see is a warning. Raises an `EngineError`.
+    """
+    path = f"/{quote(index, safe=',*')}/_mapping/field/*"
+    try:
+        found = read(send(client, Call(None, b"", {}, {}, path=path)))
+    except EngineRejected as refused:
+        if refused.status not in {401, 403}:
+            raise
+        return unknown(fields, [index], refused.status)
+    lacking = unread_indexes(fields, found)
+    return reading(fields, found, lacking, all_lack=len(lacking) == len(found))
 
 
 def fields_in(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -25,7 +25,7 @@ from sidecar.reasons import Reason, Why
 REMEMBERED = 60.0
 NONE = "_none"
 # Refusals to remember like an answer: this account may not see it, or it is not there.
-_LASTING = {400, 403, 404}
+LASTING = {400, 403, 404}
 
 
 class _Pipeline(msgspec.Struct):
@@ -107,7 +107,7 @@ def _asked(path: str) -> Talk[tuple[bytes, bool]]:
     try:
         return (yield Ask(b"", {}, path)), True
     except EngineRejected as refusal:
-        return b"", refusal.status in _LASTING
+        return b"", refusal.status in LASTING
 
 
 def _in(body: bytes) -> str | msgspec.Raw | None:

@@ -18,7 +18,8 @@ from connectors.opensearch.ext import WrongExt, ext_of_others, named_text
 from connectors.opensearch.filter_path import NOTHING, Filters, NoPaths, parsed
 from connectors.opensearch.hydrate import lean, worthwhile
 from connectors.opensearch.query_text import query_text, without_operators
-from connectors.opensearch.source_filter import hidden, with_fields
+from connectors.opensearch.reading import Reading
+from connectors.opensearch.source_filter import borrowed, with_fields, with_stored_fields
 from sidecar.documents import PassageFields
 from sidecar.errors import ConfigurationError
 from sidecar.reasons import Reason, Why
@@ -82,19 +83,21 @@ class _NotRerankable(Exception):
         self.why = Why(reason, words)
 
 
-def plan(
+def plan(  # noqa: PLR0913  each is a decision of its own, by keyword
     body: bytes,
     *,
     window: int = WINDOW,
     fields: PassageFields = PassageFields(),
     params: Mapping[str, Any] | None = None,
     hydrate: Hydrate = "window",
+    reading: Reading | None = None,
 ) -> Plan | Unranked:
     """Rewrite a search to fetch `max(window, from + size)` hits with their text, or say why it can't be.
 
     `params` are the URL's; OpenSearch lets them override the body (2.19 and 3.3, measured), and so does this. What
     is malformed is left for the engine to refuse in its own words. `hydrate` says for which hits OpenSearch computes
-    what reranking does not need: the window's, or the page's alone, by a second request. Raises `ConfigurationError`
+    what reranking does not need: the window's, or the page's alone, by a second request. `reading` is what is known of
+    the fields beyond their names. Raises `ConfigurationError`
     for a window below 1.
     """
     if window < 1:
@@ -119,20 +122,21 @@ def plan(
     except _NotRerankable as refused:
         return Unranked(refused.why, forwarded)
     raw |= {"from": msgspec.Raw(b"0"), "size": msgspec.Raw(b"%d" % max(window, start + size))}
-    borrowed = hidden(search, params, fields.all)
-    if borrowed:
-        raw["fields"] = with_fields(raw.get("fields"), borrowed)
+    more = borrowed(search, params, reading or Reading(fields))
+    if more.fields:
+        raw["fields"] = with_fields(raw.get("fields"), more.fields)
+    raw, url = with_stored_fields(raw, search, params, more.stored)
     whole = splice.unveiled(splice.joined(raw))
     twice = hydrate == "page" and worthwhile(search, params)
     return Plan(
         body=splice.unveiled(splice.joined(lean(raw))) if twice else whole,
         original=forwarded,
-        params=unfiltered({key: value for key, value in params.items() if key not in {"from", "size"}}),
+        params=unfiltered({key: value for key, value in url.items() if key not in {"from", "size"}}),
         query=query,
         start=start,
         size=size,
         window=window,
-        borrowed=frozenset(borrowed),
+        borrowed=more.names,
         filters=filters,
         whole=whole if twice else None,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from connectors.opensearch import msearch
 from connectors.opensearch.conversation import Native
 from connectors.opensearch.msearch import Stages
-from sidecar.candidates import FirstStage, Ranking, Ranks
+from sidecar.candidates import FirstStage, Ranking, Ranks, fields_of
 from sidecar.errors import EngineRejected
 
 
@@ -17,12 +17,15 @@ class Reranked:
     """A search's answer: OpenSearch's response as bytes, and the ranking behind it or the reason why there is none.
 
     `window` is how many of the first hits were candidates, which an index may have made less than was asked for.
+    `fields` are those that title and text were read of; `warning` says what to know of them, None where all is well.
     """
 
     body: bytes
     ranking: Ranking | None
     skipped: str | None
     window: int | None = None
+    fields: tuple[str, ...] = ()
+    warning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +62,5 @@ def reranked(stage: FirstStage[Native] | EngineRejected, ranking: Ranking | None
     if isinstance(stage, EngineRejected):
         return Reranked(body, ranking, stage.message)
     plan = stage.native.plan
-    return Reranked(body, ranking, stage.skipped, None if plan is None else plan.window)
+    window = None if plan is None else plan.window
+    return Reranked(body, ranking, stage.skipped, window, fields_of(stage.candidates), stage.native.warning or None)

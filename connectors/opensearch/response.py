@@ -6,12 +6,14 @@ aggregations, highlight, `_source`, `_shards`, `took`, …) keeps its bytes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from connectors.opensearch import documents, splice
 from connectors.opensearch.filter_path import filtered
+from connectors.opensearch.reading import Reading
 from connectors.opensearch.request import Plan
 from connectors.opensearch.scores import scores_below, window_scores
 from sidecar.candidates import Candidate, Ranking
@@ -36,7 +38,8 @@ class _Shards(msgspec.Struct):
     failed: int = 0
 
 
-class _Hit(msgspec.Struct, rename={"docid": "_id", "score": "_score", "source": "_source"}):
+class _Hit(msgspec.Struct, rename={"index": "_index", "docid": "_id", "score": "_score", "source": "_source"}):
+    index: str = ""
     docid: str = ""
     score: float | None = None
     source: msgspec.Raw = msgspec.Raw(b"{}")
@@ -57,8 +60,12 @@ def _read(response: bytes) -> Answer:
     return Answer(top, hits, splice.elements(hits.get("hits", b"")))
 
 
-def candidates(answer: Answer, plan: Plan, fields: PassageFields) -> list[Candidate]:
-    """List the hits of the window. Raises `splice.Malformed` where a hit has no score."""
+def candidates(answer: Answer, plan: Plan, fields: PassageFields, reading: Reading | None = None) -> list[Candidate]:
+    """List the hits of the window, read by `reading` if there is one, else by `fields`.
+
+    Raises `splice.Malformed` where a hit has no score.
+    """
+    reading = reading or Reading(fields)
     found = []
     for rank, raw in enumerate(answer.found[: plan.window], start=1):
         try:
@@ -69,8 +76,24 @@ def candidates(answer: Answer, plan: Plan, fields: PassageFields) -> list[Candid
             raise splice.Malformed(f"hit {hit.docid!r} has no score")
         # `fields` first: where it was borrowed, `_source` is what the caller's filters left of it.
         read_from = (hit.fields, hit.source) if plan.borrowed else (hit.source, hit.fields)
-        found.append(Candidate(hit.docid, rank, hit.score, documents.passage(read_from, fields)))
+        found.append(Candidate(hit.docid, rank, hit.score, documents.passage(read_from, reading.of(hit.index))))
     return found
+
+
+def without_text(answer: Answer, candidates: Sequence[Candidate]) -> tuple[list[str], bool]:
+    """List the indexes of which no candidate has text (a title is none), and tell whether they are all there are."""
+    if all(map(_shows_text, candidates)):
+        return [], False
+    shows: dict[str, bool] = {}
+    for raw, candidate in zip(answer.found, candidates, strict=False):
+        index = msgspec.json.decode(raw, type=_Hit).index
+        shows[index] = shows.get(index, False) or _shows_text(candidate)
+    return [index for index, any_text in shows.items() if not any_text], not any(shows.values())
+
+
+def _shows_text(candidate: Candidate) -> bool:
+    text = candidate.passage.text
+    return text != "" and not text.isspace()
 
 
 def sources(answer: Answer) -> list[bytes]:

@@ -115,9 +115,11 @@ def check_opensearch_index(settings: Settings, index: str) -> str:
     read = [name for name in settings.as_fields().all if name in mapped]
     if not set(read) & set(settings.text_fields):
         shown = ", ".join(mapped[:8]) or "none that holds text"
+        chosen = "text_fields" in settings.model_fields_set
         raise SidecarError(
             f"{index} has {documents} documents, and none of the fields {', '.join(settings.text_fields)}.",
-            remedy=f"Its fields are {shown}: set --text-fields or SIDECAR_TEXT_FIELDS.",
+            remedy=f"Its fields are {shown}: set --text-fields or SIDECAR_TEXT_FIELDS."
+            + ("" if chosen else " Until then searches read all text fields of its mapping, and warn."),
         )
     return f"{index}, {documents} documents; read are {', '.join(read)}"
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from sidecar.candidates import FirstStage
 from sidecar.cli.effects import Condition, Engine, in_effect
+from sidecar.cli.opensearch_fields import FieldWarnings, fields_to_search
 from sidecar.cli.options import BM25, OPENSEARCH, PYSERINI, RM3
 from sidecar.cli.parts import build_opensearch_client, open_lucene, say
 from sidecar.errors import EngineError, EngineRejected, InputError
@@ -122,10 +123,11 @@ def _opensearch(index: str, settings: Settings, depth: int, threads: int) -> Ite
     from connectors.opensearch.connector import OpenSearchConnector, SearchRequest
     from connectors.opensearch.probe import probe, size
 
-    client, fields = build_opensearch_client(settings), settings.as_fields()
-    connector = OpenSearchConnector(client, fields)
+    client = build_opensearch_client(settings)
+    connector = OpenSearchConnector(client, settings.as_fields())
     with client, ThreadPoolExecutor(threads) as pool:
         found = {"engine": "opensearch", "index": index, "documents": size(client, index)}
+        fields, warn = fields_to_search(client, index, settings), FieldWarnings()
 
         def ask(text: str) -> FirstStage[Any]:
             try:
@@ -139,7 +141,10 @@ def _opensearch(index: str, settings: Settings, depth: int, threads: int) -> Ite
                 raise
 
         def fetch(topics: Mapping[str, str]) -> Mapping[str, FirstStage[Any]]:
-            return dict(zip(topics, pool.map(ask, topics.values()), strict=True))
+            fetched = dict(zip(topics, pool.map(ask, topics.values()), strict=True))
+            for first_stage in fetched.values():
+                warn(first_stage.native.warning)
+            return fetched
 
         shown = settings.model_dump(mode="json")
         about = {

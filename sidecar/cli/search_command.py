@@ -15,6 +15,7 @@ from sidecar.candidates import FirstStage, Ranking
 from sidecar.cli.app import app
 from sidecar.cli.effects import Engine
 from sidecar.cli.first_stages import SEARCHED
+from sidecar.cli.opensearch_fields import FieldWarnings, fields_to_search
 from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, OPENSEARCH, PYSERINI, RM3, takes
 from sidecar.cli.parts import build_opensearch_client, build_reranker, open_lucene, say
 from sidecar.cli.tables import paragraph, side_by_side
@@ -54,6 +55,8 @@ def search_command(
     if found.first_stage.is_unreadable:
         documents = found.first_stage.native.documents()
         say(nothing_to_read(documents, settings.as_fields()))
+    elif not found.first_stage.candidates and not found.first_stage.skipped:
+        say("no document matches the query.")
     if found.first_stage.skipped:
         Console(stderr=True).print(f"not reranked: {found.first_stage.skipped}")
     if output_format is Format.JSON:
@@ -67,6 +70,8 @@ def search_command(
         console.print(side_by_side(found.first_stage.candidates, found.ranking, hits, width=console.width))
     if explained:
         _print(explain(found.ranking, found.mapping)[:hits], output_format)
+    if found.first_stage.is_unreadable:
+        raise typer.Exit(1)
 
 
 def _print(explanations: list[Explanation], output_format: Format) -> None:
@@ -111,9 +116,11 @@ def _opensearch(query: str, index: str, hits: int, settings: Settings) -> Found:
     from connectors.opensearch.body import match_body
     from connectors.opensearch.connector import OpenSearchConnector, SearchRequest
 
-    fields = settings.as_fields()
-    connector = OpenSearchConnector(build_opensearch_client(settings), fields)
+    client = build_opensearch_client(settings)
+    fields = fields_to_search(client, index, settings)
+    connector = OpenSearchConnector(client, settings.as_fields())
     first_stage = connector.fetch(SearchRequest(index, match_body(query, fields, hits), window=settings.window))
+    FieldWarnings()(first_stage.native.warning)
     reranker = build_reranker(settings)
     ranking = reranker.rank_candidates(query, first_stage.candidates)
     response = connector.respond(first_stage, ranking)

@@ -19,7 +19,7 @@ from sidecar.reasons import Reason, Why
 from sidecar.serving.asked import Terms
 from sidecar.serving.headers import without
 from sidecar.serving.opensearch_errors import error_body
-from sidecar.serving.search_story import REFUSED, Answered, Line, Search, account, ranking_for, rerank, window_of
+from sidecar.serving.search_story import REFUSED, Answered, Line, Search, account, exceptions, ranking_for, rerank
 from sidecar.serving.service import Outcome, RerankingService, Status
 from sidecar.serving.upstream import Upstream
 
@@ -113,11 +113,9 @@ def _told(
         return body
     if outcome.status is Status.FAILED and chosen.on_failure == "error":
         return error_body(503, f"reranking failed: {outcome.words}")
-    said = account(outcome, chosen, stage, service.mapping(chosen.model))
-    if not said:
-        used = window_of(stage)
-        narrower = used if used != {"window": chosen.window} else {}
-        said = {"account": {"status": outcome.status.value, "reason": outcome.words, **narrower}}
+    said = account(outcome, chosen, stage, service.mapping(chosen.model)) or {
+        "account": {"status": outcome.status.value, "reason": outcome.words, **exceptions(stage, chosen)}
+    }
     return annotated(body, took=None, **said)
 
 

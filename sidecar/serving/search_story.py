@@ -13,7 +13,7 @@ from connectors.opensearch.annotate import annotated
 from connectors.opensearch.caller import caller_of
 from connectors.opensearch.conversation import Ask, Native, drive_async, finish
 from connectors.opensearch.refusal import refusal
-from sidecar.candidates import FirstStage, Ranking
+from sidecar.candidates import FirstStage, Ranking, fields_of
 from sidecar.errors import EngineRejected
 from sidecar.explanation import Explanation, explain
 from sidecar.reasons import Reason, Why
@@ -86,15 +86,25 @@ async def answer(
         return Answered(refused.status, line.reply.headers, refused.body, REFUSED)
     took = int((time.perf_counter() - started) * 1000)
     body = annotated(body, took=took, **account(outcome, chosen, first_stage, service.mapping(chosen.model)))
-    headers = without(line.reply.headers, b"content-length")
-    headers += [(b"x-rerank-window", b"%d" % window) for window in window_of(first_stage).values()]
+    headers = without(line.reply.headers, b"content-length") + how_read(first_stage)
     return Answered(line.reply.status, headers, body, outcome, {"fetch": fetched, **outcome.seconds})
 
 
-def window_of(first_stage: FirstStage[Native]) -> dict[str, int]:
-    """The window that was used, by its name, which may be less than was asked for; empty where there was none."""
-    plan = first_stage.native.plan
-    return {} if plan is None else {"window": plan.window}
+def how_read(first_stage: FirstStage[Native]) -> Headers:
+    """The headers that tell how a window was read: its size, the fields, and what is to be known of these."""
+    native = first_stage.native
+    if native.plan is None:
+        return []
+    said = {"window": str(native.plan.window), "fields": ", ".join(fields_of(first_stage.candidates))}
+    words = {name: " ".join(value.split())[:300] for name, value in {**said, "warning": native.warning}.items()}
+    return [(b"x-rerank-" + name.encode(), value.encode("ascii", "replace")) for name, value in words.items() if value]
+
+
+def exceptions(first_stage: FirstStage[Native], chosen: Terms) -> dict[str, Any]:
+    """What of a search was not as it was asked for: a smaller window, other fields; empty where all was."""
+    plan, warning = first_stage.native.plan, first_stage.native.warning
+    said: dict[str, Any] = {} if plan is None or plan.window == chosen.window else {"window": plan.window}
+    return said | ({"warning": warning} if warning else {})
 
 
 async def rerank(
@@ -178,7 +188,7 @@ def account(outcome: Outcome, chosen: Terms, first_stage: FirstStage[Native], ma
         return {}
     said: dict[str, Any] = {"status": outcome.status.value, "reason": outcome.words, "model": chosen.model}
     said |= {"query_text": first_stage.query, "window": chosen.window, "fusion": chosen.fusion.method.value}
-    said |= window_of(first_stage)
+    said |= exceptions(first_stage, chosen)
     plan = first_stage.native.plan
     if outcome.ranking is None or plan is None:
         return {"account": said}

@@ -295,3 +295,26 @@ def test_what_one_caller_learnt_of_a_cluster_is_told_to_no_other():
                 answer = running.ask("POST", target, json.dumps(body(size=3)).encode(), headers)
                 assert (account, outcome(answer)[0]) == (account, status)
     assert len(asked) == 3
+
+
+def test_the_fields_that_were_read_are_named_and_what_is_odd_about_them(service):
+    assert service.search("docs", body(size=3)).headers["x-rerank-fields"] == "text"
+    fields = {"title": {"mapping": {"title": {"type": "text"}}}, "story": {"mapping": {"story": {"type": "text"}}}}
+    mapping = json.dumps({"docs": {"mappings": fields}})
+
+    def with_a_story(request):
+        if b"/_mapping/field/" in request.split(b"\r\n")[0]:
+            return as_http(200, mapping)
+        found = opensearch(request).partition(b"\r\n\r\n")[2]
+        return as_http(200, found.replace(b'"text":"score', b'"story":"score').decode())
+
+    said = "docs has none of the default text fields; read are those of its mapping: story"
+    with Stub(with_a_story) as upstream, served(upstream.url) as running:
+        for _ in range(2):
+            answer = running.search("docs", body(size=3))
+            assert (outcome(answer), ids(answer)) == (("applied", ""), by_model()[:3])
+            assert (answer.headers["x-rerank-fields"], answer.headers["x-rerank-warning"]) == ("story", said)
+        several = running.ask("POST", "/docs/_msearch", b"{}\n" + json.dumps(body(size=3)).encode() + b"\n", JSON)
+        (one,) = several.json()["responses"]
+        assert one["ext"]["rerank"] == {"status": "applied", "reason": "", "warning": said}
+    assert sum(b"/_mapping/field/" in request for request in upstream.requests) == 1
