@@ -16,10 +16,11 @@ from tests.live.opensearch_node import Node
 
 VERSIONS = ("2.19.1", "3.3.2")
 WITH_PLUGINS = "2.19.1"  # Maven Central has no plugins of 3.x
+NODES = ("url",) if os.environ.get("OPENSEARCH_URL") else VERSIONS
 CACHE = Path(os.environ.get("OPENSEARCH_CACHE", Path(__file__).parents[2] / ".cache" / "opensearch"))
 
 
-@pytest.fixture(scope="session", params=["url"] if os.environ.get("OPENSEARCH_URL") else VERSIONS)
+@pytest.fixture(scope="session", params=NODES)
 def opensearch_url(request, tmp_path_factory) -> Iterator[str]:
     """URL of a real OpenSearch; every test that uses it runs once for each version.
 
@@ -28,26 +29,26 @@ def opensearch_url(request, tmp_path_factory) -> Iterator[str]:
     if request.param == "url":
         yield os.environ["OPENSEARCH_URL"]
         return
-    with _running(request.param, (), tmp_path_factory) as node:
+    with running_node(request.param, (), tmp_path_factory) as node:
         yield node.url
 
 
 @pytest.fixture(scope="module")
 def ml_node(tmp_path_factory) -> Iterator[Node]:
     """A 2.19.1 node with ML Commons and neural search, for one module: it needs too much memory to stay."""
-    with _running(WITH_PLUGINS, ("ml",), tmp_path_factory) as node:
+    with running_node(WITH_PLUGINS, ("ml",), tmp_path_factory) as node:
         yield node
 
 
 @pytest.fixture(scope="module")
 def secure_node(tmp_path_factory) -> Iterator[Node]:
     """The same with the security plugin and TLS; `login` has its administrator and certificates."""
-    with _running(WITH_PLUGINS, ("ml", "security"), tmp_path_factory) as node:
+    with running_node(WITH_PLUGINS, ("ml", "security"), tmp_path_factory) as node:
         yield node
 
 
 @contextmanager
-def _running(version: str, plugins: tuple[str, ...], folders: pytest.TempPathFactory) -> Iterator[Node]:
+def running_node(version: str, plugins: tuple[str, ...], folders: pytest.TempPathFactory) -> Iterator[Node]:
     try:
         jdk(version)
         home = build(CACHE / "-".join([version, *plugins]), version, plugins)
