@@ -1,0 +1,80 @@
+"""Fixtures of the attacks, and the table that they end in."""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.attack.cluster import prepare
+from tests.attack.honest_callers import HonestCallers
+from tests.attack.raw_requests import sent_all
+from tests.live.nodes import WITH_PLUGINS, running_node
+
+# How many inputs of each class of attack: `make attack` sends many more, and others each time.
+SCALE = int(os.environ.get("SIDECAR_TEST_ATTACK", "1"))
+SEED = os.environ.get("SIDECAR_TEST_ATTACK_SEED", "0")
+REPORT = pytest.StashKey["Report"]()
+
+
+@dataclass
+class Report:
+    """What each class came to, for the table at the end."""
+
+    rows: list = field(default_factory=list)
+
+    def add(self, name, inputs, honest, held):
+        answers = f"{honest.answers} answers, {honest.probes} probes" if honest else ""
+        slowest = f"{honest.slowest_health * 1000:.0f}" if honest else ""
+        self.rows.append((name, str(inputs), answers, slowest, held))
+
+
+@pytest.fixture(scope="session")
+def report(request):
+    return request.config.stash.setdefault(REPORT, Report())
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    made = config.stash.get(REPORT, None)
+    if made is None:
+        return
+    terminalreporter.section("attacks")
+    for row in (("class", "inputs", "honest callers", "slowest health, ms", "held"), ("---",) * 5, *made.rows):
+        terminalreporter.write_line(f"| {' | '.join(row)} |")
+
+
+@pytest.fixture(scope="package")
+def cluster(tmp_path_factory):
+    """A node with the security plugin and accounts, for all attacks together."""
+    with running_node(WITH_PLUGINS, ("ml", "security"), tmp_path_factory) as node:
+        yield prepare(node)
+
+
+def made_up(name, make, count, *arguments):
+    """Make attempts, the same ones for the same seed."""
+    return [make(random.Random(f"{SEED}-{name}-{number}"), *arguments) for number in range(count)]
+
+
+@pytest.fixture
+def attacked(cluster, report):
+    """Send attempts while honest callers search: a function of class, service and attempts.
+
+    Nothing in the cluster may change, no answer hold another's documents, and nobody wait for them. With `reads_all`
+    the attempts have an account that may read everything.
+    """
+
+    def run(name, service, attempts, *, reads_all=False, held="nothing changed, every answer its own caller's"):
+        before = cluster.state()
+        with HonestCallers(service, cluster.accounts) as honest:
+            answered = sent_all(service.address, attempts)
+        honest.check()
+        foreign = [] if reads_all else cluster.words_foreign_to("mallory")
+        leaks = [(one, answer[:1000]) for one, answer in answered if any(word in answer for word in foreign)]
+        assert leaks == []
+        assert cluster.state() == before
+        report.add(name, len(attempts), honest, held)
+        return answered
+
+    return run
