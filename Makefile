@@ -6,10 +6,10 @@ OPENSEARCH_URL ?= http://localhost:9200
 READY := $(VENV)/.ready
 
 # Torch's threads spin while they wait, which beside OpenSearch and a JVM slows the tests down several times.
-test test-pyserini soak fuzz: export OMP_WAIT_POLICY ?= PASSIVE
+test test-pyserini soak fuzz attack: export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-pyserini test-docker soak fuzz bench bench-proxy load lint format types docs pins clean
+.PHONY: help install demo test test-pyserini test-docker soak fuzz attack bench bench-proxy load lint format types docs pins clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -45,6 +45,9 @@ soak: $(READY)  ## Run the slow tests
 
 fuzz: $(READY)  ## Send thousands of made-up requests to the rerank API, and searches to a real OpenSearch
 	@SIDECAR_TEST_FUZZ=400 $(BIN)/python -m pytest tests/serving/rerank_api/test_fuzz.py tests/live/test_search_fuzz.py
+
+attack: $(READY)  ## Attack the service in front of an OpenSearch with the security plugin, for up to 10 minutes
+	@SIDECAR_TEST_ATTACK=10 SIDECAR_TEST_ATTACK_SEED=$${SEED:-$$(date +%s)} $(BIN)/python -m pytest tests/attack
 
 BENCH := .venv-bench
 DATA := $(or $(SIDECAR_TEST_DATA),../shared/data)
