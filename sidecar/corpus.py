@@ -15,10 +15,13 @@ import msgspec
 from sidecar.collection_folders import corpus_files
 from sidecar.errors import InputError
 from sidecar.json_lines import is_object, parse_object, records
-from sidecar.lines import fits_column
+from sidecar.lines import fits_column, names_columns
 
 DOCID_FIELDS = ("_id", "id", "docid", "pid")
 TEXT_FIELDS = ("text", "contents", "passage")
+# A first line `docid<TAB>text`, of any of these names, is a header.
+_DOCID_NAMES = {*DOCID_FIELDS, "doc_id", "docno"}
+_TEXT_NAMES = {*TEXT_FIELDS, "body", "content"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,12 @@ def _stored(document: Document, line: bytes) -> StoredDocument:
 
 def _lines(path: Path) -> Iterator[tuple[str, bytes]]:
     for file in corpus_files(path):
-        yield from records(file)
+        lines = records(file)
+        for place, line in lines:
+            if is_object(line) or not names_columns(line.decode().split("\t"), _DOCID_NAMES, _TEXT_NAMES):
+                yield place, line
+            break
+        yield from lines
 
 
 class _Id(msgspec.Struct, rename={"own": "_id"}):

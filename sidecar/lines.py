@@ -6,7 +6,7 @@ Text is UTF-8. Compression, a byte order mark and Windows line ends make no diff
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from sidecar.compression import DAMAGED, decompressed
@@ -51,6 +51,13 @@ def numbered_lines(path: Path) -> Iterator[tuple[str, bytes]]:
 def fits_column(text: str) -> bool:
     """Whether a text can be one column of a TREC file: not empty, without white space or line breaks."""
     return text.split() == [text]
+
+
+def names_columns(columns: Sequence[str], *known: Collection[str]) -> bool:
+    """Whether the columns of a first line are a header: as many as `known`, each one of its names."""
+    return len(columns) == len(known) and all(
+        column.strip().lower() in names for column, names in zip(columns, known, strict=True)
+    )
 
 
 def _refuse_other_encodings(head: bytes, path: Path) -> None:

@@ -135,6 +135,11 @@ def test_a_folder_is_read_file_by_file_in_the_order_of_names(tmp_path):
     ]
 
 
+def test_a_header_is_no_document(tmp_path):
+    (tmp_path / "collection.tsv").write_text("docid\ttext\n1\tfox\n")
+    assert [(one.docid, one.text) for one in read_corpus(tmp_path / "collection.tsv")] == [("1", "fox")]
+
+
 @pytest.mark.parametrize("line", ["D1\turl\ttitle\tbody", "a b\ttext", "\ttext"])
 def test_a_malformed_line_of_columns_is_named(corpus, line):
     for read in (read_corpus, read_lines):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import json
 import lzma
+import random
 import sys
 
 import pytest
@@ -267,3 +269,34 @@ def test_what_is_written_is_compressed_as_its_name_says_and_always_the_same(tmp_
     assert written[0] == written[1]
     assert [line.decode() for _, line in numbered_lines(tmp_path / f"run{suffix}")] == ["fé"] * 300
     assert (len(written[0]) < 300) == bool(suffix)
+
+
+ODD = [
+    b"{",
+    b"[",
+    b'"',
+    b"\\ud800",
+    b"NaN",
+    b"1e999",
+    b"null",
+    b"[]",
+    b"\t",
+    b"\n",
+    b"9" * 5000,
+    b"\xed\xa0\x80",
+    b"\xc2\xa0",
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_that_was_changed_anywhere_is_read_or_refused_and_nothing_else(tmp_path, kind):
+    read, content, _ = KINDS[kind]
+    draw = random.Random(7)
+    for _ in range(60):
+        changed = bytearray(content.encode())
+        for _ in range(draw.randint(1, 3)):
+            at = draw.randrange(len(changed))
+            changed[at : at + draw.randint(0, 4)] = draw.choice(ODD)
+        (tmp_path / "file").write_bytes(changed)
+        with contextlib.suppress(InputError):
+            read(tmp_path / "file")

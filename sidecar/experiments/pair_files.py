@@ -51,7 +51,9 @@ class _Pair:
 def has_pairs(line: bytes) -> bool:
     """Whether a first line has the shape of a pair."""
     if not is_object(line):
-        return line.count(b"\t") == 3
+        columns = line.split(b"\t")
+        # Four columns that end in a number are judgements or a run, not a passage.
+        return len(columns) == 4 and not columns[3].strip().replace(b".", b"").isdigit()
     try:
         keys = msgspec.json.decode(line, type=dict[str, msgspec.Raw]).keys()
     except (msgspec.DecodeError, UnicodeDecodeError):

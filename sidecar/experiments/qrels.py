@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sidecar.collection_folders import qrels_file
 from sidecar.errors import InputError
 from sidecar.experiments.datasets import Dataset, open_dataset
 from sidecar.experiments.grades import whole_grade
-from sidecar.lines import numbered_lines
+from sidecar.lines import names_columns, numbered_lines
 
 # Query id → docid → grade.
 Qrels = dict[str, dict[str, int]]
@@ -51,7 +51,7 @@ def _judgements(path: Path) -> Iterator[tuple[str, str, str, int]]:
         return
     for number, (where, line) in enumerate(numbered_lines(qrels_file(path))):
         columns = _columns(line.decode(), where)
-        if number == 0 and _is_header(columns):
+        if number == 0 and is_qrels_header(columns):
             continue
         grade = whole_grade(columns[-1])
         if grade is None:
@@ -73,11 +73,8 @@ def _columns(line: str, where: str) -> list[str]:
     return columns
 
 
-def _is_header(columns: list[str]) -> bool:
-    names = [column.lower() for column in columns]
-    return (
-        names[0] in _QUERY
-        and names[-2] in _DOCUMENT
-        and names[-1] in _GRADE
-        and (len(names) == 3 or names[1] in _ITERATION)
+def is_qrels_header(columns: Sequence[str]) -> bool:
+    """Whether a first line names the columns of judgements."""
+    return names_columns(columns, _QUERY, _DOCUMENT, _GRADE) or names_columns(
+        columns, _QUERY, _ITERATION, _DOCUMENT, _GRADE
     )

@@ -43,9 +43,15 @@ def read_entries(path: Path) -> Iterator[tuple[str, str, str, float]]:
 def _column_entry(line: bytes, where: str) -> tuple[str, str, str, float]:
     columns = line.decode().split()
     if len(columns) == 6:
-        return where, columns[0], columns[2], _number(columns[4], "score", where)
+        return where, columns[0], columns[2], _score(columns[4], where)
     if len(columns) == 3:
-        return where, columns[0], columns[1], -_number(columns[2], "rank", where)
+        # A score in the place of the rank would turn the order round.
+        if not (columns[2].isascii() and columns[2].isdecimal()):
+            raise InputError(
+                f"{where}: the rank {columns[2]!r} is no whole number.",
+                remedy="Three columns are qid, docid and rank; a run with scores has TREC's six.",
+            )
+        return where, columns[0], columns[1], -float(columns[2])
     raise InputError(
         f"{where}: neither a TREC line (qid Q0 docid rank score tag) nor an MS MARCO one (qid docid rank), but "
         f"{len(columns)} columns.",
@@ -53,14 +59,14 @@ def _column_entry(line: bytes, where: str) -> tuple[str, str, str, float]:
     )
 
 
-def _number(text: str, what: str, where: str) -> float:
+def _score(text: str, where: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     # Python also takes 1_000 and digits of other scripts.
     if not math.isfinite(value) or "_" in text or not text.isascii():
-        raise InputError(f"{where}: the {what} {text!r} is no finite number.", remedy="Such an entry has no place.")
+        raise InputError(f"{where}: the score {text!r} is no finite number.", remedy="Such an entry has no place.")
     return value
 
 

@@ -13,9 +13,9 @@ import msgspec
 from sidecar.collection_folders import query_file
 from sidecar.errors import InputError
 from sidecar.experiments.datasets import Dataset, open_dataset
-from sidecar.experiments.qrels import read_qrels
+from sidecar.experiments.qrels import is_qrels_header, read_qrels
 from sidecar.json_lines import is_object, parse, records
-from sidecar.lines import fits_column
+from sidecar.lines import fits_column, names_columns
 
 ID_FIELDS = ("_id", "qid", "query_id", "id")
 TEXT_FIELDS = ("text", "query", "title")
@@ -73,7 +73,7 @@ def _of_file(path: Path) -> Iterator[_Entry]:
     if first[1].lstrip().lower().startswith(b"<top"):
         yield from _trec_topics(chain([first], lines))
         return
-    if not _is_header(first[1]):
+    if not names_columns(first[1].decode().split("\t"), _ID_NAMES, _TEXT_NAMES):
         yield _entry(*first)
     for where, line in lines:
         yield _entry(where, line)
@@ -84,16 +84,14 @@ def _entry(where: str, line: bytes) -> _Entry:
     return where, qid, text
 
 
-def _is_header(line: bytes) -> bool:
-    columns = line.decode().lower().split("\t")
-    return len(columns) == 2 and columns[0].strip() in _ID_NAMES and columns[1].strip() in _TEXT_NAMES
-
-
 def _from_columns(line: bytes, where: str) -> tuple[str, str]:
-    qid, tab, text = line.decode().partition("\t")
-    if not tab:
+    qid, *texts = line.decode().split("\t")
+    if not texts:
         raise InputError(f"{where}: no topic.", remedy=_EXPECTED)
-    return qid.strip(), text
+    # A query may hold a tab, but a line that ends in a grade or a rank is one of another file.
+    if len(texts) > 1 and (texts[-1].strip().isdecimal() or is_qrels_header([qid, *texts])):
+        raise InputError(f"{where}: no topic but a line of judgements or of a run.", remedy=_EXPECTED)
+    return qid.strip(), "\t".join(texts)
 
 
 def _from_json(line: bytes, where: str) -> tuple[str, str]:

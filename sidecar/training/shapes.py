@@ -121,9 +121,10 @@ def _tab_separated(lines: Lines, fields: PassageFields) -> Iterator[Group]:
         columns = line.decode().split("\t")
         if len(columns) != 3:
             raise InputError(f"{where}: {len(columns)} columns.", remedy="A triple is query<TAB>positive<TAB>negative.")
-        if all(column.strip().isdecimal() for column in columns):
+        if columns[2].strip().isdecimal():
             raise InputError(
-                f"{where}: a triple of ids.", remedy="Give a triple of texts, or labelled candidate lists."
+                f"{where}: ends in a number: a triple of ids, judgements or a run.",
+                remedy="Give triples of texts, or labelled lists.",
             )
         query, *texts = columns
         if not query.strip():

@@ -100,6 +100,8 @@ def test_labels_are_whole_numbers_however_they_are_written(read):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("1\t0\td\t2\n", r":1: no candidate list"),
+        ("1\td\t1\t8.596\n", r":1: no candidate list"),
         ("", "holds no query"),
         ("[]", "holds no query"),
         ("1\td\tfox\tx\n1\td\tfox\ty\n", r":2: document 'd' is listed twice for query '1'"),

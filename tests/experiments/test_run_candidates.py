@@ -85,7 +85,7 @@ def test_missing_documents_may_be_let_pass(gather):
         ({"queries": "q1\tred fox\n"}, r"queries.tsv lacks the texts of 1 of the 2 queries in .*run: 'q2'\."),
         ({"run": TREC + "q1 Q0 a 2 9.5 bm25\n"}, r"run:4: the score 9.5 of query 'q1' rises above 9,"),
         ({"run": TREC + "q1 Q0 c 2 8 bm25\n"}, r"run:4: document 'c' is listed twice for query 'q1'"),
-        ({"run": "q1\ta\t1\nq1\tb\t1.5\nq1\tc\t1\n"}, r"run:3: the score -1 of query 'q1' rises above -1.5"),
+        ({"run": "q1\ta\t1\nq1\tb\t2\nq1\tc\t1\n"}, r"run:3: the score -1 of query 'q1' rises above -2"),
         ({"run": "q1 a\n"}, r"run:1: neither a TREC line"),
         ({"run": ""}, r"run holds no result"),
         ({"corpus": [*CORPUS, CORPUS[1]]}, r"corpus.jsonl.gz:5: document 'a' was there before"),

@@ -154,7 +154,7 @@ def test_ms_marcos_triples_of_texts(tmp_path):
     # A text has the same name wherever it stands, so that a teacher's score of it is found.
     assert groups[0].docids[0] == groups[1].docids[0]
     (tmp_path / "ids.tsv").write_text("121352\t2912791\t7134595\n")
-    with pytest.raises(InputError, match="ids.tsv:1: a triple of ids"):
+    with pytest.raises(InputError, match="ids.tsv:1: ends in a number: a triple of ids"):
         read(tmp_path / "ids.tsv")
 
 
