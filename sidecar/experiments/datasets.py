@@ -6,7 +6,7 @@ it in its own folder.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,19 +72,24 @@ class Dataset:
     version: str
     found: Any
 
-    def queries(self) -> Iterable[Any]:
-        """Its queries. Raises `InputError` if it has none."""
+    def queries(self) -> Iterator[Any]:
+        """Its queries. Raises `InputError` if it has none, or they can't be fetched."""
         return self._part("queries")
 
-    def qrels(self) -> Iterable[Any]:
-        """Its judgements. Raises `InputError` if it has none."""
+    def qrels(self) -> Iterator[Any]:
+        """Its judgements. Raises `InputError` if it has none, or they can't be fetched."""
         return self._part("qrels")
 
-    def _part(self, part: str) -> Iterable[Any]:
+    def _part(self, part: str) -> Iterator[Any]:
         if not getattr(self.found, f"has_{part}")():
             raise InputError(f"the dataset {self.id} has no {part}.", remedy="See https://ir-datasets.com.")
-        found: Iterable[Any] = getattr(self.found, f"{part}_iter")()
-        return found
+        try:
+            yield from getattr(self.found, f"{part}_iter")()
+        except (OSError, RuntimeError, ValueError) as error:  # what its downloads and its readers raise
+            raise InputError(
+                f"ir_datasets can't give the {part} of {self.id}: {error}.",
+                remedy="It fetches them from the network; some need a licence first. See https://ir-datasets.com.",
+            ) from error
 
 
 def dataset_id(path: Path) -> str | None:

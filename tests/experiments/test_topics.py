@@ -114,6 +114,9 @@ Topic = namedtuple("Topic", "query_id title description")
 Topic.default_text = lambda self: self.title
 Judged = namedtuple("Judged", "query_id doc_id relevance iteration")
 
+class Unreachable(list):
+    def __iter__(self): raise ConnectionError("no route")
+
 class Dataset:
     def __init__(self, queries): self.queries = queries
     def has_queries(self): return True
@@ -124,6 +127,7 @@ class Dataset:
 def load(name):
     return {
         "msmarco-passage/trec-dl-2019/judged": Dataset([Query("1", "fox")]),
+        "beir/offline": Dataset(Unreachable()),
         "beir/two": Dataset([Topic("1", "fox", "long"), Topic("2", "dog", "long")]),
     }[name]
 """
@@ -145,6 +149,8 @@ def test_topics_and_qrels_by_the_names_of_pyserini_and_ir_datasets():
     assert list(read_topics(Path("irds:beir/two"))) == [("1", "fox"), ("2", "dog")]
     with pytest.raises(InputError, match="the dataset beir/two has no qrels"):
         read_qrels(Path("irds:beir/two"))
+    with pytest.raises(InputError, match="ir_datasets can't give the queries of beir/offline: no route"):
+        list(read_topics(Path("irds:beir/offline")))
     with pytest.raises(InputError, match="ir_datasets knows no nothing/here"):
         list(read_topics(Path("irds:nothing/here")))
 
