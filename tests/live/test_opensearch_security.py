@@ -35,6 +35,7 @@ ROLE = {
             "fls": ["~body"],
         },
         {"index_patterns": ["reranked"], "allowed_actions": ["read"]},
+        {"index_patterns": ["headlines"], "allowed_actions": ["read"], "fls": ["~story"]},
     ],
     # For OpenSearch's own rerank processor, which asks in the caller's name, and for `_msearch`.
     "cluster_permissions": ["cluster:admin/opensearch/ml/predict", "indices:data/read/msearch"],
@@ -128,6 +129,22 @@ def test_the_administrator_sees_what_ada_does_not(node):
     RerankingClient(admin, reranker).search(index="library", body={"query": EITHER, "_source": False})
     assert len(reranker.seen) == 60
     assert {"fox whispered"} == {c.passage.text for c in reranker.seen if int(c.docid) % 5 == 0}
+
+
+@pytest.fixture
+def headlines(node):
+    """An index without the default fields, of whose text fields ada may see one."""
+    for i in range(3):
+        node.ask("PUT", f"headlines/_doc/{i}?refresh=true", {"headline": f"fox {i}", "story": "fox whispered"})
+    yield "headlines"
+    node.ask("DELETE", "headlines")
+
+
+def test_the_right_to_read_is_enough_to_find_the_text_fields_and_shows_no_hidden_one(reranking, headlines):
+    answer = reranking.rerank(SearchRequest(headlines, {"query": {"match": {"headline": "fox"}}}))
+    said = "headlines has none of the default text fields; read are those of its mapping: headline"
+    assert (answer.skipped, answer.warning, answer.fields) == (None, said, ("headline",))
+    assert sorted(candidate.passage.text for candidate in reranking.reranker.seen) == ["fox 0", "fox 1", "fox 2"]
 
 
 @pytest.fixture
