@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, SecretStr, field_validator
@@ -37,6 +38,10 @@ class ServiceSettings(BaseModel):
     rules: list[dict[str, Any]] = Field(
         [], description="Indexes to rerank unasked: [{index, percent, shadow, model, window}, …], the first that fits."
     )
+    shadow_file: Path | None = Field(
+        None, description="File to which what shadow rules would have changed is appended, a JSON line for each search."
+    )
+    shadow_queries: bool = Field(False, description="Whether those lines hold the query's text.")
     pass_through: Literal["all", "read-only", "search"] = Field(
         "all", description="What of OpenSearch can be reached through the sidecar."
     )

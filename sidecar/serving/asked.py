@@ -64,7 +64,10 @@ class _Mention(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How one search is reranked, all defaults filled in; `seconds` is its whole budget."""
+    """How one search is reranked, all defaults filled in; `seconds` is its whole budget.
+
+    `rule` is the index pattern of the rule that has a say in it, "" for none.
+    """
 
     model: str
     fusion: Fusion
@@ -74,6 +77,7 @@ class Terms:
     on_failure: OnFailure
     explain: bool = False
     shadow: bool = False
+    rule: str = ""
 
 
 def asked_in(body: bytes) -> Asked | None:
@@ -119,6 +123,7 @@ def terms(asked: Asked, rule: Rule | None, defaults: Terms, models: Sequence[str
         on_failure=asked.on_failure or defaults.on_failure,
         explain=asked.explain,
         shadow=rule.shadow if rule else False,
+        rule=rule.index if rule else "",
     )
 
 

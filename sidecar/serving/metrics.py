@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from sidecar.serving.shadow import kept_at_top
 from sidecar.serving.upstream import Result, Try
 
 if TYPE_CHECKING:
     from sidecar.serving.asgi import Exchange
     from sidecar.serving.frames import Batch
-    from sidecar.serving.service import Outcome, RerankingService, Status
+    from sidecar.serving.service import Outcome, RerankingService
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -26,15 +27,21 @@ class Metrics:
             "sidecar_requests", "Requests answered, by face, kind and HTTP status.", ["face", "kind", "status"], **made
         )
         self._outcomes = Counter(
-            "sidecar_reranks", "Rerankings, by face and what became of them.", ["face", "status"], **made
+            "sidecar_reranks",
+            "Rerankings, by what became of them; of model and rule where a search got so far.",
+            ["face", "status", "model", "rule"],
+            **made,
         )
         self._fallbacks = Counter(
-            "sidecar_fallbacks", "Searches left in first-stage order, by reason.", ["reason"], **made
+            "sidecar_fallbacks",
+            "Searches left in first-stage order, by reason.",
+            ["face", "reason", "model", "rule"],
+            **made,
         )
         self._seconds = Histogram(
             "sidecar_request_seconds", "Time to answer.", ["face", "kind"], buckets=_SECONDS, **made
         )
-        self._stages = Histogram("sidecar_stage_seconds", "Time by stage.", ["stage"], buckets=_SECONDS, **made)
+        self._stages = Histogram("sidecar_stage_seconds", "Time by stage.", ["face", "stage"], buckets=_SECONDS, **made)
         self._passages = Histogram(
             "sidecar_passages", "Passages scored in one request.", buckets=(1, 10, 25, 50, 100, 250, 1000), **made
         )
@@ -52,8 +59,13 @@ class Metrics:
         )
         self._batch_seconds = Histogram("sidecar_batch_seconds", "Time on the device.", buckets=_SECONDS, **made)
         self._kept = Histogram(
-            "sidecar_shadow_overlap", "Share of the first stage's top 10 kept.", buckets=(0, 0.25, 0.5, 0.75, 1), **made
+            "sidecar_shadow_overlap",
+            "Share of the first stage's top 10 that a shadow would have kept there.",
+            ["rule"],
+            buckets=(0, 0.25, 0.5, 0.75, 1),
+            **made,
         )
+        self._lost = Counter("sidecar_shadow_lost", "Records of shadows that could not be written.", **made)
         self._gauges = {
             name: Gauge(f"sidecar_{name}", text, **made)
             for name, text in {
@@ -80,18 +92,18 @@ class Metrics:
             for one in outcome.each:
                 self.outcome(face, one)
             return
-        self._outcomes.labels(face, outcome.status.value).inc()
+        self._outcomes.labels(face, outcome.status.value, outcome.model, outcome.rule).inc()
         for stage, seconds in outcome.seconds.items():
-            self._stages.labels(stage).observe(seconds)
-        if outcome.ranking is None:
-            self._fallbacks.labels(outcome.reason.reason.value if outcome.reason else "").inc()
-        else:
+            self._stages.labels(face, stage).observe(seconds)
+        if outcome.ranking is not None:
             self._passages.observe(outcome.ranking.scored)
+        elif outcome.reason is not None:
+            self._fallbacks.labels(face, outcome.reason.reason.value, outcome.model, outcome.rule).inc()
 
-    def scored(self, face: str, passages: int, seconds: float) -> None:
+    def scored(self, face: str, model: str, passages: int, seconds: float) -> None:
         """Count passages that were all scored and ranked by nothing else."""
-        self._outcomes.labels(face, "applied").inc()
-        self._stages.labels("score").observe(seconds)
+        self._outcomes.labels(face, "applied", model, "").inc()
+        self._stages.labels(face, "score").observe(seconds)
         self._passages.observe(passages)
 
     def batch(self, batch: Batch) -> None:
@@ -107,11 +119,16 @@ class Metrics:
         if one.result is not Result.BROKEN_OFF:
             self._gauges["upstream_up"].set(one.result is Result.ANSWERED)
 
-    def shadow(self, status: Status, kept: float | None) -> None:
+    def shadow(self, outcome: Outcome, seconds: float) -> None:
         """Count a reranking that nobody saw."""
-        self._outcomes.labels("shadow", status.value).inc()
-        if kept is not None:
-            self._kept.observe(kept)
+        self.outcome("shadow", outcome)
+        self._seconds.labels("shadow", "search").observe(seconds)
+        if outcome.ranking is not None:
+            self._kept.labels(outcome.rule).observe(kept_at_top(outcome.ranking))
+
+    def shadow_lost(self, count: int) -> None:
+        """Count records of shadows that could not be written."""
+        self._lost.inc(count)
 
     def text(self, service: RerankingService) -> bytes:
         """All of it in Prometheus's text format."""

@@ -19,7 +19,17 @@ from sidecar.reasons import Reason, Why
 from sidecar.serving.asked import Terms
 from sidecar.serving.headers import without
 from sidecar.serving.opensearch_errors import error_body
-from sidecar.serving.search_story import REFUSED, Answered, Line, Search, account, exceptions, ranking_for, rerank
+from sidecar.serving.search_story import (
+    REFUSED,
+    Answered,
+    Line,
+    Search,
+    account,
+    exceptions,
+    of,
+    ranking_for,
+    rerank,
+)
 from sidecar.serving.service import Outcome, RerankingService, Status
 from sidecar.serving.upstream import Upstream
 
@@ -97,7 +107,7 @@ async def _outcome(
     if chosen is None:
         return None
     if isinstance(stage, EngineRejected):
-        return REFUSED
+        return of(chosen, REFUSED)
     return await rerank(stage, chosen, service, chosen.seconds - (time.perf_counter() - started), caller)
 
 
@@ -133,7 +143,9 @@ def _summary(outcomes: list[Outcome]) -> Outcome:
 
 
 def _chosen(one: msearch.Search, index: str, choose: Choose) -> Terms | None:
-    return choose(msearch.index_in(one.header) or index, one.body)
+    chosen = choose(msearch.index_in(one.header) or index, one.body)
+    # A shadow is seen by nobody, and of several searches in one request none is made.
+    return None if chosen is None or chosen.shadow else chosen
 
 
 def _as_it_came(body: bytes) -> Conversation:

@@ -12,7 +12,7 @@ from sidecar.errors import SidecarError
 from sidecar.reasons import Reason, Why
 from sidecar.serving import bodies, msearch_story, search_story
 from sidecar.serving.asgi import Exchange, Receive, Scope, Send
-from sidecar.serving.asked import Asked, Rule, Terms, asked_in, rule_for, terms
+from sidecar.serving.asked import Asked, Rule, Terms, asked_in, rule_for, search_identity, terms
 from sidecar.serving.compression import compressed
 from sidecar.serving.headers import Headers
 from sidecar.serving.logs import log_access
@@ -21,6 +21,7 @@ from sidecar.serving.proxy import Proxy, refuse, upstream_failed
 from sidecar.serving.routes import Kind, Route, route
 from sidecar.serving.search_story import Answered, Search
 from sidecar.serving.service import Outcome, RerankingService, Status
+from sidecar.serving.shadow import ShadowFile, shadow_record
 from sidecar.serving.upstream import AnswerTooLarge, UpstreamDown, UpstreamSlow
 
 _log = logging.getLogger("sidecar.opensearch")
@@ -47,7 +48,10 @@ class _Skip(Exception):
 
 
 class OpenSearchFace:
-    """An ASGI application. `ours` answers what lies under `/_sidecar`; `enabled` is the switch of all reranking."""
+    """An ASGI application. `ours` answers what lies under `/_sidecar`; `enabled` is the switch of all reranking.
+
+    `record` takes what shadow rules would have changed, where that is wanted.
+    """
 
     def __init__(
         self,
@@ -64,6 +68,7 @@ class OpenSearchFace:
         self.in_flight = 0
         self.ours: Callable[[Exchange], Awaitable[None]] = _nothing
         self._metrics = metrics
+        self.record: ShadowFile | None = None
         self._shadows: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -202,16 +207,25 @@ class OpenSearchFace:
         return outcome
 
     async def _shadow(self, search: Search, chosen: Terms) -> None:
-        """Rerank what was answered already, and count what that would have changed."""
+        """Rerank what was answered already, count what that would have changed, and record it."""
         self.in_flight += 1
+        started = time.perf_counter()
         try:
-            answered = await search_story.answer(search, chosen, self.proxy.upstream, self.service, time.perf_counter())
-            ranking = answered.outcome.ranking
-            self._metrics.shadow(answered.outcome.status, search_story.kept_at_top(ranking) if ranking else None)
-        except (UpstreamDown, UpstreamSlow, AnswerTooLarge):
-            self._metrics.shadow(Status.FAILED, None)
+            answered = await search_story.answer(search, chosen, self.proxy.upstream, self.service, started)
+            outcome = answered.outcome
+        except (UpstreamDown, UpstreamSlow, AnswerTooLarge) as failure:
+            outcome = search_story.of(chosen, Outcome(Status.FAILED, Why(Reason.UPSTREAM_FAILED, str(failure))))
+        except Exception:  # noqa: BLE001  nobody waits for it, and the log has it
+            _log.exception("a fault of ours, in a shadow")
+            outcome = search_story.of(chosen, Outcome(Status.FAILED, Why(Reason.INTERNAL_ERROR, "a fault of ours")))
         finally:
             self.in_flight -= 1
+        seconds = time.perf_counter() - started
+        self._metrics.shadow(outcome, seconds)
+        if self.record is not None:
+            identity = search_identity(search.index, search.body)
+            lost = await self.record.write(shadow_record(outcome, search.index, identity, seconds))
+            self._metrics.shadow_lost(lost)
 
 
 async def _nothing(exchange: Exchange) -> None:

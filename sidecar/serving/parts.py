@@ -29,6 +29,7 @@ from sidecar.serving.routes import PassThrough
 from sidecar.serving.score_cache import ScoreCache
 from sidecar.serving.scorer_client import COMMAND, ScorerProcess
 from sidecar.serving.service import RerankingService
+from sidecar.serving.shadow import ShadowFile
 from sidecar.serving.upstream import Try, Upstream, UpstreamLimits, node_url
 from sidecar.settings import Settings
 
@@ -104,6 +105,7 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
         key = settings.api_key.get_secret_value() if settings.api_key else None
         face = OpenSearchFace(_proxy(settings, upstream), service, options, metrics=metrics)
         face.ours = Management(service, cluster, metrics, face, api_key=key, allowed_hosts=options.allowed_hosts)
+        face.record = _shadow_file(settings)
         stack.push_async_callback(face.drain)
         api = rerank_api(
             RerankEngine(service, names, limits(settings), metrics),
@@ -188,6 +190,18 @@ def limits(settings: Settings) -> Limits:
         body_seconds=settings.slow_client_seconds,
         requests=settings.api_concurrent,
     )
+
+
+def _shadow_file(settings: Settings) -> ShadowFile | None:
+    """Raises `ConfigurationError` for a file that can't be written."""
+    if settings.shadow_file is None:
+        return None
+    found = ShadowFile(settings.shadow_file, queries=settings.shadow_queries)
+    try:
+        found.append(b"")
+    except OSError as error:
+        raise ConfigurationError(f"shadow_file: {settings.shadow_file}: {error.strerror}.") from None
+    return found
 
 
 @asynccontextmanager

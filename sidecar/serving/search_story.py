@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -83,11 +83,12 @@ async def answer(
         body = await drive_async(finish(first_stage, ranking_for(first_stage, outcome)), line.send)
     except EngineRejected as refused:
         # Not always the last answer: what was tried after it may have been refused for another reason.
-        return Answered(refused.status, line.reply.headers, refused.body, REFUSED)
+        return Answered(refused.status, line.reply.headers, refused.body, of(chosen, REFUSED))
     took = int((time.perf_counter() - started) * 1000)
     body = annotated(body, took=took, **account(outcome, chosen, first_stage, service.mapping(chosen.model)))
     headers = without(line.reply.headers, b"content-length") + how_read(first_stage)
-    return Answered(line.reply.status, headers, body, outcome, {"fetch": fetched, **outcome.seconds})
+    stages = {"fetch": fetched, **outcome.seconds}
+    return Answered(line.reply.status, headers, body, replace(outcome, seconds=stages), stages)
 
 
 def how_read(first_stage: FirstStage[Native]) -> Headers:
@@ -111,6 +112,17 @@ async def rerank(
     first_stage: FirstStage[Native], chosen: Terms, service: RerankingService, seconds: float, caller: str
 ) -> Outcome:
     """Rerank what was fetched, within `seconds`."""
+    return of(chosen, await _reranked(first_stage, chosen, service, seconds, caller))
+
+
+def of(chosen: Terms, outcome: Outcome) -> Outcome:
+    """Return an outcome with what it is counted by: its model, and the rule behind it."""
+    return replace(outcome, model=chosen.model, rule=chosen.rule)
+
+
+async def _reranked(
+    first_stage: FirstStage[Native], chosen: Terms, service: RerankingService, seconds: float, caller: str
+) -> Outcome:
     if first_stage.skipped is not None:
         return Outcome(Status.SKIPPED, first_stage.skipped)
     if not first_stage.candidates:
@@ -200,9 +212,3 @@ def _without_nothing(hit: Explanation) -> dict[str, Any]:
     """What is known of a hit and not in it already."""
     said = {name: value for name, value in msgspec.to_builtins(hit).items() if value is not None}
     return {name: value for name, value in said.items() if name not in {"docid", "rank"}}
-
-
-def kept_at_top(ranking: Ranking, depth: int = 10) -> float:
-    """The share of the first stage's top that reranking would have kept there."""
-    top = ranking.hits[:depth]
-    return sum(hit.candidate.rank <= depth for hit in top) / len(top) if top else 1.0

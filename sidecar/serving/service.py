@@ -32,7 +32,8 @@ class Status(StrEnum):
 class Outcome:
     """What became of a reranking: its ranking, None where nothing was scored, and the reason where not all was.
 
-    `seconds` are the wall times of its stages. Of a request that holds several searches, `each` is what became of those
+    `seconds` are the wall times of its stages, `model` what scored, `rule` the index pattern of the rule that asked for
+    it, "" where the search did. Of a request that holds several searches, `each` is what became of those
     that were to be reranked, and the rest a summary for its caller.
     """
 
@@ -40,6 +41,8 @@ class Outcome:
     reason: Why | None = None
     ranking: Ranking | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    model: str = ""
+    rule: str = ""
     each: Sequence[Outcome] = ()
 
     @property

@@ -5,10 +5,14 @@ from __future__ import annotations
 import copy
 import json
 import re
+from pathlib import Path
 
 import pytest
+import yaml
 
 from sidecar.reasons import Reason, Why
+from sidecar.serving.metrics import Metrics
+from sidecar.serving.service import Status
 from tests.serving.hits import opensearch
 from tests.serving.served import served
 from tests.serving.stub import Stub
@@ -85,3 +89,89 @@ def test_a_reason_is_words_with_a_code():
         "there are no hits",
         Reason.NO_HITS,
     )
+
+
+def test_what_was_reranked_is_counted_by_model_and_rule(upstream):
+    rules = [{"index": "docs-*", "model": "other"}]
+    with served(upstream.url, rules=rules, models={"other": "minilm"}) as running:
+        running.search("docs-1", body(rerank=False))
+        running.search("docs-2", body())
+        running.search("elsewhere", body())
+        running.search("elsewhere", body("fail"))
+        found = series(running)
+    labels = 'sidecar_reranks_total{{face="opensearch",model="{}",rule="{}",status="{}"}}'
+    assert found[labels.format("other", "docs-*", "applied")] == "2.0"
+    assert found[labels.format("minilm-reranker", "", "applied")] == "1.0"
+    assert found[labels.format("minilm-reranker", "", "failed")] == "1.0"
+    assert 'sidecar_stage_seconds_count{face="opensearch",stage="fetch"}' in found
+
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+COLLECTORS = list(Metrics().registry._collector_to_names)
+BOARD = json.loads((ROOT / "docker" / "grafana" / "rerank-sidecar.json").read_text(encoding="utf-8"))
+ALERTS = yaml.safe_load((ROOT / "docker" / "prometheus" / "alerts.yaml").read_text(encoding="utf-8"))
+
+
+def named(collector):
+    return collector._name + ("_total" if collector._type == "counter" else "")
+
+
+def sampled():
+    """Every name under which Prometheus keeps samples, and the labels they have."""
+    ends = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
+    return {one._name + end: {*one._labelnames} for one in COLLECTORS for end in ends[one._type]}
+
+
+def test_every_metric_is_documented_as_it_is():
+    rows = {line for line in PAGE.splitlines() if line.startswith("| `sidecar_")}
+    assert rows == {
+        f"| `{named(one)}` | {one._type} | {', '.join(f'`{label}`' for label in one._labelnames) or 'none'} | "
+        f"{one._documentation} |"
+        for one in COLLECTORS
+    }
+
+
+def test_every_reason_is_documented():
+    table = PAGE.partition("| reason | it means |")[2]
+    assert set(re.findall(r"^\| `([a-z_]+)` \|", table, re.MULTILINE)) == {reason.value for reason in Reason}
+
+
+def test_every_label_is_documented():
+    table = PAGE.partition("| label | values |")[2].partition("\n\n")[0]
+    documented = set(re.findall(r"^\| `([a-z_]+)` \|", table, re.MULTILINE))
+    assert documented | {"reason"} == {label for one in COLLECTORS for label in one._labelnames}
+
+
+def expressions():
+    for panel in BOARD["panels"]:
+        yield from (target["expr"] for target in panel["targets"])
+    for group in ALERTS["groups"]:
+        yield from (rule["expr"] for rule in group["rules"])
+
+
+def test_board_and_alerts_ask_for_metrics_that_exist():
+    known = sampled()
+    for expression in expressions():
+        asked = set(re.findall(r"sidecar_\w+", expression))
+        assert asked, expression
+        assert asked <= known.keys(), expression
+        labels = set.union(*(known[name] for name in asked)) | {"instance", "le"}
+        used = set(re.findall(r"(\w+)\s*(?:=~|!=|=)\s*\"", expression))
+        for by in re.findall(r"by \(([^)]*)\)", expression):
+            used |= {name.strip() for name in by.split(",")}
+        assert used <= labels, expression
+
+
+def test_the_board_shows_every_metric():
+    shown = {name for expression in expressions() for name in re.findall(r"sidecar_\w+", expression)}
+    assert {named(one) for one in COLLECTORS} - {re.sub("_bucket$", "", name) for name in shown} == set()
+
+
+def test_alerts_name_reasons_and_statuses_that_exist():
+    text = " ".join(expressions())
+    reasons = {one for found in re.findall(r'reason=~"([^"]+)"', text) for one in found.split("|")}
+    assert reasons
+    assert reasons <= {reason.value for reason in Reason}
+    assert set(re.findall(r'status="([a-z]+)"', text)) <= {status.value for status in Status}
+    assert len({rule["alert"] for group in ALERTS["groups"] for rule in group["rules"]}) == 8

@@ -232,9 +232,8 @@ def test_rules_rerank_unasked(upstream):
         shadowed = running.search("shadow", body(rerank=False))
         assert (outcome(shadowed), ids(shadowed)) == ((None, ""), [str(i) for i in range(10)])
         deadline = time.monotonic() + 10
-        while b'sidecar_reranks_total{face="shadow",status="applied"} 1.0' not in (
-            metrics := running.ask("GET", "/_sidecar/metrics").body
-        ):
+        shadowed = b'sidecar_reranks_total{face="shadow",model="minilm-reranker",rule="shadow",status="applied"} 1.0'
+        while shadowed not in (metrics := running.ask("GET", "/_sidecar/metrics").body):
             assert time.monotonic() < deadline, metrics
         running.ask("PUT", "/_sidecar/rerank", b'{"enabled":false}', JSON)
         assert outcome(running.search("docs", body())) == (None, "")

@@ -94,7 +94,7 @@ class RerankEngine:
         if len(known) < len(scores):
             done = f"{len(known)} of {len(scores)} passages were scored within {self.limits.seconds:g} s"
             raise Problem(Fault.TOO_LATE, f"{done}; they are remembered, so asking again goes on from there")
-        self.metrics.scored("api", len(known), time.perf_counter() - started)
+        self.metrics.scored("api", model, len(known), time.perf_counter() - started)
         mapping = self.service.mapping(model)
         scored = [Scored(i, one, plain(one), plain(mapping(one))) for i, one in enumerate(known)]
         return Answer(question.model or model, identity, scored, question.passages)

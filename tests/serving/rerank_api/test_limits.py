@@ -277,4 +277,4 @@ def test_requests_are_counted_by_dialect_and_status(api):
     text = metrics(api)
     assert 'sidecar_requests_total{face="api",kind="jina",status="200"}' in text
     assert 'sidecar_requests_total{face="api",kind="jina",status="422"}' in text
-    assert 'sidecar_reranks_total{face="api",status="applied"}' in text
+    assert 'sidecar_reranks_total{face="api",model="m",rule="",status="applied"}' in text
