@@ -85,6 +85,11 @@ class ServiceSettings(BaseModel):
     pass_headers: Names = Field(
         (), description="More headers that go on to OpenSearch whoever sends them: names, or patterns as x-acme-*."
     )
+    advertised_address: str = Field(
+        "auto",
+        description="Address that GET /_nodes tells clients that sniff: auto (by which they came), "
+        "off (OpenSearch's own), or HOST:PORT.",
+    )
     allowed_hosts: Names = Field((), description="Host names served; empty for any.")
     cors_origins: Names = Field(
         (), description="Origins of web pages that may call the rerank API, as https://app.example; * for all."

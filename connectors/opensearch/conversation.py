@@ -19,6 +19,7 @@ from connectors.opensearch import response, splice
 from connectors.opensearch.filter_path import filtered
 from connectors.opensearch.limits import limit_in
 from connectors.opensearch.reading import Reading
+from connectors.opensearch.refusal import lacks_rerank_ext
 from connectors.opensearch.request import Hydrate, Plan, Unranked, plan, unfiltered
 from connectors.opensearch.response import Answer
 from sidecar.candidates import Candidate, FirstStage, Ranking
@@ -29,10 +30,9 @@ from sidecar.reasons import Reason, Why
 if TYPE_CHECKING:
     from connectors.opensearch.field_lookup import FieldLookup
 
-# Refusals that the caller's own, smaller search would meet just the same.
-FINAL = {401, 403, 404, 502, 503, 504}
-# How a rerank processor refuses a search without the ext.rerank that we took out: 500 in 2.19.1.
-_LACKS_EXT = {400, 500}
+_TAKES_EXT = Why(Reason.PIPELINE, "its search pipeline takes ext.rerank for itself")
+# Refusals that the caller's own, smaller search would meet just the same, or that ask for fewer requests.
+FINAL = {401, 403, 404, 429, 502, 503, 504}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,8 @@ def conversation(  # noqa: PLR0913  each is a decision of its own, by keyword
 
     So is what `overrule` has a reason against, with the caller's own `ext.rerank`. Where an index allows no window of
     this size, it shrinks to what is allowed. Where hits show no text, `lookup` finds out how it is had. A search that
-    OpenSearch refuses, or can't answer whole, once it is rewritten is replayed as it came. Ends with the
+    OpenSearch refuses, or can't answer whole, once it is rewritten is replayed once as it came, but for an
+    `ext.rerank` that no pipeline asked for. Ends with the
     `EngineRejected` thrown in where the caller's own search would have met it, too.
     """
     known = lookup.known if lookup is not None else None
@@ -107,8 +108,9 @@ def conversation(  # noqa: PLR0913  each is a decision of its own, by keyword
     if reading.refusal and found.all_lack:
         return (yield from _as_it_came(body, own, params, Why(Reason.NO_TEXT, reading.refusal), limit))
     if found.reason is not None or found.answer is None:
+        as_it_came = Ask(body if found.lacks_ext else own, params)
         reason = found.reason or Why(Reason.ANSWER_UNREADABLE, "there is no response to rerank")
-        return (yield from _as_it_came(body, own, params, reason, limit))
+        return skipped((yield as_it_came), _TAKES_EXT if found.lacks_ext else reason, limit)
     if found.answer.failed_shards:
         whole = yield Ask(own, unfiltered(params))
         if _failed_shards(whole) < found.answer.failed_shards:
@@ -121,8 +123,9 @@ def conversation(  # noqa: PLR0913  each is a decision of its own, by keyword
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """The answer to a rewritten search, or the `reason` why it is no use; `limit` is the largest window allowed.
+    """The answer to a rewritten search, or the `reason` why it is no use.
 
+    `limit` is the largest window allowed; `lacks_ext` says that a pipeline asked for the `ext.rerank` we took out.
     `lacking` are the indexes whose hits show no text, and `all_lack` says that no other hit shows any.
     """
 
@@ -133,6 +136,7 @@ class _Found:
     limit: int | None = None
     lacking: Sequence[str] = ()
     all_lack: bool = False
+    lacks_ext: bool = False
 
 
 def _narrowed(planned: Plan, reading: Reading, asking: Callable[..., Plan | Unranked]) -> Talk[tuple[Plan, _Found]]:
@@ -165,7 +169,8 @@ def _window(planned: Plan, reading: Reading) -> Talk[_Found]:
         if refused.status in FINAL:
             raise
         reason = Why(Reason.WINDOW_REFUSED, f"OpenSearch refused the window: {refused.message}")
-        return _Found(reason=reason, limit=limit_in(refused.body, planned.asked))
+        limit = limit_in(refused.body, planned.asked)
+        return _Found(reason=reason, limit=limit, lacks_ext=lacks_rerank_ext(refused.body))
     return _read(raw, planned, reading)
 
 
@@ -229,13 +234,9 @@ def _as_it_came(
     try:
         return skipped((yield Ask(own, params)), reason, limit)
     except EngineRejected as refused:
-        if own == body or refused.status not in _LACKS_EXT:
+        if own == body or not lacks_rerank_ext(refused.body):
             raise
-        try:
-            taken = Why(Reason.PIPELINE, "its search pipeline takes ext.rerank for itself")
-            return skipped((yield Ask(body, params)), taken)
-        except EngineRejected:
-            raise refused from None
+    return skipped((yield Ask(body, params)), _TAKES_EXT)
 
 
 def proceed(talk: Talk[Result], answer: bytes | EngineRejected | None = None) -> Ask | Result:

@@ -27,6 +27,12 @@ def refusal(status: int, text: str) -> EngineRejected:
     return EngineRejected(message, status=status, body=body, remedy=_REMEDIES.get(status, ""))
 
 
+def lacks_rerank_ext(body: bytes) -> bool:
+    """Whether an error says that a rerank processor found no `ext.rerank` (a null pointer in 2.19.1)."""
+    kind, reason = _cause(body.decode("utf-8", "replace"))
+    return kind == "null_pointer_exception" and "RerankSearchExt" in reason
+
+
 class _Error(msgspec.Struct):
     type: str = ""
     reason: str | None = None

@@ -53,6 +53,7 @@ SERVICE = (
     "api_seconds", "api_concurrent", "max_documents", "max_characters", "max_concurrent", "max_queue", "slice_seconds",
     "score_cache", "hang_seconds", "breaker_failures", "breaker_seconds", "drain_seconds", "slow_client_seconds",
     "slow_client_rate", "upstream_connections", "upstream_share", "lend_account", "trusted_proxies", "allowed_hosts",
+    "advertised_address",
 )  # fmt: skip
 # Of the training alone, so their flags go without the prefix of their names.
 TRAINING = {name: "--" + name.removeprefix("train_").replace("_", "-") for name in TrainingSettings.model_fields}

@@ -32,13 +32,15 @@ class Exchange:
     started: float = field(default_factory=time.perf_counter)
     answered: int = 0
     problem: str = ""
+    scheme: str = "http"
 
     @classmethod
     def of(cls, scope: Scope, receive: Receive, send: Send) -> Exchange:
         """Take an ASGI HTTP request apart."""
         peer = scope.get("client") or ("", 0)
         raw_path = scope.get("raw_path") or scope["path"].encode()
-        return cls(scope["method"], raw_path, scope["query_string"], list(scope["headers"]), peer[0], receive, send)
+        headers, scheme = list(scope["headers"]), scope.get("scheme", "http")
+        return cls(scope["method"], raw_path, scope["query_string"], headers, peer[0], receive, send, scheme=scheme)
 
     @property
     def target(self) -> str:

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from sidecar.errors import SidecarError
 from sidecar.reasons import Reason, Why
@@ -17,6 +18,7 @@ from sidecar.serving.compression import compressed
 from sidecar.serving.headers import Headers
 from sidecar.serving.logs import log_access
 from sidecar.serving.metrics import Metrics
+from sidecar.serving.node_addresses import address_in, tells_addresses, with_address
 from sidecar.serving.proxy import Proxy, refuse, upstream_failed
 from sidecar.serving.routes import Kind, Route, route
 from sidecar.serving.search_story import Answered, Search
@@ -37,6 +39,7 @@ class FaceOptions:
     max_body: int = 10 * 1024 * 1024
     max_concurrent: int = 64
     allowed_hosts: frozenset[str] = frozenset()
+    advertised_address: str = "auto"
 
 
 class _Skip(Exception):
@@ -81,6 +84,8 @@ class OpenSearchFace:
                 await refuse(exchange, 403, "this host name is not served here")
             elif found.kind is Kind.OURS:
                 await self.ours(exchange)
+            elif (address := self._address_to_tell(exchange)) is not None:
+                await self.proxy.pass_on_changed(exchange, partial(with_address, address=address))
             elif found.kind is Kind.OTHER or not self.enabled:
                 await self.proxy.pass_on(exchange)
             else:
@@ -91,6 +96,8 @@ class OpenSearchFace:
             await refuse(exchange, 408, "the request's body did not arrive in time")
         except (UpstreamDown, UpstreamSlow) as failure:
             await upstream_failed(exchange, failure)
+        except AnswerTooLarge as failure:
+            await refuse(exchange, 502, str(failure))
         finally:
             self._metrics.request("opensearch", found.kind.value, exchange, outcome)
             log_access("opensearch", found.kind.value, exchange, outcome)
@@ -105,6 +112,13 @@ class OpenSearchFace:
             return True  # whoever probes a container knows its address alone
         host = exchange.header(b"host").decode("latin-1")
         return not allowed or host in allowed or host.rpartition(":")[0] in allowed
+
+    def _address_to_tell(self, exchange: Exchange) -> str | None:
+        """What a client that asks for the nodes is told as their address; None for every other request."""
+        told = self.options.advertised_address
+        if told == "off" or not tells_addresses(exchange.method, exchange.raw_path):
+            return None
+        return address_in(exchange.header(b"host"), exchange.scheme) if told == "auto" else told
 
     async def _search(self, exchange: Exchange, found: Route) -> Outcome | None:
         """Rerank a search if it asks for it, or a rule does; None if nobody does."""

@@ -21,6 +21,7 @@ from sidecar.serving.breaker import CircuitBreaker
 from sidecar.serving.cluster_health import ClusterHealth
 from sidecar.serving.management import Management
 from sidecar.serving.metrics import Metrics
+from sidecar.serving.node_addresses import check_address
 from sidecar.serving.opensearch_face import FaceOptions, OpenSearchFace
 from sidecar.serving.proxy import Proxy
 from sidecar.serving.rerank_api.app import rerank_api
@@ -230,6 +231,7 @@ def _face_options(settings: Settings, models: tuple[str, ...]) -> FaceOptions:
     unknown = {rule.model for rule in rules if rule.model} - set(models)
     if unknown:
         raise ConfigurationError(f"rules: no model {', '.join(sorted(unknown))} is declared.")
+    told = settings.advertised_address
     return FaceOptions(
         defaults=Terms(
             model=models[0],
@@ -244,4 +246,5 @@ def _face_options(settings: Settings, models: tuple[str, ...]) -> FaceOptions:
         max_body=settings.max_body_bytes,
         max_concurrent=settings.max_concurrent,
         allowed_hosts=frozenset(settings.allowed_hosts),
+        advertised_address=told if told in {"auto", "off"} else check_address(told),
     )

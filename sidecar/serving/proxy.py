@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from sidecar.serving import bodies
 from sidecar.serving.asgi import Exchange
 from sidecar.serving.callers import network_of
-from sidecar.serving.headers import Headers, to_client, to_upstream
+from sidecar.serving.headers import Headers, to_client, to_upstream, without
 from sidecar.serving.opensearch_errors import JSON, error_body
 from sidecar.serving.routes import PassThrough, passes
 from sidecar.serving.upstream import Request, Upstream, UpstreamDown, UpstreamSlow
@@ -53,6 +54,20 @@ class Proxy:
         if address in self.trusted:
             address = exchange.header(b"x-forwarded-for").rpartition(b",")[2].strip().decode("latin-1") or address
         return network_of(address)
+
+    async def pass_on_changed(self, exchange: Exchange, change: Callable[[bytes], bytes]) -> None:
+        """Pass a read on, and its answer back with its body changed. Raises what `Upstream.ask` does.
+
+        OpenSearch is not told that the caller takes compressed answers, so that there is a body to change.
+        """
+        if not passes(exchange.method, exchange.raw_path, self.allowed):
+            await refuse(exchange, 403, f"only {self.allowed.value} requests pass here")
+            return
+        headers = without(self.headers(exchange), b"accept-encoding", b"content-length", b"transfer-encoding")
+        peer = self.peer_of(exchange)
+        reply = await self.upstream.ask(Request(exchange.method, exchange.target, headers, is_read=True, peer=peer))
+        body = change(reply.body) if reply.status == 200 else reply.body
+        await exchange.answer(reply.status, reply.headers, body)
 
     async def pass_on(self, exchange: Exchange, body: bodies.Body | None = None, extra: Headers | None = None) -> None:
         """Stream a request through, and its answer back with the `extra` headers.

@@ -208,6 +208,16 @@ def test_an_error_of_the_callers_own_search_is_that_search_s():
         assert (answer.status, answer.json()["error"]) == (500, "null_pointer_exception")
 
 
+@pytest.mark.parametrize(("status", "searches"), [(400, 2), (429, 1), (500, 2), (503, 1)])
+def test_a_search_that_opensearch_refuses_costs_one_replay_at_most(status, searches):
+    """A 429 asks for fewer requests, so it is passed on at once."""
+    refused = answered(status, f'{{"error":"no","status":{status}}}')
+    with Stub(lambda _: refused) as stub, served(stub.url) as running:
+        answer = running.search("docs", body())
+        assert (answer.status, answer.json()["error"]) == (status, "no")
+        assert sum(request.startswith(b"POST /docs/_search") for request in stub.requests) == searches
+
+
 def test_of_more_than_can_be_scored_as_much_is_scored_as_ever(upstream):
     """Each search takes 0.4 s alone, and has 1 s: of 12 clients, those who can't be served in time are told at once."""
 

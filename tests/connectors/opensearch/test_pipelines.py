@@ -105,7 +105,12 @@ def test_what_may_not_be_seen_is_taken_for_no_pipeline_that_reranks(cluster, sta
 
 HIT = b'{"took":1,"hits":{"hits":[{"_id":"a","_score":1.0,"_source":{"text":"fox"}}]}}'
 EXT = b'"ext":{"rerank":{"query_context":{"query_text":"fox"}}}'
-LACKS_EXT = EngineRejected("null", status=500)
+NULL_POINTER = (
+    b'{"error":{"root_cause":[{"type":"null_pointer_exception","reason":"Cannot invoke \\"org.opensearch.neuralsearch.'
+    b'query.ext.RerankSearchExtBuilder.getParams()\\" because it is null"}],"type":"null_pointer_exception"},'
+    b'"status":500}'
+)
+LACKS_EXT = EngineRejected("null", status=500, body=NULL_POINTER)
 
 
 def told(script, body, overrule=None):
@@ -124,9 +129,9 @@ def told(script, body, overrule=None):
 
 def test_a_pipeline_that_turns_out_to_need_the_ext_gets_it():
     query = b'{"query":{"match":{"text":"fox"}},'
-    stage, sent = told([LACKS_EXT, LACKS_EXT, HIT], query + EXT + b"}")
+    stage, sent = told([LACKS_EXT, HIT], query + EXT + b"}")
     assert stage.skipped == "its search pipeline takes ext.rerank for itself"
-    assert sent == [query + b'"from":0,"size":10}', query[:-1] + b"}", query + EXT + b"}"]
+    assert sent == [query + b'"from":0,"size":10}', query + EXT + b"}"]
     stage, sent = told([LACKS_EXT, HIT], b'{"size":0,' + EXT + b"}")
     assert stage.skipped == "its search pipeline takes ext.rerank for itself"
     assert sent == [b'{"size":0}', b'{"size":0,' + EXT + b"}"]
@@ -135,8 +140,11 @@ def test_a_pipeline_that_turns_out_to_need_the_ext_gets_it():
 @pytest.mark.parametrize(
     ("script", "message"),
     [
-        ([LACKS_EXT, LACKS_EXT, EngineRejected("unknown named object", status=400)], "null"),
+        ([LACKS_EXT, EngineRejected("its own fault", status=400)], "its own fault"),
         ([LACKS_EXT, EngineRejected("busy", status=503)], "busy"),
+        ([EngineRejected("parsing", status=400), EngineRejected("its own fault", status=400)], "its own fault"),
+        ([EngineRejected("broken", status=500), EngineRejected("its own fault", status=500)], "its own fault"),
+        ([EngineRejected("slow down", status=429)], "slow down"),
     ],
 )
 def test_a_search_that_fails_either_way_fails_by_its_own_fault(script, message):
