@@ -38,6 +38,10 @@ class Reason(StrEnum):
     INTERNAL_ERROR = "internal_error"
 
 
+# Their words repeat what OpenSearch said, which may repeat the query: they are for its sender, and for no log.
+QUOTING = frozenset({Reason.SEARCH_REFUSED, Reason.WINDOW_REFUSED, Reason.ANSWER_UNREADABLE})
+
+
 class Why(str):
     """Words that say why, and the `reason` that they are a case of."""
 
@@ -49,6 +53,11 @@ class Why(str):
         why = super().__new__(cls, words)
         why.reason = reason
         return why
+
+    @property
+    def for_log(self) -> str:
+        """The words, or the reason's code alone where they may hold some of the query."""
+        return self.reason.value if self.reason in QUOTING else str(self)
 
     def __getnewargs__(self) -> tuple[Reason, str]:  # type: ignore[override]
         """Return what a copy is made of."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import yaml
 from sidecar.reasons import Reason, Why
 from sidecar.serving.metrics import Metrics
 from sidecar.serving.service import Status
+from tests.serving.hits import answer as hit_answer
 from tests.serving.hits import opensearch
 from tests.serving.served import served
 from tests.serving.stub import Stub
@@ -104,6 +106,19 @@ def test_what_was_reranked_is_counted_by_model_and_rule(upstream):
     assert found[labels.format("minilm-reranker", "", "applied")] == "1.0"
     assert found[labels.format("minilm-reranker", "", "failed")] == "1.0"
     assert 'sidecar_stage_seconds_count{face="opensearch",stage="fetch"}' in found
+
+
+def test_what_opensearch_said_is_for_the_searchs_sender_alone(caplog):
+    refusal = hit_answer(400, '{"error":{"root_cause":[{"type":"x","reason":"bad [secret words]"}]},"status":400}')
+    window = b'"size":100'
+    with Stub(lambda request: refusal if window in request else opensearch(request)) as stub:
+        caplog.set_level(logging.INFO, "sidecar.access")
+        with served(stub.url) as running:
+            status, words = outcome(running.search("docs", body()))
+    assert (status, "secret words" in words) == ("skipped", True)
+    logged = [record.said for record in caplog.records if record.name == "sidecar.access"]
+    assert logged[0]["reason"] == "window_refused"
+    assert "secret" not in json.dumps(logged)
 
 
 ROOT = Path(__file__).parents[2]
