@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import ssl
 import sys
 
 PATH = "/_sidecar/health/ready"
@@ -17,12 +18,27 @@ def ask() -> tuple[int, str]:
     # Where only some host names are served, the first of them is one that is.
     served = (os.environ.get("SIDECAR_ALLOWED_HOSTS") or "localhost").split(",")[0].strip()
     connection = http.client.HTTPConnection(address, port, timeout=4)
+    if os.environ.get("SIDECAR_TLS_CERT"):
+        connection = http.client.HTTPSConnection(address, port, timeout=4, context=own_tls())
     try:
         connection.request("GET", PATH, headers={"Host": served})
         answer = connection.getresponse()
         return answer.status, answer.read(500).decode("utf-8", "replace")
     finally:
         connection.close()
+
+
+def own_tls() -> ssl.SSLContext:
+    """TLS without a look at whom the certificate names: it is for clients from elsewhere, and this is the same host.
+
+    Where clients have to show a certificate, the service's own is shown; its CA has to be among those of clients.
+    """
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if os.environ.get("SIDECAR_TLS_CLIENT_CA"):
+        context.load_cert_chain(os.environ["SIDECAR_TLS_CERT"], os.environ.get("SIDECAR_TLS_KEY") or None)
+    return context
 
 
 def main() -> int:

@@ -17,6 +17,13 @@ class ServiceSettings(BaseModel):
     host: str = Field("127.0.0.1", description="Address to listen on; loopback, unless you open it.")
     port: int = Field(9280, ge=0, le=65535, description="Port of the OpenSearch face.")
     api_port: int = Field(9281, ge=0, le=65535, description="Port of the rerank API; 0 chooses a free one.")
+    tls_cert: Path | None = Field(
+        None, description="PEM file of the certificate, with its chain, for TLS on both ports."
+    )
+    tls_key: Path | None = Field(None, description="PEM file of its key, if that is a file of its own.")
+    tls_client_ca: Path | None = Field(
+        None, description="CA bundle that signs clients' certificates; set, a client has to show one."
+    )
     api_key: SecretStr | None = Field(
         None, description="Key that the rerank API and /_sidecar ask for; it never reaches OpenSearch."
     )

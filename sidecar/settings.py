@@ -21,6 +21,7 @@ from pydantic_settings import (
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from sidecar.documents import PassageFields
@@ -217,6 +218,13 @@ def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
         return Settings(**{name: value for name, value in (flags or {}).items() if value is not None})
     except ValidationError as error:
         raise ConfigurationError("\n".join(_explain(error)), remedy="See `sidecar settings`.") from None
+    except SettingsError as error:
+        named = re.search(r'field "(\w+)"', str(error))
+        name = variable(named[1]) if named else "A variable"
+        why = error.__cause__ or error
+        raise ConfigurationError(
+            f"{name} is no valid JSON: {why}.", remedy="docs/settings.md has an example."
+        ) from None
 
 
 def variable(name: str) -> str:

@@ -46,6 +46,11 @@ def test_fields_are_a_comma_list_on_the_command_line_and_in_variables(monkeypatc
         ("SIDECAR_WINDOW", "many", "window: input should be a valid integer"),
         ("SIDECAR_FUSION", "best", "fusion: input should be 'rerank', 'linear'"),
         ("SIDECAR_CONFIG", "nowhere.toml", "nowhere.toml does not exist"),
+        ("SIDECAR_RULES", "[{bad", "SIDECAR_RULES is no valid JSON: Expecting property name"),
+        ("SIDECAR_RULES", '{"index": "x"}', "rules: input should be a valid list"),
+        ("SIDECAR_MODELS", "minilm", "SIDECAR_MODELS is no valid JSON: Expecting value"),
+        ("SIDECAR_MODEL_ALIASES", '{"a": }', "SIDECAR_MODEL_ALIASES is no valid JSON"),
+        ("SIDECAR_LUCENE_INDEXES", "{'a': 'b'}", "SIDECAR_LUCENE_INDEXES is no valid JSON"),
     ],
 )
 def test_a_wrong_variable_is_named(monkeypatch, variable_name, value, message):

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import uvicorn
 
@@ -46,10 +46,12 @@ def reserve(host: str, port: int) -> socket.socket:
     return found
 
 
-async def serve_together(listeners: Sequence[tuple[Listener, socket.socket]]) -> None:
+async def serve_together(
+    listeners: Sequence[tuple[Listener, socket.socket]], reload: Callable[[], None] | None = None
+) -> None:
     """Serve until SIGINT or SIGTERM, or until one of them ends; then let what is under way on all of them end.
 
-    A second signal ends it at once.
+    A second signal ends it at once. SIGHUP calls `reload`, where there is something to reload.
     """
 
     def leave() -> None:
@@ -60,6 +62,8 @@ async def serve_together(listeners: Sequence[tuple[Listener, socket.socket]]) ->
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
         loop.add_signal_handler(number, leave)
+    if reload is not None:
+        loop.add_signal_handler(signal.SIGHUP, reload)
     try:
         tasks = [asyncio.create_task(listener.serve(sockets=[opened])) for listener, opened in listeners]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -69,5 +73,6 @@ async def serve_together(listeners: Sequence[tuple[Listener, socket.socket]]) ->
     finally:
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
+        loop.remove_signal_handler(signal.SIGHUP)
         for _, opened in listeners:
             opened.close()

@@ -9,11 +9,13 @@ from functools import partial
 
 import uvicorn
 
+from sidecar.errors import ConfigurationError
 from sidecar.serving.listeners import Listener, reserve, serve_together
 from sidecar.serving.logs import write_json_lines
 from sidecar.serving.parts import parts
 from sidecar.serving.patience import ClientLimits, Patience
 from sidecar.serving.scorer_client import COMMAND
+from sidecar.serving.server_tls import ServerTls, TlsFiles
 from sidecar.settings import Settings, ignored_variables
 
 _log = logging.getLogger("sidecar.service")
@@ -29,14 +31,16 @@ async def serve(settings: Settings, command: Sequence[str] = COMMAND) -> None:
     write_json_lines()
     if ignored := ignored_variables():
         _log.warning(_IGNORED, ", ".join(ignored))
+    tls = server_tls(settings)
     with reserve(settings.host, settings.port) as first, reserve(settings.host, settings.api_port) as second:
         async with parts(settings, command) as running:
             listeners = [
-                (Listener(listener_config(settings, running.face, settings.port)), first),
-                (Listener(listener_config(settings, running.api, settings.api_port)), second),
+                (Listener(listener_config(settings, running.face, settings.port, tls)), first),
+                (Listener(listener_config(settings, running.api, settings.api_port, tls)), second),
             ]
             faces = (("OpenSearch's clients", first), ("the rerank API's", second))
-            at = ", ".join(f"http://{settings.host}:{opened.getsockname()[1]} for {face}" for face, opened in faces)
+            scheme = "http" if tls is None else "https"
+            at = ", ".join(f"{scheme}://{settings.host}:{opened.getsockname()[1]} for {face}" for face, opened in faces)
             _log.info("listening: %s", at)
             introduction = asyncio.create_task(running.cluster.introduce())
 
@@ -50,13 +54,24 @@ async def serve(settings: Settings, command: Sequence[str] = COMMAND) -> None:
                     listener.should_exit = True
 
             running.loading.add_done_callback(loaded)
-            await serve_together(listeners)
+            await serve_together(listeners, reload=None if tls is None else tls.reload)
             introduction.cancel()
             if running.loading.done():
                 running.loading.result()
 
 
-def listener_config(settings: Settings, app: object, port: int) -> uvicorn.Config:
+def server_tls(settings: Settings) -> ServerTls | None:
+    """The TLS of both ports, if the settings ask for it. Raises `ConfigurationError`."""
+    if settings.tls_cert is not None:
+        return ServerTls(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca))
+    if settings.tls_key is not None or settings.tls_client_ca is not None:
+        raise ConfigurationError(
+            "tls_key or tls_client_ca is set, and there is no certificate.", remedy="Set tls_cert."
+        )
+    return None
+
+
+def listener_config(settings: Settings, app: object, port: int, tls: ServerTls | None = None) -> uvicorn.Config:
     """How each listener speaks HTTP."""
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
@@ -72,4 +87,5 @@ def listener_config(settings: Settings, app: object, port: int) -> uvicorn.Confi
         timeout_keep_alive=75,
         proxy_headers=False,
         ws="none",
+        ssl_context_factory=None if tls is None else lambda _config, _default: tls.context,
     )
