@@ -73,6 +73,14 @@ class ServiceSettings(BaseModel):
     breaker_failures: int = Field(5, ge=1, description="Failures in a row after which the scorer is left alone.")
     breaker_seconds: float = Field(10, gt=0, description="Seconds for which it is left alone.")
     drain_seconds: float = Field(20, ge=0, description="Seconds for requests under way when the service is stopped.")
+    body_seconds: float = Field(
+        60, gt=0, le=3600, description="Seconds in which a body that is looked at has to arrive, all of it."
+    )
+    max_held_bytes: int = Field(
+        536_870_912,
+        ge=1_048_576,
+        description="Bytes of bodies and answers in memory at a time; one client may hold half of them.",
+    )
     slow_client_seconds: float = Field(
         30, gt=0, description="Seconds a part of a request may take to arrive, and a part of an answer to be taken."
     )

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import zlib
 from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from sidecar.reasons import Reason, Why
 from sidecar.serving.asgi import Receive
+from sidecar.serving.held_bytes import Hold
 
+# What OpenSearch decompresses, by what zlib calls it.
+_WINDOW_BITS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
 Result = TypeVar("Result")
 
 
@@ -16,54 +22,87 @@ class BodyTooLarge(Exception):
     """The body is larger than allowed, as it came or decompressed."""
 
 
-class BodyTooSlow(Exception):
-    """The body did not arrive in time."""
-
-
 class BodyUnreadable(Exception):
     """The body is not what its headers say."""
 
 
-class ClientLeft(Exception):
+class BodyBroken(Exception):
+    """The caller did not send all of the body."""
+
+
+class BodyTooSlow(BodyBroken):
+    """The body did not arrive in time."""
+
+
+class ClientLeft(BodyBroken):
     """The caller closed the connection."""
 
 
-class Body:
-    """A request's body: read whole if it is no longer than `limit` bytes, else streamed.
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """How large a body may be and still be read whole, and how long it may take to arrive.
 
-    `prefix` is what has been read. Each part has to arrive within `seconds`.
+    Each part has `part_seconds`; a body that is read whole `whole_seconds` for all of them. One that is streamed may
+    take longer than `part_seconds` altogether only as long as `rate` bytes a second arrive.
     """
 
-    def __init__(self, receive: Receive, *, limit: int, seconds: float) -> None:
+    size: int = 0
+    part_seconds: float = 30.0
+    whole_seconds: float = 60.0
+    rate: int = 1000
+
+
+class Body:
+    """A request's body: read whole if its limits and the memory allow it, else streamed.
+
+    `prefix` is what has been read. `hold` counts it.
+    """
+
+    def __init__(self, receive: Receive, limits: BodyLimits, hold: Hold | None = None) -> None:
         self.prefix = b""
         self._receive = receive
-        self._limit = limit
-        self._seconds = seconds
+        self._limits = limits
+        self._hold = hold
         self._more = True
 
-    async def read(self) -> bool:
-        """Read the body; False where it is longer than the limit. Raises `BodyTooSlow` or `ClientLeft`."""
+    async def read(self) -> Why | None:
+        """Read the body, or say why it was not read to its end. Raises `BodyTooSlow` or `ClientLeft`."""
         parts: list[bytes] = []
+        why: Why | None = None
         size = 0
-        while self._more and size <= self._limit:
-            part = await self._part()
-            size += len(part)
-            parts.append(part)
+        try:
+            async with asyncio.timeout(self._limits.whole_seconds):
+                while self._more and why is None:
+                    parts.append(await self._part())
+                    size += len(parts[-1])
+                    if size > self._limits.size:
+                        why = Why(Reason.BODY_TOO_LARGE, f"the body is larger than {self._limits.size} bytes")
+                    elif self._hold is not None and not self._hold.take(len(parts[-1])):
+                        why = Why(Reason.OVERLOADED, "overloaded: too many bytes of other requests are in memory")
+        except TimeoutError:
+            raise BodyTooSlow from None
         self.prefix = b"".join(parts)
-        return size <= self._limit
+        return why
 
     async def stream(self) -> AsyncIterator[bytes]:
         """Yield what has been read, then what still comes. Raises as `read`."""
         if self.prefix:
             yield self.prefix
+        waited, received = 0.0, 0
         while self._more:
+            asked = time.monotonic()
             part = await self._part()
+            # Only while it is waited for is a caller slow; meanwhile OpenSearch may be.
+            waited += time.monotonic() - asked
+            received += len(part)
+            if self._more and waited > self._limits.part_seconds + received / self._limits.rate:
+                raise BodyTooSlow
             if part:
                 yield part
 
     async def _part(self) -> bytes:
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(self._limits.part_seconds):
                 message = await self._receive()
         except TimeoutError:
             raise BodyTooSlow from None
@@ -75,12 +114,13 @@ class Body:
 
 
 def decompressed(body: bytes, encoding: bytes, *, limit: int) -> bytes:
-    """Undo `Content-Encoding: gzip`, to at most `limit` bytes. Raises `BodyTooLarge` or `BodyUnreadable`."""
-    if encoding in {b"", b"identity"}:
+    """Undo `Content-Encoding`, to at most `limit` bytes. Raises `BodyTooLarge` or `BodyUnreadable`."""
+    coding = encoding.strip().lower()
+    if coding in {b"", b"identity"}:
         return body
-    if encoding not in {b"gzip", b"x-gzip"}:
+    if coding not in _WINDOW_BITS:
         raise BodyUnreadable(f"content-encoding {encoding.decode('latin-1')[:40]!r}")
-    stream = zlib.decompressobj(wbits=31)
+    stream = zlib.decompressobj(wbits=_WINDOW_BITS[coding])
     try:
         plain = stream.decompress(body, limit + 1)
     except zlib.error as error:
@@ -88,7 +128,7 @@ def decompressed(body: bytes, encoding: bytes, *, limit: int) -> bytes:
     if len(plain) > limit:
         raise BodyTooLarge
     if not stream.eof or stream.unused_data:
-        raise BodyUnreadable("the gzip stream is cut off, or followed by something else")
+        raise BodyUnreadable("the compressed data are cut off, or followed by something else")
     return plain
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from sidecar.errors import ModelError, ScorerUnavailable
 from sidecar.serving.asgi import Exchange
-from sidecar.serving.bodies import Body
+from sidecar.serving.bodies import Body, BodyLimits
 from sidecar.serving.cluster_health import ClusterHealth
 from sidecar.serving.headers import Headers
 from sidecar.serving.management_access import is_json, key_fits, obstacle_to_change
@@ -132,7 +132,7 @@ class Management:
             if not is_json(exchange):
                 await _answer(exchange, 415, {"error": "send application/json"})
                 return
-            body = Body(exchange.receive, limit=1024, seconds=10)
+            body = Body(exchange.receive, BodyLimits(size=1024, part_seconds=10, whole_seconds=10))
             await body.read()
             try:
                 self.switch.enabled = msgspec.json.decode(body.prefix, type=_Wanted).enabled

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from sidecar.errors import SidecarError
@@ -16,6 +16,7 @@ from sidecar.serving.asgi import Exchange, Receive, Scope, Send
 from sidecar.serving.asked import Asked, Rule, Terms, asked_in, rule_for, search_identity, terms
 from sidecar.serving.compression import compressed
 from sidecar.serving.headers import Headers
+from sidecar.serving.held_bytes import HeldBytes, Hold
 from sidecar.serving.logs import log_access
 from sidecar.serving.metrics import Metrics
 from sidecar.serving.node_addresses import address_in, tells_addresses, with_address
@@ -36,7 +37,6 @@ class FaceOptions:
     defaults: Terms
     models: Sequence[str]
     rules: Sequence[Rule] = ()
-    max_body: int = 10 * 1024 * 1024
     max_concurrent: int = 64
     allowed_hosts: frozenset[str] = frozenset()
     advertised_address: str = "auto"
@@ -63,11 +63,13 @@ class OpenSearchFace:
         options: FaceOptions,
         *,
         metrics: Metrics,
+        held: HeldBytes | None = None,
     ) -> None:
         self.proxy = proxy
         self.service = service
         self.options = options
         self.enabled = True
+        self.held = held or HeldBytes()
         self.in_flight = 0
         self.ours: Callable[[Exchange], Awaitable[None]] = _nothing
         self._metrics = metrics
@@ -122,9 +124,13 @@ class OpenSearchFace:
 
     async def _search(self, exchange: Exchange, found: Route) -> Outcome | None:
         """Rerank a search if it asks for it, or a rule does; None if nobody does."""
-        body = bodies.Body(exchange.receive, limit=self.options.max_body, seconds=self.proxy.seconds)
+        with self.held.hold(self.proxy.peer_of(exchange)) as hold:
+            return await self._search_within(exchange, found, hold)
+
+    async def _search_within(self, exchange: Exchange, found: Route, hold: Hold) -> Outcome | None:
+        body = bodies.Body(exchange.receive, self.proxy.body_limits, hold)
         try:
-            search = await self._read(exchange, found, body)
+            search = await self._read(exchange, found, body, hold)
             chosen = self._terms(found.index, search.body) if found.kind is Kind.SEARCH else None
             if chosen is None and not (found.kind is Kind.MSEARCH and msearch_story.anybody_asks(search, self._terms)):
                 await self.proxy.pass_on(exchange, body)
@@ -145,19 +151,20 @@ class OpenSearchFace:
         task.add_done_callback(self._shadows.discard)
         return None
 
-    async def _read(self, exchange: Exchange, found: Route, body: bodies.Body) -> Search:
+    async def _read(self, exchange: Exchange, found: Route, body: bodies.Body, hold: Hold) -> Search:
         """Read a search whole. Raises `_Skip` where it is too large or unreadable."""
-        if not await body.read():
-            raise _Skip(Reason.BODY_TOO_LARGE, f"the body is larger than {self.options.max_body} bytes")
+        why = await body.read()
+        if why is not None:
+            raise _Skip(why.reason, why)
         try:
             encoding = exchange.header(b"content-encoding")
-            plain = bodies.decompressed(body.prefix, encoding, limit=self.options.max_body)
+            plain = bodies.decompressed(body.prefix, encoding, limit=self.proxy.body_limits.size)
         except (bodies.BodyUnreadable, bodies.BodyTooLarge):
             raise _Skip(Reason.BODY_UNREADABLE, "the body can't be decompressed within its limit") from None
         path, query = exchange.raw_path.decode("latin-1"), exchange.query.decode("latin-1")
         headers = self.proxy.headers(exchange)
         caller, peer = exchange.caller, self.proxy.peer_of(exchange)
-        return Search(exchange.method, path, query, headers, found.index, plain, caller, found.kind, peer)
+        return Search(exchange.method, path, query, headers, found.index, plain, caller, found.kind, peer, hold)
 
     def _terms(self, index: str, body: bytes) -> Terms | None:
         """How to rerank, None if nobody asks for it. Raises `InputError` or `FusionError` for what can't be."""
@@ -225,7 +232,9 @@ class OpenSearchFace:
         self.in_flight += 1
         started = time.perf_counter()
         try:
-            answered = await search_story.answer(search, chosen, self.proxy.upstream, self.service, started)
+            with self.held.hold(search.peer) as hold:
+                counted = replace(search, hold=hold)
+                answered = await search_story.answer(counted, chosen, self.proxy.upstream, self.service, started)
             outcome = answered.outcome
         except (UpstreamDown, UpstreamSlow, AnswerTooLarge) as failure:
             outcome = search_story.of(chosen, Outcome(Status.FAILED, Why(Reason.UPSTREAM_FAILED, str(failure))))

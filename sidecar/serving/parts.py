@@ -17,8 +17,10 @@ from connectors.opensearch.access import client_options
 from sidecar.errors import ConfigurationError
 from sidecar.opensearch_account import access
 from sidecar.serving.asked import Rule, Terms
+from sidecar.serving.bodies import BodyLimits
 from sidecar.serving.breaker import CircuitBreaker
 from sidecar.serving.cluster_health import ClusterHealth
+from sidecar.serving.held_bytes import HeldBytes
 from sidecar.serving.management import Management
 from sidecar.serving.metrics import Metrics
 from sidecar.serving.node_addresses import check_address
@@ -104,12 +106,13 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
         )
         scorer.on_batch = metrics.batch
         key = settings.api_key.get_secret_value() if settings.api_key else None
-        face = OpenSearchFace(_proxy(settings, upstream), service, options, metrics=metrics)
+        held = HeldBytes(settings.max_held_bytes)
+        face = OpenSearchFace(_proxy(settings, upstream), service, options, metrics=metrics, held=held)
         face.ours = Management(service, cluster, metrics, face, api_key=key, allowed_hosts=options.allowed_hosts)
         face.record = _shadow_file(settings)
         stack.push_async_callback(face.drain)
         api = rerank_api(
-            RerankEngine(service, names, limits(settings), metrics),
+            RerankEngine(service, names, limits(settings, held), metrics),
             fields=settings.as_fields(),
             api_key=key,
             allowed_hosts=options.allowed_hosts,
@@ -158,7 +161,9 @@ def _proxy(settings: Settings, upstream: Upstream) -> Proxy:
     return Proxy(
         upstream,
         allowed=PassThrough(settings.pass_through),
-        seconds=settings.slow_client_seconds,
+        body_limits=BodyLimits(
+            settings.max_body_bytes, settings.slow_client_seconds, settings.body_seconds, settings.slow_client_rate
+        ),
         trusted=frozenset(settings.trusted_proxies),
         passed=tuple(pattern.lower() for pattern in settings.pass_headers),
         lent=lent,
@@ -176,8 +181,11 @@ def model_names(settings: Settings, declared: tuple[str, ...]) -> ModelNames:
     return ModelNames(declared, settings.model_aliases)
 
 
-def limits(settings: Settings) -> Limits:
-    """What a request to the rerank API may ask for. Raises `ConfigurationError` for what no queue could hold."""
+def limits(settings: Settings, held: HeldBytes) -> Limits:
+    """What a request to the rerank API may ask for, its body counted by `held`.
+
+    Raises `ConfigurationError` for what no queue could hold.
+    """
     if settings.max_documents > settings.max_queue:
         raise ConfigurationError(
             f"max_documents is {settings.max_documents}, and only {settings.max_queue} passages may wait (max_queue).",
@@ -188,8 +196,9 @@ def limits(settings: Settings) -> Limits:
         characters=settings.max_characters,
         seconds=settings.api_seconds,
         body=settings.max_body_bytes,
-        body_seconds=settings.slow_client_seconds,
+        body_seconds=settings.body_seconds,
         requests=settings.api_concurrent,
+        held=held,
     )
 
 
@@ -243,7 +252,6 @@ def _face_options(settings: Settings, models: tuple[str, ...]) -> FaceOptions:
         ),
         models=models,
         rules=rules,
-        max_body=settings.max_body_bytes,
         max_concurrent=settings.max_concurrent,
         allowed_hosts=frozenset(settings.allowed_hosts),
         advertised_address=told if told in {"auto", "off"} else check_address(told),

@@ -14,6 +14,7 @@ from sidecar.serving.asgi import Receive, Scope, Send
 from sidecar.serving.bodies import ClientLeft
 from sidecar.serving.headers import Headers
 from sidecar.serving.http_parser import Http11Parser
+from sidecar.serving.open_files import Warnings
 from sidecar.serving.opensearch_errors import JSON, error_body
 from sidecar.serving.write_timeout import WriteTimeout
 
@@ -21,16 +22,21 @@ from sidecar.serving.write_timeout import WriteTimeout
 # come in one piece with the beginning.
 MAX_HEAD = 65_536
 _ASCII = bytes(range(128))
+_TOO_MANY = Warnings()
 _TOO_SLOW = (408, "the request's head did not arrive in time")
 _TOO_LONG = (431, f"the request's head is longer than {MAX_HEAD} bytes")
 
 
 @dataclass(frozen=True, slots=True)
 class ClientLimits:
-    """How long a head may take in seconds, and how slowly an answer may be taken, in bytes a second."""
+    """How long a head may take in seconds, how slowly an answer may be taken in bytes a second, and how many there are.
+
+    Further `connections` of a listener are closed.
+    """
 
     seconds: float
     rate: int = 1000
+    connections: int = 10_000
 
 
 class Patience(HttpToolsProtocol):
@@ -53,6 +59,10 @@ class Patience(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection on."""
         super().connection_made(transport)
+        if len(self.connections) > self._limits.connections:
+            _TOO_MANY.warn(f"a connection was closed, for {self._limits.connections} are open")
+            transport.abort()
+            return
         # The time-out counts from the first byte that has to wait.
         transport.set_write_buffer_limits(high=1, low=0)
         self._writing = WriteTimeout(transport, seconds=self._limits.seconds, rate=self._limits.rate)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from sidecar.serving import bodies
 from sidecar.serving.asgi import Exchange
+from sidecar.serving.bodies import BodyLimits
 from sidecar.serving.callers import network_of
 from sidecar.serving.headers import Headers, to_client, to_upstream, without
 from sidecar.serving.opensearch_errors import JSON, error_body
@@ -17,11 +18,11 @@ _log = logging.getLogger("sidecar.proxy")
 
 
 class Proxy:
-    """A way to OpenSearch for whole requests. `seconds` is how long a part of a body may take to arrive.
+    """A way to OpenSearch for whole requests.
 
-    `trusted` are the addresses of proxies that may say who a caller is, `passed` patterns of further headers that
-    anybody may send. `lent` is the `Authorization` of callers who bring none; without it the sidecar has no rights of
-    its own.
+    `body_limits` are those of their bodies. `trusted` are the addresses of proxies that may say who a caller is,
+    `passed` patterns of further headers that anybody may send. `lent` is the `Authorization` of callers who bring none;
+    without it the sidecar has no rights of its own.
     """
 
     def __init__(  # noqa: PLR0913  each is a setting of its own, by keyword
@@ -29,14 +30,14 @@ class Proxy:
         upstream: Upstream,
         *,
         allowed: PassThrough,
-        seconds: float,
+        body_limits: BodyLimits,
         trusted: frozenset[str] = frozenset(),
         passed: tuple[str, ...] = (),
         lent: bytes | None = None,
     ) -> None:
         self.upstream = upstream
         self.allowed = allowed
-        self.seconds = seconds
+        self.body_limits = body_limits
         self.trusted = trusted
         self.passed = passed
         self._lent = lent
@@ -78,7 +79,7 @@ class Proxy:
         if not passes(exchange.method, exchange.raw_path, self.allowed):
             await refuse(exchange, 403, f"only {self.allowed.value} requests pass here")
             return
-        body = body or bodies.Body(exchange.receive, limit=0, seconds=self.seconds)
+        body = body or bodies.Body(exchange.receive, self.body_limits)
         framed = any(name in {b"content-length", b"transfer-encoding"} for name, _ in exchange.headers)
         is_read = exchange.method in {"GET", "HEAD"} and not framed
         content = body.stream() if framed else None

@@ -12,6 +12,7 @@ import uvicorn
 from sidecar.errors import ConfigurationError
 from sidecar.serving.listeners import Listener, reserve, serve_together
 from sidecar.serving.logs import write_json_lines
+from sidecar.serving.open_files import client_connections, quiet_accept_errors
 from sidecar.serving.parts import parts
 from sidecar.serving.patience import ClientLimits, Patience
 from sidecar.serving.scorer_client import COMMAND
@@ -32,11 +33,13 @@ async def serve(settings: Settings, command: Sequence[str] = COMMAND) -> None:
     if ignored := ignored_variables():
         _log.warning(_IGNORED, ", ".join(ignored))
     tls = server_tls(settings)
+    quiet_accept_errors(asyncio.get_running_loop())
+    limits = client_limits(settings, client_connections(settings.upstream_connections))
     with reserve(settings.host, settings.port) as first, reserve(settings.host, settings.api_port) as second:
         async with parts(settings, command) as running:
             listeners = [
-                (Listener(listener_config(settings, running.face, settings.port, tls)), first),
-                (Listener(listener_config(settings, running.api, settings.api_port, tls)), second),
+                (Listener(listener_config(settings, running.face, settings.port, limits, tls)), first),
+                (Listener(listener_config(settings, running.api, settings.api_port, limits, tls)), second),
             ]
             faces = (("OpenSearch's clients", first), ("the rerank API's", second))
             scheme = "http" if tls is None else "https"
@@ -71,13 +74,20 @@ def server_tls(settings: Settings) -> ServerTls | None:
     return None
 
 
-def listener_config(settings: Settings, app: object, port: int, tls: ServerTls | None = None) -> uvicorn.Config:
+def client_limits(settings: Settings, connections: int) -> ClientLimits:
+    """What the clients of each listener may take."""
+    return ClientLimits(settings.slow_client_seconds, settings.slow_client_rate, connections)
+
+
+def listener_config(
+    settings: Settings, app: object, port: int, limits: ClientLimits, tls: ServerTls | None = None
+) -> uvicorn.Config:
     """How each listener speaks HTTP."""
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
         host=settings.host,
         port=port,
-        http=partial(Patience, limits=ClientLimits(settings.slow_client_seconds, settings.slow_client_rate)),  # type: ignore[arg-type]
+        http=partial(Patience, limits=limits),  # type: ignore[arg-type]
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -87,5 +97,7 @@ def listener_config(settings: Settings, app: object, port: int, tls: ServerTls |
         timeout_keep_alive=75,
         proxy_headers=False,
         ws="none",
+        # asyncio tries to accept as many at once, and again each time that there is no file for one.
+        backlog=512,
         ssl_context_factory=None if tls is None else lambda _config, _default: tls.context,
     )

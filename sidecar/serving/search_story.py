@@ -21,6 +21,7 @@ from sidecar.scoring.mapping import Mapping
 from sidecar.serving.asked import Terms, search_identity
 from sidecar.serving.callers import Caller
 from sidecar.serving.headers import Headers, without
+from sidecar.serving.held_bytes import Hold
 from sidecar.serving.routes import Kind
 from sidecar.serving.service import Outcome, RerankingService, Status
 from sidecar.serving.upstream import Reply, Request, Upstream
@@ -32,7 +33,7 @@ REFUSED = Outcome(Status.SKIPPED, Why(Reason.SEARCH_REFUSED, "OpenSearch refused
 class Search:
     """A search as it came: `headers` are those for OpenSearch, `body` is decompressed.
 
-    `peer` is the address in whose share of the connections to OpenSearch it goes.
+    `peer` is the address in whose share of the connections to OpenSearch it goes, `hold` counts its answers' bytes.
     """
 
     method: str
@@ -44,6 +45,7 @@ class Search:
     caller: Caller
     kind: Kind = Kind.SEARCH
     peer: str = ""
+    hold: Hold | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,7 @@ class Line:
             query = urlencode(stable | dict(ask.params)) if search.kind is Kind.SEARCH else query
         target = f"{search.path}?{query}" if query else search.path
         request = Request(search.method, target, self._headers, ask.body, is_read=True, peer=search.peer)
-        self.reply = await self._upstream.ask(request)
+        self.reply = await self._upstream.ask(request, search.hold)
         return _fine(self.reply)
 
     async def _read(self, path: str) -> bytes:

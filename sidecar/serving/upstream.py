@@ -19,7 +19,9 @@ import aiohttp
 from yarl import URL
 
 from connectors.opensearch.cluster import Cluster
+from sidecar.serving.bodies import BodyBroken
 from sidecar.serving.headers import Headers, to_client
+from sidecar.serving.held_bytes import HeldBytes, Hold
 from sidecar.serving.shares import Shares
 from sidecar.serving.upstream_connection import Answer, RawRequest
 from sidecar.serving.upstream_failures import failure_of
@@ -146,22 +148,41 @@ class Upstream:
         """Close the connections."""
         await self._session.close()
 
-    async def ask(self, request: Request) -> Reply:
-        """Send a request and read the answer whole. Raises `UpstreamDown`, `UpstreamSlow` or `AnswerTooLarge`."""
+    async def ask(self, request: Request, hold: Hold | None = None) -> Reply:
+        """Send a request and read the answer whole, counted by `hold`.
+
+        Raises `UpstreamDown`, `UpstreamSlow` or `AnswerTooLarge`.
+        """
         try:
             async with asyncio.timeout(self._timeout), self.stream(request) as answer:
-                return Reply(answer.status, to_client(answer.raw_headers), await self._whole(answer))
+                return Reply(
+                    answer.status,
+                    to_client(answer.raw_headers),
+                    await self._whole(answer, hold or HeldBytes().hold(request.peer)),
+                )
         except TimeoutError:
             raise UpstreamSlow(f"no whole answer within {self._timeout:g} s") from None
 
-    async def _whole(self, answer: aiohttp.ClientResponse) -> bytes:
-        parts, size = [], 0
+    async def _whole(self, answer: aiohttp.ClientResponse, hold: Hold) -> bytes:
+        before = hold.size
+        try:
+            return b"".join([part async for part in self._counted(answer, hold)])
+        except AnswerTooLarge:
+            hold.shrink(before)
+            raise
+
+    async def _counted(self, answer: aiohttp.ClientResponse, hold: Hold) -> AsyncIterator[bytes]:
+        size, counted = 0, 0
         async for part in self.parts(answer):
             size += len(part)
             if size > self._max_answer:
                 raise AnswerTooLarge(f"OpenSearch's answer is larger than {self._max_answer} bytes")
-            parts.append(part)
-        return b"".join(parts)
+            # All of it at once, where it is said how much it is: of two that come together one has to have room.
+            wanted = max(size, min(answer.content_length or 0, self._max_answer)) - counted
+            if not hold.take(wanted):
+                raise AnswerTooLarge("OpenSearch's answer is too large beside those that are in memory already")
+            counted += wanted
+            yield part
 
     async def parts(self, answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         """Yield an answer's body as it arrives. Raises `UpstreamDown` or `UpstreamSlow` where it breaks off."""
@@ -216,6 +237,8 @@ class Upstream:
             except TimeoutError:
                 failure, result = UpstreamSlow(f"no answer within {self._timeout:g} s"), Result.TIMED_OUT
             except aiohttp.ClientError as error:
+                if isinstance(error.__cause__, BodyBroken):
+                    raise error.__cause__ from None  # no failure of the node's
                 failure, result = UpstreamDown(failure_of(error)), Result.UNREACHABLE
                 self._resting[node] = time.monotonic() + REST
             else:

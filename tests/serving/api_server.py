@@ -16,7 +16,7 @@ from sidecar.serving.listeners import Listener, reserve
 from sidecar.serving.metrics import Metrics
 from sidecar.serving.rerank_api.app import rerank_api
 from sidecar.serving.rerank_api.engine import Limits, ModelNames, RerankEngine
-from sidecar.serving.run import listener_config
+from sidecar.serving.run import client_limits, listener_config
 from sidecar.serving.score_cache import ScoreCache
 from sidecar.serving.scorer_client import ScorerProcess
 from sidecar.serving.service import RerankingService
@@ -51,7 +51,8 @@ def served_api(*, limits=None, scorer_options=None, neighbour_of=None, **options
         engine = RerankEngine(service, ModelNames(("m", "other"), {"rerank-v3.5": "m"}), limits or Limits(), Metrics())
         neighbour = neighbour_of(service) if neighbour_of else None
         app = rerank_api(engine, fields=PassageFields(), neighbour=neighbour, **options)
-        listener = Listener(listener_config(Settings(drain_seconds=1), app, 0))
+        settings = Settings(drain_seconds=1)
+        listener = Listener(listener_config(settings, app, 0, client_limits(settings, 10_000)))
         opened = reserve("127.0.0.1", 0)
         url = f"http://127.0.0.1:{opened.getsockname()[1]}"
         started.update(listener=listener, served=Served(url, engine, app))

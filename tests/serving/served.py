@@ -15,7 +15,7 @@ import msgspec
 import uvicorn
 
 from sidecar.serving.parts import Parts, parts
-from sidecar.serving.run import listener_config
+from sidecar.serving.run import client_limits, listener_config
 from sidecar.settings import Settings
 
 FAKE = (sys.executable, str(Path(__file__).with_name("fake_scorer.py")))
@@ -73,7 +73,10 @@ def served(opensearch_url, command=FAKE, **options):
     async def run():
         try:
             async with parts(settings, command) as running:
-                servers = [uvicorn.Server(listener_config(settings, app, 0)) for app in (running.face, running.api)]
+                servers = [
+                    uvicorn.Server(listener_config(settings, app, 0, client_limits(settings, 10_000)))
+                    for app in (running.face, running.api)
+                ]
                 tasks = [asyncio.create_task(server.serve()) for server in servers]
                 while not all(server.started for server in servers) and not any(task.done() for task in tasks):  # noqa: ASYNC110  uvicorn has no event for it
                     await asyncio.sleep(0.01)

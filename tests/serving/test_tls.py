@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="no open
 PROGRAM = """
 import asyncio, pathlib, sys
 from sidecar.serving.listeners import Listener, reserve, serve_together
-from sidecar.serving.run import listener_config, server_tls
+from sidecar.serving.run import client_limits, listener_config, server_tls
 from sidecar.settings import Settings
 
 async def app(scope, receive, send):
@@ -37,7 +37,7 @@ settings = Settings(tls_cert=pathlib.Path(sys.argv[1]), tls_client_ca=ca)
 tls = server_tls(settings)
 opened = [reserve("127.0.0.1", 0), reserve("127.0.0.1", 0)]
 print(*(one.getsockname()[1] for one in opened), flush=True)
-listeners = [(Listener(listener_config(settings, app, 0, tls)), one) for one in opened]
+listeners = [(Listener(listener_config(settings, app, 0, client_limits(settings, 100), tls)), one) for one in opened]
 asyncio.run(serve_together(listeners, reload=tls.reload))
 """
 

@@ -14,11 +14,11 @@ def talk(url, *parts, pause=0.1, wait=5.0):
         for number, part in enumerate(parts):
             time.sleep(pause if number else 0)
             connection.sendall(part)
-        connection.settimeout(0.5)
         received = b""
         try:
             while part := connection.recv(65536):
                 received += part
+                connection.settimeout(0.5)
         except TimeoutError:
             return received, "open"
         return received, "closed"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -12,7 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sidecar.documents import PassageFields
+from sidecar.reasons import Reason, Why
 from sidecar.serving import bodies
+from sidecar.serving.callers import network_of
+from sidecar.serving.held_bytes import Hold
 from sidecar.serving.rerank_api.dialect import Asked, Dialect
 from sidecar.serving.rerank_api.endpoints import Endpoint
 from sidecar.serving.rerank_api.engine import RerankEngine
@@ -35,16 +37,20 @@ class Answering:
     async def __call__(self, endpoint: Endpoint, request: Request, identity: str, caller: str) -> Response:
         """Answer one request; 499 is for the metrics, where nobody waits for an answer any more."""
         dialect = endpoint.operation.dialect
+        peer = network_of(request.client.host) if request.client else ""
         try:
-            with self._turn():
-                # Clients write null for what they leave to us.
-                record = {key: value for key, value in parsed(await self._body(request)).items() if value is not None}
-                operation = endpoint.choose(record)
-                dialect = operation.dialect
-                body = validated(operation.body, record)
-                question = operation.read(body, self.fields)
-                answer = await bodies.unless_left(request.receive, self.engine.answer(question, identity, caller))
-                return Response(written(operation.write(body, answer)), media_type="application/json")
+            with self.engine.limits.held.hold(peer) as hold:
+                whole = await self._body(request, hold)
+                # A body that does not arrive keeps nobody out: a turn is taken once it is there.
+                with self._turn():
+                    # Clients write null for what they leave to us.
+                    record = {key: value for key, value in parsed(whole).items() if value is not None}
+                    operation = endpoint.choose(record)
+                    dialect = operation.dialect
+                    body = validated(operation.body, record)
+                    question = operation.read(body, self.fields)
+                    answer = await bodies.unless_left(request.receive, self.engine.answer(question, identity, caller))
+                    return Response(written(operation.write(body, answer)), media_type="application/json")
         except Problem as problem:
             return refused(dialect, problem)
         except bodies.ClientLeft:
@@ -61,22 +67,22 @@ class Answering:
         finally:
             self.in_flight -= 1
 
-    async def _body(self, request: Request) -> bytes:
+    async def _body(self, request: Request, hold: Hold) -> bytes:
         limits = self.engine.limits
-        body = bodies.Body(request.receive, limit=limits.body, seconds=limits.body_seconds)
+        arriving = bodies.BodyLimits(limits.body, limits.body_seconds, limits.body_seconds)
+        body = bodies.Body(request.receive, arriving, hold)
         try:
-            async with asyncio.timeout(limits.body_seconds):
-                whole = await body.read()
-            encoding = request.headers.get("content-encoding", "").strip().lower().encode("latin-1", "replace")
-            if whole:
+            why = await body.read()
+            if why is None:
+                encoding = request.headers.get("content-encoding", "").encode("latin-1", "replace")
                 return bodies.decompressed(body.prefix, encoding, limit=limits.body)
         except bodies.BodyTooLarge:
-            pass
-        except (bodies.BodyTooSlow, TimeoutError):
+            why = Why(Reason.BODY_TOO_LARGE, f"the body is larger than {limits.body} bytes")
+        except bodies.BodyTooSlow:
             raise Problem(Fault.BODY_TOO_SLOW, "the body did not arrive in time") from None
         except bodies.BodyUnreadable as error:
             raise Problem(Fault.NOT_JSON, f"the body can't be read: {error}") from None
-        raise Problem(Fault.BODY_TOO_LARGE, f"the body is larger than {limits.body} bytes")
+        raise Problem(Fault.BUSY if why.reason is Reason.OVERLOADED else Fault.BODY_TOO_LARGE, why)
 
 
 def refused(dialect: Dialect, problem: Problem) -> Response:

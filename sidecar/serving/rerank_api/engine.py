@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sidecar.candidates import Score
 from sidecar.errors import ScorerBusy, ScorerUnavailable, ScoringError
+from sidecar.serving.held_bytes import HeldBytes
 from sidecar.serving.metrics import Metrics
 from sidecar.serving.rerank_api.dialect import Answer, Question, Scored
 from sidecar.serving.rerank_api.problem import Fault, Problem
@@ -25,7 +26,7 @@ CATCH_ALL = "*"
 class Limits:
     """What one request may ask for; `seconds` is how long its scoring may take, `body_seconds` its arrival.
 
-    `requests` is how many run at a time.
+    `requests` is how many run at a time, `held` counts the bytes of their bodies.
     """
 
     documents: int = 2000
@@ -34,6 +35,7 @@ class Limits:
     body: int = 10 * 1024 * 1024
     body_seconds: float = 30.0
     requests: int = 64
+    held: HeldBytes = field(default_factory=HeldBytes)
 
 
 @dataclass(frozen=True, slots=True)
