@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -161,7 +162,10 @@ def _p_value(pairs: Sequence[tuple[float, float]]) -> float:
 
     if all(one == two for one, two in pairs):
         return 1.0
-    return float(ttest_rel([one for one, _ in pairs], [two for _, two in pairs]).pvalue)
+    with warnings.catch_warnings():
+        # The value says as much: 0 where all queries differ by the same, NaN of a single query.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return float(ttest_rel([one for one, _ in pairs], [two for _, two in pairs]).pvalue)
 
 
 def _evaluation(

@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.candidates import Candidate, Passage, Ranked, Ranking
 from sidecar.errors import InputError
-from sidecar.experiments.evaluate import Comparison, Evaluation, evaluate, parse_measures, write_by_query
+from sidecar.experiments.evaluate import Comparison, Evaluation, _p_value, evaluate, parse_measures, write_by_query
 from sidecar.experiments.qrels import read_qrels
 from sidecar.experiments.run_files import (
     RunFormat,
@@ -221,3 +221,17 @@ def test_a_run_of_another_collection_is_refused(tmp_path):
     (tmp_path / "run").write_text(written(RunFormat.TREC))
     with pytest.raises(InputError, match="none of the judged queries"):
         evaluate([tmp_path / "run"], {"other": {"a": 1}}, parse_measures("AP"))
+
+
+@pytest.mark.parametrize(
+    ("pairs", "expected"),
+    [
+        ([(0.5, 0.5)] * 3, 1.0),
+        ([(0.0, 1.0)] * 3, 0.0),
+        ([(0.25, 0.75), (0.25, 0.75 + 1e-16)], 0.0),
+        ([(0.1, 0.2)], math.nan),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_differences_that_are_all_alike_have_a_p_and_no_warning(pairs, expected):
+    assert _p_value(pairs) == pytest.approx(expected, abs=1e-12, nan_ok=True)

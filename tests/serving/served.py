@@ -85,9 +85,8 @@ def served(opensearch_url, command=FAKE, **options):
                 found.append(Served(*urls, running, asyncio.get_running_loop(), servers))
                 ready.set()
                 await asyncio.gather(*tasks)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  the test raises it, for this is a thread
             failure.append(error)
-            raise
         finally:
             ready.set()
 
@@ -102,3 +101,5 @@ def served(opensearch_url, command=FAKE, **options):
         for server in found[0].stopping:
             server.should_exit = True
         thread.join(30)
+        if failure:
+            raise failure[0]

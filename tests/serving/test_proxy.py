@@ -7,6 +7,7 @@ import http.client
 import json
 import socket
 import time
+from contextlib import closing
 from urllib.parse import urlsplit
 
 import pytest
@@ -145,10 +146,10 @@ def test_answers_come_back_as_they_were(proxy, upstream):
         b"HTTP/1.1 418 teapot\r\nX-Elastic-Product: Elasticsearch\r\nwarning: 299 a\r\nwarning: 299 b\r\n"
         b"content-encoding: gzip\r\ncontent-type: application/smile\r\ncontent-length: 5\r\n\r\n\x00\xffabc"
     )
-    connection = http.client.HTTPConnection(urlsplit(proxy.url).netloc)
-    connection.request("GET", "/docs")
-    answer = connection.getresponse()
-    assert (answer.status, answer.read()) == (418, b"\x00\xffabc")
+    with closing(http.client.HTTPConnection(urlsplit(proxy.url).netloc)) as connection:
+        connection.request("GET", "/docs")
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()) == (418, b"\x00\xffabc")
     assert sorted((n.lower(), v) for n, v in answer.getheaders()) == [
         ("content-encoding", "gzip"), ("content-length", "5"), ("content-type", "application/smile"),
         ("warning", "299 a"), ("warning", "299 b"), ("x-elastic-product", "Elasticsearch"),
@@ -166,13 +167,13 @@ def test_a_long_answer_is_streamed(proxy, upstream):
         return [*parts, (1.0, b"3\r\ntwo\r\n0\r\n\r\n")]
 
     upstream.answer = slowly
-    connection = http.client.HTTPConnection(urlsplit(proxy.url).netloc)
-    started = time.monotonic()
-    connection.request("GET", "/docs")
-    answer = connection.getresponse()
-    assert answer.read(3) == b"one"
-    assert time.monotonic() - started < 0.9
-    assert answer.read() == b"two"
+    with closing(http.client.HTTPConnection(urlsplit(proxy.url).netloc)) as connection:
+        started = time.monotonic()
+        connection.request("GET", "/docs")
+        answer = connection.getresponse()
+        assert answer.read(3) == b"one"
+        assert time.monotonic() - started < 0.9
+        assert answer.read() == b"two"
 
 
 def error_of(answer):

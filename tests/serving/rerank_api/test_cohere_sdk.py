@@ -18,10 +18,14 @@ def locked():
 
 @pytest.mark.parametrize("base", ["", "/cohere"])
 def test_version_1(locked, base):
-    client = cohere.Client(api_key="secret", base_url=locked.url + base)
-    answer = client.rerank(
-        query="q", documents=[{"text": text} for text in DOCUMENTS], model="rerank-v3.5", top_n=2, return_documents=True
-    )
+    with cohere.Client(api_key="secret", base_url=locked.url + base) as client:
+        answer = client.rerank(
+            query="q",
+            documents=[{"text": text} for text in DOCUMENTS],
+            model="rerank-v3.5",
+            top_n=2,
+            return_documents=True,
+        )
     assert [(one.index, one.relevance_score, one.document.text) for one in answer.results] == [
         (1, 0.880797078, "score 2"),
         (0, 0.5, "score 0"),
@@ -31,8 +35,8 @@ def test_version_1(locked, base):
 
 @pytest.mark.parametrize("base", ["", "/cohere"])
 def test_version_2(locked, base):
-    client = cohere.ClientV2(api_key="secret", base_url=locked.url + base)
-    answer = client.rerank(query="q", documents=DOCUMENTS, model="rerank-v3.5")
+    with cohere.ClientV2(api_key="secret", base_url=locked.url + base) as client:
+        answer = client.rerank(query="q", documents=DOCUMENTS, model="rerank-v3.5")
     assert [(one.index, one.relevance_score) for one in answer.results] == [
         (1, 0.880797078),
         (0, 0.5),
@@ -52,8 +56,7 @@ def test_version_2(locked, base):
     ],
 )
 def test_its_errors(locked, base, key, asked, error, message):
-    client = cohere.ClientV2(api_key=key, base_url=locked.url + base)
     wanted = {"query": "q", "documents": DOCUMENTS, "model": "m", "request_options": {"max_retries": 0}} | asked
-    with pytest.raises(error) as caught:
+    with cohere.ClientV2(api_key=key, base_url=locked.url + base) as client, pytest.raises(error) as caught:
         client.rerank(**wanted)
     assert message in caught.value.body["message"]
