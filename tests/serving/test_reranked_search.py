@@ -317,3 +317,11 @@ def test_the_fields_that_were_read_are_named_and_what_is_odd_about_them(service)
         (one,) = several.json()["responses"]
         assert one["ext"]["rerank"] == {"status": "applied", "reason": "", "warning": said}
     assert sum(b"/_mapping/field/" in request for request in upstream.requests) == 1
+
+
+def test_a_list_of_fields_without_end_is_refused(service):
+    accepted = service.search("docs", body(rerank={"document_fields": ["text"] * 100}))
+    assert outcome(accepted)[0] == "applied"
+    refused = service.search("docs", body(rerank={"document_fields": ["text"] * 101}))
+    assert refused.status == 400
+    assert "ext.rerank: Expected `array` of length <= 100" in refused.json()["error"]["reason"]
