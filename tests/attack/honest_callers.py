@@ -54,8 +54,8 @@ class HonestCallers:
 
     def check(self, *, answers=10, health=1.0, answer=20.0):
         """Fail where an answer was wrong or there were too few, or where the slowest took longer than these seconds."""
-        assert self.faults == []
-        assert self.answers >= answers
+        assert self.faults == [], self.faults[:5]
+        assert self.answers >= answers, self.answers
         assert (self.slowest_health < health, self.slowest_answer < answer) == (True, True), (
             self.slowest_health,
             self.slowest_answer,
