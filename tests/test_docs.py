@@ -83,10 +83,27 @@ def test_the_readmes_python_runs(monkeypatch, tmp_path, client, opensearch_url, 
     assert re.fullmatch(r"1 0\.\d+ \('Learning', 'A subset of AI.'\)\n[02] -?0\.\d+ .+\n", capsys.readouterr().out)
 
 
-def test_the_tests_that_the_connectors_page_names_exist():
-    named = set(re.findall(r"`(test_\w+\.py)`", CONNECTORS))
+@pytest.mark.parametrize("page", ["CONNECTORS.md", "RELIABILITY.md", "SERVICE.md"])
+def test_the_tests_that_a_page_names_exist(page):
+    named = set(re.findall(r"\b(test_\w+\.py)", (ROOT / "docs" / page).read_text(encoding="utf-8")))
     assert len(named) > 5
     assert {name for name in named if not list((ROOT / "tests").rglob(name))} == set()
+
+
+def promises(section: str) -> list[str]:
+    """The rows of a section's tables, without their heads, and the items of its lists."""
+    rows = re.findall(r"^\|(?! ---)(?! \| \|).*\|$(?!\n\| ---)", section, re.MULTILINE)
+    return rows + re.findall(r"^- .*(?:\n  .*)*", section, re.MULTILINE)
+
+
+@pytest.mark.parametrize("title", ["What it says", "Never worse than the first stage", "Security", "Operation"])
+def test_every_promise_of_the_service_names_its_test(title):
+    """In the text, or in a comment that readers of the page don't see."""
+    page = (ROOT / "docs" / "SERVICE.md").read_text(encoding="utf-8")
+    (section,) = re.findall(rf"^## {title}\n(.*?)(?=^## )", page, re.MULTILINE | re.DOTALL)
+    found = promises(section)
+    assert len(found) > 4
+    assert [promise for promise in found if not re.search(r"test_\w+\.py", promise)] == []
 
 
 @pytest.mark.live
