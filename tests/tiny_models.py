@@ -122,7 +122,7 @@ def build_adapter(base: Path, adapter: Path, *, seed: int | None = None, **chang
         torch.manual_seed(seed)
     model = AutoModelForSequenceClassification.from_pretrained(str(base), num_labels=1, dtype=torch.float32)
     settings = {"r": 16, "lora_alpha": 32, "target_modules": TARGETS, "lora_dropout": 0.05, "bias": "none"}
-    lora = LoraConfig(task_type="SEQ_CLS", **settings | changes)
+    lora = LoraConfig(**{"task_type": "SEQ_CLS"} | settings | changes)
     adapted = get_peft_model(model, lora)
     with torch.no_grad():
         for name, parameter in adapted.named_parameters():

@@ -1,4 +1,4 @@
-"""A LoRA adapter on its base model: does it belong there, and what is the merged model.
+"""A LoRA adapter's files: its configuration, its tensors, its base model, and whether the two go together.
 
 `adapter_config.json` is trusted for rank, alpha and targets; the model card is not asked.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.errors import AdapterMismatch, ModelError
-from sidecar.scoring.quiet import quiet_libraries
+from sidecar.scoring.inventory import TOKENIZER_CONFIG, holds_tokenizer
 from sidecar.scoring.tensors import open_tensors
 
 CONFIG = "adapter_config.json"
@@ -43,6 +43,21 @@ def read_config(directory: Path) -> dict[str, Any]:
     return config
 
 
+def tokenizer_directory(adapter: Path, base: Path) -> Path:
+    """Find the tokenizer that an adapter was trained with: the one saved beside it, or its base's.
+
+    Raises ModelError for an adapter with the settings of a tokenizer and no vocabulary.
+    """
+    if holds_tokenizer(adapter):
+        return adapter
+    if (adapter / TOKENIZER_CONFIG).is_file():
+        raise ModelError(
+            f"{adapter} holds a {TOKENIZER_CONFIG} without the tokenizer that it is for.",
+            remedy=f"Save the whole tokenizer beside the adapter, or remove {TOKENIZER_CONFIG} to use the base's.",
+        )
+    return base
+
+
 def choose_base(config: dict[str, Any], override: str | None) -> str:
     """Choose the base model: the caller's, or the one the adapter was trained on.
 
@@ -59,8 +74,17 @@ def choose_base(config: dict[str, Any], override: str | None) -> str:
     # A recorded path is where somebody trained; only a hub name says which model it was.
     is_hub_name = recorded.count("/") == 1 and not recorded.startswith((".", "/", "~"))
     if is_hub_name and override != recorded and not Path(override).is_dir():
-        raise mismatch(recorded, override)
+        error = mismatch(recorded, override)
+        raise AdapterMismatch(error.message, remedy=f"{error.remedy} {mirror_hint(override)}")
     return override
+
+
+def mirror_hint(mirror: str = "MIRROR") -> str:
+    """Say how to use a copy of a base that has another hub name."""
+    return (
+        f"A mirror with the same weights is named by its directory: `hf download {mirror} --local-dir DIR`, then "
+        "`--base-model DIR`."
+    )
 
 
 def mismatch(recorded: str, base: str, why: str = "") -> AdapterMismatch:
@@ -69,48 +93,6 @@ def mismatch(recorded: str, base: str, why: str = "") -> AdapterMismatch:
         f"The adapter was trained on {recorded!r} but the base model is {base!r}{': ' + why if why else ''}.",
         remedy=f"Set the base model to {recorded!r}, or choose another adapter.",
     )
-
-
-def apply_adapter(  # noqa: PLR0913  called in one place, by keyword
-    model: Any, directory: Path, base: str, *, missing: set[str], enabled: bool, dtype: Any
-) -> Any:
-    """Merge the adapter into the base model, layer by layer: in fp32, cast to `dtype` once; None leaves it unmerged.
-
-    `missing` are the weights that the base checkpoint did not have. With `enabled` False the LoRA is left out and only
-    the score head that travels with it is taken: the base model has none of its own. Raises AdapterMismatch where
-    shapes or modules do not fit, ModelError where the adapter does not bring the head either.
-    """
-    tensors, recorded = read_tensors(directory), str(read_config(directory).get("base_model_name_or_path"))
-    shapes = {name: _shape(module) for name, module in model.named_modules()}
-    check_fit(shapes, tensors, recorded, base)
-    head = {key: tensor for key, tensor in tensors.items() if "lora_" not in key}
-    check_complete(missing - set(head), directory)
-    if not enabled:
-        model.load_state_dict(head, strict=False)
-        return model
-
-    from peft import PeftModel
-    from peft.tuners.lora import LoraLayer
-
-    with quiet_libraries():
-        device = "cpu" if dtype is not None else str(model.device)
-        adapted = PeftModel.from_pretrained(model, str(directory), torch_device=device)
-    for name, layer in adapted.base_model.model.named_modules():
-        if isinstance(layer, LoraLayer):
-            if not any(key.startswith(f"{name}.lora_") for key in tensors):
-                raise mismatch(recorded, base, f"it has no weights for {name}")
-            if dtype is None:
-                continue
-            # In bf16 the small update is rounded twice: 0.046 sigma of the scores at worst, against 0.028 this way.
-            layer.get_base_layer().float()
-            layer.merge()
-            layer.get_base_layer().to(dtype)
-    if dtype is None:
-        inner = adapted.base_model.model
-        inner.score = inner.score.modules_to_save["default"]
-        return inner
-    with quiet_libraries():
-        return adapted.merge_and_unload()
 
 
 def check_complete(missing: set[str], directory: Path) -> None:
@@ -129,25 +111,13 @@ def read_tensors(directory: Path) -> dict[str, Any]:
 
 
 def check_fit(shapes: Mapping[str, tuple[int, ...]], tensors: dict[str, Any], recorded: str, base: str) -> None:
-    """Raise AdapterMismatch unless the tensors fit the base's modules; `shapes` are their weights', () without one."""
+    """Raise AdapterMismatch unless the factors fit the base's linear modules, whose weights have these `shapes`."""
     for key, tensor in tensors.items():
         path, _, part = key.partition(".lora_")
-        shape = shapes.get(path if part else key.rpartition(".")[0])
+        shape = shapes.get(path)
         if shape is None:
-            raise mismatch(recorded, base, f"it has no {path}")
-        if len(shape) != 2:
             continue
-        if part.startswith("A.") and tensor.shape[-1] != shape[1]:
+        if part == "A.weight" and tensor.shape[-1] != shape[1]:
             raise mismatch(recorded, base, f"{path} reads {shape[1]} values, the adapter {tensor.shape[-1]}")
-        if part.startswith("B.weight") and tensor.shape[0] != shape[0]:
+        if part == "B.weight" and tensor.shape[0] != shape[0]:
             raise mismatch(recorded, base, f"{path} writes {shape[0]} values, the adapter {tensor.shape[0]}")
-        if not part and key.endswith(".weight") and tuple(tensor.shape) != shape:
-            raise mismatch(recorded, base, f"{key} is {shape}, the adapter's {tuple(tensor.shape)}")
-
-
-def _shape(module: Any) -> tuple[int, ...]:
-    """Shape of a module's weight before it was packed into 4 bits; empty where it has none."""
-    if hasattr(module, "out_features"):
-        return (module.out_features, module.in_features)
-    weight = getattr(module, "weight", None)
-    return () if weight is None else tuple(weight.shape)

@@ -22,11 +22,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sidecar.errors import ConfigurationError, ModelError, ModelNotFound
-from sidecar.scoring.checkpoint import Checkpoint, Placement, load_tokenizer
+from sidecar.scoring.adapter import check_complete, tokenizer_directory
+from sidecar.scoring.checkpoint import Checkpoint, Placement, check_vocabulary, load_tokenizer
 from sidecar.scoring.cross_encoder import CrossEncoder
 from sidecar.scoring.manifest import Manifest, read_manifest
 from sidecar.scoring.packed.engine import PackedEngine
-from sidecar.scoring.packed.lora import Lora, read_lora, unfit_adapter
+from sidecar.scoring.packed.lora import HEAD, Lora, read_lora, unfit_adapter
 from sidecar.scoring.packed.reading import packs, read_base, shapes_of
 from sidecar.scoring.packed.weights import Llama, with_matrices_of_its_own
 from sidecar.scoring.padded import pad_id
@@ -84,7 +85,7 @@ class AdapterRegistry:
         self._adapters: OrderedDict[str, _Adapter] = OrderedDict()
         self._merged: OrderedDict[_Adapter, Llama] = OrderedDict()
         self._pinned: set[str] = set()
-        self._faces: dict[Manifest, tuple[Prompt, PackedEngine]] = {}
+        self._faces: dict[tuple[Manifest, Path], tuple[Prompt, PackedEngine]] = {}
         self._tables = threading.Lock()  # held for moments
         self._reading = threading.Lock()  # held while a tokenizer is read
         self._device = threading.RLock()  # held while merged weights are written or computed with
@@ -100,8 +101,10 @@ class AdapterRegistry:
         if reason is not None:
             raise ModelError(f"{directory} can't be switched to: {reason}.", remedy="Load it as a model of its own.")
         lora = read_lora(directory, shapes_of(self.base), base=self.name).on(self.base.device)
+        if lora.head is None and bool(self.base.head.isnan().any()):
+            check_complete({HEAD}, directory)
         adapter = _Adapter(name, directory, lora, manifest or read_manifest(directory) or Manifest(), manifest)
-        self._face(adapter.manifest)
+        self._face(adapter)
         with self._tables:
             self._make_room(adapter)
             self._adapters[name] = adapter
@@ -164,7 +167,7 @@ class AdapterRegistry:
         adapter is gone.
         """
         adapter = self._find(name)
-        prompt, engine = self._face(adapter.manifest)
+        prompt, engine = self._face(adapter)
         checkpoint = Checkpoint(name, self.base, prompt.tokenizer, adapter.manifest)
         return CrossEncoder(checkpoint, engine=_Switching(self, name, engine), prompt=prompt)
 
@@ -177,11 +180,13 @@ class AdapterRegistry:
                 self._adapters.move_to_end(name)
             return self._adapters[name]
 
-    def _face(self, manifest: Manifest) -> tuple[Prompt, PackedEngine]:
-        """What a manifest decides. Each prompt has a tokenizer of its own, as a tokenizer keeps state."""
+    def _face(self, adapter: _Adapter) -> tuple[Prompt, PackedEngine]:
+        """What manifest and tokenizer decide. Each prompt has a tokenizer of its own, as a tokenizer keeps state."""
+        manifest, directory = adapter.manifest, tokenizer_directory(adapter.directory, self.directory)
         with self._reading:
-            if manifest not in self._faces:
-                tokenizer = load_tokenizer(self.directory)
+            if (manifest, directory) not in self._faces:
+                tokenizer = load_tokenizer(directory)
+                check_vocabulary(tokenizer, self.base.shape.vocabulary, directory)
                 engine = PackedEngine(
                     self.base,
                     manifest,
@@ -190,8 +195,8 @@ class AdapterRegistry:
                     compile=self.placement.compile,
                     invariant=self.invariant,
                 )
-                self._faces[manifest] = Prompt(tokenizer, manifest, segments=False), engine
-            return self._faces[manifest]
+                self._faces[manifest, directory] = Prompt(tokenizer, manifest, segments=False), engine
+            return self._faces[manifest, directory]
 
     def _make_room(self, new: _Adapter) -> None:
         others = [adapter for adapter in self._adapters.values() if adapter.name != new.name]
@@ -246,4 +251,4 @@ def _merge(base: Llama, lora: Lora, llama: Llama) -> None:
             lora.factors[name].merge(weight, slots[name])
         elif slots[name].data_ptr() != weight.data_ptr():
             slots[name].copy_(weight)
-    llama.head.copy_(lora.head)
+    llama.head.copy_(base.head if lora.head is None else lora.head)

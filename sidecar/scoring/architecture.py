@@ -11,6 +11,19 @@ from typing import Any
 from sidecar.errors import ModelError
 from sidecar.scoring.manifest import Manifest
 
+# Classifiers that pool the last token under `score` without being transformers' generic one.
+DECODERS = {
+    f"{name}ForSequenceClassification"
+    for name in ("Bloom", "Falcon", "GPT2", "GPTBigCode", "GPTJ", "GPTNeo", "GPTNeoX", "Mpt", "OPT")
+}
+# Encoders that score padded pairs as they score them alone (`tests/scoring/test_parity.py`).
+PADDED_ENCODERS = {
+    "albert", "bert", "camembert", "deberta", "deberta-v2", "distilbert", "electra", "modernbert", "mpnet", "roberta",
+    "xlm-roberta",
+}  # fmt: skip
+# What tables of positions are called.
+POSITIONS = ("position_embeddings", "wpe", "embed_positions")
+
 
 @dataclass(frozen=True, slots=True)
 class Traits:
@@ -30,10 +43,8 @@ def check_config(directory: Path) -> None:
 
     Raises ModelError for a classifier with more than one output, and for a model that brings code of its own.
     """
-    path = directory / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    config = read_model_config(directory)
+    if not config:
         return  # what is wrong with it, transformers says
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
@@ -51,21 +62,42 @@ def check_config(directory: Path) -> None:
         )
 
 
+def read_model_config(directory: Path) -> dict[str, Any]:
+    """Read a model's `config.json`; empty where it is no JSON object that can be read."""
+    try:
+        config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
 def reads_segments(model: Any) -> bool:
     """Whether segment ids mean anything to the model: RoBERTa has one segment, ModernBERT and DistilBERT none."""
     takes = "token_type_ids" in inspect.signature(type(model).forward).parameters
     return takes and (getattr(model.config, "type_vocab_size", None) or 0) > 1
 
 
+def is_decoder(model: Any) -> bool:
+    """Whether scores come from one pooled position under a linear `score` head (Llama, Mistral, Qwen, GPT-2 …)."""
+    from transformers.modeling_layers import GenericForSequenceClassification
+
+    return isinstance(model, GenericForSequenceClassification) or type(model).__name__ in DECODERS
+
+
+def pads_safely(model: Any) -> bool:
+    """Whether padding is known to change no score: elsewhere pairs are scored one at a time."""
+    return is_decoder(model) or model.config.model_type in PADDED_ENCODERS
+
+
 def position_limit(model: Any) -> int | None:
     """Tokens that a model with a table of positions can hold; None for rotary and relative ones.
 
-    RoBERTa's table begins behind its padding index: of 514 rows 512 are positions.
+    RoBERTa's table begins behind its padding index, of 514 rows 512 are positions; OPT's at an offset.
     """
     limits = [
-        module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
+        module.num_embeddings - getattr(module, "offset", 0 if module.padding_idx is None else module.padding_idx + 1)
         for name, module in model.named_modules()
-        if name.endswith("position_embeddings") and hasattr(module, "num_embeddings")
+        if name.rpartition(".")[2] in POSITIONS and hasattr(module, "num_embeddings")
     ]
     return min(limits, default=None)
 

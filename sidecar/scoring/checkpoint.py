@@ -10,12 +10,15 @@ import msgspec
 import torch
 
 from sidecar.errors import ConfigurationError, ModelError
-from sidecar.scoring.adapter import apply_adapter, check_complete
-from sidecar.scoring.architecture import Traits, check_config, position_limit, reads_segments
+from sidecar.scoring.adapter import check_complete, read_config
+from sidecar.scoring.adapter_settings import changes_base
+from sidecar.scoring.architecture import Traits, check_config, is_decoder, position_limit, reads_segments
 from sidecar.scoring.manifest import Manifest
 from sidecar.scoring.packed.weights import Llama
+from sidecar.scoring.peft_adapter import apply_adapter
 from sidecar.scoring.precision import automatic_dtype, quantized
 from sidecar.scoring.presets import PLAIN_PAIR
+from sidecar.scoring.pretrained import is_quantized, load_pretrained
 from sidecar.scoring.quiet import quiet_libraries
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -124,14 +127,18 @@ def load_classifier(  # noqa: PLR0913  every one is a part of what is loaded, by
     from transformers import AutoModelForSequenceClassification
 
     check_config(directory)
-    dtype, whole = placement.torch_dtype(), placement.quantization == "none"
-    # Under an adapter the stored dtype is kept until the merge, so that there is one cast, after it.
-    loaded = "auto" if adapter and whole else dtype
-    model, missing = _load(AutoModelForSequenceClassification, directory, placement, dtype=loaded, num_labels=1)
+    dtype = placement.torch_dtype()
+    loaded: Any = dtype
+    if adapter and placement.quantization == "none":
+        # The stored dtype is kept until the merge, so that there is one cast, after it.
+        loaded = torch.float32 if changes_base(read_config(adapter)) else "auto"
+    auto_class = AutoModelForSequenceClassification
+    model, missing = load_pretrained(auto_class, directory, placement, dtype=loaded, num_labels=1)
     if adapter is None:
         check_complete(missing - ({"score.weight"} if head is not None else set()), directory)
     else:
-        model = apply_adapter(model, adapter, base, missing=missing, enabled=enabled, dtype=dtype if whole else None)
+        merged = None if is_quantized(model) else dtype
+        model = apply_adapter(model, adapter, base, missing=missing, enabled=enabled, dtype=merged)
     model = _place(model, placement)
     if head is not None:
         # A difference of two bfloat16 rows is seldom a bfloat16 itself, so it stays in float32.
@@ -147,7 +154,9 @@ def load_untrained(directory: Path, placement: Placement) -> tuple[Any, set[str]
     from transformers import AutoModelForSequenceClassification
 
     check_config(directory)
-    return _load(AutoModelForSequenceClassification, directory, placement, dtype=placement.torch_dtype(), num_labels=1)
+    return load_pretrained(
+        AutoModelForSequenceClassification, directory, placement, dtype=placement.torch_dtype(), num_labels=1
+    )
 
 
 def load_encoder(directory: Path, placement: Placement) -> Any:
@@ -155,7 +164,7 @@ def load_encoder(directory: Path, placement: Placement) -> Any:
     from transformers import AutoModel
 
     check_config(directory)
-    model, missing = _load(AutoModel, directory, placement, dtype=placement.torch_dtype())
+    model, missing = load_pretrained(AutoModel, directory, placement, bare=True, dtype=placement.torch_dtype())
     check_complete({key for key in missing if not key.startswith("pooler.")}, directory)
     return _place(model, placement)
 
@@ -179,55 +188,50 @@ def load_tokenizer(directory: Path) -> Any:
     return tokenizer
 
 
-def is_decoder(model: Any) -> bool:
-    """Whether scores come from one pooled position under a linear `score` head (Llama, Mistral, Qwen …)."""
-    from transformers.modeling_layers import GenericForSequenceClassification
+def vocabulary_of(model: Any) -> int:
+    """How many token ids a model has embeddings for."""
+    return model.shape.vocabulary if isinstance(model, Llama) else len(model.get_input_embeddings().weight)
 
-    return isinstance(model, Llama | GenericForSequenceClassification)
+
+def check_vocabulary(tokenizer: Any, rows: int, directory: Path) -> None:
+    """Raise ModelError where a tokenizer writes ids that the model has no embedding for; `rows` is how many it has."""
+    if len(tokenizer) <= rows:
+        return
+    # Control tokens that no text and no template writes may lie beyond.
+    control = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
+    written = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id, None}
+    ids = (set(tokenizer.get_vocab().values()) - control) | (written - {None})
+    if max(ids) >= rows:
+        raise ModelError(
+            f"The tokenizer of {directory} writes token ids up to {max(ids)}, and the model has embeddings for {rows}.",
+            remedy="An adapter with new tokens must be saved with its embeddings (peft: save_embedding_layers=True).",
+        )
 
 
 def default_manifest(model: Any, tokenizer: Any) -> Manifest:
     """For a cross-encoder without `sidecar.json`: DeAR's for decoders, a plain pair of at most 512 tokens otherwise."""
-    if is_decoder(model):
+    if isinstance(model, Llama):
         return Manifest()
+    if is_decoder(model):
+        manifest = Manifest()
+        limit = position_limit(model) or manifest.max_length
+        return msgspec.structs.replace(manifest, max_length=min(limit, manifest.max_length))
     positions = position_limit(model) or getattr(model.config, "max_position_embeddings", None)
     limit = min(PLAIN_PAIR.max_length, positions or PLAIN_PAIR.max_length, tokenizer.model_max_length)
     return msgspec.structs.replace(PLAIN_PAIR, max_length=limit)
 
 
-def _load(auto_class: Any, directory: Path, placement: Placement, **kwargs: Any) -> tuple[Any, set[str]]:
-    if not any(directory.glob("*.safetensors")):
-        raise ModelError(f"{directory} holds no safetensors weights.", remedy="Save the model with save_pretrained.")
-    try:
-        with quiet_libraries():
-            model, info = auto_class.from_pretrained(
-                str(directory),
-                output_loading_info=True,
-                use_safetensors=True,
-                trust_remote_code=False,
-                local_files_only=True,
-                **placement.weights(),
-                **kwargs,
-            )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise ModelError(
-            f"The checkpoint {directory} can't be loaded: {error}",
-            remedy="It must be a transformers model with one output (num_labels 1), in safetensors.",
-        ) from error
-    return model, set(info["missing_keys"])
-
-
 def _place(model: Any, placement: Placement) -> Any:
-    dtype = placement.torch_dtype()
+    dtype, whole = placement.torch_dtype(), not is_quantized(model)
     # Parameters only: rotary frequencies are buffers, and in bf16 every position would be a little off.
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-        if placement.quantization == "none":
+        if whole:
             parameter.data = parameter.data.to(dtype)
-    if placement.device_map is None and placement.quantization == "none":
+    if placement.device_map is None and whole:
         model = model.to(placement.torch_device())
     model.eval()
     if placement.compile in ("before", "meanwhile"):
         # In place, so that the model keeps its class and attributes; lengths vary from batch to batch.
-        (model.model if is_decoder(model) else model).compile(dynamic=True)
+        (model.base_model if is_decoder(model) else model).compile(dynamic=True)
     return model

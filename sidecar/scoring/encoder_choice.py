@@ -10,6 +10,7 @@ import importlib.metadata
 import importlib.util
 import platform
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,21 @@ OPENVINO = {FLOAT32: "openvino", BFLOAT16: "openvino-bfloat16"}
 PRECISION_OF = {name: precision for precision, name in OPENVINO.items()}
 # Model types that there is a graph for (`encoder_graph`).
 FAMILIES = ("bert", "roberta", "xlm-roberta")
+# Every weight that the graphs compute with, by its name in a classifier or a bare encoder. A model with any other one,
+# such as an adapter's factors beside the weights, is not what they compute.
+COMPUTED = re.compile(
+    r"""
+    ((bert|roberta)\.)?
+    ( embeddings\.((word|position|token_type)_embeddings\.weight | LayerNorm\.(weight|bias))
+    | encoder\.layer\.\d+\.
+      ( attention\.self\.(query|key|value) | (attention\.)?output\.(dense|LayerNorm) | intermediate\.dense )
+      \.(weight|bias)
+    | pooler\.dense\.(weight|bias)
+    )
+    | classifier\.((dense|out_proj)\.)?(weight|bias)
+    """,
+    re.VERBOSE,
+)
 # What the probe reads: lengths as passages have them, fewer rows the larger the model, so that it stays short.
 LENGTHS = (96, 80, 72, 64, 56, 48, 40, 24)
 ROWS_TIMES_PARAMETERS = 2e8
@@ -71,8 +87,9 @@ def find_obstacle(checkpoint: Checkpoint) -> str | None:
         return f"it is on {model.device}, not on the CPU"
     if config.model_type not in FAMILIES or config.hidden_act != "gelu" or config.is_decoder:
         return f"its architecture is {type(model).__name__}, not one of {', '.join(FAMILIES)}"
-    if getattr(model, "is_quantized", False):
-        return "its weights are quantised"
+    strange = next((name for name, _ in model.named_parameters() if not COMPUTED.fullmatch(name)), None)
+    if strange is not None or getattr(model, "is_quantized", False):
+        return f"it has the weight {strange}, which the graph does not have" if strange else "its weights are quantised"
     if model._compiled_call_impl is not None:  # noqa: SLF001  the one mark that torch leaves
         return "it is compiled by torch"
     from sidecar.scoring.openvino_engine import native_precisions

@@ -30,10 +30,12 @@ def choose_engine(  # noqa: PLR0913  every one is a knob of its own, by keyword
 
     `compile` is for the packed engine, whose steps are compiled; transformers' models come compiled. With
     `invariant` a pair's score does not depend, to the last bit, on what else is scored with it: the packed engine has
-    a mode for it, the others score one pair at a time. With `reduced` an engine may compute weights in float32 in
+    a mode for it, the others score one pair at a time, as they do with an architecture that is not known to pad safely.
+    With `reduced` an engine may compute weights in float32 in
     bfloat16, where that is faster and hardly moves a score. Raises ConfigurationError for an engine that can't run this
     checkpoint here.
     """
+    from sidecar.scoring.architecture import pads_safely
     from sidecar.scoring.packed.engine import PackedEngine
     from sidecar.scoring.packed.weights import Llama
     from sidecar.scoring.padded import PaddedEngine, pad_id
@@ -48,7 +50,7 @@ def choose_engine(  # noqa: PLR0913  every one is a knob of its own, by keyword
             compile=compile,
             invariant=invariant,
         )
-    batch_size = 1 if invariant else batch_size
+    batch_size = batch_size if pads_safely(checkpoint.model) and not invariant else 1
     if engine == "card":
         return PaddedEngine(checkpoint, batch_size=batch_size, by_length=False)
     if engine in ("auto", "openvino") and (precision := choose_precision(checkpoint, engine, reduced=reduced)):

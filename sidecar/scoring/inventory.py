@@ -7,10 +7,17 @@ from pathlib import Path
 
 import msgspec
 
-from sidecar.errors import ModelError
+from sidecar.errors import ModelError, ModelNotFound
 
-_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model")
-INDEX = "model.safetensors.index.json"
+_TOKENIZERS = (
+    "tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model",
+)  # fmt: skip
+TOKENIZER_CONFIG = "tokenizer_config.json"
+WEIGHTS = "model.safetensors"
+INDEX = f"{WEIGHTS}.index.json"
+
+
+_CONFIGURATIONS = ("config.json", "adapter_config.json")
 
 
 class _Index(msgspec.Struct):
@@ -33,10 +40,29 @@ def take_inventory(directory: Path, *, adapter: bool = False) -> Inventory:
     """
     needed = ["adapter_config.json", "adapter_model.safetensors"] if adapter else ["config.json", *shards(directory)]
     missing = [name for name in needed if not (directory / name).is_file()]
-    if not adapter and not any((directory / name).is_file() for name in _TOKENIZERS):
+    if not adapter and not holds_tokenizer(directory):
         missing.append(_TOKENIZERS[0])
     weights = [path for path in directory.glob("*.safetensors") if path.is_file()]
     return Inventory(len(weights), sum(path.stat().st_size for path in weights), tuple(missing))
+
+
+def holds_tokenizer(directory: Path) -> bool:
+    """Whether a tokenizer with its vocabulary lies in a directory."""
+    return any((directory / name).is_file() for name in _TOKENIZERS)
+
+
+def check_holds_model(directory: Path) -> None:
+    """Raise ModelNotFound for a directory without a model, or with models in folders of their own."""
+    if any((directory / name).is_file() for name in _CONFIGURATIONS):
+        return
+    inside = sorted(path.parent.name for name in _CONFIGURATIONS for path in directory.glob(f"*/{name}"))
+    why = f"neither {' nor '.join(_CONFIGURATIONS)} is there" if any(directory.iterdir()) else "it is empty"
+    raise ModelNotFound(
+        f"There is no model in {directory}: {why}.",
+        remedy=f"Name one of the folders in it: {', '.join(dict.fromkeys(inside))}."
+        if inside
+        else "Name the directory that save_pretrained wrote, a preset, or a model at the hub.",
+    )
 
 
 def shards(directory: Path) -> list[str]:
@@ -47,4 +73,4 @@ def shards(directory: Path) -> list[str]:
             return sorted(set(msgspec.json.decode(index.read_bytes(), type=_Index).weight_map.values()))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ModelError(f"{index} is damaged: {error}.", remedy="Fetch the model again.") from error
-    return [] if any(directory.glob("*.safetensors")) else ["model.safetensors"]
+    return [] if any(directory.glob("*.safetensors")) else [WEIGHTS]

@@ -5,22 +5,23 @@ Importing this is quick: torch and transformers are loaded with the first model.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from sidecar.errors import ModelError, ModelNotFound
+from sidecar.errors import GatedModel, ModelError, ModelNotFound
 from sidecar.scoring import Scorer
-from sidecar.scoring.adapter import choose_base, is_adapter, read_config
+from sidecar.scoring.adapter import choose_base, is_adapter, mirror_hint, read_config, tokenizer_directory
 from sidecar.scoring.chunks import Chunking, MaxP, ReadsTokens
 from sidecar.scoring.embedded import find_embedded
 from sidecar.scoring.engines import choose_embedder, choose_engine
 from sidecar.scoring.hub import fetch, not_found
+from sidecar.scoring.inventory import check_holds_model
 from sidecar.scoring.manifest import Manifest, read_manifest
 from sidecar.scoring.presets import CARRIED, DEFAULT, EMBEDDED, MINILM, PRESETS
+from sidecar.scoring.sentence_modules import bi_encoder_manifest, pools_sentences
 
 if TYPE_CHECKING:
     from sidecar.scoring.checkpoint import Compiling, Placement
@@ -132,6 +133,7 @@ def locate(model: str, *, revision: str | None = None, offline: bool = False) ->
             model, fetch(preset.model, revision=revision or preset.revision, offline=offline), preset.manifest
         )
     if path.is_dir():
+        check_holds_model(path)
         return Located(model, path, read_manifest(path))
     # What can't be a hub name is a path or a misspelt preset: no need to ask the hub.
     if model.count("/") != 1 or model.startswith((".", "/", "~")):
@@ -154,6 +156,8 @@ def locate_base(
     config = read_config(adapter.directory)
     try:
         return locate(choose_base(config, override), revision=revision or config.get("revision"), offline=offline)
+    except GatedModel as error:
+        raise GatedModel(error.message, remedy=f"{error.remedy} {mirror_hint()}") from error
     except ModelNotFound as error:
         raise ModelNotFound(
             f"The base model of the adapter {adapter.name!r} can't be had: {error.message}",
@@ -163,9 +167,10 @@ def locate_base(
 
 def _is_bi_encoder(located: Located) -> bool:
     """Tell by the manifest, or by a sentence-transformers pooling without an adapter."""
-    if located.manifest is not None:
-        return located.manifest.kind == "bi-encoder"
-    return (located.directory / "1_Pooling").is_dir() and not is_adapter(located.directory)
+    if is_adapter(located.directory):
+        return False
+    pools = pools_sentences(located.directory, located.manifest)
+    return pools if located.manifest is None else located.manifest.kind == "bi-encoder"
 
 
 def _load_bi_encoder(  # noqa: PLR0913  the rest of load_scorer, by keyword
@@ -181,17 +186,7 @@ def _load_bi_encoder(  # noqa: PLR0913  the rest of load_scorer, by keyword
     from sidecar.scoring.bi_encoder import BiEncoder
     from sidecar.scoring.checkpoint import Checkpoint, load_encoder, load_tokenizer
 
-    pooling, limit = located.directory / "1_Pooling/config.json", located.directory / "sentence_bert_config.json"
-    modes = json.loads(pooling.read_text("utf-8")) if pooling.is_file() else {}
-    first = modes.get("pooling_mode_cls_token", False)
-    if not (first or modes.get("pooling_mode_mean_tokens", True)):
-        raise ModelError(
-            f"{located.directory} pools neither the mean nor the first token.", remedy="No other pooling is supported."
-        )
-    stated = json.loads(limit.read_text("utf-8")).get("max_seq_length") if limit.is_file() else None
-    manifest = located.manifest or msgspec.structs.replace(
-        MINILM, max_length=stated or MINILM.max_length, pooling="first_token" if first else "mean"
-    )
+    manifest = located.manifest or bi_encoder_manifest(located.directory)
     checkpoint = Checkpoint(
         located.name,
         load_encoder(located.directory, placement),
@@ -216,12 +211,19 @@ def _load_cross_encoder(  # noqa: PLR0913  the rest of load_scorer, by keyword
     adapter: bool,
 ) -> ReadsTokens:
     from sidecar.scoring.answers import answer_head
-    from sidecar.scoring.checkpoint import Checkpoint, default_manifest, load_classifier, load_tokenizer
+    from sidecar.scoring.checkpoint import (
+        Checkpoint,
+        check_vocabulary,
+        default_manifest,
+        load_classifier,
+        load_tokenizer,
+        vocabulary_of,
+    )
     from sidecar.scoring.cross_encoder import CrossEncoder
     from sidecar.scoring.packed.reading import packs, read_llama
 
     lora = located.directory if is_adapter(located.directory) else None
-    tokenizer = load_tokenizer(base.directory)
+    tokenizer = load_tokenizer(tokenizer_directory(lora, base.directory) if lora else base.directory)
     head = None
     if located.manifest is not None and located.manifest.yes_token is not None:
         if lora:
@@ -232,6 +234,7 @@ def _load_cross_encoder(  # noqa: PLR0913  the rest of load_scorer, by keyword
         head = answer_head(base.directory, tokenizer, located.manifest)
     load = read_llama if packs(engine, base.directory, placement, adapter=lora) else load_classifier
     model = load(base.directory, placement, adapter=lora, base=base.name, enabled=adapter, head=head)
+    check_vocabulary(tokenizer, vocabulary_of(model), located.directory)
     manifest = located.manifest or default_manifest(model, tokenizer)
     checkpoint = Checkpoint(located.name, model, tokenizer, with_max_length(manifest, max_length))
     chosen = choose_engine(

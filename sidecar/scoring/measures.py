@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from sidecar.scoring.checkpoint import is_decoder
+from sidecar.scoring.architecture import is_decoder
 from sidecar.scoring.encoder_choice import cpu_name
 from sidecar.scoring.precision import HEADS
 

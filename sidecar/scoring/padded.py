@@ -6,12 +6,15 @@ would pool the wrong token there.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from sidecar.scoring.checkpoint import Checkpoint, is_decoder
+from sidecar.errors import ModelError
+from sidecar.scoring.architecture import is_decoder
+from sidecar.scoring.checkpoint import Checkpoint
 from sidecar.scoring.engine import in_groups
 from sidecar.scoring.packing import plan_batches, restore_order
 from sidecar.scoring.prompt import Tokens
@@ -45,6 +48,11 @@ class PaddedEngine:
         most = MAX_TOKENS_GPU_DECODER if self._decoder else MAX_TOKENS_GPU
         self.max_tokens = max_tokens or MAX_TOKENS.get(self.device.type, most)
         self._pad_id = pad_id(checkpoint.tokenizer, decoder=self._decoder)
+        if self.manifest.pooling == "last_slot" and not _takes_positions(self.model.base_model):
+            raise ModelError(
+                f"Pooling 'last_slot' does not go with {type(self.model).__name__}, which is told no positions.",
+                remedy="Use pooling last_token in the checkpoint's sidecar.json.",
+            )
 
     def logits(self, groups: Sequence[Sequence[Tokens]]) -> list[list[float]]:
         """One logit for each pair; batches span groups."""
@@ -64,11 +72,18 @@ class PaddedEngine:
         if not self._decoder:
             return self.model(**pad(pairs, self._pad_id, self.device)).logits[:, 0].float().tolist()  # type: ignore[no-any-return]
         inputs, pooled = self._decoder_inputs(pairs)
-        hidden = self.model.model(**inputs, use_cache=False).last_hidden_state
+        hidden = self.model.base_model(**inputs, use_cache=False).last_hidden_state
         rows = hidden[torch.arange(len(pairs), device=hidden.device), pooled.to(hidden.device)]
+        return self._head(rows)[:, 0].tolist()
+
+    def _head(self, rows: torch.Tensor) -> torch.Tensor:
+        head = self.model.score
+        if type(head) is not torch.nn.Linear:
+            # With factors of an adapter beside it, or in few bits: what is behind its weight, only it knows.
+            weight = next(head.parameters())
+            return head(rows.to(weight.device)).float()  # type: ignore[no-any-return]
         # The head in float32: a bf16 logit has 8 bits, and a window of 100 would be full of ties.
-        weight = self.model.score.weight
-        return torch.nn.functional.linear(rows.to(weight.device).float(), weight.float())[:, 0].tolist()
+        return torch.nn.functional.linear(rows.to(head.weight.device).float(), head.weight.float())
 
     def _decoder_inputs(self, pairs: list[Tokens]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         """Make padded inputs and, for each pair, the index of the row to pool."""
@@ -115,6 +130,10 @@ class PaddedEmbedder:
     def _pooled(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Of rows x longest x width, rows x width; `mask` is rows x longest x 1."""
         return hidden[:, 0] if self.manifest.pooling == "first_token" else (hidden * mask).sum(1) / mask.sum(1)
+
+
+def _takes_positions(model: Any) -> bool:
+    return "position_ids" in inspect.signature(model.forward).parameters
 
 
 def pad_id(tokenizer: Any, *, decoder: bool) -> int:

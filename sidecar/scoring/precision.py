@@ -10,6 +10,7 @@ from sidecar.errors import ConfigurationError
 QUANTIZATIONS = ("none", "8bit", "4bit")
 # Modules that make the score: never quantised.
 HEADS = ["score", "classifier", "pooler", "head"]
+INSTALL_BITSANDBYTES = "pip install 'rerank-sidecar[quantized]'"
 # bitsandbytes has kernels for these.
 QUANTIZABLE = {"cpu", "cuda", "xpu"}
 
@@ -45,7 +46,7 @@ def quantized(quantization: str, device: str, dtype: Any) -> Any:
     if importlib.util.find_spec("bitsandbytes") is None:
         raise ConfigurationError(
             f"{quantization} weights need bitsandbytes, which is not installed.",
-            remedy="pip install 'rerank-sidecar[quantized]', or use quantization none.",
+            remedy=f"{INSTALL_BITSANDBYTES}, or use quantization none.",
         )
     from transformers import BitsAndBytesConfig
 

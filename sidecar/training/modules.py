@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from sidecar.errors import ConfigurationError
-from sidecar.scoring.checkpoint import is_decoder
+from sidecar.scoring.architecture import is_decoder
 
 # DeAR's card: the seven linear modules of a Llama's layer, which Mistral, Qwen and Gemma have by the same names.
 LLAMA = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")

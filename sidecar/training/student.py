@@ -13,12 +13,11 @@ from torch import Tensor, nn
 
 from sidecar.errors import ConfigurationError, ModelError
 from sidecar.scoring.adapter import WEIGHTS, check_complete, is_adapter
-from sidecar.scoring.architecture import check_length
+from sidecar.scoring.architecture import check_length, is_decoder
 from sidecar.scoring.checkpoint import (
     Checkpoint,
     Placement,
     default_manifest,
-    is_decoder,
     load_tokenizer,
     load_untrained,
 )
@@ -69,7 +68,7 @@ class Student(nn.Module):
         return found
 
     def _decoder(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        hidden = self.classifier.model(**inputs, use_cache=False).last_hidden_state
+        hidden = self.classifier.base_model(**inputs, use_cache=False).last_hidden_state
         last = inputs["attention_mask"].sum(1) - 1
         rows = hidden[torch.arange(len(last), device=hidden.device), last.to(hidden.device)]
         with torch.autocast(hidden.device.type, enabled=False):

@@ -16,8 +16,8 @@ import torch
 from transformers import set_seed
 
 from sidecar.errors import ConfigurationError, TrainingError
-from sidecar.scoring.architecture import reads_segments
-from sidecar.scoring.checkpoint import Checkpoint, Placement, is_decoder
+from sidecar.scoring.architecture import is_decoder, reads_segments
+from sidecar.scoring.checkpoint import Checkpoint, Placement
 from sidecar.scoring.manifest import write_manifest
 from sidecar.scoring.padded import pad_id
 from sidecar.scoring.precision import automatic_dtype

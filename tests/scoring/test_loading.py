@@ -88,10 +88,11 @@ def test_another_base_than_the_adapter_names_is_a_mismatch(adapter):
     edit(adapter / "adapter_config.json", base_model_name_or_path="meta-llama/Llama-3.2-3B")
     with pytest.raises(AdapterMismatch) as caught:
         load_scorer(str(adapter), base_model="meta-llama/Llama-3.1-8B", device="cpu")
-    assert str(caught.value).splitlines() == [
-        "The adapter was trained on 'meta-llama/Llama-3.2-3B' but the base model is 'meta-llama/Llama-3.1-8B'.",
-        "Set the base model to 'meta-llama/Llama-3.2-3B', or choose another adapter.",
-    ]
+    assert str(caught.value) == (
+        "The adapter was trained on 'meta-llama/Llama-3.2-3B' but the base model is 'meta-llama/Llama-3.1-8B'.\n"
+        "Set the base model to 'meta-llama/Llama-3.2-3B', or choose another adapter. A mirror with the same weights is "
+        "named by its directory: `hf download meta-llama/Llama-3.1-8B --local-dir DIR`, then `--base-model DIR`."
+    )
 
 
 def test_a_directory_of_ones_own_may_stand_for_the_base_it_names(tiny_llama, adapter):

@@ -13,7 +13,15 @@ from typing import Any
 
 import torch
 
-from sidecar.scoring.adapter import WEIGHTS, check_complete, check_fit, mismatch, read_config, read_tensors
+from sidecar.scoring.adapter import (
+    PREFIX,
+    WEIGHTS,
+    check_fit,
+    mismatch,
+    read_config,
+    read_tensors,
+)
+from sidecar.scoring.adapter_settings import beyond_factors
 from sidecar.scoring.packed.weights import FUSED
 from sidecar.scoring.quiet import quiet_libraries
 from sidecar.scoring.tensors import open_tensors
@@ -39,10 +47,10 @@ class Factors:
 
 @dataclass(frozen=True, slots=True)
 class Lora:
-    """An adapter's factors by the name of the tensor they change, and its score head (1 x hidden)."""
+    """An adapter's factors by the name of the tensor they change, and its score head (1 x hidden), if it brings one."""
 
     factors: Mapping[str, Factors]
-    head: torch.Tensor
+    head: torch.Tensor | None
 
     def on(self, device: torch.device) -> Lora:
         """The same on another device."""
@@ -50,25 +58,29 @@ class Lora:
             name: Factors(found.up.to(device), found.down.to(device), found.scale)
             for name, found in self.factors.items()
         }
-        return Lora(factors, self.head.to(device))
+        return Lora(factors, None if self.head is None else self.head.to(device))
 
     @property
     def bytes(self) -> int:
         """Memory that factors and head take."""
-        tensors = [self.head, *(tensor for found in self.factors.values() for tensor in (found.up, found.down))]
-        return sum(tensor.nbytes for tensor in tensors)
+        tensors = [tensor for found in self.factors.values() for tensor in (found.up, found.down)]
+        return sum(tensor.nbytes for tensor in (*tensors, self.head) if tensor is not None)
 
 
 def read_lora(directory: Path, shapes: Mapping[str, tuple[int, ...]], *, base: str) -> Lora:
     """Read an adapter for a base with modules of these shapes; `base` is its name for messages.
 
-    Raises AdapterMismatch where the two do not go together, ModelError for an adapter without a score head.
+    Raises AdapterMismatch where the two do not go together.
     """
     tensors, config = read_tensors(directory), read_config(directory)
     recorded = str(config.get("base_model_name_or_path"))
     check_fit(shapes, tensors, recorded, base)
-    check_complete({HEAD} - tensors.keys(), directory)
+    if (head := tensors.get(HEAD)) is not None and tuple(head.shape) != shapes["score"]:
+        raise mismatch(recorded, base, f"{HEAD} is {shapes['score']}, the adapter's {tuple(head.shape)}")
     adapted = {key.partition(".lora_")[0] for key in tensors if ".lora_" in key}
+    strange = sorted(adapted - shapes.keys())
+    if strange:
+        raise mismatch(recorded, base, f"it has no {strange[0]}")
     missing = sorted(_targets(directory, shapes) - adapted)
     if missing:
         raise mismatch(recorded, base, f"it has no weights for {missing[0]}")
@@ -79,20 +91,17 @@ def read_lora(directory: Path, shapes: Mapping[str, tuple[int, ...]], *, base: s
         if up is None or down is None or not up.shape[1] == down.shape[0] == rank:
             raise mismatch(recorded, base, f"its factors for {path} are not of the rank {rank:g} it states")
         factors[f"{path}.weight"] = Factors(up, down, alpha / (math.sqrt(rank) if config.get("use_rslora") else rank))
-    return Lora(factors, tensors[HEAD])
+    return Lora(factors, tensors.get(HEAD))
 
 
 def unfit_adapter(directory: Path) -> str | None:
     """Say why an adapter is more than factors for Llama's projections; None where it is not."""
-    config = read_config(directory)
-    for key in ("use_dora", "lora_bias", "fan_in_fan_out", "trainable_token_indices", "layer_replication"):
-        if config.get(key):
-            return f"the adapter sets {key}"
-    if config.get("bias", "none") != "none":
-        return "the adapter changes biases"
+    reason = beyond_factors(read_config(directory))
+    if reason is not None:
+        return reason
     endings = tuple(f"{name}.lora_{side}.weight" for name in PROJECTIONS for side in "AB")
     with open_tensors(directory / WEIGHTS) as file:
-        other = [key for key in file.keys() if not key.endswith((*endings, HEAD))]  # noqa: SIM118  it is no dictionary
+        other = [key for key in file.keys() if not (key.endswith(endings) or key == f"{PREFIX}{HEAD}")]  # noqa: SIM118
     return f"the adapter changes {other[0]}" if other else None
 
 

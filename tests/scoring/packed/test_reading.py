@@ -90,11 +90,15 @@ def test_every_weight_is_where_transformers_has_it(tiny_llama, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"attention_bias": True}, "its projections have biases"),
-        ({"mlp_bias": True}, "its projections have biases"),
-        ({"hidden_act": "gelu"}, "its activation is gelu"),
+        ({"attention_bias": True}, "sets attention_bias to True"),
+        ({"mlp_bias": True}, "sets mlp_bias to True"),
+        ({"hidden_act": "gelu"}, "sets hidden_act to gelu"),
         ({"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}}, "scaled by dynamic"),
         ({"model_type": "mistral"}, "it is a mistral, not a Llama"),
+        ({"rope_scaling": {"type": "linear", "factor": 2.0, "partial": 1}}, "rope_scaling sets partial"),
+        ({"a_key_of_tomorrow": 1}, "sets a_key_of_tomorrow, which the engine does not know"),
+        ({"quantization_config": {"quant_method": "fp8"}}, "sets quantization_config"),
+        ({"num_hidden_layers": 1}, r"holds the tensor model\.layers\.1\.\S+, which the engine does not know"),
     ],
 )
 def test_what_can_not_be_packed_is_left_to_transformers_or_refused(base, changes, reason):
@@ -135,6 +139,11 @@ def test_a_weight_that_is_missing_or_of_another_shape_is_an_error(adapter, base)
         load_scorer(str(adapter), base_model=str(base), device="cpu")
     edit(base / "config.json", vocab_size=len(load_file(base / "model.safetensors")["lm_head.weight"]))
     rename(base / "model.safetensors", lambda key: key.replace("1.mlp.up_proj", "1.mlp.other"))
+    with pytest.raises(ModelError, match=r"LlamaFor\w+ does not use: model.layers.1.mlp.other.weight"):
+        load_scorer(str(adapter), base_model=str(base), device="cpu")
+    tensors = load_file(base / "model.safetensors")
+    del tensors["model.layers.1.mlp.other.weight"]
+    save_file(tensors, base / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelError, match=r"lacks the weights model.layers.1.mlp.up_proj.weight"):
         load_scorer(str(adapter), base_model=str(base), device="cpu")
 

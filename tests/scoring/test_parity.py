@@ -1,0 +1,137 @@
+"""Every architecture, every setting of an adapter, every engine: as plain transformers and peft, or refused.
+
+There is no third outcome. The soak takes every setting with every architecture; without it, Llama and BERT get all
+settings, GPT-2 those that concern its layers, and the others the common ones.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoModelForSequenceClassification
+
+from sidecar.candidates import Passage
+from sidecar.errors import ConfigurationError, ModelError
+from sidecar.scoring.adapters import AdapterRegistry
+from sidecar.scoring.checkpoint import Placement
+from sidecar.scoring.loading import load_scorer
+from sidecar.scoring.quiet import quiet_libraries
+from tests.scoring.values import values
+from tests.tiny_zoo import DECODERS, ENCODERS, SETTINGS, build_adapter, build_base
+
+FP32 = 1e-5
+QUERY = "which passage holds the words"
+PASSAGES = [Passage("", "word " * 3), Passage("A title", "the index returns every passage " * 4), Passage("", "")]
+ENGINES = ("packed", "transformers", "openvino")
+OPENVINO = ("bert", "roberta", "xlm-roberta")
+COMMON = ("plain", "dora", "embeddings", "no head")
+OF_CONV1D = (*COMMON, "pissa", "olora", "bias all", "lora bias", "fan in", "tokens")
+TESTED = {"llama": tuple(SETTINGS), "bert": tuple(SETTINGS), "gpt2": OF_CONV1D}
+# What peft itself makes no adapter of: layers of one kind alone can be repeated, a head of two layers has no factors …
+NOT_MADE = {
+    "layers twice": {*DECODERS, *ENCODERS} - {"llama", "mistral", "qwen2", "qwen3", "gemma", "bert", "modernbert"},
+    "head": {"roberta", "xlm-roberta", "camembert", "electra", "mpnet"},
+    "kasa": {"gpt2"},
+    "layer 1": {"albert"},
+    "all linear": {"distilbert"},
+}
+# What is kept beside the base, unmerged, which only transformers computes.
+BESIDE = ("lora bias", "layers twice", "kasa", "velora", "monteclora", "tied")
+# What peft makes and can't compute with: it takes a Conv1D's weight the wrong way round, and repeats layers without
+# what the model is told of each.
+BROKEN = {"olora": {"gpt2"}, "layers twice": {"qwen2", "qwen3"}}
+counted: Counter[str] = Counter()
+
+
+@torch.inference_mode()
+def plain(model, scorer):
+    """Score one pair at a time, from the token ids that the scorer made."""
+    found = []
+    for pair in scorer.prompt.pairs(QUERY, PASSAGES):
+        types = {} if pair.types is None else {"token_type_ids": torch.tensor([pair.types])}
+        found.append(model(input_ids=torch.tensor([pair.ids]), **types).logits.item())
+    return found
+
+
+def reads(engine, name, setting):
+    """Whether an engine claims to compute an adapter of an architecture; the setting may be None."""
+    if engine == "packed":
+        return name == "llama" and (setting is None or setting.factors)
+    beside = setting in [
+        SETTINGS[kind] for kind in ("lora bias", "layers twice", "kasa", "velora", "monteclora", "tied")
+    ]
+    return engine == "transformers" or (name in OPENVINO and not beside)
+
+
+def check(name, setting, directory, reference, *, refused=""):
+    for engine in ENGINES:
+        if engine == "openvino" and name not in OPENVINO and setting is not None:
+            continue  # its architecture is refused whatever the adapter; that of the base says so
+        options = {"device": "cpu", "dtype": "float32", "engine": engine}
+        if refused:
+            with pytest.raises((ModelError, ConfigurationError), match="" if engine == "packed" else refused):
+                load_scorer(str(directory), **options)
+            counted["refused by all"] += 1
+        elif not reads(engine, name, setting):
+            with pytest.raises(ConfigurationError, match="can't (run|compute)"):
+                load_scorer(str(directory), **options)
+            counted[f"left to transformers by {engine}"] += 1
+        else:
+            scorer = load_scorer(str(directory), **options)
+            assert scorer.engine_name == engine
+            assert values(scorer, QUERY, PASSAGES) == pytest.approx(plain(reference, scorer), abs=FP32), engine
+            counted["equal"] += 1
+
+
+def sweep(name, settings, folder):
+    directory = build_base(name, folder / "base")
+    with quiet_libraries():
+        base = AutoModelForSequenceClassification.from_pretrained(str(directory), dtype=torch.float32).eval()
+    check(name, None, directory, base)
+    for kind in settings:
+        if name in NOT_MADE.get(kind, ()):
+            with pytest.raises((ValueError, TypeError)):
+                build_adapter(base, folder / kind, SETTINGS[kind])
+            continue
+        adapter = build_adapter(base, folder / kind, SETTINGS[kind])
+        reference, refused = None, SETTINGS[kind].refused
+        if name in BROKEN.get(kind, ()):
+            refused = "peft can't put the adapter"
+        if not refused:
+            with quiet_libraries():
+                reference = PeftModel.from_pretrained(copy.deepcopy(base), str(adapter)).eval()
+        check(name, SETTINGS[kind], adapter, reference, refused=refused)
+
+
+@pytest.mark.parametrize("name", [*DECODERS, *ENCODERS])
+def test_equal_to_plain_transformers_and_peft_or_refused(name, tmp_path, record_property):
+    before = counted.copy()
+    sweep(name, TESTED.get(name, COMMON), tmp_path)
+    record_property("combinations", dict(counted - before))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", [*DECODERS, *ENCODERS])
+def test_the_same_for_every_setting(name, tmp_path):
+    sweep(name, [kind for kind in SETTINGS if kind not in TESTED.get(name, COMMON)], tmp_path)
+
+
+def test_what_a_registry_takes_is_what_the_packed_engine_merges(tmp_path):
+    directory = build_base("llama", tmp_path / "base")
+    base = AutoModelForSequenceClassification.from_pretrained(str(directory)).eval()
+    registry = AdapterRegistry(directory, Placement("cpu"))
+    for kind, setting in SETTINGS.items():
+        adapter = build_adapter(base, tmp_path / kind, setting)
+        if not setting.factors:
+            with pytest.raises(ModelError, match="can't be switched to: the adapter"):
+                registry.load(kind, adapter)
+            continue
+        registry.load(kind, adapter)
+        with quiet_libraries():
+            reference = PeftModel.from_pretrained(copy.deepcopy(base), str(adapter)).eval()
+        scorer = registry.scorer(kind)
+        assert values(scorer, QUERY, PASSAGES) == pytest.approx(plain(reference, scorer), abs=FP32), kind
