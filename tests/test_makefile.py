@@ -14,7 +14,7 @@ TESTED = {
     "demo": ["tests/cli/test_demo.py"],
     "test-docker": ["tests/docker/test_image.py", "tests/docker/test_smoke.py"],  # `make test` and `make soak` together
     "fuzz": ["tests/serving/rerank_api/test_fuzz.py", "tests/live/test_search_fuzz.py"],
-    "attack": ["tests/attack/test_framing.py", "tests/attack/test_paths.py", "tests/attack/test_rights.py"],
+    "attack": [f"tests/attack/test_{name}.py" for name in ("exhaustion", "framing", "paths", "rights")],
     "bench": ["tests/bench/test_run.py"],
     "bench-proxy": ["tests/live/test_benchmarks.py"],
     "load": ["tests/live/test_benchmarks.py"],
