@@ -22,6 +22,11 @@ class Reason(StrEnum):
     SIGNED = "signed"
     PIPELINE = "pipeline"
     NOT_ASKED = "not_asked"
+    TEMPLATE = "template"
+    # Whoever runs the service does not want it reranked.
+    SWITCHED_OFF = "switched_off"
+    CONTROL = "control"
+    SHADOW = "shadow"
     # OpenSearch did not give what reranking needs.
     SEARCH_REFUSED = "search_refused"
     WINDOW_REFUSED = "window_refused"

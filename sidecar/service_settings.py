@@ -43,7 +43,8 @@ class ServiceSettings(BaseModel):
         {}, description='Lucene indexes that the rerank API searches as Pyserini does: {"name": "directory"}.'
     )
     rules: list[dict[str, Any]] = Field(
-        [], description="Indexes to rerank unasked: [{index, percent, shadow, model, window}, …], the first that fits."
+        [],
+        description="Indexes to rerank unasked, the first that fits: [{index, percent, shadow, model, window, …}, …].",
     )
     shadow_file: Path | None = Field(
         None, description="File to which what shadow rules would have changed is appended, a JSON line for each search."

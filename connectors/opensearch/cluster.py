@@ -13,6 +13,7 @@ from connectors.opensearch.limits import Limits
 from connectors.opensearch.pipelines import Pipelines
 from connectors.opensearch.request import Hydrate
 from sidecar.documents import PassageFields
+from sidecar.reasons import Why
 
 
 class Cluster:
@@ -33,6 +34,7 @@ class Cluster:
         fields: PassageFields,
         caller: bytes,
         hydrate: Hydrate = "window",
+        declined: Why | None = None,
     ) -> Conversation:
         """Begin a search's conversation; `index` is its index expression, None for all. See `conversation`.
 
@@ -45,6 +47,7 @@ class Cluster:
             window=self.limits.window(key, window),
             fields=fields,
             hydrate=hydrate,
+            declined=declined,
             overrule=partial(self.pipelines.overrule, index, caller=caller),
             lookup=self.lookups.of(key, fields),
         )

@@ -16,6 +16,7 @@ import msgspec
 
 from connectors.opensearch import hydrate as page_hydration
 from connectors.opensearch import response, splice
+from connectors.opensearch.ext import without_our_ext
 from connectors.opensearch.filter_path import filtered
 from connectors.opensearch.limits import limit_in
 from connectors.opensearch.reading import Reading
@@ -78,20 +79,23 @@ def conversation(  # noqa: PLR0913  each is a decision of its own, by keyword
     window: int,
     fields: PassageFields,
     hydrate: Hydrate = "window",
+    declined: Why | None = None,
     overrule: Overrule | None = None,
     lookup: FieldLookup | None = None,
 ) -> Conversation:
     """Search for the window; what can't be reranked is asked for as it came, and the reason is kept.
 
-    So is what `overrule` has a reason against, with the caller's own `ext.rerank`. Where an index allows no window of
-    this size, it shrinks to what is allowed. Where hits show no text, `lookup` finds out how it is had. A search that
-    OpenSearch refuses, or can't answer whole, once it is rewritten is replayed once as it came, but for an
-    `ext.rerank` that no pipeline asked for. Ends with the
-    `EngineRejected` thrown in where the caller's own search would have met it, too.
+    So is what is `declined`, and what `overrule` has a reason against, the latter with the caller's own `ext.rerank`.
+    Where an index allows no window of this size, it shrinks to what is allowed. Where hits show no text, `lookup` finds
+    out how it is had. A search that OpenSearch refuses, or can't answer whole, once it is rewritten is replayed once as
+    it came, but for an `ext.rerank` that no pipeline asked for. Ends with the `EngineRejected` thrown in where the
+    caller's own search would have met it, too.
     """
     known = lookup.known if lookup is not None else None
     asking = partial(plan, body, fields=fields, params=params, hydrate=hydrate)
     planned = asking(window=window, reading=known)
+    if declined is not None:
+        planned = Unranked(declined, without_our_ext(body))
     own = planned.body if isinstance(planned, Unranked) else planned.original
     if overrule is not None and (isinstance(planned, Plan) or own != body):
         reason = yield from overrule(body, params)

@@ -9,6 +9,7 @@ import msgspec
 
 from connectors.opensearch import splice
 from connectors.opensearch.full_query import text_at
+from connectors.opensearch.json_text import json_text
 
 # As OpenSearch has it for a query_text_path.
 MAX_PATH = 1000
@@ -33,7 +34,7 @@ def ext_of_others(raw: Mapping[str, msgspec.Raw]) -> dict[str, msgspec.Raw] | No
 def without_our_ext(body: bytes) -> bytes:
     """Return a search's body as it is to be forwarded: a node without neural-search refuses `ext.rerank`."""
     try:
-        raw = splice.members(splice.veiled(body))
+        raw = splice.members(splice.veiled(json_text(body)))
     except splice.Malformed:
         return body
     foreign_ext = ext_of_others(raw)

@@ -17,6 +17,7 @@ from connectors.opensearch.conversation import FINAL, Ask, Conversation, Native,
 from connectors.opensearch.conversation import finish as finish_search
 from connectors.opensearch.ext import without_our_ext
 from connectors.opensearch.filter_path import Filters, NoPaths, filtered, parsed
+from connectors.opensearch.json_text import json_text
 from connectors.opensearch.refusal import refusal
 from connectors.opensearch.request import unfiltered
 from sidecar.candidates import FirstStage, Ranking
@@ -62,13 +63,17 @@ class _Answers:
     each: Sequence[bytes | EngineRejected]
 
 
+_Names = str | int | float | bool | list[str | int | float | bool] | None
+
+
 class _Head(msgspec.Struct):
     status: int = 200
     error: msgspec.Raw = msgspec.Raw()
 
 
 class _Header(msgspec.Struct):
-    index: str | list[str] | None = None
+    index: _Names = None
+    indices: _Names = None
 
 
 def searches(body: bytes) -> list[Search]:
@@ -85,12 +90,13 @@ def searches(body: bytes) -> list[Search]:
 
 
 def index_in(header: bytes) -> str | None:
-    """Find the index that a header names; several become one expression."""
+    """Find the index that a header names, as `index` or else as `indices`; several become one expression."""
     try:
-        named = msgspec.json.decode(header or b"{}", type=_Header).index
+        found = msgspec.json.decode(json_text(header) or b"{}", type=_Header)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return ",".join(named) if isinstance(named, list) else named
+    named = found.indices if found.index is None else found.index
+    return ",".join(map(str, named)) if isinstance(named, list) else None if named is None else str(named)
 
 
 def lines(found: Iterable[Search]) -> bytes:

@@ -16,6 +16,7 @@ import msgspec
 from connectors.opensearch import splice
 from connectors.opensearch.caller import digest
 from connectors.opensearch.conversation import Ask, Talk
+from connectors.opensearch.json_text import json_text
 from connectors.opensearch.remembered import Remembered
 from sidecar.errors import EngineRejected
 from sidecar.reasons import Reason, Why
@@ -113,7 +114,7 @@ def _asked(path: str) -> Talk[tuple[bytes, bool]]:
 def _in(body: bytes) -> str | msgspec.Raw | None:
     """Find a body's pipeline: its name, or the pipeline as it is written out."""
     try:
-        raw = splice.members(splice.veiled(body)).get("search_pipeline") if body.strip() else None
+        raw = splice.members(splice.veiled(json_text(body))).get("search_pipeline") if body.strip() else None
         if raw is None:
             return None
         return raw if bytes(raw).startswith(b"{") else splice.text(raw)

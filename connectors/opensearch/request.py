@@ -17,6 +17,7 @@ from connectors.opensearch import splice
 from connectors.opensearch.ext import WrongExt, ext_of_others, named_text
 from connectors.opensearch.filter_path import NOTHING, Filters, NoPaths, parsed
 from connectors.opensearch.hydrate import lean, worthwhile
+from connectors.opensearch.json_text import json_text
 from connectors.opensearch.query_text import query_text, without_operators
 from connectors.opensearch.reading import Reading
 from connectors.opensearch.source_filter import borrowed, with_fields, with_stored_fields
@@ -106,8 +107,9 @@ def plan(  # noqa: PLR0913  each is a decision of its own, by keyword
     if len(body) > MAX_BODY:
         return Unranked(Why(Reason.BODY_TOO_LARGE, "the body is larger than 10 MB"), body)
     try:
-        raw = splice.members(splice.veiled(body)) if body.strip() else {}
-        search = json.loads(body, object_pairs_hook=_unique) if body.strip() else {}
+        text = json_text(body)
+        raw = splice.members(splice.veiled(text)) if text.strip() else {}
+        search = json.loads(text, object_pairs_hook=_unique) if text.strip() else {}
     except (ValueError, RecursionError):
         return Unranked(Why(Reason.NOT_JSON, "the body is not well-formed JSON"), body)
     foreign_ext = ext_of_others(raw)
@@ -167,7 +169,7 @@ def _require_rerankable(search: Mapping[str, Any], params: Mapping[str, Any]) ->
         raise _NotRerankable(Reason.OTHER_FORM, "the body came in the URL (source)")
     if str(params.get("format", "json")) != "json":
         raise _NotRerankable(Reason.OTHER_FORM, "the response was asked for in another format than JSON")
-    if not _by_score(params["sort"] if "sort" in params else search.get("sort", [])):
+    if not (_by_score_in_url(str(params["sort"])) if "sort" in params else _by_score(search.get("sort", []))):
         raise _NotRerankable(Reason.OWN_ORDER, "the hits are sorted by something else than their score")
     stored = params.get("stored_fields", search.get("stored_fields"))
     if stored in ("_none_", ["_none_"]):
@@ -182,13 +184,19 @@ def _filters(params: Mapping[str, Any]) -> Filters | None:
 
 
 def _by_score(sort: object) -> bool:
-    """Tell whether a sort says no more than the default, `_score` descending; OpenSearch then writes no sort values."""
+    """Tell whether a sort of a body says no more than the default, `_score` descending, which shows no sort values."""
     if isinstance(sort, list):
-        return not sort or (len(sort) == 1 and _by_score(sort[0]))
+        return not sort or (len(sort) == 1 and not isinstance(sort[0], list) and _by_score(sort[0]))
     if isinstance(sort, Mapping) and list(sort) == ["_score"]:
         order = sort["_score"]
-        return order in ("desc", {}, {"order": "desc"})
-    return sort in ("_score", "_score:desc")
+        if isinstance(order, Mapping):
+            order = order.get("order", "desc") if set(order) <= {"order"} else None
+        return isinstance(order, str) and order.lower() == "desc"
+    return sort == "_score"
+
+
+def _by_score_in_url(sort: str) -> bool:
+    return sort == "_score" or (sort.lower() == "_score:desc" and sort.startswith("_score"))
 
 
 def _page(search: Mapping[str, Any], params: Mapping[str, Any]) -> tuple[int, int]:

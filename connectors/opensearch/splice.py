@@ -18,6 +18,8 @@ Value = TypeVar("Value")
 _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..)|.)", re.DOTALL)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _VEILED = re.compile(rb"\xffu....", re.DOTALL)
+# The same as bytes, which UTF-8 never holds, and OpenSearch takes.
+_RAW_SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
@@ -67,8 +69,9 @@ def unveiled(data: bytes) -> bytes:
 
 
 def mended(data: bytes) -> bytes:
-    """Write U+FFFD for what `veiled` hid: for readers that take no lone surrogate."""
-    return _VEILED.sub(rb"\\ufffd", data) if b"\xff" in data else data
+    """Write U+FFFD for what `veiled` hid, and for surrogates as bytes: for readers that take no lone surrogate."""
+    shown = _VEILED.sub(rb"\\ufffd", data) if b"\xff" in data else data
+    return _RAW_SURROGATE.sub(b"\xef\xbf\xbd", shown) if b"\xed" in shown else shown
 
 
 def _decoded(decoder: msgspec.json.Decoder[Value], data: bytes | msgspec.Raw) -> Value:

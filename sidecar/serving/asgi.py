@@ -6,9 +6,12 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from sidecar.serving.callers import Caller
 from sidecar.serving.headers import Headers, value_of
+
+_ASCII = bytes(range(128))
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -44,9 +47,9 @@ class Exchange:
 
     @property
     def target(self) -> str:
-        """The path and query, as they came."""
-        path = self.raw_path.decode("latin-1")
-        return f"{path}?{self.query.decode('latin-1')}" if self.query else path
+        """The path and query, as they came but for bytes beyond ASCII, which are encoded."""
+        path = in_ascii(self.raw_path)
+        return f"{path}?{in_ascii(self.query)}" if self.query else path
 
     @property
     def caller(self) -> Caller:
@@ -76,3 +79,8 @@ class Exchange:
         kept = [(name, value) for name, value in headers if name != b"content-length"]
         await self.begin(status, [*kept, (b"content-length", b"%d" % len(body))])
         await self.more(b"" if self.method == "HEAD" else body, last=True)
+
+
+def in_ascii(raw: bytes) -> str:
+    """Write a part of a target so that it says the same to OpenSearch, which reads its bytes as Latin-1."""
+    return quote(raw.decode("latin-1"), safe=_ASCII)

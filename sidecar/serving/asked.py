@@ -2,48 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
 
+from connectors.opensearch import splice
+from connectors.opensearch.json_text import json_text
 from sidecar.documents import PassageFields
 from sidecar.errors import InputError
-from sidecar.fusion import Fusion, Method, Normalization
+from sidecar.fusion import Fusion, Method
+from sidecar.reasons import Reason, Why
+from sidecar.serving.rules import Arm, AskedFusion, Rule, fusion_of, rule_for
 
 MOST_FIELDS = 100
 OnFailure = Literal["first-stage", "error"]
-
-
-class Rule(BaseModel):
-    """What to rerank without being asked: searches whose every index matches `index`, a pattern as `logs-*`.
-
-    `percent` of the searches are reranked, the same ones at every page. With `shadow` the answer is the first stage's,
-    and what reranking would have done is only counted.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    index: str = Field("*", min_length=1)
-    percent: float = Field(100, ge=0, le=100)
-    shadow: bool = False
-    model: str | None = None
-    window: int | None = Field(None, ge=1, le=10_000)
-
-    def covers(self, index: str) -> bool:
-        """Whether every index of a search's index expression matches."""
-        return all(fnmatchcase(name, self.index) for name in index.split(","))
-
-
-class _AskedFusion(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    method: Method = Method.LINEAR
-    normalization: Normalization = Normalization.MIN_MAX
-    weight: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
-    rank_constant: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 60
+_NO_RULE = Rule.model_validate({})
 
 
 class Asked(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -54,14 +29,10 @@ class Asked(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     model: str | None = None
     # The work on a document grows with its fields: a body of 4 MB with 900,000 of them took 20 seconds.
     document_fields: Annotated[list[str], msgspec.Meta(max_length=MOST_FIELDS)] | None = None
-    fusion: _AskedFusion | Method | None = None
+    fusion: AskedFusion | Method | None = None
     timeout_ms: Annotated[int, msgspec.Meta(ge=1, le=600_000)] | None = None
     explain: bool = False
     on_failure: OnFailure | None = None
-
-
-class _Mention(msgspec.Struct):
-    ext: dict[str, msgspec.Raw] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +49,34 @@ class Terms:
     seconds: float
     on_failure: OnFailure
     explain: bool = False
-    shadow: bool = False
     rule: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to become of a search: the `terms` to rerank it by, or why a rule leaves it out; neither if nobody asks.
+
+    `asked` is whether it asks itself, in its `ext.rerank`; else `rule` decides, and `arm` is what it decided.
+    """
+
+    terms: Terms | None = None
+    left_out: Why | None = None
+    asked: bool = False
+    rule: Rule | None = None
+    arm: Arm | None = None
+
+    @property
+    def concerns_us(self) -> bool:
+        """Whether anybody asks for reranking, if only to be told that it is not done."""
+        return self.terms is not None or self.left_out is not None
+
+    @property
+    def said_rule(self) -> str:
+        """The rule and what it decided, as `X-Rerank-Rule` says it; empty where no rule decides."""
+        return f"{self.rule.name}; arm={self.arm}" if self.rule else ""
+
+
+UNDECIDED = Decision()
 
 
 def asked_in(body: bytes) -> Asked | None:
@@ -87,67 +84,56 @@ def asked_in(body: bytes) -> Asked | None:
 
     Raises `InputError` where it is there and malformed.
     """
-    if b'"rerank"' not in body:
+    text = json_text(body)
+    # A key may be written with escapes, too.
+    if b"rerank" not in text and b"\\u" not in text:
         return None
     try:
-        mention = msgspec.json.decode(body, type=_Mention).ext
-        if mention is None or "rerank" not in mention:
-            return None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        ours = splice.members(splice.members(splice.veiled(text)).get("ext", b"{}")).get("rerank")
+    except splice.Malformed:
+        return None
+    if ours is None:
         return None
     try:
-        found = msgspec.json.decode(mention["rerank"], type=Asked | None)
+        found = msgspec.json.decode(splice.mended(bytes(ours)), type=Asked | None)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"ext.rerank: {error}", remedy="See the sidecar's documentation of ext.rerank.") from None
     return Asked() if found is None else found
 
 
-def rule_for(rules: Sequence[Rule], index: str, body: bytes) -> Rule | None:
-    """The first rule that covers the index, if this search is among its share."""
-    rule = next((rule for rule in rules if rule.covers(index or "_all")), None)
-    return rule if rule is not None and _draw(index, body) < rule.percent else None
+def decide(index: str, body: bytes, rules: Sequence[Rule], defaults: Terms, models: Sequence[str]) -> Decision:
+    """Decide by a search's own words, else by the first rule that covers its index expression ("" for all).
+
+    Raises `InputError` or `FusionError` for what can't be.
+    """
+    asked = asked_in(body)
+    rule = rule_for(rules, index)
+    if asked is not None:
+        return Decision(terms(asked, rule, defaults, models), asked=True)
+    if rule is None:
+        return UNDECIDED
+    arm = rule.arm(index, body)
+    if arm is Arm.CONTROL:
+        words = f"it is outside the {rule.percent:g} % of searches that rule {rule.name} reranks"
+        return Decision(left_out=Why(Reason.CONTROL, words), rule=rule, arm=arm)
+    return Decision(terms(Asked(), rule, defaults, models), rule=rule, arm=arm)
 
 
 def terms(asked: Asked, rule: Rule | None, defaults: Terms, models: Sequence[str]) -> Terms:
     """Fill in what was not asked for: by the rule, then by the settings. Raises `InputError` for an unknown model."""
-    model = asked.model or (rule.model if rule else None) or defaults.model
+    rule = rule or _NO_RULE
+    model = asked.model or rule.model or defaults.model
     if model not in models:
         raise InputError(f"there is no model {model!r} here.", remedy=f"Declared are {', '.join(models)}.")
-    fields = defaults.fields
-    if asked.document_fields is not None:
-        fields = PassageFields(title=(), text=tuple(asked.document_fields))
+    fields = rule.document_fields if asked.document_fields is None else asked.document_fields
+    timeout_ms = asked.timeout_ms or rule.timeout_ms
     return Terms(
         model=model,
-        fusion=_fusion(asked.fusion, defaults.fusion),
-        window=asked.window or (rule.window if rule else None) or defaults.window,
-        fields=fields,
-        seconds=asked.timeout_ms / 1000 if asked.timeout_ms else defaults.seconds,
+        fusion=(rule.fusion or defaults.fusion) if asked.fusion is None else fusion_of(asked.fusion),
+        window=asked.window or rule.window or defaults.window,
+        fields=defaults.fields if fields is None else PassageFields(title=(), text=tuple(fields)),
+        seconds=timeout_ms / 1000 if timeout_ms else defaults.seconds,
         on_failure=asked.on_failure or defaults.on_failure,
         explain=asked.explain,
-        shadow=rule.shadow if rule else False,
-        rule=rule.index if rule else "",
+        rule="" if rule is _NO_RULE else rule.index,
     )
-
-
-def _fusion(asked: _AskedFusion | Method | None, default: Fusion) -> Fusion:
-    """Raises `FusionError` for an unsound one."""
-    if asked is None:
-        return default
-    if isinstance(asked, Method):
-        return Fusion(asked)
-    return Fusion(asked.method, asked.normalization, asked.weight, asked.rank_constant)
-
-
-def search_identity(index: str, body: bytes) -> str:
-    """A name that all pages of a search share and that tells nothing of it: its index and query, hashed."""
-    try:
-        search = msgspec.json.decode(body, type=dict[str, msgspec.Raw]) if body.strip() else {}
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        search = {}
-    same = index.encode("utf-8", "replace") + b"\0" + bytes(search.get("query", b""))
-    return hashlib.blake2b(same, digest_size=8).hexdigest()
-
-
-def _draw(index: str, body: bytes) -> float:
-    """A number in [0, 100) that is the same for every page of a search."""
-    return int(search_identity(index, body), 16) / 2**64 * 100

@@ -10,63 +10,86 @@ from dataclasses import replace
 
 import msgspec
 
-from connectors.opensearch import msearch, splice
+from connectors.opensearch import ext, msearch, splice
 from connectors.opensearch.annotate import annotated
 from connectors.opensearch.conversation import Ask, Conversation, Native, drive_async, skipped
 from sidecar.candidates import FirstStage
 from sidecar.errors import EngineRejected, SidecarError
 from sidecar.reasons import Reason, Why
-from sidecar.serving.asked import Terms
+from sidecar.serving.asked import Decision
 from sidecar.serving.headers import without
 from sidecar.serving.opensearch_errors import error_body
-from sidecar.serving.search_story import (
-    REFUSED,
-    Answered,
-    Line,
-    Search,
-    account,
-    exceptions,
-    of,
-    ranking_for,
-    rerank,
-)
+from sidecar.serving.routes import Kind
+from sidecar.serving.rules import Arm
+from sidecar.serving.search_request import Search, template_without_our_ext
+from sidecar.serving.search_story import REFUSED, Answered, Line, account, exceptions, of, ranking_for, rerank
 from sidecar.serving.service import Outcome, RerankingService, Status
 from sidecar.serving.upstream import Upstream
 
-# How to rerank one search, by the index expression of its header line and its body; None if nobody asks for it.
-Choose = Callable[[str, bytes], Terms | None]
+# What is to become of one search, by the index expression of its header line and its body.
+Choose = Callable[[str, bytes], Decision]
 
 
-def anybody_asks(search: Search, choose: Choose) -> bool:
-    """Whether one of the searches is to be reranked, or asks for it in a way that can't be."""
+def decision(search: Search, choose: Choose) -> Decision | None:
+    """Whether one of the searches asks for reranking itself, or a rule does; None if nobody does."""
     try:
-        return any(_chosen(one, search.index, choose) is not None for one in msearch.searches(search.body))
+        each = [_chosen(one, search.index, choose) for one in msearch.searches(search.body)]
     except splice.Malformed:
-        return False  # OpenSearch will say what is wrong with it
+        return None  # OpenSearch will say what is wrong with it
     except SidecarError:
-        return True
+        return Decision(asked=True)
+    if not any(one.concerns_us for one in each):
+        return None
+    return Decision(asked=any(one.asked for one in each))
 
 
-async def answer(
-    search: Search, choose: Choose, upstream: Upstream, service: RerankingService, started: float
+def without_our_ext(search: Search) -> bytes:
+    """Write the searches as they are to be forwarded where none is reranked."""
+    try:
+        found = msearch.searches(search.body)
+    except splice.Malformed:
+        return search.body
+    take_out = template_without_our_ext if search.kind is Kind.MSEARCH_TEMPLATE else ext.without_our_ext
+    return msearch.lines(msearch.Search(one.header, take_out(one.body)) for one in found)
+
+
+async def answer(  # noqa: PLR0913  each comes from somewhere else
+    search: Search,
+    choose: Choose,
+    upstream: Upstream,
+    service: RerankingService,
+    started: float,
+    *,
+    declined: Why | None = None,
 ) -> Answered:
-    """Answer them all; the budget of each runs from `started`. Raises `UpstreamDown` or `UpstreamSlow`."""
+    """Answer them all; the budget of each runs from `started`. Raises `UpstreamDown` or `UpstreamSlow`.
+
+    With `declined` none is reranked, for that reason.
+    """
     line = Line(search, upstream)
-    chosen: list[Terms | None] = []
+    chosen: list[Decision] = []
 
     def begin(one: msearch.Search) -> Conversation:
-        terms = None
+        made = Decision()
         try:
-            terms = _chosen(one, search.index, choose)
+            made = _chosen(one, search.index, choose)
         except SidecarError as error:
             return _refused(error)
         finally:
-            chosen.append(terms)
+            chosen.append(made)
+        terms = made.terms
         if terms is None:
-            return _as_it_came(one.body)
+            return _as_it_came(one.body, made.left_out)
         index = msearch.index_in(one.header) or search.index or None
         return upstream.cluster.begin(
-            index, one.body, {}, window=terms.window, fields=terms.fields, caller=line.account, hydrate="page"
+            index,
+            one.body,
+            {},
+            window=terms.window,
+            fields=terms.fields,
+            caller=line.account,
+            hydrate="page",
+            declined=declined,
         )
 
     try:
@@ -79,7 +102,7 @@ async def answer(
         return Answered(line.reply.status, headers, found.whole, Outcome(Status.SKIPPED, found.skipped))
     caller = search.caller.key(proved=upstream.checks_accounts)
     outcomes = await asyncio.gather(
-        *(_outcome(stage, terms, service, started, caller) for stage, terms in zip(found.stages, chosen, strict=True))
+        *(_outcome(stage, made, service, started, caller) for stage, made in zip(found.stages, chosen, strict=True))
     )
     rankings = [
         ranking_for(stage, outcome) if outcome is not None and not isinstance(stage, EngineRejected) else None
@@ -98,33 +121,39 @@ async def answer(
 
 async def _outcome(
     stage: FirstStage[Native] | EngineRejected,
-    chosen: Terms | None,
+    made: Decision,
     service: RerankingService,
     started: float,
     caller: str,
 ) -> Outcome | None:
     """What becomes of one search; None if nobody asked for anything."""
-    if chosen is None:
+    if not made.concerns_us:
         return None
     if isinstance(stage, EngineRejected):
-        return of(chosen, REFUSED)
+        return REFUSED if made.terms is None else of(made.terms, REFUSED)
+    chosen = made.terms
+    if chosen is None:
+        return Outcome(Status.SKIPPED, made.left_out)
     return await rerank(stage, chosen, service, chosen.seconds - (time.perf_counter() - started), caller)
 
 
 def _told(
     body: bytes,
     stage: FirstStage[Native] | EngineRejected,
-    chosen: Terms | None,
+    made: Decision,
     outcome: Outcome | None,
     service: RerankingService,
 ) -> bytes:
     """One search's response, with what became of it."""
-    if chosen is None or outcome is None or isinstance(stage, EngineRejected):
+    if outcome is None or isinstance(stage, EngineRejected):
         return body
+    chosen, rule = made.terms, {"rule": made.said_rule} if made.rule else {}
+    if chosen is None:
+        return annotated(body, took=None, account={"status": outcome.status.value, "reason": outcome.words, **rule})
     if outcome.status is Status.FAILED and chosen.on_failure == "error":
         return error_body(503, f"reranking failed: {outcome.words}")
     said = account(outcome, chosen, stage, service.mapping(chosen.model)) or {
-        "account": {"status": outcome.status.value, "reason": outcome.words, **exceptions(stage, chosen)}
+        "account": {"status": outcome.status.value, "reason": outcome.words, **exceptions(stage, chosen), **rule}
     }
     return annotated(body, took=None, **said)
 
@@ -142,14 +171,14 @@ def _summary(outcomes: list[Outcome]) -> Outcome:
     return Outcome(Status.PARTIAL, Why(Reason.PARTLY_SCORED, words), each=outcomes)
 
 
-def _chosen(one: msearch.Search, index: str, choose: Choose) -> Terms | None:
-    chosen = choose(msearch.index_in(one.header) or index, one.body)
+def _chosen(one: msearch.Search, index: str, choose: Choose) -> Decision:
+    made = choose(msearch.index_in(one.header) or index, one.body)
     # A shadow is seen by nobody, and of several searches in one request none is made.
-    return None if chosen is None or chosen.shadow else chosen
+    return Decision() if made.arm is Arm.SHADOW else made
 
 
-def _as_it_came(body: bytes) -> Conversation:
-    return skipped((yield Ask(body, {})), Why(Reason.NOT_ASKED, "nobody asked for it"))
+def _as_it_came(body: bytes, reason: Why | None) -> Conversation:
+    return skipped((yield Ask(body, {})), reason or Why(Reason.NOT_ASKED, "nobody asked for it"))
 
 
 def _refused(error: SidecarError) -> Conversation:

@@ -9,20 +9,29 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from connectors.opensearch.ext import without_our_ext
 from sidecar.errors import SidecarError
 from sidecar.reasons import Reason, Why
 from sidecar.serving import bodies, msearch_story, search_story
 from sidecar.serving.asgi import Exchange, Receive, Scope, Send
-from sidecar.serving.asked import Asked, Rule, Terms, asked_in, rule_for, search_identity, terms
+from sidecar.serving.asked import UNDECIDED, Decision, Terms, decide
 from sidecar.serving.compression import compressed
-from sidecar.serving.headers import Headers
 from sidecar.serving.held_bytes import HeldBytes, Hold
 from sidecar.serving.logs import log_access
 from sidecar.serving.metrics import Metrics
 from sidecar.serving.node_addresses import address_in, tells_addresses, with_address
+from sidecar.serving.outcome_headers import outcome_headers, server_timing
 from sidecar.serving.proxy import Proxy, refuse, upstream_failed
 from sidecar.serving.routes import Kind, Route, route
-from sidecar.serving.search_story import Answered, Search
+from sidecar.serving.rules import Arm, Rule, rule_for, search_identity
+from sidecar.serving.search_request import (
+    NotRead,
+    Search,
+    read_search,
+    rendered,
+    template_without_our_ext,
+    unwritable,
+)
 from sidecar.serving.service import Outcome, RerankingService, Status
 from sidecar.serving.shadow import ShadowFile, shadow_record
 from sidecar.serving.upstream import AnswerTooLarge, UpstreamDown, UpstreamSlow
@@ -40,14 +49,6 @@ class FaceOptions:
     max_concurrent: int = 64
     allowed_hosts: frozenset[str] = frozenset()
     advertised_address: str = "auto"
-
-
-class _Skip(Exception):
-    """Passes a search through unranked."""
-
-    def __init__(self, reason: Reason, words: str) -> None:
-        super().__init__(words)
-        self.why = Why(reason, words)
 
 
 class OpenSearchFace:
@@ -88,7 +89,7 @@ class OpenSearchFace:
                 await self.ours(exchange)
             elif (address := self._address_to_tell(exchange)) is not None:
                 await self.proxy.pass_on_changed(exchange, partial(with_address, address=address))
-            elif found.kind is Kind.OTHER or not self.enabled:
+            elif found.kind is Kind.OTHER:
                 await self.proxy.pass_on(exchange)
             else:
                 outcome = await self._search(exchange, found)
@@ -129,102 +130,120 @@ class OpenSearchFace:
 
     async def _search_within(self, exchange: Exchange, found: Route, hold: Hold) -> Outcome | None:
         body = bodies.Body(exchange.receive, self.proxy.body_limits, hold)
+        search = None
         try:
-            search = await self._read(exchange, found, body, hold)
-            chosen = self._terms(found.index, search.body) if found.kind is Kind.SEARCH else None
-            if chosen is None and not (found.kind is Kind.MSEARCH and msearch_story.anybody_asks(search, self._terms)):
-                await self.proxy.pass_on(exchange, body)
-                return None
-            self._check(exchange)
-        except _Skip as skip:
-            outcome = Outcome(Status.SKIPPED, skip.why)
-            await self.proxy.pass_on(exchange, body, extra=_said(outcome))
-            return outcome
+            search = await read_search(exchange, found, body, self.proxy, hold)
+            search = await self._out_of_template(search)
+            decision = self._decision(search)
+        except NotRead as reason:
+            return await self._pass_unranked(exchange, body, reason.why, search)
         except SidecarError as error:
             await refuse(exchange, 400, error.message)
             return None
-        if chosen is None or not chosen.shadow:
-            return await self._rerank_safely(exchange, body, search, chosen)
-        await self.proxy.pass_on(exchange, body)
+        if decision is None:
+            await self.proxy.pass_on(exchange, body)
+            return None
+        declined = self._not_now()
+        why = unwritable(exchange) or decision.left_out or (None if decision.asked else declined)
+        if why is not None:
+            return await self._pass_unranked(exchange, body, why, decision=decision)
+        chosen = decision.terms
+        if chosen is None or decision.arm is not Arm.SHADOW:
+            return await self._rerank_safely(exchange, body, search, decision, declined)
+        await self._pass_unranked(exchange, body, Why(Reason.SHADOW, "the rule only shadows"), decision=decision)
         task = asyncio.create_task(self._shadow(search, chosen))
         self._shadows.add(task)
         task.add_done_callback(self._shadows.discard)
         return None
 
-    async def _read(self, exchange: Exchange, found: Route, body: bodies.Body, hold: Hold) -> Search:
-        """Read a search whole. Raises `_Skip` where it is too large or unreadable."""
-        why = await body.read()
-        if why is not None:
-            raise _Skip(why.reason, why)
-        try:
-            encoding = exchange.header(b"content-encoding")
-            plain = bodies.decompressed(body.prefix, encoding, limit=self.proxy.body_limits.size)
-        except (bodies.BodyUnreadable, bodies.BodyTooLarge):
-            raise _Skip(Reason.BODY_UNREADABLE, "the body can't be decompressed within its limit") from None
-        path, query = exchange.raw_path.decode("latin-1"), exchange.query.decode("latin-1")
-        headers = self.proxy.headers(exchange)
-        caller, peer = exchange.caller, self.proxy.peer_of(exchange)
-        return Search(exchange.method, path, query, headers, found.index, plain, caller, found.kind, peer, hold)
+    def _decide(self, index: str, body: bytes) -> Decision:
+        """What is to become of a search. Raises `InputError` or `FusionError` for what can't be."""
+        return decide(index, body, self.options.rules, self.options.defaults, self.options.models)
 
-    def _terms(self, index: str, body: bytes) -> Terms | None:
-        """How to rerank, None if nobody asks for it. Raises `InputError` or `FusionError` for what can't be."""
-        asked = asked_in(body)
-        rule = rule_for(self.options.rules, index, body)
-        if asked is None and rule is None:
+    def _decision(self, search: Search) -> Decision | None:
+        """What is to become of a request, None if it does not concern us. Raises as `_decide`."""
+        if search.kind is Kind.MSEARCH:
+            return msearch_story.decision(search, self._decide)
+        if search.kind is not Kind.SEARCH:
             return None
-        return terms(asked or Asked(), rule, self.options.defaults, self.options.models)
+        found = self._decide(search.index, search.body)
+        return found if found.concerns_us else None
 
-    def _check(self, exchange: Exchange) -> None:
-        """Raises `_Skip` for what can't be rewritten, or not now."""
-        if exchange.header(b"authorization").startswith(b"AWS4-HMAC-SHA256"):
-            words = "the request is signed (AWS SigV4), and rewriting it would break the signature"
-            raise _Skip(Reason.SIGNED, words)
-        content_type = exchange.header(b"content-type").partition(b";")[0].strip().lower()
-        if content_type and not content_type.endswith(b"json"):
-            raise _Skip(Reason.NOT_JSON, f"the body is {content_type.decode('latin-1')[:60]}, not JSON")
+    async def _out_of_template(self, search: Search) -> Search:
+        """Return the search that a template renders to, if it may ask for reranking or a rule may. Raises `NotRead`."""
+        if search.kind not in {Kind.TEMPLATE, Kind.MSEARCH_TEMPLATE}:
+            return search
+        stored = search.kind is Kind.TEMPLATE and b'"id"' in search.body
+        if b"rerank" not in search.body and not stored and rule_for(self.options.rules, search.index) is None:
+            return search
+        if search.kind is Kind.MSEARCH_TEMPLATE:
+            raise NotRead(Reason.TEMPLATE, "templates in an _msearch are not reranked")
+        return await rendered(search, self.proxy.upstream)
+
+    def _not_now(self) -> Why | None:
+        """Why nothing is reranked at the moment."""
+        if not self.enabled:
+            return Why(Reason.SWITCHED_OFF, "reranking is switched off")
         if self.in_flight >= self.options.max_concurrent:
-            raise _Skip(Reason.OVERLOADED, f"overloaded: {self.in_flight} searches are being reranked")
+            return Why(Reason.OVERLOADED, f"overloaded: {self.in_flight} searches are being reranked")
+        return None
+
+    async def _pass_unranked(
+        self,
+        exchange: Exchange,
+        body: bodies.Body,
+        why: Why,
+        search: Search | None = None,
+        decision: Decision = UNDECIDED,
+    ) -> Outcome:
+        """Pass a request through, and say why it is not reranked; less our `ext`, where the `search` in it is given."""
+        status = Status.FAILED if why.reason is Reason.INTERNAL_ERROR else Status.SKIPPED
+        model = decision.terms.model if decision.terms else ""
+        outcome = Outcome(status, why, model=model, rule=decision.rule.index if decision.rule else "")
+        instead = None
+        if search is not None and unwritable(exchange) is None:
+            kept = _without_our_ext(search)
+            instead = search.with_body(kept) if kept != search.body else None
+        await self.proxy.pass_on(exchange, body, extra=outcome_headers(outcome, decision.said_rule), instead=instead)
+        return outcome
 
     async def _rerank_safely(
-        self, exchange: Exchange, body: bodies.Body, search: Search, chosen: Terms | None
+        self, exchange: Exchange, body: bodies.Body, search: Search, decision: Decision, declined: Why | None
     ) -> Outcome:
         """Answer with the caller's own search where we have a fault of our own."""
         try:
-            return await self._rerank(exchange, search, chosen)
+            return await self._rerank(exchange, search, decision, declined)
         except (UpstreamDown, UpstreamSlow, bodies.ClientLeft):
             raise
         except AnswerTooLarge as too_large:
-            outcome = Outcome(Status.SKIPPED, Why(Reason.ANSWER_TOO_LARGE, str(too_large)))
-            await self.proxy.pass_on(exchange, body, extra=_said(outcome))
-            return outcome
+            why = Why(Reason.ANSWER_TOO_LARGE, str(too_large))
         except Exception:
             if exchange.answered:
                 raise
             _log.exception("a fault of ours")
             why = Why(Reason.INTERNAL_ERROR, "a fault of the sidecar's, see its log")
-            outcome = Outcome(Status.FAILED, why)
-            await self.proxy.pass_on(exchange, body, extra=_said(outcome))
-            return outcome
+        return await self._pass_unranked(exchange, body, why, search, decision)
 
-    async def _rerank(self, exchange: Exchange, search: Search, chosen: Terms | None) -> Outcome:
-        """Answer a search by its terms, or several searches (None), which have terms of their own."""
-        upstream, service, started = self.proxy.upstream, self.service, exchange.started
+    async def _rerank(self, exchange: Exchange, search: Search, decision: Decision, declined: Why | None) -> Outcome:
+        """Answer a search by its terms, or several searches, which have their own; as it came if it is `declined`."""
+        upstream, service, started, chosen = self.proxy.upstream, self.service, exchange.started, decision.terms
         self.in_flight += 1
         try:
             if chosen is None:
-                story = msearch_story.answer(search, self._terms, upstream, service, started)
+                story = msearch_story.answer(search, self._decide, upstream, service, started, declined=declined)
             else:
-                story = search_story.answer(search, chosen, upstream, service, started)
+                story = search_story.answer(search, chosen, upstream, service, started, declined=declined)
             answered = await bodies.unless_left(exchange.receive, story)
         finally:
             self.in_flight -= 1
         outcome = answered.outcome
+        said = outcome_headers(outcome, decision.said_rule)
         if chosen is not None and outcome.status is Status.FAILED and chosen.on_failure == "error":
-            await refuse(exchange, 503, f"reranking failed: {outcome.words}", _said(outcome))
+            await refuse(exchange, 503, f"reranking failed: {outcome.words}", said)
             return outcome
         headers, body = await compressed(answered.headers, answered.body, exchange.header(b"accept-encoding"))
-        timing = _server_timing(answered, exchange.elapsed)
-        await exchange.answer(answered.status, [*headers, *_said(outcome), timing], body)
+        timing = server_timing(answered, exchange.elapsed)
+        await exchange.answer(answered.status, [*headers, *said, timing], body)
         return outcome
 
     async def _shadow(self, search: Search, chosen: Terms) -> None:
@@ -251,19 +270,13 @@ class OpenSearchFace:
             self._metrics.shadow_lost(lost)
 
 
+def _without_our_ext(search: Search) -> bytes:
+    if search.kind is Kind.SEARCH:
+        return without_our_ext(search.body)
+    if search.kind is Kind.TEMPLATE:
+        return template_without_our_ext(search.body)
+    return msearch_story.without_our_ext(search)
+
+
 async def _nothing(exchange: Exchange) -> None:
     await refuse(exchange, 404, "there is nothing here")
-
-
-def _said(outcome: Outcome) -> Headers:
-    """The headers that say what became of a reranking."""
-    said: Headers = [(b"x-rerank-status", outcome.status.value.encode())]
-    if outcome.reason:
-        plain = " ".join(outcome.words.split())[:300]
-        said.append((b"x-rerank-reason", plain.encode("ascii", "replace")))
-    return said
-
-
-def _server_timing(answered: Answered, total: float) -> tuple[bytes, bytes]:
-    stages = {**answered.seconds, "total": total}
-    return b"server-timing", ", ".join(f"{name};dur={value * 1000:.1f}" for name, value in stages.items()).encode()

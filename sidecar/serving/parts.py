@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
 from starlette.types import ASGIApp
 
 from connectors.opensearch.access import client_options
 from sidecar.errors import ConfigurationError
 from sidecar.opensearch_account import access
-from sidecar.serving.asked import Rule, Terms
+from sidecar.serving.asked import Terms
 from sidecar.serving.bodies import BodyLimits
 from sidecar.serving.breaker import CircuitBreaker
 from sidecar.serving.cluster_health import ClusterHealth
@@ -29,6 +28,7 @@ from sidecar.serving.proxy import Proxy
 from sidecar.serving.rerank_api.app import rerank_api
 from sidecar.serving.rerank_api.engine import Limits, ModelNames, RerankEngine
 from sidecar.serving.routes import PassThrough
+from sidecar.serving.rules import rules_of
 from sidecar.serving.score_cache import ScoreCache
 from sidecar.serving.scorer_client import COMMAND, ScorerProcess
 from sidecar.serving.service import RerankingService
@@ -232,14 +232,7 @@ async def _lucene(settings: Settings, service: RerankingService, terms: Terms) -
 
 
 def _face_options(settings: Settings, models: tuple[str, ...]) -> FaceOptions:
-    try:
-        rules = tuple(Rule.model_validate(rule) for rule in settings.rules)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise ConfigurationError(f"rules: {first['loc'][0]}: {first['msg']}.", remedy="See docs/SERVICE.md.") from None
-    unknown = {rule.model for rule in rules if rule.model} - set(models)
-    if unknown:
-        raise ConfigurationError(f"rules: no model {', '.join(sorted(unknown))} is declared.")
+    rules = rules_of(settings.rules, models)
     told = settings.advertised_address
     return FaceOptions(
         defaults=Terms(

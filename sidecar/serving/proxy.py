@@ -70,11 +70,17 @@ class Proxy:
         body = change(reply.body) if reply.status == 200 else reply.body
         await exchange.answer(reply.status, reply.headers, body)
 
-    async def pass_on(self, exchange: Exchange, body: bodies.Body | None = None, extra: Headers | None = None) -> None:
+    async def pass_on(
+        self,
+        exchange: Exchange,
+        body: bodies.Body | None = None,
+        extra: Headers | None = None,
+        instead: Request | None = None,
+    ) -> None:
         """Stream a request through, and its answer back with the `extra` headers.
 
-        `body` is the request's where part of it was read already. An answer that breaks off in its middle breaks off
-        at the caller, too. Raises `ClientLeft`.
+        `body` is the request's where part of it was read already; `instead` is to be sent in its place. An answer that
+        breaks off in its middle breaks off at the caller, too. Raises `ClientLeft`.
         """
         if not passes(exchange.method, exchange.raw_path, self.allowed):
             await refuse(exchange, 403, f"only {self.allowed.value} requests pass here")
@@ -84,9 +90,9 @@ class Proxy:
         is_read = exchange.method in {"GET", "HEAD"} and not framed
         content = body.stream() if framed else None
         peer = self.peer_of(exchange)
-        request = Request(exchange.method, exchange.target, self.headers(exchange), content, is_read=is_read, peer=peer)
+        own = Request(exchange.method, exchange.target, self.headers(exchange), content, is_read=is_read, peer=peer)
         try:
-            async with self.upstream.stream(request) as answer:
+            async with self.upstream.stream(instead or own) as answer:
                 await exchange.begin(answer.status, [*to_client(answer.raw_headers), *(extra or [])])
                 async for part in self.upstream.parts(answer):
                     await exchange.more(part)

@@ -15,6 +15,8 @@ class Kind(StrEnum):
 
     SEARCH = "search"
     MSEARCH = "msearch"
+    TEMPLATE = "template"
+    MSEARCH_TEMPLATE = "msearch-template"
     OURS = "ours"
     OTHER = "other"
 
@@ -44,8 +46,10 @@ class Entry:
 TABLE = (
     Entry("GET POST", "/_search /{index}/_search", PassThrough.SEARCH, Kind.SEARCH),
     Entry("GET POST", "/_msearch /{index}/_msearch", PassThrough.SEARCH, Kind.MSEARCH),
-    Entry("GET POST", "/_search/template /{index}/_search/template", PassThrough.SEARCH),
-    Entry("GET POST", "/_msearch/template /{index}/_msearch/template", PassThrough.SEARCH),
+    Entry("GET POST", "/_search/template /{index}/_search/template", PassThrough.SEARCH, Kind.TEMPLATE),
+    Entry(
+        "GET POST", "/_msearch/template /{index}/_msearch/template", PassThrough.SEARCH, Kind.MSEARCH_TEMPLATE
+    ),
     Entry("GET POST", "/_count /{index}/_count", PassThrough.SEARCH),
     # A search that goes on over several requests.
     Entry("GET POST DELETE", "/_search/scroll /_search/scroll/{name}"),

@@ -10,7 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 from sidecar.serving.route_table import TABLE, Entry, Kind, PassThrough
 
@@ -80,7 +80,7 @@ def route(method: str, raw_path: bytes) -> Route:
     for pattern, entry in _PATTERNS.get((method, len(segments)), ()):
         if all(map(_fits, pattern, segments)):
             named = segments[0] if pattern[:1] == (b"{index}",) else b""
-            return Route(entry.kind, unquote_to_bytes(named).decode("utf-8", "replace"), entry.narrowest)
+            return Route(entry.kind, unquote(named.decode("latin-1")), entry.narrowest)
     return Route(Kind.OTHER)
 
 

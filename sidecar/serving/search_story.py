@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -13,39 +13,21 @@ from connectors.opensearch.annotate import annotated
 from connectors.opensearch.caller import caller_of
 from connectors.opensearch.conversation import Ask, Native, drive_async, finish
 from connectors.opensearch.refusal import refusal
+from connectors.opensearch.url_params import url_params
 from sidecar.candidates import FirstStage, Ranking, fields_of
 from sidecar.errors import EngineRejected
 from sidecar.explanation import Explanation, explain
 from sidecar.reasons import Reason, Why
 from sidecar.scoring.mapping import Mapping
-from sidecar.serving.asked import Terms, search_identity
-from sidecar.serving.callers import Caller
+from sidecar.serving.asked import Terms
 from sidecar.serving.headers import Headers, without
-from sidecar.serving.held_bytes import Hold
 from sidecar.serving.routes import Kind
+from sidecar.serving.rules import search_identity
+from sidecar.serving.search_request import Search
 from sidecar.serving.service import Outcome, RerankingService, Status
 from sidecar.serving.upstream import Reply, Request, Upstream
 
 REFUSED = Outcome(Status.SKIPPED, Why(Reason.SEARCH_REFUSED, "OpenSearch refused the search"))
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """A search as it came: `headers` are those for OpenSearch, `body` is decompressed.
-
-    `peer` is the address in whose share of the connections to OpenSearch it goes, `hold` counts its answers' bytes.
-    """
-
-    method: str
-    path: str
-    query: str
-    headers: Headers
-    index: str
-    body: bytes
-    caller: Caller
-    kind: Kind = Kind.SEARCH
-    peer: str = ""
-    hold: Hold | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +41,18 @@ class Answered:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-async def answer(
-    search: Search, chosen: Terms, upstream: Upstream, service: RerankingService, started: float
+async def answer(  # noqa: PLR0913  each comes from somewhere else
+    search: Search,
+    chosen: Terms,
+    upstream: Upstream,
+    service: RerankingService,
+    started: float,
+    *,
+    declined: Why | None = None,
 ) -> Answered:
     """Search, rerank within what is left of the budget, and respond. Raises `UpstreamDown` or `UpstreamSlow`.
 
-    `started` is when the request came, by `time.perf_counter`.
+    `started` is when the request came, by `time.perf_counter`. With `declined` nothing is reranked, for that reason.
     """
     line = Line(search, upstream)
     try:
@@ -76,6 +64,7 @@ async def answer(
             fields=chosen.fields,
             caller=line.account,
             hydrate="page",
+            declined=declined,
         )
         first_stage = await drive_async(talk, line.send)
         fetched = time.perf_counter() - started
@@ -154,7 +143,7 @@ class Line:
     """
 
     def __init__(self, search: Search, upstream: Upstream) -> None:
-        self.params: dict[str, Any] = dict(parse_qsl(search.query, keep_blank_values=True))
+        self.params: dict[str, Any] = url_params(search.query)
         self.account = caller_of(search.headers)
         self.reply = Reply(500, [], b"")
         self._search = search

@@ -226,17 +226,29 @@ def test_rules_rerank_unasked(upstream):
     rules = [{"index": "quiet*", "percent": 0}, {"index": "shadow", "shadow": True}, {"index": "docs*", "window": 20}]
     with served(upstream.url, rules=rules) as running:
         assert ids(running.search("docs", body(rerank=False, size=25))) == by_model(20)[:25]
-        assert outcome(running.search("quiet1", body(rerank=False))) == (None, "")
+        left_out = running.search("quiet1", body(rerank=False))
+        assert outcome(left_out) == ("skipped", "it is outside the 0 % of searches that rule rule-1 reranks")
+        assert left_out.headers["x-rerank-rule"] == "rule-1; arm=control"
+        assert running.search("docs", body(rerank=False)).headers["x-rerank-rule"] == "rule-3; arm=treatment"
+        assert "x-rerank-rule" not in running.search("docs", body()).headers
         assert outcome(running.search("else", body(rerank=False))) == (None, "")
         assert outcome(running.search("docs,else", body(rerank=False))) == (None, "")
         shadowed = running.search("shadow", body(rerank=False))
-        assert (outcome(shadowed), ids(shadowed)) == ((None, ""), [str(i) for i in range(10)])
+        assert (outcome(shadowed), ids(shadowed)) == (("skipped", "the rule only shadows"), [str(i) for i in range(10)])
+        assert shadowed.headers["x-rerank-rule"] == "rule-2; arm=shadow"
+        assert outcome(running.search("shadow", body())) == ("applied", "")
         deadline = time.monotonic() + 10
         shadowed = b'sidecar_reranks_total{face="shadow",model="minilm-reranker",rule="shadow",status="applied"} 1.0'
         while shadowed not in (metrics := running.ask("GET", "/_sidecar/metrics").body):
             assert time.monotonic() < deadline, metrics
         running.ask("PUT", "/_sidecar/rerank", b'{"enabled":false}', JSON)
-        assert outcome(running.search("docs", body())) == (None, "")
+        assert outcome(running.search("docs", body())) == ("skipped", "reranking is switched off")
+        assert json.loads(upstream.requests[-1].partition(b"\r\n\r\n")[2]) == body(rerank=False)
+        several = b"{}\n" + json.dumps(body()).encode() + b"\n"
+        off = running.ask("POST", "/docs/_msearch", several, {"content-type": "application/x-ndjson"})
+        assert outcome(off) == ("skipped", "reranking is switched off")
+        assert off.json()["responses"][0]["ext"]["rerank"]["status"] == "skipped"
+        assert b"rerank" not in upstream.requests[-1]
         running.ask("PUT", "/_sidecar/rerank", b'{"enabled":true}', JSON)
         assert outcome(running.search("docs", body())) == ("applied", "")
 

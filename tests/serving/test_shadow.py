@@ -40,7 +40,7 @@ def test_a_record_says_what_would_have_changed(upstream, tmp_path):
     path = tmp_path / "shadows.jsonl"
     with served(upstream.url, rules=RULES, shadow_file=path) as running:
         seen = running.search("books-1", body("a secret", rerank=False))
-        assert (outcome(seen), ids(seen)) == ((None, ""), [str(i) for i in range(10)])
+        assert (outcome(seen), ids(seen)) == (("skipped", "the rule only shadows"), [str(i) for i in range(10)])
         (record,) = records(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert "secret" not in path.read_text()
