@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from connectors.opensearch.ext import without_our_ext
@@ -23,7 +21,7 @@ from sidecar.serving.node_addresses import address_in, tells_addresses, with_add
 from sidecar.serving.outcome_headers import outcome_headers, server_timing
 from sidecar.serving.proxy import Proxy, refuse, upstream_failed
 from sidecar.serving.routes import Kind, Route, route
-from sidecar.serving.rules import Arm, Rule, rule_for, search_identity
+from sidecar.serving.rules import Arm, Rule, rule_for
 from sidecar.serving.search_request import (
     NotRead,
     Search,
@@ -33,7 +31,7 @@ from sidecar.serving.search_request import (
     unwritable,
 )
 from sidecar.serving.service import Outcome, RerankingService, Status
-from sidecar.serving.shadow import ShadowFile, shadow_record
+from sidecar.serving.shadows import Shadows
 from sidecar.serving.upstream import AnswerTooLarge, UpstreamDown, UpstreamSlow
 
 _log = logging.getLogger("sidecar.opensearch")
@@ -52,10 +50,7 @@ class FaceOptions:
 
 
 class OpenSearchFace:
-    """An ASGI application. `ours` answers what lies under `/_sidecar`; `enabled` is the switch of all reranking.
-
-    `record` takes what shadow rules would have changed, where that is wanted.
-    """
+    """An ASGI application. `ours` answers what lies under `/_sidecar`; `enabled` is the switch of all reranking."""
 
     def __init__(
         self,
@@ -74,8 +69,7 @@ class OpenSearchFace:
         self.in_flight = 0
         self.ours: Callable[[Exchange], Awaitable[None]] = _nothing
         self._metrics = metrics
-        self.record: ShadowFile | None = None
-        self._shadows: set[asyncio.Task[None]] = set()
+        self.shadows = Shadows(proxy.upstream, service, metrics, self.held)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; errors of ours have OpenSearch's shape."""
@@ -105,10 +99,6 @@ class OpenSearchFace:
             self._metrics.request("opensearch", found.kind.value, exchange, outcome)
             log_access("opensearch", found.kind.value, exchange, outcome)
 
-    async def drain(self) -> None:
-        """Wait for what goes on behind answers that were given."""
-        await asyncio.gather(*self._shadows, return_exceptions=True)
-
     def _host_is_allowed(self, exchange: Exchange) -> bool:
         allowed = self.options.allowed_hosts
         if exchange.raw_path.startswith(b"/_sidecar/health/"):
@@ -133,7 +123,7 @@ class OpenSearchFace:
         search = None
         try:
             search = await read_search(exchange, found, body, self.proxy, hold)
-            search = await self._out_of_template(search)
+            search = await self._out_of_template(exchange, search)
             decision = self._decision(search)
         except NotRead as reason:
             return await self._pass_unranked(exchange, body, reason.why, search)
@@ -151,9 +141,7 @@ class OpenSearchFace:
         if chosen is None or decision.arm is not Arm.SHADOW:
             return await self._rerank_safely(exchange, body, search, decision, declined)
         await self._pass_unranked(exchange, body, Why(Reason.SHADOW, "the rule only shadows"), decision=decision)
-        task = asyncio.create_task(self._shadow(search, chosen))
-        self._shadows.add(task)
-        task.add_done_callback(self._shadows.discard)
+        self.shadows.start(search, chosen)
         return None
 
     def _decide(self, index: str, body: bytes) -> Decision:
@@ -169,23 +157,27 @@ class OpenSearchFace:
         found = self._decide(search.index, search.body)
         return found if found.concerns_us else None
 
-    async def _out_of_template(self, search: Search) -> Search:
+    async def _out_of_template(self, exchange: Exchange, search: Search) -> Search:
         """Return the search that a template renders to, if it may ask for reranking or a rule may. Raises `NotRead`."""
         if search.kind not in {Kind.TEMPLATE, Kind.MSEARCH_TEMPLATE}:
             return search
         stored = search.kind is Kind.TEMPLATE and b'"id"' in search.body
         if b"rerank" not in search.body and not stored and rule_for(self.options.rules, search.index) is None:
             return search
-        if search.kind is Kind.MSEARCH_TEMPLATE:
-            raise NotRead(Reason.TEMPLATE, "templates in an _msearch are not reranked")
+        why = unwritable(exchange)
+        if why is None and search.kind is Kind.MSEARCH_TEMPLATE:
+            why = Why(Reason.TEMPLATE, "templates in an _msearch are not reranked")
+        if why is not None:
+            raise NotRead(why.reason, why)
         return await rendered(search, self.proxy.upstream)
 
     def _not_now(self) -> Why | None:
         """Why nothing is reranked at the moment."""
         if not self.enabled:
             return Why(Reason.SWITCHED_OFF, "reranking is switched off")
-        if self.in_flight >= self.options.max_concurrent:
-            return Why(Reason.OVERLOADED, f"overloaded: {self.in_flight} searches are being reranked")
+        busy = self.in_flight + len(self.shadows)
+        if busy >= self.options.max_concurrent:
+            return Why(Reason.OVERLOADED, f"overloaded: {busy} searches are being reranked")
         return None
 
     async def _pass_unranked(
@@ -245,29 +237,6 @@ class OpenSearchFace:
         timing = server_timing(answered, exchange.elapsed)
         await exchange.answer(answered.status, [*headers, *said, timing], body)
         return outcome
-
-    async def _shadow(self, search: Search, chosen: Terms) -> None:
-        """Rerank what was answered already, count what that would have changed, and record it."""
-        self.in_flight += 1
-        started = time.perf_counter()
-        try:
-            with self.held.hold(search.peer) as hold:
-                counted = replace(search, hold=hold)
-                answered = await search_story.answer(counted, chosen, self.proxy.upstream, self.service, started)
-            outcome = answered.outcome
-        except (UpstreamDown, UpstreamSlow, AnswerTooLarge) as failure:
-            outcome = search_story.of(chosen, Outcome(Status.FAILED, Why(Reason.UPSTREAM_FAILED, str(failure))))
-        except Exception:  # noqa: BLE001  nobody waits for it, and the log has it
-            _log.exception("a fault of ours, in a shadow")
-            outcome = search_story.of(chosen, Outcome(Status.FAILED, Why(Reason.INTERNAL_ERROR, "a fault of ours")))
-        finally:
-            self.in_flight -= 1
-        seconds = time.perf_counter() - started
-        self._metrics.shadow(outcome, seconds)
-        if self.record is not None:
-            identity = search_identity(search.index, search.body)
-            lost = await self.record.write(shadow_record(outcome, search.index, identity, seconds))
-            self._metrics.shadow_lost(lost)
 
 
 def _without_our_ext(search: Search) -> bytes:

@@ -109,8 +109,8 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
         held = HeldBytes(settings.max_held_bytes)
         face = OpenSearchFace(_proxy(settings, upstream), service, options, metrics=metrics, held=held)
         face.ours = Management(service, cluster, metrics, face, api_key=key, allowed_hosts=options.allowed_hosts)
-        face.record = _shadow_file(settings)
-        stack.push_async_callback(face.drain)
+        face.shadows.record = _shadow_file(settings)
+        stack.push_async_callback(face.shadows.drain)
         api = rerank_api(
             RerankEngine(service, names, limits(settings, held), metrics),
             fields=settings.as_fields(),

@@ -104,6 +104,13 @@ def test_a_body_in_the_url(service, opensearch_url, foxes, method):
     assert ids(asked) == BEST[1:]
 
 
+def test_lines_of_an_msearch_in_the_url(service, foxes):
+    lines = quote("{}\n" + BODY.replace("EXT", ASKS) + "\n")
+    asked = service.ask("GET", f"/{foxes}/_msearch?source={lines}&source_content_type=application/x-ndjson")
+    assert outcome(asked) == (200, "applied", "")
+    assert [hit["_id"] for hit in asked.json()["responses"][0]["hits"]["hits"]] == BEST
+
+
 @pytest.mark.parametrize("template", [TEMPLATE, TEXT])
 def test_templates(service, opensearch_url, foxes, template):
     ext = ASKS if template is TEMPLATE else ASKS.replace('"', '\\"')

@@ -161,6 +161,23 @@ def test_requests_that_must_not_be_rewritten_pass_with_the_reason(service, upstr
     assert outcome(other) == ("skipped", "the body is application/cbor, not JSON")
 
 
+def test_a_template_that_must_not_be_rewritten_is_not_rendered(service, upstream):
+    made = json.dumps({"source": body()}).encode()
+    before = len(upstream.requests)
+    signed = service.ask("POST", "/docs/_search/template", made, {**JSON, "authorization": "AWS4-HMAC-SHA256 x"})
+    assert outcome(signed)[0] == "skipped"
+    (sent,) = upstream.requests[before:]
+    assert sent.partition(b"\r\n\r\n")[2] == made
+
+
+def test_a_template_that_is_not_rendered_goes_on_without_our_ext(service, upstream):
+    made = json.dumps({"source": body(), "params": {"a": 1}}).encode()
+    answer = service.ask("POST", "/docs/_search/template", made, JSON)
+    assert outcome(answer) == ("skipped", "OpenSearch does not render its template alone (status 200)")
+    sent = json.loads(upstream.requests[-1].partition(b"\r\n\r\n")[2])
+    assert sent == {"source": body(rerank=False), "params": {"a": 1}}
+
+
 def test_compressed_bodies_are_read_within_bounds(service, upstream):
     packed = gzip.compress(json.dumps(body()).encode())
     answer = service.ask("POST", "/docs/_search", packed, {**JSON, "content-encoding": "gzip"})

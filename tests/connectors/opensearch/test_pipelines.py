@@ -12,6 +12,7 @@ from connectors.opensearch.conversation import conversation, drive
 from connectors.opensearch.pipelines import REMEMBERED, Pipelines
 from sidecar.documents import PassageFields
 from sidecar.errors import EngineRejected
+from sidecar.reasons import Reason, Why
 
 RERANKING = {"response_processors": [{"truncate_hits": {}}, {"rerank": {"by_field": {"target_field": "stars"}}}]}
 OTHER = {"response_processors": [{"truncate_hits": {}}], "request_processors": [{"rerank": "of no such kind"}]}
@@ -113,7 +114,7 @@ NULL_POINTER = (
 LACKS_EXT = EngineRejected("null", status=500, body=NULL_POINTER)
 
 
-def told(script, body, overrule=None):
+def told(script, body, overrule=None, declined=None):
     """Hold a conversation in which each ask is answered from the script; return its end and what was sent."""
     sent, answers = [], iter(script)
 
@@ -124,7 +125,8 @@ def told(script, body, overrule=None):
             raise answer
         return answer
 
-    return drive(conversation(body, {}, window=7, fields=PassageFields(), overrule=overrule), send), sent
+    talk = conversation(body, {}, window=7, fields=PassageFields(), overrule=overrule, declined=declined)
+    return drive(talk, send), sent
 
 
 def test_a_pipeline_that_turns_out_to_need_the_ext_gets_it():
@@ -150,6 +152,15 @@ def test_a_pipeline_that_turns_out_to_need_the_ext_gets_it():
 def test_a_search_that_fails_either_way_fails_by_its_own_fault(script, message):
     with pytest.raises(EngineRejected, match=message):
         told(script, b'{"query":{"match":{"text":"fox"}},' + EXT + b"}")
+
+
+def test_a_search_that_is_declined_goes_without_the_ext_unless_a_pipeline_needs_it():
+    off = Why(Reason.SWITCHED_OFF, "off")
+    stage, sent = told([HIT], b'{"size":3,' + EXT + b"}", declined=off)
+    assert (stage.skipped, stage.skipped.reason, sent) == ("off", "switched_off", [b'{"size":3}'])
+    stage, sent = told([LACKS_EXT, HIT], b'{"size":3,' + EXT + b"}", declined=off)
+    assert stage.skipped == "its search pipeline takes ext.rerank for itself"
+    assert sent == [b'{"size":3}', b'{"size":3,' + EXT + b"}"]
 
 
 def test_searches_of_one_index_ask_once(cluster):
