@@ -77,6 +77,9 @@ class ServiceSettings(BaseModel):
     body_seconds: float = Field(
         60, gt=0, le=3600, description="Seconds in which a body that is looked at has to arrive, all of it."
     )
+    max_body_values: int = Field(
+        100_000, ge=1000, description="Values (clauses, terms, numbers) in a search that is reranked."
+    )
     max_held_bytes: int = Field(
         536_870_912,
         ge=1_048_576,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -19,6 +20,7 @@ class Remembered(Generic[Value]):
         self._seconds = seconds
         self._most = most
         self._clock = clock
+        self._keeping = threading.Lock()
         self._facts: dict[object, tuple[Value, float]] = {}
 
     def get(self, key: object) -> Value | None:
@@ -28,7 +30,8 @@ class Remembered(Generic[Value]):
 
     def keep(self, key: object, value: Value) -> None:
         """Remember a fact from now on; the oldest are forgotten first."""
-        self._facts.pop(key, None)
-        self._facts[key] = (value, self._clock() + self._seconds)
-        while len(self._facts) > self._most:
-            self._facts.pop(next(iter(self._facts)), None)
+        with self._keeping:  # searches are worked on in two threads
+            self._facts.pop(key, None)
+            self._facts[key] = (value, self._clock() + self._seconds)
+            while len(self._facts) > self._most:
+                self._facts.pop(next(iter(self._facts)), None)

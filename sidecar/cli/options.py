@@ -50,8 +50,8 @@ OPENSEARCH = (
 )
 SERVICE = (
     "merged_adapters", "host", "port", "api_port", "tls_cert", "tls_key", "tls_client_ca", "pass_through", "budget_ms",
-    "on_failure", "max_body_bytes", "max_held_bytes", "api_seconds", "api_concurrent", "max_documents",
-    "max_characters", "max_concurrent", "max_queue", "slice_seconds", "score_cache", "hang_seconds",
+    "on_failure", "max_body_bytes", "max_body_values", "max_held_bytes", "api_seconds", "api_concurrent",
+    "max_documents", "max_characters", "max_concurrent", "max_queue", "slice_seconds", "score_cache", "hang_seconds",
     "breaker_failures", "breaker_seconds", "drain_seconds", "body_seconds", "slow_client_seconds", "slow_client_rate",
     "upstream_connections", "upstream_share", "lend_account", "trusted_proxies", "allowed_hosts",
     "advertised_address",

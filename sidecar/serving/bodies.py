@@ -113,7 +113,7 @@ class Body:
         return part
 
 
-def decompressed(body: bytes, encoding: bytes, *, limit: int) -> bytes:
+def decompressed(body: bytes, encoding: bytes, limit: int) -> bytes:
     """Undo `Content-Encoding`, to at most `limit` bytes. Raises `BodyTooLarge` or `BodyUnreadable`."""
     coding = encoding.strip().lower()
     if coding in {b"", b"identity"}:

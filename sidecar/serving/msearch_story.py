@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 
 from connectors.opensearch import ext, msearch, splice
 from connectors.opensearch.annotate import annotated
-from connectors.opensearch.conversation import Ask, Conversation, Native, drive_async, skipped
+from connectors.opensearch.conversation import Ask, Conversation, Native, skipped
 from sidecar.candidates import FirstStage
 from sidecar.errors import EngineRejected, SidecarError
 from sidecar.reasons import Reason, Why
 from sidecar.serving.asked import Decision
 from sidecar.serving.headers import without
+from sidecar.serving.off_loop import drive, off_loop
 from sidecar.serving.opensearch_errors import error_body
 from sidecar.serving.routes import Kind
 from sidecar.serving.rules import Arm
@@ -68,6 +70,7 @@ async def answer(  # noqa: PLR0913  each comes from somewhere else
     """
     line = Line(search, upstream)
     chosen: list[Decision] = []
+    windows: list[int] = []
 
     def begin(one: msearch.Search) -> Conversation:
         made = Decision()
@@ -80,6 +83,11 @@ async def answer(  # noqa: PLR0913  each comes from somewhere else
         terms = made.terms
         if terms is None:
             return _as_it_came(one.body, made.left_out)
+        windows.append(terms.window)
+        most = service.scorer.most_waiting
+        if sum(windows) > most:
+            words = f"the windows of the searches before it hold the {most} passages that may wait"
+            return _as_it_came(ext.without_our_ext(one.body), Why(Reason.OVERLOADED, words))
         index = msearch.index_in(one.header) or search.index or None
         return upstream.cluster.begin(
             index,
@@ -93,7 +101,7 @@ async def answer(  # noqa: PLR0913  each comes from somewhere else
         )
 
     try:
-        found = await drive_async(msearch.conversation(search.body, line.params, begin), line.send)
+        found = await drive(msearch.conversation(search.body, line.params, begin), line.send, len(search.body))
     except EngineRejected as refused:
         return Answered(refused.status, line.reply.headers, refused.body, REFUSED)
     headers = without(line.reply.headers, b"content-length")
@@ -101,22 +109,36 @@ async def answer(  # noqa: PLR0913  each comes from somewhere else
     if found.whole is not None:
         return Answered(line.reply.status, headers, found.whole, Outcome(Status.SKIPPED, found.skipped))
     caller = search.caller.key(proved=upstream.checks_accounts)
-    outcomes = await asyncio.gather(
-        *(_outcome(stage, made, service, started, caller) for stage, made in zip(found.stages, chosen, strict=True))
+    outcomes = await _one_by_one(
+        _outcome(stage, made, service, started, caller) for stage, made in zip(found.stages, chosen, strict=True)
     )
     rankings = [
         ranking_for(stage, outcome) if outcome is not None and not isinstance(stage, EngineRejected) else None
         for stage, outcome in zip(found.stages, outcomes, strict=True)
     ]
     try:
-        bodies = await drive_async(msearch.finish(found, rankings), line.send)
+        bodies = await drive(msearch.finish(found, rankings), line.send, len(search.body))
     except EngineRejected as refused:
         return Answered(refused.status, line.reply.headers, refused.body, REFUSED)
     took = int((time.perf_counter() - started) * 1000)
     timed = replace(found, top={**(found.top or {}), "took": msgspec.Raw(b"%d" % took)})
-    told = [_told(*one, service) for one in zip(bodies, found.stages, chosen, outcomes, strict=True)]
+
+    def answered() -> bytes:
+        told = [_told(*one, service) for one in zip(bodies, found.stages, chosen, outcomes, strict=True)]
+        return msearch.joined(timed, told)
+
     summary = _summary([outcome for outcome in outcomes if outcome is not None])
-    return Answered(line.reply.status, headers, msearch.joined(timed, told), summary, {"fetch": fetched})
+    return Answered(line.reply.status, headers, await off_loop(len(search.body), answered), summary, {"fetch": fetched})
+
+
+async def _one_by_one(work: Iterable[Coroutine[Any, Any, Outcome | None]]) -> list[Outcome | None]:
+    """Begin them one after the other, with a turn for other requests after each, and wait for all of them."""
+    async with asyncio.TaskGroup() as group:
+        tasks = []
+        for one in work:
+            tasks.append(group.create_task(one))
+            await asyncio.sleep(0)
+    return [task.result() for task in tasks]
 
 
 async def _outcome(

@@ -18,6 +18,7 @@ from sidecar.serving.held_bytes import HeldBytes, Hold
 from sidecar.serving.logs import log_access
 from sidecar.serving.metrics import Metrics
 from sidecar.serving.node_addresses import address_in, tells_addresses, with_address
+from sidecar.serving.off_loop import off_loop, values_in
 from sidecar.serving.outcome_headers import outcome_headers, server_timing
 from sidecar.serving.proxy import Proxy, refuse, upstream_failed
 from sidecar.serving.routes import Kind, Route, route
@@ -45,6 +46,7 @@ class FaceOptions:
     models: Sequence[str]
     rules: Sequence[Rule] = ()
     max_concurrent: int = 64
+    max_values: int = 100_000
     allowed_hosts: frozenset[str] = frozenset()
     advertised_address: str = "auto"
 
@@ -124,7 +126,7 @@ class OpenSearchFace:
         try:
             search = await read_search(exchange, found, body, self.proxy, hold)
             search = await self._out_of_template(exchange, search)
-            decision = self._decision(search)
+            decision = await off_loop(len(search.body), self._decision, search)
         except NotRead as reason:
             return await self._pass_unranked(exchange, body, reason.why, search)
         except SidecarError as error:
@@ -149,13 +151,16 @@ class OpenSearchFace:
         return decide(index, body, self.options.rules, self.options.defaults, self.options.models)
 
     def _decision(self, search: Search) -> Decision | None:
-        """What is to become of a request, None if it does not concern us. Raises as `_decide`."""
+        """What is to become of a request, None if it does not concern us. Raises as `_decide`, and `NotRead`."""
+        found: Decision | None = None
         if search.kind is Kind.MSEARCH:
-            return msearch_story.decision(search, self._decide)
-        if search.kind is not Kind.SEARCH:
-            return None
-        found = self._decide(search.index, search.body)
-        return found if found.concerns_us else None
+            found = msearch_story.decision(search, self._decide)
+        elif search.kind is Kind.SEARCH:
+            decided = self._decide(search.index, search.body)
+            found = decided if decided.concerns_us else None
+        if found is not None and values_in(search.body) > self.options.max_values:
+            raise NotRead(Reason.BODY_TOO_LARGE, f"the body has more than {self.options.max_values} values")
+        return found
 
     async def _out_of_template(self, exchange: Exchange, search: Search) -> Search:
         """Return the search that a template renders to, if it may ask for reranking or a rule may. Raises `NotRead`."""
@@ -194,7 +199,7 @@ class OpenSearchFace:
         outcome = Outcome(status, why, model=model, rule=decision.rule.index if decision.rule else "")
         instead = None
         if search is not None and unwritable(exchange) is None:
-            kept = _without_our_ext(search)
+            kept = await off_loop(len(search.body), _without_our_ext, search)
             instead = search.with_body(kept) if kept != search.body else None
         await self.proxy.pass_on(exchange, body, extra=outcome_headers(outcome, decision.said_rule), instead=instead)
         return outcome

@@ -246,6 +246,7 @@ def _face_options(settings: Settings, models: tuple[str, ...]) -> FaceOptions:
         models=models,
         rules=rules,
         max_concurrent=settings.max_concurrent,
+        max_values=settings.max_body_values,
         allowed_hosts=frozenset(settings.allowed_hosts),
         advertised_address=told if told in {"auto", "off"} else check_address(told),
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Sequence
 from functools import partial
 
 import uvicorn
 
 from sidecar.errors import ConfigurationError
+from sidecar.serving.garbage import collect_when_idle, look_rarely
 from sidecar.serving.listeners import Listener, reserve, serve_together
 from sidecar.serving.logs import write_json_lines
 from sidecar.serving.open_files import client_connections, quiet_accept_errors
@@ -32,6 +34,8 @@ async def serve(settings: Settings, command: Sequence[str] = COMMAND) -> None:
     write_json_lines()
     if ignored := ignored_variables():
         _log.warning(_IGNORED, ", ".join(ignored))
+    # The loop has its turn within a millisecond, whatever another thread works on.
+    sys.setswitchinterval(0.001)
     tls = server_tls(settings)
     quiet_accept_errors(asyncio.get_running_loop())
     limits = client_limits(settings, client_connections(settings.upstream_connections))
@@ -46,6 +50,8 @@ async def serve(settings: Settings, command: Sequence[str] = COMMAND) -> None:
             at = ", ".join(f"{scheme}://{settings.host}:{opened.getsockname()[1]} for {face}" for face, opened in faces)
             _log.info("listening: %s", at)
             introduction = asyncio.create_task(running.cluster.introduce())
+            look_rarely()
+            collecting = asyncio.create_task(collect_when_idle(lambda: running.face.in_flight == 0))
 
             def loaded(loading: asyncio.Task[None]) -> None:
                 if loading.cancelled():
@@ -59,6 +65,7 @@ async def serve(settings: Settings, command: Sequence[str] = COMMAND) -> None:
             running.loading.add_done_callback(loaded)
             await serve_together(listeners, reload=None if tls is None else tls.reload)
             introduction.cancel()
+            collecting.cancel()
             if running.loading.done():
                 running.loading.result()
 

@@ -83,7 +83,7 @@ class ScorerProcess:
         self._slice_seconds = slice_seconds
         self._hang_seconds = hang_seconds
         self._load_seconds = load_seconds
-        self._most_waiting = most_waiting
+        self.most_waiting = most_waiting
         self._merged_adapters = merged_adapters
         self.scored_at = self._busy_since = self.batch_seconds = 0.0
         self.queued_tokens = 0
@@ -179,7 +179,7 @@ class ScorerProcess:
         if not self.ready:
             raise ScorerUnavailable(self._why_not)
         told = f"{self.waiting_passages} passages wait to be scored already"
-        if self.waiting_passages + len(tokens) > self._most_waiting:
+        if self.waiting_passages + len(tokens) > self.most_waiting:
             raise ScorerBusy(told)
         if self._admission.comes_too_late(model, caller, sum(tokens), seconds):
             ahead = self._admission.seconds_ahead(model, caller, sum(tokens))

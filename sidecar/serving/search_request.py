@@ -17,6 +17,7 @@ from sidecar.serving.asgi import Exchange, in_ascii
 from sidecar.serving.callers import Caller
 from sidecar.serving.headers import Headers, without
 from sidecar.serving.held_bytes import Hold
+from sidecar.serving.off_loop import off_loop
 from sidecar.serving.proxy import Proxy
 from sidecar.serving.routes import Kind, Route
 from sidecar.serving.upstream import AnswerTooLarge, Request, Upstream
@@ -64,7 +65,8 @@ async def read_search(exchange: Exchange, found: Route, body: bodies.Body, proxy
     if why is not None:
         raise NotRead(why.reason, why)
     try:
-        plain = bodies.decompressed(body.prefix, exchange.header(b"content-encoding"), limit=proxy.body_limits.size)
+        encoding, limit = exchange.header(b"content-encoding"), proxy.body_limits.size
+        plain = await off_loop(limit if encoding else 0, bodies.decompressed, body.prefix, encoding, limit)
     except (bodies.BodyUnreadable, bodies.BodyTooLarge):
         raise NotRead(Reason.BODY_UNREADABLE, "the body can't be decompressed within its limit") from None
     search = Search(

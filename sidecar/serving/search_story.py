@@ -11,7 +11,7 @@ import msgspec
 
 from connectors.opensearch.annotate import annotated
 from connectors.opensearch.caller import caller_of
-from connectors.opensearch.conversation import Ask, Native, drive_async, finish
+from connectors.opensearch.conversation import Ask, Native, finish
 from connectors.opensearch.refusal import refusal
 from connectors.opensearch.url_params import url_params
 from sidecar.candidates import FirstStage, Ranking, fields_of
@@ -21,6 +21,7 @@ from sidecar.reasons import Reason, Why
 from sidecar.scoring.mapping import Mapping
 from sidecar.serving.asked import Terms
 from sidecar.serving.headers import Headers, without
+from sidecar.serving.off_loop import drive
 from sidecar.serving.routes import Kind
 from sidecar.serving.rules import search_identity
 from sidecar.serving.search_request import Search
@@ -66,12 +67,12 @@ async def answer(  # noqa: PLR0913  each comes from somewhere else
             hydrate="page",
             declined=declined,
         )
-        first_stage = await drive_async(talk, line.send)
+        first_stage = await drive(talk, line.send, len(search.body))
         fetched = time.perf_counter() - started
         # OpenSearch has just answered in this caller's name.
         caller = search.caller.key(proved=upstream.checks_accounts)
         outcome = await rerank(first_stage, chosen, service, chosen.seconds - fetched, caller)
-        body = await drive_async(finish(first_stage, ranking_for(first_stage, outcome)), line.send)
+        body = await drive(finish(first_stage, ranking_for(first_stage, outcome)), line.send, len(search.body))
     except EngineRejected as refused:
         # Not always the last answer: what was tried after it may have been refused for another reason.
         return Answered(refused.status, line.reply.headers, refused.body, of(chosen, REFUSED))

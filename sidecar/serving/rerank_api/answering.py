@@ -15,6 +15,7 @@ from sidecar.reasons import Reason, Why
 from sidecar.serving import bodies
 from sidecar.serving.callers import network_of
 from sidecar.serving.held_bytes import Hold
+from sidecar.serving.off_loop import off_loop
 from sidecar.serving.rerank_api.dialect import Asked, Dialect
 from sidecar.serving.rerank_api.endpoints import Endpoint
 from sidecar.serving.rerank_api.engine import RerankEngine
@@ -43,12 +44,14 @@ class Answering:
                 whole = await self._body(request, hold)
                 # A body that does not arrive keeps nobody out: a turn is taken once it is there.
                 with self._turn():
+                    size = len(whole)
                     # Clients write null for what they leave to us.
-                    record = {key: value for key, value in parsed(whole).items() if value is not None}
+                    read = await off_loop(size, parsed, whole)
+                    record = {key: value for key, value in read.items() if value is not None}
                     operation = endpoint.choose(record)
                     dialect = operation.dialect
-                    body = validated(operation.body, record)
-                    question = operation.read(body, self.fields)
+                    body = await off_loop(size, validated, operation.body, record)
+                    question = await off_loop(size, operation.read, body, self.fields)
                     answer = await bodies.unless_left(request.receive, self.engine.answer(question, identity, caller))
                     return Response(written(operation.write(body, answer)), media_type="application/json")
         except Problem as problem:

@@ -1,0 +1,42 @@
+"""Work on large bodies, kept off the event loop, so that other requests are answered meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from connectors.opensearch.conversation import Ask, Talk, proceed
+from sidecar.errors import EngineRejected
+
+# Below this a body is read in a millisecond or two, and handing it over would cost as much.
+SMALL = 16_384
+Result = TypeVar("Result")
+
+# One thread: several would only take the interpreter from the loop more often.
+_THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bodies")
+
+
+async def off_loop(size: int, work: Callable[..., Result], *arguments: object) -> Result:
+    """Do work on `size` bytes: in the thread, if they are many."""
+    if size < SMALL:
+        return work(*arguments)
+    return await asyncio.get_running_loop().run_in_executor(_THREAD, work, *arguments)
+
+
+async def drive(talk: Talk[Result], send: Callable[[Ask], Awaitable[bytes]], size: int) -> Result:
+    """Hold the conversation about a body of `size` bytes to its end; its own work is done off the loop."""
+    step: Ask | Result = await off_loop(size, proceed, talk)
+    while isinstance(step, Ask):
+        try:
+            answer: bytes | EngineRejected = await send(step)
+        except EngineRejected as refused:
+            answer = refused
+        step = await off_loop(size, proceed, talk, answer)
+    return step
+
+
+def values_in(body: bytes) -> int:
+    """About how many values JSON text holds; no fewer, whatever stands in its strings."""
+    return body.count(b",") + body.count(b"{") + body.count(b"[")
