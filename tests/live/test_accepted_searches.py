@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 import uuid
+from functools import partial
 from urllib.parse import quote
 
 import pytest
@@ -142,6 +144,40 @@ def test_templates_of_an_msearch_are_answered_and_say_why_not(service, foxes):
     asked = service.ask("POST", "/_msearch/template", body, LINES)
     assert outcome(asked) == (200, "skipped", "templates in an _msearch are not reranked")
     assert asked.json()["responses"][0]["hits"]["total"]["value"] == 20
+
+
+SPACES = ["", " ", "\n", "/**/", "//x\n", '/* " */', "/*/ */", "//\r", " /* // */ ", "// /* \n", "/***/"]
+TEXTS = ['"fox"', '"fox // no"', '"fox /* no */"', '"fox \\"//"', '"fox\\\\"', '"fox\\/"', '"föx fox"', '"fox 🦊"']
+SIZES = ["3", "3.0", '"3"', "03"]
+SORTS = ['"_score"', '{"_score":"DESC"}', '[{"_score":{"order":"Desc"}}]', "[]"]
+EXTS = ['"ext":{"rerank":{}}', '"\\u0065xt":{"r\\u0065rank":{}}', '"ext"//x\n:{"rerank":null}']
+ENCODINGS = ["utf-8", "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le"]
+
+
+def made_up(chance):
+    """A body without `ext`, and the same with it; one in some that OpenSearch refuses."""
+    space = partial(chance.choice, SPACES)
+    members = [
+        f'{space()}"query"{space()}:{{"match"{space()}:{{"text":{space()}{chance.choice(TEXTS)}{space()}}}}}{space()}',
+        f'"size"{space()}:{chance.choice(SIZES)}{space()}',
+        f'"sort":{chance.choice(SORTS)}',
+    ]
+    chance.shuffle(members)
+    plain = "{" + ",".join(members) + space() + "}"
+    return plain, plain[:-1] + "," + chance.choice(EXTS) + "}"
+
+
+def test_whatever_is_accepted_without_ext_is_reranked_with_it(service, opensearch_url, foxes):
+    chance = random.Random(7)
+    accepted = 0
+    for _ in range(200):
+        encoding = chance.choice(ENCODINGS)
+        plain, asking = (body.encode(encoding) for body in made_up(chance))
+        directly = ask(opensearch_url, "POST", f"/{foxes}/_search", plain, JSON).status
+        expected = (200, "applied") if directly == 200 else (400, None)
+        assert outcome(service.ask("POST", f"/{foxes}/_search", asking, JSON))[:2] == expected, asking
+        accepted += directly == 200
+    assert 100 < accepted < 200
 
 
 @pytest.mark.parametrize("q", ["text:flöhe", "text:fl%C3%B6he"])
