@@ -298,3 +298,31 @@ def test_a_target_that_is_no_valid_one_arrives_as_opensearch_reads_it(service, u
     answer, _ = talk(service.url, b"%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % (method, target))
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert upstream.requests[-1].split(b" ")[1] == arrives
+
+
+JAVA = """
+import java.net.URI;
+import java.net.http.*;
+
+public class Ask {
+    public static void main(String[] words) throws Exception {
+        var client = HttpClient.newHttpClient();
+        for (int i = 0; i < 3; i++) {
+            var request = HttpRequest.newBuilder(URI.create(words[0])).header("Content-Type", "application/json")
+                .POST(HttpRequest.BodyPublishers.ofString(words[1])).build();
+            var answer = client.send(request, HttpResponse.BodyHandlers.ofString());
+            System.out.println(answer.statusCode() + " " + answer.version() + " " + answer.body().length());
+        }
+    }
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("java") is None, reason="java is not here")
+@pytest.mark.parametrize("path", ["/docs/_search", "/v1/rerank"])
+def test_java_s_client_is_answered_with_its_defaults(service, api, tmp_path, path):
+    (tmp_path / "Ask.java").write_text(JAVA)
+    url, body = (api.url, RERANK) if path == "/v1/rerank" else (service.url, SEARCH)
+    command = ["java", tmp_path / "Ask.java", url + path, body.decode()]
+    answers = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout.splitlines()
+    assert [answer.rpartition(" ")[0] for answer in answers] == ["200 HTTP_1_1"] * 3
