@@ -34,7 +34,7 @@ from sidecar.scoring.packed.layout import Layout
 from sidecar.scoring.packed.reading import read_llama, shapes_of
 from sidecar.scoring.packed.transfer import send
 from sidecar.scoring.packed.weights import Llama
-from sidecar.scoring.padded import pad_id
+from sidecar.scoring.padding import pad_id
 from sidecar.scoring.prompt import Prompt, Tokens
 from sidecar.scoring.shapes import SHAPES, random_llama, save
 

@@ -30,7 +30,7 @@ from sidecar.scoring.packed.engine import PackedEngine
 from sidecar.scoring.packed.lora import HEAD, Lora, read_lora, unfit_adapter
 from sidecar.scoring.packed.reading import packs, read_base, shapes_of
 from sidecar.scoring.packed.weights import Llama, with_matrices_of_its_own
-from sidecar.scoring.padded import pad_id
+from sidecar.scoring.padding import pad_id
 from sidecar.scoring.prompt import Prompt, Tokens
 
 GIBIBYTE = 2**30

@@ -71,6 +71,14 @@ def read_model_config(directory: Path) -> dict[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
+def traits_of(model: Any) -> Traits:
+    """Tell the traits of a model: its own, or those that its transformers class and configuration show."""
+    own = getattr(model, "traits", None)
+    if isinstance(own, Traits):
+        return own
+    return Traits(type(model).__name__, is_decoder(model), reads_segments(model), position_limit(model))
+
+
 def reads_segments(model: Any) -> bool:
     """Whether segment ids mean anything to the model: RoBERTa has one segment, ModernBERT and DistilBERT none."""
     takes = "token_type_ids" in inspect.signature(type(model).forward).parameters
@@ -86,7 +94,7 @@ def is_decoder(model: Any) -> bool:
 
 def pads_safely(model: Any) -> bool:
     """Whether padding is known to change no score: elsewhere pairs are scored one at a time."""
-    return is_decoder(model) or model.config.model_type in PADDED_ENCODERS
+    return model.config.model_type in PADDED_ENCODERS or is_decoder(model)
 
 
 def position_limit(model: Any) -> int | None:

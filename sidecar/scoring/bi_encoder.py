@@ -8,15 +8,15 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
+import numpy as np
 
 from sidecar.candidates import Passage, Score
-from sidecar.scoring.architecture import check_length, reads_segments
+from sidecar.scoring.architecture import check_positions
 from sidecar.scoring.checkpoint import Checkpoint
 from sidecar.scoring.engine import Embedder
+from sidecar.scoring.engines import choose_embedder
 from sidecar.scoring.manifest import Manifest
 from sidecar.scoring.mapping import Mapping
-from sidecar.scoring.padded import PaddedEmbedder
 from sidecar.scoring.prompt import Prompt, Tokens
 from sidecar.scoring.readings import check_finite
 
@@ -25,7 +25,7 @@ from sidecar.scoring.readings import check_finite
 class Embedding:
     """A passage's unit vector, and whether the model read only part of the passage."""
 
-    vector: torch.Tensor
+    vector: np.ndarray
     truncated: bool
 
 
@@ -59,10 +59,10 @@ class BiEncoder:
         self, checkpoint: Checkpoint, *, engine: Embedder | None = None, batch_size: int = 128, cache_size: int = 16384
     ) -> None:
         self.checkpoint = checkpoint
-        check_length(checkpoint.manifest, checkpoint.model)
-        segments = reads_segments(checkpoint.model)
-        self.prompt = Prompt(checkpoint.tokenizer, checkpoint.manifest, segments=segments)
-        self.engine = engine or PaddedEmbedder(checkpoint, batch_size=batch_size)
+        traits = checkpoint.traits
+        check_positions(checkpoint.manifest, traits.positions, traits.architecture)
+        self.prompt = Prompt(checkpoint.tokenizer, checkpoint.manifest, segments=traits.segments)
+        self.engine = engine or choose_embedder(checkpoint, "transformers", batch_size=batch_size)
         self._cache = EmbeddingCache(cache_size)
 
     @property
@@ -120,7 +120,7 @@ class BiEncoder:
         questions = [self.engine.vectors([reading.query])[0] for reading in readings]
         return [self._cosines(reading, fresh, question) for reading, question in zip(readings, questions, strict=True)]
 
-    def _cosines(self, reading: Texts, fresh: dict[str, Embedding], question: torch.Tensor) -> list[Score]:
+    def _cosines(self, reading: Texts, fresh: dict[str, Embedding], question: np.ndarray) -> list[Score]:
         if not reading.rows:
             return []
         rows = [
@@ -128,7 +128,7 @@ class BiEncoder:
             for text, row in zip(reading.texts, reading.rows, strict=True)
         ]
         # Row by row: how a matrix product rounds depends on how many rows there are.
-        cosines: list[float] = (torch.stack([row.vector for row in rows]) * question).sum(1).tolist()
+        cosines: list[float] = (np.stack([row.vector for row in rows]) * question).sum(axis=1).tolist()
         check_finite(cosines, self.name)
         return [Score(cosine, row.truncated) for cosine, row in zip(cosines, rows, strict=True)]
 

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
-import torch
 
 from sidecar.errors import ConfigurationError, ModelError
 from sidecar.scoring.adapter import check_complete, read_config
 from sidecar.scoring.adapter_settings import changes_base
-from sidecar.scoring.architecture import Traits, check_config, is_decoder, position_limit, reads_segments
+from sidecar.scoring.architecture import Traits, check_config, is_decoder, traits_of
+from sidecar.scoring.cpu import has_accelerator, threads
 from sidecar.scoring.manifest import Manifest
-from sidecar.scoring.packed.weights import Llama
 from sidecar.scoring.peft_adapter import apply_adapter
 from sidecar.scoring.precision import automatic_dtype, quantized
 from sidecar.scoring.presets import PLAIN_PAIR
 from sidecar.scoring.pretrained import is_quantized, load_pretrained
 from sidecar.scoring.quiet import quiet_libraries
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+if TYPE_CHECKING:
+    import torch
+
+DTYPES = ("float32", "bfloat16", "float16")
 Compiling = Literal["never", "before", "meanwhile", "auto"]
 
 
@@ -42,6 +45,8 @@ class Placement:
 
     def torch_device(self) -> torch.device:
         """Choose the device: `auto` is CUDA, then Apple's, then the CPU."""
+        import torch
+
         if self.device != "auto":
             try:
                 return torch.device(self.device)
@@ -55,13 +60,37 @@ class Placement:
 
     def torch_dtype(self) -> torch.dtype:
         """Choose the dtype: `auto` is what suits the device (`precision.automatic_dtype`)."""
+        import torch
+
         if self.dtype == "auto":
             device = self.torch_device()
             seen = device.type == "cuda" and (device.index or 0) < torch.cuda.device_count()
-            return DTYPES[automatic_dtype(device.type, torch.cuda.get_device_capability(device) if seen else None)]
+            capability = torch.cuda.get_device_capability(device) if seen else None
+            return _dtype(automatic_dtype(device.type, capability))
+        return _dtype(self._named_dtype())
+
+    def device_name(self) -> str:
+        """Name the device as torch does, and load torch only where there may be something else than a CPU."""
+        on_cpu = self.device == "cpu" or (self.device == "auto" and not has_accelerator())
+        return "cpu" if on_cpu else str(self.torch_device())
+
+    def dtype_name(self) -> str:
+        """Name the dtype as torch does, and load torch only where the device decides. Raises ConfigurationError."""
+        if self.dtype == "auto" and self.device_name() == "cpu":
+            return automatic_dtype("cpu")
+        return str(self.torch_dtype()).removeprefix("torch.") if self.dtype == "auto" else self._named_dtype()
+
+    def _named_dtype(self) -> str:
         if self.dtype not in DTYPES:
             raise ConfigurationError(f"There is no dtype {self.dtype!r}.", remedy=f"Use auto, {', '.join(DTYPES)}.")
-        return DTYPES[self.dtype]
+        return self.dtype
+
+    @property
+    def is_plain_cpu(self) -> bool:
+        """Whether it is the CPU, in float32 and without anything that torch alone can do. Loads no torch."""
+        nowhere = self.device_map is None and self.quantization == "none" and self.compile in ("never", "auto")
+        fits = self.dtype in ("auto", "float32") and self.device in ("auto", "cpu")
+        return nowhere and fits and self.device_name() == "cpu"
 
     def weights(self) -> dict[str, Any]:
         """What transformers is told of device map and quantised weights. Raises ConfigurationError."""
@@ -75,23 +104,28 @@ class Placement:
 
         `computed_in` is the precision of an engine that computes in another than that of the weights.
         """
-        device, dtype = self.torch_device(), str(self.torch_dtype()).removeprefix("torch.")
-        gpus = torch.cuda.device_count()
-        if device.type == "cuda" and (device.index or 0) >= gpus:
+        device, dtype, version = self.device_name(), self.dtype_name(), importlib.metadata.version("torch")
+        computed = f", computed in {computed_in}" if computed_in not in {None, dtype} else ""
+        if device == "cpu":
+            return f"cpu ({threads()} threads), weights in {dtype}{computed}, torch {version}"
+        import torch
+
+        place, gpus = self.torch_device(), torch.cuda.device_count()
+        if place.type == "cuda" and (place.index or 0) >= gpus:
             raise ConfigurationError(
-                f"device {self.device} was asked for, and this torch ({torch.__version__}) sees {gpus or 'no'} GPUs.",
+                f"device {self.device} was asked for, and this torch ({version}) sees {gpus or 'no'} GPUs.",
                 remedy="Use --device auto or cpu, or install a torch build for this machine's CUDA.",
             )
-        name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
-        computed = f", computed in {computed_in}" if computed_in not in {None, dtype} else ""
-        return f"{device} ({name}), weights in {dtype}{computed}, torch {torch.__version__}"
+        named = f" ({torch.cuda.get_device_name(place)})" if place.type == "cuda" else ""
+        return f"{device}{named}, weights in {dtype}{computed}, torch {version}"
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A model in evaluation mode with its tokenizer and manifest; `name` is what the user called it.
 
-    `model` is transformers' own, or a `packed.weights.Llama`, which the packed engine alone computes with.
+    `model` is transformers' own, a `packed.weights.Llama`, which the packed engine alone computes with, or an
+    `encoder_model.EncoderModel`, which OpenVINO alone computes with.
     """
 
     name: str
@@ -100,12 +134,14 @@ class Checkpoint:
     manifest: Manifest
 
     @property
+    def is_packed(self) -> bool:
+        """Whether the model is one that the packed engine alone computes with."""
+        return self.traits.decoder and isinstance(getattr(self.model, "traits", None), Traits)
+
+    @property
     def traits(self) -> Traits:
         """What of the architecture decides how pairs are read and pooled."""
-        model = self.model
-        if isinstance(model, Llama):
-            return Traits("LlamaForSequenceClassification", decoder=True)
-        return Traits(type(model).__name__, is_decoder(model), reads_segments(model), position_limit(model))
+        return traits_of(self.model)
 
 
 def load_classifier(  # noqa: PLR0913  every one is a part of what is loaded, by keyword
@@ -190,6 +226,8 @@ def load_tokenizer(directory: Path) -> Any:
 
 def vocabulary_of(model: Any) -> int:
     """How many token ids a model has embeddings for."""
+    from sidecar.scoring.packed.weights import Llama
+
     return model.shape.vocabulary if isinstance(model, Llama) else len(model.get_input_embeddings().weight)
 
 
@@ -210,15 +248,20 @@ def check_vocabulary(tokenizer: Any, rows: int, directory: Path) -> None:
 
 def default_manifest(model: Any, tokenizer: Any) -> Manifest:
     """For a cross-encoder without `sidecar.json`: DeAR's for decoders, a plain pair of at most 512 tokens otherwise."""
-    if isinstance(model, Llama):
-        return Manifest()
-    if is_decoder(model):
+    traits = traits_of(model)
+    if traits.decoder:
         manifest = Manifest()
-        limit = position_limit(model) or manifest.max_length
-        return msgspec.structs.replace(manifest, max_length=min(limit, manifest.max_length))
-    positions = position_limit(model) or getattr(model.config, "max_position_embeddings", None)
+        return msgspec.structs.replace(manifest, max_length=min(traits.positions or 10**9, manifest.max_length))
+    positions = traits.positions or getattr(model.config, "max_position_embeddings", None)
     limit = min(PLAIN_PAIR.max_length, positions or PLAIN_PAIR.max_length, tokenizer.model_max_length)
     return msgspec.structs.replace(PLAIN_PAIR, max_length=limit)
+
+
+def _dtype(name: str) -> torch.dtype:
+    import torch
+
+    found: torch.dtype = getattr(torch, name)
+    return found
 
 
 def _place(model: Any, placement: Placement) -> Any:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import platform
 import random
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sidecar.errors import ConfigurationError
+from sidecar.scoring.cpu import cpu_name, threads
+from sidecar.scoring.encoder_model import EncoderModel
 from sidecar.scoring.probe import fastest
 from sidecar.scoring.prompt import Tokens
 from sidecar.scoring.rounding import deviation
@@ -49,7 +49,6 @@ COMPUTED = re.compile(
 # What the probe reads: lengths as passages have them, fewer rows the larger the model, so that it stays short.
 LENGTHS = (96, 80, 72, 64, 56, 48, 40, 24)
 ROWS_TIMES_PARAMETERS = 2e8
-CPU_INFO = Path("/proc/cpuinfo")
 # What bfloat16 may do to a score, in standard deviations (`rounding`): a model that it hurts shows it there, while
 # rounding alone costs a twentieth.
 TOLERANCE = 0.15
@@ -71,7 +70,8 @@ def choose_precision(checkpoint: Checkpoint, engine: str, *, reduced: bool = Fal
             remedy="Use the engine auto or transformers.",
         )
     names = [OPENVINO[precision] for precision in _precisions(checkpoint, reduced=reduced)]
-    if engine == "auto":
+    # Arrays are OpenVINO's alone to compute with: who read them so has decided already.
+    if engine == "auto" and not isinstance(checkpoint.model, EncoderModel):
         names.append(TRANSFORMERS)
     first, *others = names
     chosen = fastest(partial(_runs, checkpoint, names), first, describe(checkpoint, names)) if others else first
@@ -80,9 +80,16 @@ def choose_precision(checkpoint: Checkpoint, engine: str, *, reduced: bool = Fal
 
 def find_obstacle(checkpoint: Checkpoint) -> str | None:
     """What keeps OpenVINO from computing a checkpoint here, in words; None where nothing does."""
+    if isinstance(checkpoint.model, EncoderModel):
+        return None
+    return _obstacle(checkpoint.model, _precision(checkpoint))
+
+
+def _obstacle(model: Any, precision: str) -> str | None:
+    """The same for a model of transformers, whose weights are of this precision."""
     if importlib.util.find_spec("openvino") is None:
         return "openvino is not installed"
-    model, config = checkpoint.model, checkpoint.model.config
+    config = model.config
     if model.device.type != "cpu":
         return f"it is on {model.device}, not on the CPU"
     if config.model_type not in FAMILIES or config.hidden_act != "gelu" or config.is_decoder:
@@ -94,11 +101,13 @@ def find_obstacle(checkpoint: Checkpoint) -> str | None:
         return "it is compiled by torch"
     from sidecar.scoring.openvino_engine import native_precisions
 
-    precision, native = _precision(checkpoint), native_precisions()
+    native = native_precisions()
     return None if precision in native else f"this CPU computes in {' and '.join(native)}, not in {precision}"
 
 
 def _precision(checkpoint: Checkpoint) -> str:
+    if isinstance(checkpoint.model, EncoderModel):
+        return FLOAT32
     return str(checkpoint.model.dtype).removeprefix("torch.")
 
 
@@ -115,13 +124,11 @@ def describe(checkpoint: Checkpoint, names: Sequence[str]) -> dict[str, str]:
 
     The model's own name is among it where its scores decide, too.
     """
-    import torch
-
     config = checkpoint.model.config
     shape = ("num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads")
     return {
         "cpu": cpu_name(),
-        "threads": str(torch.get_num_threads()),
+        "threads": str(threads()),
         "kind": checkpoint.manifest.kind,
         "model_type": config.model_type,
         "shape": " x ".join(str(getattr(config, name)) for name in shape),
@@ -129,16 +136,6 @@ def describe(checkpoint: Checkpoint, names: Sequence[str]) -> dict[str, str]:
         "model": checkpoint.name if OPENVINO[BFLOAT16] in names else "",
         **{name: importlib.metadata.version(name) for name in ("rerank-sidecar", "openvino", "torch", "transformers")},
     }
-
-
-def cpu_name() -> str:
-    """What the CPU calls itself, or at least its kind."""
-    try:
-        lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())
 
 
 def _runs(checkpoint: Checkpoint, names: Sequence[str]) -> dict[str, Callable[[], object]]:
@@ -153,10 +150,11 @@ def _runs(checkpoint: Checkpoint, names: Sequence[str]) -> dict[str, Callable[[]
 
 def _engine(checkpoint: Checkpoint, name: str) -> Any:
     from sidecar.scoring.openvino_engine import OpenVinoEmbedder, OpenVinoEngine
-    from sidecar.scoring.padded import PaddedEmbedder, PaddedEngine
 
     embeds = checkpoint.manifest.kind == "bi-encoder"
     if name == TRANSFORMERS:
+        from sidecar.scoring.padded import PaddedEmbedder, PaddedEngine
+
         return PaddedEmbedder(checkpoint) if embeds else PaddedEngine(checkpoint)
     return (OpenVinoEmbedder if embeds else OpenVinoEngine)(checkpoint, precision=PRECISION_OF[name])
 

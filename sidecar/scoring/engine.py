@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from sidecar.scoring.prompt import Tokens
 
 if TYPE_CHECKING:
-    import torch
+    import numpy as np
 
 
 class Engine(Protocol):
@@ -39,8 +39,8 @@ class Embedder(Protocol):
         """What the settings, the bench and the metrics call it."""
         ...
 
-    def vectors(self, rows: Sequence[Tokens]) -> list[torch.Tensor]:
-        """One unit vector (float32, on the CPU, with memory of its own) for each text, in the order given."""
+    def vectors(self, rows: Sequence[Tokens]) -> list[np.ndarray]:
+        """One unit vector (float32, with memory of its own) for each text, in the order given."""
         ...
 
 

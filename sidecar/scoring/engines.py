@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sidecar.errors import ConfigurationError
+from sidecar.scoring.architecture import pads_safely
 from sidecar.scoring.encoder_choice import choose_precision
+from sidecar.scoring.encoder_model import EncoderModel
+from sidecar.scoring.padding import pad_id
 
 if TYPE_CHECKING:
     from sidecar.scoring.checkpoint import Checkpoint, Compiling
@@ -35,41 +38,41 @@ def choose_engine(  # noqa: PLR0913  every one is a knob of its own, by keyword
     bfloat16, where that is faster and hardly moves a score. Raises ConfigurationError for an engine that can't run this
     checkpoint here.
     """
-    from sidecar.scoring.architecture import pads_safely
-    from sidecar.scoring.packed.engine import PackedEngine
-    from sidecar.scoring.packed.weights import Llama
-    from sidecar.scoring.padded import PaddedEngine, pad_id
-
-    if isinstance(checkpoint.model, Llama):
-        eos = pad_id(checkpoint.tokenizer, decoder=True)
-        return PackedEngine(
-            checkpoint.model,
-            checkpoint.manifest,
-            eos=eos,
-            max_pairs=batch_size,
-            compile=compile,
-            invariant=invariant,
-        )
+    if checkpoint.is_packed:
+        return _packed_engine(checkpoint, batch_size, compile, invariant=invariant)
     batch_size = batch_size if pads_safely(checkpoint.model) and not invariant else 1
-    if engine == "card":
-        return PaddedEngine(checkpoint, batch_size=batch_size, by_length=False)
     if engine in ("auto", "openvino") and (precision := choose_precision(checkpoint, engine, reduced=reduced)):
         from sidecar.scoring.openvino_engine import OpenVinoEngine
 
         openvino_engine = OpenVinoEngine(checkpoint, precision=precision, batch_size=batch_size)
         _give_up_weights(checkpoint)
         return openvino_engine
-    if engine in ("auto", "transformers"):
-        return PaddedEngine(checkpoint, batch_size=batch_size)
+    if engine in ("auto", "transformers", "card"):
+        from sidecar.scoring.padded import PaddedEngine
+
+        return PaddedEngine(checkpoint, batch_size=batch_size, by_length=engine != "card")
     raise unknown(engine)
+
+
+def _packed_engine(
+    checkpoint: Checkpoint,
+    max_pairs: int,
+    compile: Compiling,  # noqa: A002  the name the card and torch use
+    *,
+    invariant: bool,
+) -> Engine:
+    from sidecar.scoring.packed.engine import PackedEngine
+
+    eos = pad_id(checkpoint.tokenizer, decoder=True)
+    return PackedEngine(
+        checkpoint.model, checkpoint.manifest, eos=eos, max_pairs=max_pairs, compile=compile, invariant=invariant
+    )
 
 
 def choose_embedder(
     checkpoint: Checkpoint, engine: str, *, batch_size: int, invariant: bool = False, reduced: bool = False
 ) -> Embedder:
     """The engine of a bi-encoder; `invariant`, `reduced` and what is raised as for `choose_engine`."""
-    from sidecar.scoring.padded import PaddedEmbedder
-
     batch_size = 1 if invariant else batch_size
     if engine in ("auto", "openvino") and (precision := choose_precision(checkpoint, engine, reduced=reduced)):
         from sidecar.scoring.openvino_engine import OpenVinoEmbedder
@@ -78,13 +81,18 @@ def choose_embedder(
         _give_up_weights(checkpoint)
         return openvino_embedder
     if engine in ("auto", "transformers", "card"):
+        from sidecar.scoring.padded import PaddedEmbedder
+
         return PaddedEmbedder(checkpoint, batch_size=batch_size)
     raise unknown(engine)
 
 
 def _give_up_weights(checkpoint: Checkpoint) -> None:
-    """Let go of torch's copy of weights that an engine has its own of; shapes and configuration stay."""
-    checkpoint.model.to("meta")
+    """Let go of weights that an engine has its own copy of; shapes and configuration stay."""
+    if isinstance(checkpoint.model, EncoderModel):
+        checkpoint.model.tensors.clear()
+    else:
+        checkpoint.model.to("meta")
 
 
 def unknown(engine: str) -> ConfigurationError:

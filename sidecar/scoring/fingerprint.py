@@ -33,7 +33,7 @@ def fingerprint(scorer: Scorer, options: Mapping[str, Any]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     add_text(digest, as_json(scorer.manifest))
     add_text(digest, scorer.engine_name)
-    add_text(digest, f"{placement.torch_device().type} {placement.torch_dtype()}")
+    add_text(digest, f"{placement.device_name()} {placement.dtype_name()}")
     for name in DECISIVE:
         add_text(digest, f"{name} {options.get(name)}")
     beside = scorer.manifest.beside

@@ -5,6 +5,7 @@ Importing this is quick: torch and transformers are loaded with the first model.
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,12 @@ from sidecar.scoring import Scorer
 from sidecar.scoring.adapter import choose_base, is_adapter, mirror_hint, read_config, tokenizer_directory
 from sidecar.scoring.chunks import Chunking, MaxP, ReadsTokens
 from sidecar.scoring.embedded import find_embedded
+from sidecar.scoring.encoder_model import read_encoder
 from sidecar.scoring.engines import choose_embedder, choose_engine
 from sidecar.scoring.hub import fetch, not_found
 from sidecar.scoring.inventory import check_holds_model
 from sidecar.scoring.manifest import Manifest, read_manifest
+from sidecar.scoring.plain_tokenizer import read_tokenizer
 from sidecar.scoring.presets import CARRIED, DEFAULT, EMBEDDED, MINILM, PRESETS
 from sidecar.scoring.sentence_modules import bi_encoder_manifest, pools_sentences
 
@@ -187,12 +190,9 @@ def _load_bi_encoder(  # noqa: PLR0913  the rest of load_scorer, by keyword
     from sidecar.scoring.checkpoint import Checkpoint, load_encoder, load_tokenizer
 
     manifest = located.manifest or bi_encoder_manifest(located.directory)
-    checkpoint = Checkpoint(
-        located.name,
-        load_encoder(located.directory, placement),
-        load_tokenizer(located.directory),
-        with_max_length(manifest, max_length),
-    )
+    read = _read_plainly(engine, placement, located.directory, classifier=False)
+    model, tokenizer = read or (load_encoder(located.directory, placement), load_tokenizer(located.directory))
+    checkpoint = Checkpoint(located.name, model, tokenizer, with_max_length(manifest, max_length))
     chosen = choose_embedder(
         checkpoint, engine, batch_size=batch_size, invariant=invariant, reduced=_may_round(placement)
     )
@@ -210,19 +210,51 @@ def _load_cross_encoder(  # noqa: PLR0913  the rest of load_scorer, by keyword
     max_length: int | None,
     adapter: bool,
 ) -> ReadsTokens:
-    from sidecar.scoring.answers import answer_head
-    from sidecar.scoring.checkpoint import (
-        Checkpoint,
-        check_vocabulary,
-        default_manifest,
-        load_classifier,
-        load_tokenizer,
-        vocabulary_of,
-    )
+    from sidecar.scoring.checkpoint import Checkpoint, default_manifest
     from sidecar.scoring.cross_encoder import CrossEncoder
-    from sidecar.scoring.packed.reading import packs, read_llama
 
     lora = located.directory if is_adapter(located.directory) else None
+    read = None
+    if adapter and (located.manifest is None or located.manifest.yes_token is None):
+        read = _read_plainly(engine, placement, base.directory, classifier=True, adapter=lora)
+    model, tokenizer = read or _load_with_torch(located, base, placement, engine=engine, lora=lora, adapter=adapter)
+    manifest = located.manifest or default_manifest(model, tokenizer)
+    checkpoint = Checkpoint(located.name, model, tokenizer, with_max_length(manifest, max_length))
+    chosen = choose_engine(
+        checkpoint,
+        engine,
+        batch_size=batch_size,
+        compile=placement.compile,
+        invariant=invariant,
+        reduced=_may_round(placement),
+    )
+    return CrossEncoder(checkpoint, engine=chosen)
+
+
+def _read_plainly(
+    engine: str, placement: Placement, directory: Path, *, classifier: bool, adapter: Path | None = None
+) -> tuple[Any, Any] | None:
+    """Read a small encoder without torch, which takes seconds to load; None where torch is needed.
+
+    OpenVINO computes with it on the CPU, in float32 or, where nobody named a dtype, in bfloat16.
+    """
+    plain = engine in ("auto", "openvino") and placement.is_plain_cpu
+    if not plain or importlib.util.find_spec("openvino") is None:
+        return None
+    tokenizer = read_tokenizer(tokenizer_directory(adapter, directory) if adapter else directory)
+    model = read_encoder(directory, classifier=classifier, adapter=adapter) if tokenizer is not None else None
+    if model is None or tokenizer is None or tokenizer.vocabulary > model.config.vocab_size:
+        return None
+    return model, tokenizer
+
+
+def _load_with_torch(  # noqa: PLR0913  the rest of load_scorer, by keyword
+    located: Located, base: Located, placement: Placement, *, engine: str, lora: Path | None, adapter: bool
+) -> tuple[Any, Any]:
+    from sidecar.scoring.answers import answer_head
+    from sidecar.scoring.checkpoint import check_vocabulary, load_classifier, load_tokenizer, vocabulary_of
+    from sidecar.scoring.packed.reading import packs, read_llama
+
     tokenizer = load_tokenizer(tokenizer_directory(lora, base.directory) if lora else base.directory)
     head = None
     if located.manifest is not None and located.manifest.yes_token is not None:
@@ -235,17 +267,7 @@ def _load_cross_encoder(  # noqa: PLR0913  the rest of load_scorer, by keyword
     load = read_llama if packs(engine, base.directory, placement, adapter=lora) else load_classifier
     model = load(base.directory, placement, adapter=lora, base=base.name, enabled=adapter, head=head)
     check_vocabulary(tokenizer, vocabulary_of(model), located.directory)
-    manifest = located.manifest or default_manifest(model, tokenizer)
-    checkpoint = Checkpoint(located.name, model, tokenizer, with_max_length(manifest, max_length))
-    chosen = choose_engine(
-        checkpoint,
-        engine,
-        batch_size=batch_size,
-        compile=placement.compile,
-        invariant=invariant,
-        reduced=_may_round(placement),
-    )
-    return CrossEncoder(checkpoint, engine=chosen)
+    return model, tokenizer
 
 
 def _may_round(placement: Placement) -> bool:

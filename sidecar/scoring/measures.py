@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from sidecar.scoring.architecture import is_decoder
-from sidecar.scoring.encoder_choice import cpu_name
+from sidecar.scoring.cpu import cpu_name
 from sidecar.scoring.precision import HEADS
 
 # The side of the square matrices that the peak is measured with: large enough to be bound by arithmetic.

@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 import openvino
-import torch
 
 from sidecar.scoring.checkpoint import Checkpoint
+from sidecar.scoring.cpu import threads
 from sidecar.scoring.encoder_choice import OPENVINO
 from sidecar.scoring.encoder_graph import classifier_graph, embedder_graph
+from sidecar.scoring.encoder_model import EncoderModel
 from sidecar.scoring.engine import in_groups
 from sidecar.scoring.packing import plan_batches, restore_order
-from sidecar.scoring.padded import pad, pad_id
+from sidecar.scoring.padding import pad_id, pad_rows
 from sidecar.scoring.prompt import Tokens
 
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
@@ -39,7 +40,8 @@ class OpenVinoEngine:
 
     def __init__(self, checkpoint: Checkpoint, *, precision: str = "float32", batch_size: int = 128) -> None:
         self.name = OPENVINO[precision]
-        self._graph = _Compiled(checkpoint, classifier_graph(checkpoint.model), precision, batch_size)
+        model = encoder_of(checkpoint)
+        self._graph = _Compiled(checkpoint, classifier_graph(model), model, precision, batch_size)
 
     def logits(self, groups: Sequence[Sequence[Tokens]]) -> list[list[float]]:
         """One logit for each pair; batches span groups. Safe to call from several threads."""
@@ -52,37 +54,39 @@ class OpenVinoEmbedder:
 
     def __init__(self, checkpoint: Checkpoint, *, precision: str = "float32", batch_size: int = 128) -> None:
         self.name = OPENVINO[precision]
-        self._graph = _Compiled(
-            checkpoint, embedder_graph(checkpoint.model, checkpoint.manifest.pooling), precision, batch_size
-        )
+        model = encoder_of(checkpoint)
+        graph = embedder_graph(model, checkpoint.manifest.pooling)
+        self._graph = _Compiled(checkpoint, graph, model, precision, batch_size)
 
-    def vectors(self, rows: Sequence[Tokens]) -> list[torch.Tensor]:
+    def vectors(self, rows: Sequence[Tokens]) -> list[np.ndarray]:
         """One unit vector for each text. Safe to call from several threads."""
-        found: dict[int, torch.Tensor] = {}
+        found: dict[int, np.ndarray] = {}
         for batch, pooled in zip(*self._graph.run(rows), strict=True):
-            units = torch.nn.functional.normalize(torch.from_numpy(pooled), dim=1)
+            units = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
             # Copied row by row: a view would keep the whole batch alive as long as one row is cached.
-            found.update({index: row.clone() for index, row in zip(batch, units, strict=True)})
+            found.update({index: row.copy() for index, row in zip(batch, units, strict=True)})
         return [found[index] for index in range(len(rows))]
 
 
 class _Compiled:
-    """A graph on the CPU, with as many threads as torch would take."""
+    """A graph on the CPU, on as many threads as torch would take."""
 
-    def __init__(self, checkpoint: Checkpoint, graph: openvino.Model, precision: str, batch_size: int) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, graph: openvino.Model, model: EncoderModel, precision: str, batch_size: int
+    ) -> None:
         self._model = openvino.Core().compile_model(
             graph,
             "CPU",
             {
                 "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
                 "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+                "INFERENCE_NUM_THREADS": threads(),
                 "CPU_RUNTIME_CACHE_CAPACITY": REMEMBERED_SHAPES,
             },
         )
         self._batch_size = batch_size
         self._pad_id = pad_id(checkpoint.tokenizer, decoder=False)
-        self._first_position = _first_position(checkpoint.model)
+        self._first_position = model.first_position
         self._turn = threading.Lock()
 
     def run(self, rows: Sequence[Tokens]) -> tuple[list[list[int]], list[Any]]:
@@ -92,14 +96,14 @@ class _Compiled:
             return batches, [self._batch([rows[index] for index in batch]) for batch in batches]
 
     def _batch(self, rows: list[Tokens]) -> Any:
-        inputs = pad(rows, self._pad_id, "cpu")
+        inputs = pad_rows(rows, self._pad_id)
         ids = inputs["input_ids"]
-        types = inputs.get("token_type_ids", torch.zeros_like(ids))
+        types = inputs.get("token_type_ids", np.zeros_like(ids))
         positions = np.arange(self._first_position, self._first_position + ids.shape[1])
-        attended = inputs["attention_mask"].float()
-        return self._model([ids.numpy(), positions, types.numpy(), attended.numpy()])[0]
+        return self._model([ids, positions, types, inputs["attention_mask"].astype(np.float32)])[0]
 
 
-def _first_position(model: Any) -> int:
-    """RoBERTa's positions begin behind its padding index."""
-    return 0 if model.config.model_type == "bert" else int(model.config.pad_token_id) + 1
+def encoder_of(checkpoint: Checkpoint) -> EncoderModel:
+    """Return a checkpoint's weights as arrays: its own, or those of its transformers model."""
+    model = checkpoint.model
+    return model if isinstance(model, EncoderModel) else EncoderModel.of(model, checkpoint.traits)

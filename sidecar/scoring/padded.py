@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from sidecar.errors import ModelError
@@ -17,6 +18,7 @@ from sidecar.scoring.architecture import is_decoder
 from sidecar.scoring.checkpoint import Checkpoint
 from sidecar.scoring.engine import in_groups
 from sidecar.scoring.packing import plan_batches, restore_order
+from sidecar.scoring.padding import pad_id, pad_rows
 from sidecar.scoring.prompt import Tokens
 
 NAME = "transformers"
@@ -115,16 +117,16 @@ class PaddedEmbedder:
         self._pad_id = pad_id(checkpoint.tokenizer, decoder=False)
 
     @torch.inference_mode()
-    def vectors(self, rows: Sequence[Tokens]) -> list[torch.Tensor]:
+    def vectors(self, rows: Sequence[Tokens]) -> list[np.ndarray]:
         """One unit vector for each text."""
-        found: dict[int, torch.Tensor] = {}
+        found: dict[int, np.ndarray] = {}
         for batch in plan_batches([len(row) for row in rows], max_pairs=self.batch_size, max_tokens=self.max_tokens):
             inputs = pad([rows[index] for index in batch], self._pad_id, self.device)
             hidden = self.model(**inputs).last_hidden_state.float()
             pooled = self._pooled(hidden, inputs["attention_mask"].unsqueeze(-1).to(hidden.device))
             # Copied row by row: a view would keep the whole batch alive as long as one row is cached.
-            units = torch.nn.functional.normalize(pooled, dim=1).cpu()
-            found.update({index: row.clone() for index, row in zip(batch, units, strict=True)})
+            units = torch.nn.functional.normalize(pooled, dim=1).cpu().numpy()
+            found.update({index: row.copy() for index, row in zip(batch, units, strict=True)})
         return [found[index] for index in range(len(rows))]
 
     def _pooled(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -136,24 +138,6 @@ def _takes_positions(model: Any) -> bool:
     return "position_ids" in inspect.signature(model.forward).parameters
 
 
-def pad_id(tokenizer: Any, *, decoder: bool) -> int:
-    """The id to pad with: eos for a decoder, as the cards do; 0 where a tokenizer names none."""
-    ids = (tokenizer.pad_token_id if not decoder else None, tokenizer.eos_token_id, tokenizer.pad_token_id)
-    return next((int(found) for found in ids if found is not None), 0)
-
-
 def pad(rows: Sequence[Tokens], pad_id: int, device: Any) -> dict[str, torch.Tensor]:
     """Right-pad to the longest row: `input_ids`, `attention_mask` (rows x longest), segment ids where there are any."""
-    longest = max(len(row) for row in rows)
-
-    def padded(values: list[list[int]], fill: int) -> torch.Tensor:
-        return torch.tensor([row + [fill] * (longest - len(row)) for row in values], device=device)
-
-    inputs = {
-        "input_ids": padded([row.ids for row in rows], pad_id),
-        "attention_mask": padded([[1] * len(row) for row in rows], 0),
-    }
-    types = [row.types for row in rows if row.types is not None]
-    if types:
-        inputs["token_type_ids"] = padded(types, 0)
-    return inputs
+    return {name: torch.from_numpy(values).to(device) for name, values in pad_rows(rows, pad_id).items()}

@@ -15,12 +15,15 @@ PLAIN = ("F64", "F32", "F16", "BF16")
 
 
 @contextmanager
-def open_tensors(path: Path) -> Iterator[Any]:
-    """Open a file to read tensors of. Raises ModelError for one that is not there, or is damaged."""
+def open_tensors(path: Path, *, framework: str = "pt") -> Iterator[Any]:
+    """Open a file to read tensors of: torch's, or numpy's with the `framework` "numpy".
+
+    Raises ModelError for one that is not there, or is damaged.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework=framework) as file:
             yield file
     except (OSError, SafetensorError) as error:
         raise ModelError(

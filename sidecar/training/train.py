@@ -19,7 +19,7 @@ from sidecar.errors import ConfigurationError, TrainingError
 from sidecar.scoring.architecture import is_decoder, reads_segments
 from sidecar.scoring.checkpoint import Checkpoint, Placement
 from sidecar.scoring.manifest import write_manifest
-from sidecar.scoring.padded import pad_id
+from sidecar.scoring.padding import pad_id
 from sidecar.scoring.precision import automatic_dtype
 from sidecar.scoring.prompt import Prompt
 from sidecar.scoring.quiet import quiet_libraries

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import shutil
+
 import msgspec
 import pytest
 
 from sidecar.candidates import Passage
 from sidecar.scoring import encoder_choice, probe
 from sidecar.scoring.loading import load_scorer
+from sidecar.scoring.manifest import Manifest, write_manifest
 from tests.scoring.values import values
 
 QUERY = "which passage holds the words of a query"
@@ -43,64 +46,72 @@ def timed(monkeypatch):
     return seconds, measured
 
 
+@pytest.fixture
+def roberta(tiny_kin):
+    """An encoder that transformers and OpenVINO both compute; BERT is read without torch, and OpenVINO's alone."""
+    return tiny_kin("xlm-roberta")
+
+
 def engine_of(directory, **options):
     return load_scorer(str(directory), device="cpu", **options).engine_name
 
 
 @pytest.mark.parametrize("fastest", ["openvino", "transformers"])
-def test_auto_takes_what_was_measured_as_the_fastest_and_keeps_to_it(tiny_bert, folder, natively, timed, fastest):
+def test_auto_takes_what_was_measured_as_the_fastest_and_keeps_to_it(roberta, folder, natively, timed, fastest):
     seconds, measured = timed
     seconds.update({"openvino": 0.2, "transformers": 0.2} | {fastest: 0.1})
-    assert engine_of(tiny_bert) == fastest
+    assert engine_of(roberta) == fastest
     seconds.update({"openvino": 0.1, "transformers": 0.1} | {fastest: 0.5})
-    assert engine_of(tiny_bert) == fastest
+    assert engine_of(roberta) == fastest
     assert measured == [{"openvino", "transformers"}]
 
 
-def test_bfloat16_is_taken_where_it_is_clearly_faster_and_no_dtype_is_named(tiny_bert, folder, natively, timed):
+def test_bfloat16_is_taken_where_it_is_clearly_faster_and_no_dtype_is_named(roberta, folder, natively, timed):
     natively("float32", "bfloat16")
     seconds, measured = timed
     seconds.update({"openvino": 0.3, "openvino-bfloat16": 0.2, "transformers": 0.3})
-    assert engine_of(tiny_bert) == "openvino-bfloat16"
-    assert engine_of(tiny_bert, engine="openvino") == "openvino-bfloat16"
+    assert engine_of(roberta) == "openvino-bfloat16"
+    assert engine_of(roberta, engine="openvino") == "openvino-bfloat16"
     assert measured == [set(seconds), set(seconds) - {"transformers"}]
     del seconds["openvino-bfloat16"]
-    assert engine_of(tiny_bert, dtype="float32") == "openvino"
+    assert engine_of(roberta, dtype="float32") == "openvino"
 
 
-def test_bfloat16_is_left_where_it_is_hardly_faster(tiny_bert, folder, natively, timed):
+def test_bfloat16_is_left_where_it_is_hardly_faster(roberta, folder, natively, timed):
     natively("float32", "bfloat16")
     timed[0].update({"openvino": 0.3, "openvino-bfloat16": 0.29})
-    assert engine_of(tiny_bert, engine="openvino") == "openvino"
+    assert engine_of(roberta, engine="openvino") == "openvino"
 
 
 @pytest.mark.parametrize(("off", "measured"), [(0.14, {"openvino", "openvino-bfloat16"}), (0.16, {"openvino"})])
 def test_bfloat16_is_no_candidate_for_a_model_that_it_hurts(
-    tiny_bert, folder, natively, timed, monkeypatch, off, measured
+    roberta, folder, natively, timed, monkeypatch, off, measured
 ):
     natively("float32", "bfloat16")
     timed[0].update({"openvino": 0.3, "openvino-bfloat16": 0.3})
     monkeypatch.setattr(encoder_choice, "deviation", lambda *_: off)
-    assert engine_of(tiny_bert, engine="openvino") == "openvino"
+    assert engine_of(roberta, engine="openvino") == "openvino"
     assert timed[1] == [measured]
 
 
-def test_what_is_named_is_not_measured(tiny_bert, folder, natively, timed):
-    assert engine_of(tiny_bert, engine="openvino") == "openvino"
-    assert engine_of(tiny_bert, engine="transformers") == "transformers"
+def test_what_is_named_is_not_measured(roberta, folder, natively, timed):
+    assert engine_of(roberta, engine="openvino") == "openvino"
+    assert engine_of(roberta, engine="transformers") == "transformers"
     assert timed[1] == []
     assert not folder.exists()
 
 
-def test_without_a_cache_openvino_computes(tiny_bert, folder, natively, timed):
+def test_without_a_cache_openvino_computes(roberta, folder, natively, timed):
     folder.write_text("in the way")
-    assert engine_of(tiny_bert) == "openvino"
+    assert engine_of(roberta) == "openvino"
     assert timed[1] == []
 
 
-def test_cross_and_bi_encoders_are_measured_for_real_and_apart(tiny_bert, folder):
-    for model in (str(tiny_bert), "minilm"):
-        load_scorer(model, device="cpu")
+def test_cross_and_bi_encoders_are_measured_for_real_and_apart(roberta, folder, natively, tmp_path):
+    embedder = shutil.copytree(roberta, tmp_path / "embedder")
+    write_manifest(Manifest(kind="bi-encoder", pooling="mean", max_length=64), embedder)
+    for model in (roberta, embedder):
+        load_scorer(str(model), device="cpu")
     answers = list(probe.remembered(folder))
     assert {answer.asked["kind"] for answer in answers} == {"cross-encoder", "bi-encoder"}
     assert all(min(answer.seconds.values()) > 0 for answer in answers)
@@ -127,15 +138,7 @@ def test_another_machine_or_library_is_another_question(tiny_bert, monkeypatch):
     assert encoder_choice.describe(bi_encoder, names)["kind"] == "bi-encoder"
 
 
-def test_a_cpu_without_a_name_is_known_by_its_kind(monkeypatch, tmp_path):
-    (tmp_path / "cpuinfo").write_text("processor : 0\nmodel name : Some CPU: v2\n")
-    monkeypatch.setattr(encoder_choice, "CPU_INFO", tmp_path / "cpuinfo")
-    assert encoder_choice.cpu_name() == "Some CPU: v2"
-    monkeypatch.setattr(encoder_choice, "CPU_INFO", tmp_path / "absent")
-    assert encoder_choice.cpu_name()
-
-
-def test_torchs_copy_of_the_weights_is_let_go(tiny_bert):
-    scorer = load_scorer(str(tiny_bert), device="cpu", engine="openvino")
+def test_torchs_copy_of_the_weights_is_let_go(roberta):
+    scorer = load_scorer(str(roberta), device="cpu", engine="openvino")
     assert {parameter.device.type for parameter in scorer.checkpoint.model.parameters()} == {"meta"}
     assert len(values(scorer, QUERY, [Passage("", "a"), Passage("", "b")])) == 2

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from sidecar.scoring.architecture import Traits
+
 # The matrices that a LoRA may change, by the field of `Layer` they lie in.
 FUSED = {
     "qkv": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
@@ -91,6 +93,11 @@ class Llama:
     head: torch.Tensor
     frequencies: torch.Tensor
     rotary_scale: float
+
+    @property
+    def traits(self) -> Traits:
+        """What of the architecture decides how pairs are read and pooled."""
+        return Traits("LlamaForSequenceClassification", decoder=True)
 
     @property
     def device(self) -> torch.device:

@@ -1,0 +1,66 @@
+"""What of this machine's CPU and accelerators decides how an encoder is computed; loads no torch."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import sys
+from pathlib import Path
+
+CPU_INFO = Path("/proc/cpuinfo")
+TOPOLOGY = Path("/sys/devices/system/cpu")
+# The CUDA driver by the names that Linux and Windows give it.
+DRIVERS = ("libcuda.so.1", "nvcuda.dll")
+
+
+def cpu_name() -> str:
+    """What the CPU calls itself, or at least its kind."""
+    try:
+        lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
+
+
+def threads() -> int:
+    """How many threads compute: torch's number where torch is loaded, else `OMP_NUM_THREADS`, else a thread a core."""
+    torch = sys.modules.get("torch")
+    if torch is not None and hasattr(torch, "get_num_threads"):
+        return int(torch.get_num_threads())
+    told = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(told) if told.isdigit() and int(told) > 0 else cores()
+
+
+def cores() -> int:
+    """Physical cores that this process may use; processors where the system does not say which share a core."""
+    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+    siblings = set()
+    for processor in usable:
+        place = TOPOLOGY / f"cpu{processor}" / "topology" / "thread_siblings_list"
+        try:
+            siblings.add(place.read_text(encoding="utf-8"))
+        except OSError:
+            return len(usable)
+    return len(siblings)
+
+
+def has_accelerator() -> bool:
+    """Whether torch could find a GPU here: CUDA's driver with a device, ROCm's, or Apple's.
+
+    The driver is asked without torch, which takes seconds to load. Where it says nothing clear, the answer is yes, and
+    torch decides.
+    """
+    if sys.platform == "darwin":
+        return platform.machine() == "arm64"
+    if Path("/dev/kfd").exists():
+        return True
+    for name in DRIVERS:
+        try:
+            driver = ctypes.CDLL(name)
+        except OSError:
+            continue
+        count = ctypes.c_int()
+        return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+    return False
