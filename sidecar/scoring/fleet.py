@@ -6,16 +6,21 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sidecar.scoring import Scorer
 from sidecar.scoring.adapter import is_adapter
-from sidecar.scoring.adapters import AdapterRegistry
+from sidecar.scoring.architecture import read_model_config
 from sidecar.scoring.checkpoint import Placement
 from sidecar.scoring.chunks import Chunking, MaxP
 from sidecar.scoring.loading import Located, load_scorer, locate, locate_base, with_max_length
 from sidecar.scoring.manifest import Manifest
-from sidecar.scoring.packed.reading import packs
+
+if TYPE_CHECKING:
+    from sidecar.scoring.adapters import AdapterRegistry
+
+# The architecture whose adapters can share a base: torch is not loaded to find out that another can't.
+PACKED = "llama"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,8 @@ class Fleet:
 
     def _switched(self, name: str, options: Mapping[str, Any], base: _Base, prove: Callable[[Scorer], None]) -> Scorer:
         if base not in self._registries:
+            from sidecar.scoring.adapters import AdapterRegistry
+
             self._registries[base] = AdapterRegistry(
                 base.directory,
                 base.placement,
@@ -112,6 +119,10 @@ def _base(adapter: Located, options: Mapping[str, Any]) -> _Base | None:
         revision=options.get("base_revision"),
         offline=options.get("offline", False),
     )
+    if read_model_config(base.directory).get("model_type") != PACKED:
+        return None
+    from sidecar.scoring.packed.reading import packs
+
     placement = Placement(
         options.get("device", "auto"),
         options.get("dtype", "auto"),
