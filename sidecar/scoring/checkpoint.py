@@ -167,7 +167,7 @@ def load_classifier(  # noqa: PLR0913  every one is a part of what is loaded, by
     loaded: Any = dtype
     if adapter and placement.quantization == "none":
         # The stored dtype is kept until the merge, so that there is one cast, after it.
-        loaded = torch.float32 if changes_base(read_config(adapter)) else "auto"
+        loaded = _dtype("float32") if changes_base(read_config(adapter)) else "auto"
     auto_class = AutoModelForSequenceClassification
     model, missing = load_pretrained(auto_class, directory, placement, dtype=loaded, num_labels=1)
     if adapter is None:

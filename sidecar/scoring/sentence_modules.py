@@ -30,7 +30,8 @@ DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 def pools_sentences(directory: Path, manifest: Manifest | None) -> bool:
     """Whether a folder holds an encoder with a pooling. Raises ModelError for modules that are not computed here."""
     pools = (directory / POOLING).is_dir()
-    computed = [*(ENCODER if pools else CLASSIFIER)]
+    stated = manifest is not None and manifest.kind == "bi-encoder"  # how it pools, its sidecar.json says
+    computed = [*(ENCODER if pools or stated else CLASSIFIER)]
     if manifest is not None and manifest.yes_token is not None:
         computed.append(ANSWER)
     for kind in _modules(directory):
