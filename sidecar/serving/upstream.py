@@ -23,7 +23,7 @@ from sidecar.serving.bodies import BodyBroken
 from sidecar.serving.headers import Headers, to_client
 from sidecar.serving.held_bytes import HeldBytes, Hold
 from sidecar.serving.shares import Shares
-from sidecar.serving.upstream_connection import Answer, RawRequest
+from sidecar.serving.upstream_connection import Answer, Dropped, RawRequest, sent_once
 from sidecar.serving.upstream_failures import failure_of
 
 # Seconds for which a node that refused a connection is passed over, where there are others.
@@ -81,6 +81,11 @@ class Request:
     is_read: bool = False
     peer: str = ""
 
+    @property
+    def may_be_repeated(self) -> bool:
+        """Whether it may be sent again: it changes nothing, and its body is still there."""
+        return self.is_read and not isinstance(self.body, AsyncIterator)
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -132,6 +137,7 @@ class Upstream:
             ),
             request_class=RawRequest,
             response_class=Answer,
+            middlewares=(sent_once,),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
@@ -222,18 +228,12 @@ class Upstream:
 
     async def _begin(self, request: Request) -> aiohttp.ClientResponse:
         nodes = self._in_turn()
-        tries = len(nodes) if request.is_read and not isinstance(request.body, AsyncIterator) else 1
+        tries = len(nodes) if request.may_be_repeated else 1
         failure: Exception = UpstreamDown("there is no node")
         for node in nodes[:tries]:
             started = time.perf_counter()
             try:
-                answer = await self._session.request(
-                    request.method,
-                    URL(f"{node}{request.target}", encoded=True),
-                    headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers],
-                    data=request.body,
-                    allow_redirects=False,
-                )
+                answer = await self._sent(node, request)
             except TimeoutError:
                 failure, result = UpstreamSlow(f"no answer within {self._timeout:g} s"), Result.TIMED_OUT
             except aiohttp.ClientError as error:
@@ -246,6 +246,24 @@ class Upstream:
                 return answer
             self.on_try(Try(str(node.origin()), result, time.perf_counter() - started, reason=str(failure)))
         raise failure
+
+    async def _sent(self, node: URL, request: Request) -> aiohttp.ClientResponse:
+        try:
+            return await self._send(node, request)
+        except Dropped:
+            # Kept open for long, a connection may be closed by the other side just as it is used again.
+            if not request.may_be_repeated:
+                raise
+            return await self._send(node, request)
+
+    async def _send(self, node: URL, request: Request) -> aiohttp.ClientResponse:
+        return await self._session.request(
+            request.method,
+            URL(f"{node}{request.target}", encoded=True),
+            headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers],
+            data=request.body,
+            allow_redirects=False,
+        )
 
     def _in_turn(self) -> list[URL]:
         """All nodes, beginning with the next one; those that just failed come last."""

@@ -63,6 +63,23 @@ class _Lease:
             (self._connection.release if self._clean else self._connection.close)()
 
 
+class Dropped(aiohttp.ClientError):
+    """A connection was lost after a request was sent on it, before an answer began."""
+
+
+async def sent_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a request again by itself; as a client's middleware it raises `Dropped` instead.
+
+    aiohttp repeats PUT and DELETE too where a connection is lost, although OpenSearch may have done what they say.
+    """
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise Dropped from error
+
+
 class RawRequest(aiohttp.ClientRequest):
     """A request whose target and headers are Latin-1 strings and go out as those bytes; aiohttp would write UTF-8."""
 

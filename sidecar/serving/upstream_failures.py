@@ -7,6 +7,8 @@ import ssl
 
 import aiohttp
 
+from sidecar.serving.upstream_connection import Dropped
+
 # The first that an error is one of.
 _WORDS: tuple[tuple[type[Exception], str], ...] = (
     (aiohttp.ClientConnectorDNSError, "its host name is not known"),
@@ -19,6 +21,8 @@ _WORDS: tuple[tuple[type[Exception], str], ...] = (
 
 def failure_of(error: aiohttp.ClientError) -> str:
     """Name what kept a node from answering."""
+    if isinstance(error, Dropped) and isinstance(error.__cause__, aiohttp.ClientError):
+        return failure_of(error.__cause__)
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         found = error.certificate_error
         said = found.verify_message if isinstance(found, ssl.SSLCertVerificationError) else type(found).__name__
