@@ -116,7 +116,7 @@ SETTINGS: dict[str, Setting] = {
 }
 
 
-def build_base(name: str, directory: Path) -> Path:
+def build_base(name: str, directory: Path, *, dtype: torch.dtype = torch.float32) -> Path:
     """Save a classifier with a head, and a tokenizer; that of a decoder has no pad token."""
     torch.manual_seed(0)
     decoder = name in DECODERS
@@ -133,7 +133,7 @@ def build_base(name: str, directory: Path) -> Path:
         elif path.endswith("bias"):
             parameter.data.normal_(std=0.1)
     with quiet_libraries():
-        model.save_pretrained(str(directory))
+        model.to(dtype).save_pretrained(str(directory))
     (build_tokenizer if decoder else _encoder_tokenizer)(directory)
     return directory
 

@@ -166,8 +166,10 @@ def load_classifier(  # noqa: PLR0913  every one is a part of what is loaded, by
     dtype = placement.torch_dtype()
     loaded: Any = dtype
     if adapter and placement.quantization == "none":
-        # The stored dtype is kept until the merge, so that there is one cast, after it.
-        loaded = _dtype("float32") if changes_base(read_config(adapter)) else "auto"
+        # The stored dtype is kept until the merge, so that there is one cast, after it. What an adapter brings whole
+        # takes the dtype of the base, which is then float32 where float32 is wanted.
+        in_full = dtype == _dtype("float32") or changes_base(read_config(adapter))
+        loaded = _dtype("float32") if in_full else "auto"
     auto_class = AutoModelForSequenceClassification
     model, missing = load_pretrained(auto_class, directory, placement, dtype=loaded, num_labels=1)
     if adapter is None:

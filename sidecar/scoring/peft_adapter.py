@@ -34,6 +34,11 @@ def apply_adapter(  # noqa: PLR0913  called in one place, by keyword
             raise mismatch(
                 recorded, base, f"{key} is {tuple(parameter.shape)}, the adapter's {tuple(whole[key].shape)}"
             )
+    if dtype is not None:
+        # peft copies what the adapter brings whole into the base's parameters, whose dtype may have fewer bits.
+        for key, parameter in model.named_parameters():
+            if key in whole:
+                parameter.data = parameter.data.to(dtype)
     if not enabled:
         model.load_state_dict(whole, strict=False)
         return model
@@ -64,10 +69,8 @@ def _load(model: Any, directory: Path, tensors: Mapping[str, Any], *, recorded: 
             expected = get_peft_model_state_dict(adapted, save_embedding_layers=False)
     except (ValueError, RuntimeError, KeyError, TypeError, ImportError, NotImplementedError, AttributeError) as error:
         raise _explain(error, directory, recorded, base) from error
-    kinds = getattr(model.config, "layer_types", None)
-    if kinds is not None and len(kinds) < model.config.num_hidden_layers:
-        # peft repeats the layers, and leaves what the model is told of each of them as it was.
-        raise _explain(ValueError("layer_replication does not repeat layer_types"), directory, recorded, base)
+    if config.layer_replication:
+        _check_repeated(adapted, directory, recorded, base)
     loaded = {key.removeprefix(PREFIX) for key in expected}
     absent = sorted(loaded - tensors.keys())
     if absent:
@@ -77,6 +80,19 @@ def _load(model: Any, directory: Path, tensors: Mapping[str, Any], *, recorded: 
     if unused:
         raise mismatch(recorded, base, f"it has no {unused[0].partition('.lora_')[0]}")
     return adapted
+
+
+def _check_repeated(adapted: Any, directory: Path, recorded: str, base: str) -> None:
+    """Compute one token: peft repeats layers, but not what some models look up by the number of a layer."""
+    import torch
+
+    layers = adapted.base_model.model.base_model  # without the head, which may be of another dtype until it is placed
+    try:
+        with torch.inference_mode():
+            layers(input_ids=torch.zeros((1, 1), dtype=torch.long, device=adapted.device))
+    except (LookupError, AttributeError, TypeError, ValueError, RuntimeError) as error:
+        failed = ValueError(f"the model fails with the layers that layer_replication repeats ({error})")
+        raise _explain(failed, directory, recorded, base) from error
 
 
 def _explain(error: Exception, directory: Path, recorded: str, base: str) -> ModelError:

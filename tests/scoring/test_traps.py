@@ -125,6 +125,17 @@ def test_trap_7_a_base_stored_in_bf16_is_merged_in_fp32_too(tiny_models, tmp_pat
     assert torch.equal(half[f"model.{path}.weight"], (stored.float() + up @ down * (32 / 16)).to(torch.bfloat16))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("engine", ["transformers", "packed"])
+def test_trap_7_a_head_in_fp32_is_not_rounded_to_the_bf16_of_its_base(tiny_models, tmp_path, engine, dtype):
+    _, adapter = tiny_models.build_tiny_llama(tmp_path, dtype=torch.bfloat16)
+    saved = load_file(adapter / "adapter_model.safetensors")["base_model.model.score.weight"]
+    assert not torch.equal(saved, saved.bfloat16().float())
+    loaded = weights(load_scorer(str(adapter), device="cpu", dtype=dtype, engine=engine))["score.weight"]
+    assert loaded.dtype == (torch.float32 if engine == "packed" else getattr(torch, dtype))
+    assert torch.equal(loaded, saved.to(loaded.dtype))
+
+
 def test_trap_7_rotary_frequencies_stay_in_fp32(tiny_llama):
     model = load_scorer(str(tiny_llama[1]), device="cpu", dtype="bfloat16", engine="transformers").checkpoint.model
     assert model.model.rotary_emb.inv_freq.dtype == torch.float32
