@@ -50,6 +50,7 @@ class Answering:
                     record = {key: value for key, value in read.items() if value is not None}
                     operation = endpoint.choose(record)
                     dialect = operation.dialect
+                    check_lengths(operation.body, record, self.engine.limits.documents)
                     body = await off_loop(size, validated, operation.body, record)
                     question = await off_loop(size, operation.read, body, self.fields)
                     answer = await bodies.unless_left(request.receive, self.engine.answer(question, identity, caller))
@@ -78,7 +79,8 @@ class Answering:
             why = await body.read()
             if why is None:
                 encoding = request.headers.get("content-encoding", "").encode("latin-1", "replace")
-                return bodies.decompressed(body.prefix, encoding, limit=limits.body)
+                size = limits.body if encoding else 0
+                return await off_loop(size, bodies.decompressed, body.prefix, encoding, limits.body)
         except bodies.BodyTooLarge:
             why = Why(Reason.BODY_TOO_LARGE, f"the body is larger than {limits.body} bytes")
         except bodies.BodyTooSlow:
@@ -100,6 +102,14 @@ def refused(dialect: Dialect, problem: Problem) -> Response:
 def broken(dialect: Dialect) -> Response:
     """Tell of a failure that is nobody's but ours."""
     return refused(dialect, Problem(Fault.FAILED, "the service failed; its log says how"))
+
+
+def check_lengths(kind: type[Asked], record: Mapping[str, Any], most: int) -> None:
+    """Refuse a list of more than can be scored before its items are looked at. Raises `Problem`."""
+    for name in kind.names():
+        found = record.get(name)
+        if isinstance(found, list) and len(found) > most:
+            raise Problem(Fault.TOO_LARGE, f"{len(found)} {name} where {most} are allowed", param=name)
 
 
 def validated(kind: type[Body], record: Mapping[str, Any]) -> Body:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AliasChoices, BaseModel, ConfigDict
 
 from sidecar.candidates import Passage
 from sidecar.documents import PassageFields
@@ -37,6 +37,16 @@ class Asked(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     model: str | None = None
+
+    @classmethod
+    def names(cls) -> Iterator[str]:
+        """Yield the keys that are read of a body."""
+        for name, made in cls.model_fields.items():
+            alias = made.validation_alias
+            if isinstance(alias, AliasChoices):
+                yield from (one for one in alias.choices if isinstance(one, str))
+            else:
+                yield alias if isinstance(alias, str) else name
 
 
 Body = TypeVar("Body", bound=Asked)

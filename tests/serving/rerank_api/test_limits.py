@@ -278,3 +278,10 @@ def test_requests_are_counted_by_dialect_and_status(api):
     assert 'sidecar_requests_total{face="api",kind="jina",status="200"}' in text
     assert 'sidecar_requests_total{face="api",kind="jina",status="422"}' in text
     assert 'sidecar_reranks_total{face="api",model="m",rule="",status="applied"}' in text
+
+
+@pytest.mark.parametrize("key", ["text_2", "documents", "items", "data_2"])
+def test_a_list_too_long_is_refused_before_its_items_are_looked_at(small, key):
+    response = small.post("/score", {"text_1": "fox", key: [{}] * 4})
+    assert response.status_code == 400
+    assert f"4 {key} where 3 are allowed" in response.text
