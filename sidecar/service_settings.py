@@ -93,7 +93,7 @@ class ServiceSettings(BaseModel):
     )
     upstream_connections: int = Field(256, ge=1, description="Connections to OpenSearch, at most.")
     upstream_share: int = Field(
-        128, ge=1, description="How many of them one client address may have; its next requests wait for one."
+        16, ge=1, description="How many of them one client address may have; its next requests wait for one."
     )
     lend_account: bool = Field(
         False, description="Whether callers without an Authorization use the sidecar's own OpenSearch account."

@@ -28,6 +28,8 @@ from sidecar.serving.upstream_failures import failure_of
 
 # Seconds for which a node that refused a connection is passed over, where there are others.
 REST = 5.0
+# Seconds after which the next node is asked, where one takes no connection.
+CONNECT = 10.0
 # Answers with many warnings are long; OpenSearch itself takes 8192 bytes, as it is set up by default.
 MAX_HEADER = 65536
 _NO_ACCOUNT = 401
@@ -101,12 +103,13 @@ class UpstreamLimits:
     """What requests to a cluster may take.
 
     `seconds` is how long an answer may take to begin, and each part to follow; one that is read whole has to end within
-    them, and be no larger than `max_answer`. Of all `connections` one peer has `share` at most.
+    them, and be no larger than `max_answer`. Of all `connections` one peer has `share` at most: what OpenSearch answers
+    at a time, it answers by turns, so the others wait for as much as one peer may ask at a time.
     """
 
     seconds: float
     connections: int = 256
-    share: int = 128
+    share: int = 16
     max_answer: int = MAX_ANSWER
 
 
@@ -132,7 +135,8 @@ class Upstream:
             timeout=aiohttp.ClientTimeout(
                 total=None,
                 connect=limits.seconds,
-                sock_connect=min(10.0, limits.seconds),
+                # A lone node that is slow to take a connection is waited for: there is none to turn to.
+                sock_connect=min(CONNECT, limits.seconds) if len(nodes) > 1 else limits.seconds,
                 sock_read=limits.seconds,
             ),
             request_class=RawRequest,
@@ -234,6 +238,8 @@ class Upstream:
             started = time.perf_counter()
             try:
                 answer = await self._sent(node, request)
+            except aiohttp.ConnectionTimeoutError:
+                failure, result = UpstreamSlow("it took no connection in time"), Result.TIMED_OUT
             except TimeoutError:
                 failure, result = UpstreamSlow(f"no answer within {self._timeout:g} s"), Result.TIMED_OUT
             except aiohttp.ClientError as error:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from sidecar.serving.shares import Shares
+from sidecar.serving.upstream import Upstream, UpstreamLimits
 from tests.serving.served import served
 from tests.serving.stub import Stub
 from tests.serving.test_hostile_clients import until
@@ -112,6 +113,27 @@ def test_behind_a_declared_proxy_each_client_has_a_share_of_its_own(upstream):
         ]
         assert statuses == [200] * 3
         assert running.ask("GET", "/").status == 504
+
+
+def test_a_node_that_takes_no_connection_in_time_is_said_to():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"  # the handshake is never answered
+        with served(url, opensearch_timeout=0.5) as running:
+            answer = running.ask("GET", "/docs")
+    assert answer.status == 504
+    assert "it took no connection in time" in answer.json()["error"]["reason"]
+
+
+@pytest.mark.parametrize(("nodes", "seconds"), [(["http://a"], 30.0), (["http://a", "http://b"], 10.0)])
+def test_a_lone_node_is_given_all_the_time_there_is_to_take_a_connection(nodes, seconds):
+    async def given():
+        upstream = Upstream(nodes, UpstreamLimits(30.0))
+        try:
+            return upstream._session.timeout.sock_connect
+        finally:
+            await upstream.close()
+
+    assert asyncio.run(given()) == seconds
 
 
 def test_whoever_waits_for_a_share_and_leaves_takes_none():
