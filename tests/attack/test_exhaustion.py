@@ -1,18 +1,20 @@
-"""Nobody is kept waiting by bodies that never end, invented names, made-up labels, or too many connections."""
+"""Nobody keeps the others waiting: large, slow, unfinished, unread and invented, all of it at once."""
 
 from __future__ import annotations
 
 import contextlib
+import gzip
 import http.client
 import json
 import random
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.attack.cluster import SHARED
+from tests.attack.cluster import LARGE, SHARED
 from tests.attack.conftest import SCALE, SEED
 from tests.attack.honest_callers import HonestCallers
 from tests.attack.raw_requests import Attempt, head
@@ -32,6 +34,56 @@ def service(cluster, tmp_path):
         yield running
 
 
+def posted(target, body, account, *more):
+    headers = [("Host", "x"), JSON, ("Authorization", account.authorization), *more, ("Content-Length", len(body))]
+    return Attempt([head("POST", target, headers), body], pause=0, wait=20)
+
+
+def clauses(count):
+    return json.dumps({"query": {"bool": {"should": [{"term": {"n": 1}}] * count}}, "ext": {"rerank": {}}}).encode()
+
+
+def large_bodies(account):
+    """Bodies of few bytes or of many that take long to read; OpenSearch itself refuses all but the second one.
+
+    What it would take for millions of searches is its own affair; larger ones meet a stub in `test_event_loop.py`.
+    """
+    packed = ("Content-Encoding", "gzip")
+    index = account.index
+    searches = b'{}\n{"query":{"match":{"text":"fox"}},"ext":{"rerank":{}}}\n' * 1000
+    lists = [b'{"query":{"match":{"text":"fox"}},"ext":{"rerank":{"document_fields":[', b'"x",' * 900_000, b'"x"]}}}']
+    return [
+        posted(f"/{index}/_search", gzip.compress(clauses(150_000)), account, packed),
+        posted(f"/{index}/_msearch", searches, account),
+        posted(f"/{index}/_msearch", gzip.compress(searches * 10 + b"{\n"), account, packed),
+        posted(f"/{index}/_search", b'{"a":' * 200_000 + b"1" + b"}" * 200_000, account),
+        posted(f"/{index}/_search", b"[" * 5_000_000, account),
+        posted(f"/{index}/_search", b'{"ext":{"rerank":{}},"x":"' + b"\\u00e9" * 1_500_000 + b'"}', account),
+        posted(f"/{index}/_search", b'{"ext":{"rerank":{}},"x":[' + b"1e5," * 2_000_000 + b"1]}", account),
+        posted(f"/{index}/_search", b"".join(lists), account),
+        posted(f"/{index}/_msearch", b"{}\n" * 50_000 + b"{\n", account),
+    ]
+
+
+def test_no_body_blocks_the_others(service, cluster, attacked):
+    chance = random.Random(f"{SEED}-bodies")
+    kinds = large_bodies(cluster.accounts["mallory"])
+    attempts = chance.choices(kinds, k=len(kinds) * (SCALE - 1) // 2) + kinds
+    attacked("bodies that take long to read", service, attempts, held="health answered all the while")
+
+
+def test_large_lists_to_rank_block_nobody(service, cluster, report):
+    documents = ["word " * 4] * 200_000
+    body = json.dumps({"query": "fox", "documents": documents, "return_documents": True}).encode()
+    count = 4 * SCALE
+    with HonestCallers(service, cluster.accounts) as honest, ThreadPoolExecutor(4) as pool:
+        sent = pool.map(lambda _: ask(service.api_url, "POST", "/v1/rerank", body, dict([JSON])), range(count))
+        statuses = {answer.status for answer in sent}
+    honest.check()
+    assert statuses == {413}
+    report.add("lists of 200,000 documents", count, honest, "health answered all the while")
+
+
 @contextlib.contextmanager
 def connections(address, count, sent, *, receive_buffer=None):
     """Open connections and send the same on each, one of `sent` after the other; they read nothing."""
@@ -48,6 +100,21 @@ def connections(address, count, sent, *, receive_buffer=None):
                 connection.sendall(sent[number % len(sent)])
             opened.append(connection)
         yield opened
+
+
+def test_callers_who_do_not_read_hold_nobody_up(service, cluster, report):
+    mallory = cluster.accounts["mallory"]
+    asked = head("GET", f"/{LARGE}/_search?size=10", [("Host", "x"), ("Authorization", mallory.authorization)])
+    count = 300
+    with connections(service.address, count, [asked], receive_buffer=4096):
+        time.sleep(1)
+        others = {name: one for name, one in cluster.accounts.items() if name != "mallory"}
+        with HonestCallers(service, others) as honest:
+            time.sleep(SECONDS)
+    honest.check()
+    report.add(
+        "answers that nobody reads", count, honest, f"the others' searches in {honest.slowest_answer:.1f} s at most"
+    )
 
 
 def trickle(opened, ended):
