@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import itertools
 import json
@@ -64,40 +65,44 @@ class HonestCallers:
     def _probe(self):
         while not self._ended.wait(0.05):
             started = time.monotonic()
+            connection = http.client.HTTPConnection(*self._address, timeout=self._timeout)
             try:
-                connection = http.client.HTTPConnection(*self._address, timeout=self._timeout)
-                connection.request("GET", "/_sidecar/health/live")
-                if connection.getresponse().status != 200:
-                    self.faults.append("health did not answer 200")
-                connection.close()
+                with contextlib.closing(connection):
+                    connection.request("GET", "/_sidecar/health/live")
+                    with connection.getresponse() as answer:
+                        if answer.status != 200:
+                            self.faults.append("health did not answer 200")
             except (OSError, http.client.HTTPException) as error:
                 self.faults.append(f"health: {error!r}")
             self.probes += 1
             self.slowest_health = max(self.slowest_health, time.monotonic() - started)
 
     def _search(self, account):
-        connection = None
+        connection = http.client.HTTPConnection(*self._address, timeout=self._timeout)
         foreign = [other.word for other in self._accounts.values() if other is not account]
         for turn in itertools.count():
             if self._ended.wait(self._pause):
                 break
-            if connection is None or turn % 7 == 0:  # both kept connections and new ones
-                connection = http.client.HTTPConnection(*self._address, timeout=self._timeout)
+            if turn % 7 == 0:  # both kept connections and new ones; a closed one connects anew
+                connection.close()
             mark = f"{account.name}-{turn}-{secrets.token_hex(4)}"
             method, target, body = self._request(account, turn)
             started = time.monotonic()
             try:
                 headers = {"Authorization": account.authorization, "X-Opaque-Id": mark, **JSON}
                 connection.request(method, target, body, headers)
-                answer = connection.getresponse()
-                fault = fault_in(answer.status, answer.getheader("X-Opaque-Id"), answer.read(), mark, account, foreign)
+                with connection.getresponse() as answer:
+                    said, found = answer.getheader("X-Opaque-Id"), answer.read()
+                fault = fault_in(answer.status, said, found, mark, account, foreign)
             except (OSError, http.client.HTTPException) as error:
-                fault, connection = repr(error), None
+                connection.close()
+                fault = repr(error)
             with self._lock:
                 self.answers += 1
                 self.slowest_answer = max(self.slowest_answer, time.monotonic() - started)
                 if fault:
                     self.faults.append(f"{mark} {method} {target}: {fault}")
+        connection.close()
 
     @staticmethod
     def _request(account, turn):

@@ -26,7 +26,8 @@ def service(opensearch_url):
 
 def put(url, path, body):
     data, headers = json.dumps(body).encode(), {"content-type": "application/json"}
-    urllib.request.urlopen(urllib.request.Request(url + path, data, headers, method="PUT"), timeout=30).read()
+    with urllib.request.urlopen(urllib.request.Request(url + path, data, headers, method="PUT"), timeout=30) as answer:
+        answer.read()
 
 
 def precious_is_there(url):

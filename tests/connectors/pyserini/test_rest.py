@@ -219,7 +219,8 @@ def test_anserini_s_own_server(tmp_path, anserini_index, free_port):
             except OSError:
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
-        theirs = urllib.request.urlopen(f"{url}/v1/{quote(name, safe='')}/search?query=dog&hits=10&parse=true").read()
+        with urllib.request.urlopen(f"{url}/v1/{quote(name, safe='')}/search?query=dog&hits=10&parse=true") as answer:
+            theirs = answer.read()
         with PyseriniServer(url, name) as server, LuceneIndex(directory) as index:
             hits = server.search("dog")
             assert msgspec.json.encode(rest_response(name, "dog", hits)) == theirs
