@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import gzip
+import contextlib
 import http.client
 import json
 import subprocess
@@ -116,21 +117,20 @@ def test_health_is_answered_while_four_heavy_bodies_are_read(service, name):
 
 def probe(url, waits, ended):
     at = urlsplit(url)
-    connection = http.client.HTTPConnection(at.hostname, at.port, timeout=60)
-    while not ended.is_set():
-        started = time.monotonic()
-        connection.request("GET", "/_sidecar/health/live")
-        assert connection.getresponse().read()
-        waits.append(time.monotonic() - started)
-        time.sleep(0.005)
+    with contextlib.closing(http.client.HTTPConnection(at.hostname, at.port, timeout=60)) as connection:
+        while not ended.is_set():
+            started = time.monotonic()
+            connection.request("GET", "/_sidecar/health/live")
+            assert connection.getresponse().read()
+            waits.append(time.monotonic() - started)
+            time.sleep(0.005)
 
 
 def sent(url, path, data, headers):
     at = urlsplit(url)
-    connection = http.client.HTTPConnection(at.hostname, at.port, timeout=120)
-    connection.request("POST", path, data, headers)
-    connection.getresponse().read()
-    connection.close()
+    with contextlib.closing(http.client.HTTPConnection(at.hostname, at.port, timeout=120)) as connection:
+        connection.request("POST", path, data, headers)
+        connection.getresponse().read()
 
 
 def test_a_search_of_more_values_than_are_read_passes_as_it_is():

@@ -48,7 +48,8 @@ def status_for(running, source):
     connection = http.client.HTTPConnection(at.hostname, at.port, timeout=20, source_address=(source, 0))
     with contextlib.closing(connection):
         connection.request("GET", "/small")
-        return connection.getresponse().status
+        with connection.getresponse() as answer:
+            return answer.status
 
 
 def taken(running):
