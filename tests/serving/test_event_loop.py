@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import gzip
-import contextlib
 import http.client
 import json
 import subprocess
