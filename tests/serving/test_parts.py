@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from sidecar.errors import ConfigurationError
+from sidecar.serving.held_bytes import HeldBytes
 from sidecar.serving.parts import limits
 from sidecar.settings import Settings
 
 
 def test_a_request_may_not_be_larger_than_the_queue():
-    assert limits(Settings(max_documents=50, max_queue=50)).documents == 50
+    held = HeldBytes(1)
+    assert limits(Settings(max_documents=50, max_queue=50), held).documents == 50
     with pytest.raises(ConfigurationError, match="max_documents is 51, and only 50 passages may wait"):
-        limits(Settings(max_documents=51, max_queue=50))
+        limits(Settings(max_documents=51, max_queue=50), held)
