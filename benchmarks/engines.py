@@ -35,7 +35,7 @@ from sidecar.reranker import Reranker, load_reranker
 
 INDEX = "sidecar-benchmark"
 WINDOW = 100
-BLEND = Fusion(Method.LINEAR, Normalization.Z_SCORE)
+BLEND = Fusion(Method.LINEAR, Normalization.Z_SCORE, weight=0.5)
 Run = dict[str, dict[str, float]]
 
 
@@ -130,7 +130,7 @@ def _final_run(rankings: dict[str, Ranking]) -> Run:
 
 
 def _blended_run(rankings: dict[str, Ranking]) -> Run:
-    """Half model, half BM25, both as z-scores: `--fusion linear --normalization z_score`."""
+    """Half model, half BM25, both as z-scores: `--fusion linear --normalization z_score --fusion-weight 0.5`."""
     run = {}
     for qid, ranking in rankings.items():
         scored = [hit for hit in ranking.hits if hit.rerank_score is not None]
