@@ -73,7 +73,7 @@ def test_what_rm3_was_set_to_is_part_of_a_run(tmp_path, monkeypatch, changed):
     one, other = made_by({"rm3": True}), made_by({"rm3": True, **changed})
     assert {name for name in one if one[name] != other[name]} == set(changed)
     # Without RM3 it is no part of it.
-    assert made_by({}) == made_by(changed) == {**{name: one[name] for name in made_by({})}, "rm3": "False"}
+    assert made_by({}) == made_by(changed) == {**{name: one[name] for name in made_by({})}, "rm3": False}
 
 
 @pytest.mark.live
