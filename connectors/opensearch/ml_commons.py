@@ -15,6 +15,8 @@ from connectors.opensearch.client import engine_error, for_writing
 from connectors.opensearch.pipeline_bodies import is_ours
 from sidecar.errors import EngineError, EngineRejected
 
+# Seconds until a model that was undeployed may be deleted.
+UNDEPLOYING = 10.0
 _DEFAULT = "index.search.default_pipeline"
 _DEPLOY_SECONDS = 60.0
 _FORBIDDEN, _NOT_FOUND, _CONFLICT = 403, 404, 409
@@ -123,13 +125,25 @@ class MlCommons:
         self.ask("DELETE", f"_search/pipeline/{name}")
 
     def remove_model(self, model: str) -> None:
-        """Undeploy a model and delete it; fine if it is gone."""
-        for method, path in (("POST", f"{model}/_undeploy"), ("DELETE", model)):
+        """Undeploy a model and delete it; fine if it is gone. A model counts as deployed for a moment longer."""
+        self._unless_gone("POST", f"{model}/_undeploy")
+        deadline = time.monotonic() + UNDEPLOYING
+        while True:
             try:
-                self.ask(method, f"_plugins/_ml/models/{path}")
+                self._unless_gone("DELETE", model)
             except EngineRejected as refusal:
-                if refusal.status != _NOT_FOUND:
+                if "undeploy model first" not in refusal.message or time.monotonic() > deadline:
                     raise
+                time.sleep(0.2)
+            else:
+                return
+
+    def _unless_gone(self, method: str, path: str) -> None:
+        try:
+            self.ask(method, f"_plugins/_ml/models/{path}")
+        except EngineRejected as refusal:
+            if refusal.status != _NOT_FOUND:
+                raise
 
     def remove_connector(self, connector: str) -> None:
         """Delete a connector; refused while a model uses it."""
