@@ -166,7 +166,7 @@ def test_a_scorer_that_was_ready_at_once_does_not_owe_what_the_one_before_did():
     """Between two looks at the old one the new one has taken its place."""
 
     async def test(scorer):
-        await until(lambda: scorer._pinged_at is not None)
+        await until(lambda: scorer.ready)
         before = scorer.pid
         scorer._pinged_at = time.monotonic() - 1000
         os.kill(before, signal.SIGKILL)
