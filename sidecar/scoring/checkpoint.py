@@ -76,9 +76,10 @@ class Placement:
 
     def dtype_name(self) -> str:
         """Name the dtype as torch does, and load torch only where the device decides. Raises ConfigurationError."""
-        if self.dtype == "auto" and self.device_name() == "cpu":
-            return automatic_dtype("cpu")
-        return str(self.torch_dtype()).removeprefix("torch.") if self.dtype == "auto" else self._named_dtype()
+        if self.dtype != "auto":
+            return self._named_dtype()
+        on_cpu = self.device_name() == "cpu"
+        return automatic_dtype("cpu") if on_cpu else str(self.torch_dtype()).removeprefix("torch.")
 
     def _named_dtype(self) -> str:
         if self.dtype not in DTYPES:

@@ -6,7 +6,6 @@ such a checkpoint is transformers' to load. A LoRA is merged while it is read.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from sidecar.scoring.adapter import PREFIX, WEIGHTS, is_adapter, read_config
-from sidecar.scoring.architecture import Traits
+from sidecar.scoring.architecture import Traits, read_model_config
 from sidecar.scoring.plain_lora import merged, merges_plainly
 from sidecar.scoring.tensors import open_tensors
 
@@ -102,11 +101,8 @@ def read_encoder(directory: Path, *, classifier: bool, adapter: Path | None = No
 
 
 def _config(directory: Path) -> Any:
-    try:
-        config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    if not isinstance(config, dict) or set(SIZES) - config.keys():
+    config = read_model_config(directory)
+    if set(SIZES) - config.keys():
         return None
     known = not config.keys() - DECISIVE.keys() - set(SIZES) - SILENT
     plain = all(config.get(key) in values for key, values in DECISIVE.items())
