@@ -93,9 +93,7 @@ def conversation(  # noqa: PLR0913  each is a decision of its own, by keyword
     """
     known = lookup.known if lookup is not None else None
     asking = partial(plan, body, fields=fields, params=params, hydrate=hydrate)
-    planned = asking(window=window, reading=known)
-    if declined is not None:
-        planned = Unranked(declined, without_our_ext(body))
+    planned = asking(window=window, reading=known) if declined is None else Unranked(declined, without_our_ext(body))
     own = planned.body if isinstance(planned, Unranked) else planned.original
     if overrule is not None and (isinstance(planned, Plan) or own != body):
         reason = yield from overrule(body, params)
@@ -269,16 +267,29 @@ def drive(talk: Talk[Result], send: Callable[[Ask], bytes]) -> Result:
     return step
 
 
-async def drive_async(talk: Talk[Result], send: Callable[[Ask], Awaitable[bytes]]) -> Result:
-    """Hold a conversation to its end by an asynchronous `send`."""
-    step = proceed(talk)
+async def drive_async(
+    talk: Talk[Result],
+    send: Callable[[Ask], Awaitable[bytes]],
+    do: Callable[..., Awaitable[Ask | Result]] | None = None,
+) -> Result:
+    """Hold a conversation to its end by an asynchronous `send`.
+
+    `do` calls a function with arguments for each step between two requests, elsewhere if it likes; without it they are
+    done here.
+    """
+    do = do or _done_here
+    step = await do(proceed, talk)
     while isinstance(step, Ask):
         try:
             answer: bytes | EngineRejected = await send(step)
         except EngineRejected as refused:
             answer = refused
-        step = proceed(talk, answer)
+        step = await do(proceed, talk, answer)
     return step
+
+
+async def _done_here(work: Callable[..., Result], *arguments: object) -> Result:
+    return work(*arguments)
 
 
 def skipped(raw: bytes, reason: Why, limit: int | None = None) -> FirstStage[Native]:

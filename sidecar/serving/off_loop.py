@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
-from connectors.opensearch.conversation import Ask, Talk, proceed
-from sidecar.errors import EngineRejected
+from connectors.opensearch.conversation import Ask, Talk, drive_async
 
 # Below this a body is read in a millisecond or two, and handing it over would cost as much.
 SMALL = 16_384
@@ -27,14 +27,7 @@ async def off_loop(size: int, work: Callable[..., Result], *arguments: object) -
 
 async def drive(talk: Talk[Result], send: Callable[[Ask], Awaitable[bytes]], size: int) -> Result:
     """Hold the conversation about a body of `size` bytes to its end; its own work is done off the loop."""
-    step: Ask | Result = await off_loop(size, proceed, talk)
-    while isinstance(step, Ask):
-        try:
-            answer: bytes | EngineRejected = await send(step)
-        except EngineRejected as refused:
-            answer = refused
-        step = await off_loop(size, proceed, talk, answer)
-    return step
+    return await drive_async(talk, send, partial(off_loop, size))
 
 
 def values_in(body: bytes) -> int:
