@@ -34,9 +34,8 @@ def choose_engine(  # noqa: PLR0913  every one is a knob of its own, by keyword
     `compile` is for the packed engine, whose steps are compiled; transformers' models come compiled. With
     `invariant` a pair's score does not depend, to the last bit, on what else is scored with it: the packed engine has
     a mode for it, the others score one pair at a time, as they do with an architecture that is not known to pad safely.
-    With `reduced` an engine may compute weights in float32 in
-    bfloat16, where that is faster and hardly moves a score. Raises ConfigurationError for an engine that can't run this
-    checkpoint here.
+    With `reduced` an engine may compute weights in float32 in bfloat16, where that is faster and hardly moves a score.
+    Raises ConfigurationError for an engine that can't run this checkpoint here.
     """
     if checkpoint.is_packed:
         return _packed_engine(checkpoint, batch_size, compile, invariant=invariant)

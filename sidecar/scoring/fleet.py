@@ -15,12 +15,10 @@ from sidecar.scoring.checkpoint import Placement
 from sidecar.scoring.chunks import Chunking, MaxP
 from sidecar.scoring.loading import Located, load_scorer, locate, locate_base, with_max_length
 from sidecar.scoring.manifest import Manifest
+from sidecar.scoring.packed import MODEL_TYPE
 
 if TYPE_CHECKING:
     from sidecar.scoring.adapters import AdapterRegistry
-
-# The architecture whose adapters can share a base: torch is not loaded to find out that another can't.
-PACKED = "llama"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +117,8 @@ def _base(adapter: Located, options: Mapping[str, Any]) -> _Base | None:
         revision=options.get("base_revision"),
         offline=options.get("offline", False),
     )
-    if read_model_config(base.directory).get("model_type") != PACKED:
+    # Torch is not loaded to find out that another architecture can't be packed.
+    if read_model_config(base.directory).get("model_type") != MODEL_TYPE:
         return None
     from sidecar.scoring.packed.reading import packs
 

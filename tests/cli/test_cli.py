@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.cli.main import main
 from sidecar.errors import InputError
 from sidecar.scoring.packed.engine import PackedEngine
 from sidecar.version import __version__
@@ -28,24 +27,6 @@ CANDIDATES = [
     },
     {"query_id": "q2", "query": "nothing found", "candidates": []},
 ]
-
-
-@pytest.fixture
-def run(monkeypatch, tmp_path, capsys):
-    """Run the command in an empty folder; returns exit status, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "120")
-
-    def command(*words: object) -> tuple[int, str, str]:
-        status = 0
-        try:
-            main([str(word) for word in words])
-        except SystemExit as end:
-            status = int(end.code or 0)
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
-
-    return command
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import pytest
 
 from sidecar.candidates import Candidate, FirstStage, Passage
 from sidecar.cli.first_stages import Stage
-from sidecar.cli.main import main
 from sidecar.errors import InputError
 from sidecar.experiments.run_reading import read_run
 
@@ -16,21 +15,9 @@ NEVER = ("--model", "never-loaded")
 
 
 @pytest.fixture
-def run(monkeypatch, tmp_path, capsys):
-    """Run the command in an empty folder; returns exit status, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "400")
-
-    def command(*words: object) -> tuple[int, str, str]:
-        status = 0
-        try:
-            main([str(word) for word in words])
-        except SystemExit as end:
-            status = int(end.code or 0)
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
-
-    return command
+def columns():
+    """Wide enough for every message to stay on one line."""
+    return 400
 
 
 @pytest.fixture

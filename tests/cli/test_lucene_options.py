@@ -11,7 +11,6 @@ from connectors.pyserini import LuceneIndex, Rm3
 from connectors.pyserini.build import build_index
 from sidecar.cli.effects import Engine, in_effect
 from sidecar.cli.first_stages import SEARCHED
-from sidecar.cli.main import main
 from sidecar.cli.options import BM25, RM3
 from sidecar.cli.parts import identity
 from sidecar.corpus import Document
@@ -31,21 +30,10 @@ def index(jvm, tmp_path_factory):
 
 
 @pytest.fixture
-def run(monkeypatch, tmp_path, capsys, tiny_llama):
+def run(run, tmp_path, tiny_llama):
     """Run a command in a folder with topics, on a tiny model; returns exit status, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
     (tmp_path / "topics.tsv").write_text("q1\tdog\n")
-
-    def command(*words: object) -> tuple[int, str, str]:
-        status = 0
-        try:
-            main([*map(str, words), "--model", str(tiny_llama[1]), "--device", "cpu"])
-        except SystemExit as end:
-            status = int(end.code or 0)
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
-
-    return command
+    return lambda *words: run(*words, "--model", tiny_llama[1], "--device", "cpu")
 
 
 @pytest.mark.live

@@ -32,7 +32,7 @@ class Stub:
 
     def _serve(self, connection):
         with connection, contextlib.suppress(OSError):
-            while request := _read(connection):
+            while request := read_request(connection):
                 self.requests.append(request)
                 answer = self.answer(request) if callable(self.answer) else self.answer
                 for pause, part in [(0, answer)] if isinstance(answer, bytes) else answer:
@@ -42,7 +42,7 @@ class Stub:
                     connection.sendall(part)
 
 
-def _read(connection):
+def read_request(connection):
     """One request as its bytes, its body after the framing it came in."""
     data = b""
     while b"\r\n\r\n" not in data:

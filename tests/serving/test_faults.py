@@ -20,12 +20,6 @@ FIRST_STAGE = [str(i) for i in range(10)]
 
 
 @pytest.fixture(scope="module")
-def upstream():
-    with Stub(opensearch) as stub:
-        yield stub
-
-
-@pytest.fixture(scope="module")
 def service(upstream):
     with served(upstream.url, breaker_failures=1000, hang_seconds=1.0) as running:
         yield running

@@ -11,17 +11,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.serving.hits import by_model, opensearch
+from tests.serving.hits import by_model
 from tests.serving.served import served
 from tests.serving.stub import Stub
 from tests.serving.test_proxy import raw
 from tests.serving.test_reranked_search import body, ids, outcome
-
-
-@pytest.fixture(scope="module")
-def upstream():
-    with Stub(opensearch) as stub:
-        yield stub
 
 
 @pytest.fixture(scope="module")

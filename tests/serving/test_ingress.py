@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import json
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -14,21 +13,13 @@ import time
 import pytest
 
 from tests.serving.api_server import served_api
-from tests.serving.hits import opensearch
 from tests.serving.served import served
-from tests.serving.stub import Stub
-from tests.serving.stub import _read as stub_read
+from tests.serving.stub import Stub, read_request
 from tests.serving.wire import chunked, request, talk
 
 SMUGGLED = b"DELETE /precious HTTP/1.1\r\nHost: x\r\nX-Ignore: "
 RERANK = json.dumps({"query": "q", "documents": ["score 1", "score 2"]}).encode()
 SEARCH = json.dumps({"query": {"match": {"text": "fox"}}, "ext": {"rerank": {}}}).encode()
-
-
-@pytest.fixture(scope="module")
-def upstream():
-    with Stub(opensearch) as stub:
-        yield stub
 
 
 @pytest.fixture(scope="module")
@@ -188,22 +179,13 @@ EARLY = {
 }
 
 
-class Connections:
+class Connections(Stub):
     """A node that answers each connection's first request as told, and notes which connection each request came by."""
 
     def __init__(self, answer, *, early=False):
         self.seen = []
-        self._answer = answer
         self._early = early
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._listening.close()
+        super().__init__(answer)
 
     def _accept(self):
         with contextlib.suppress(OSError):
@@ -213,10 +195,10 @@ class Connections:
 
     def _serve(self, connection, number):
         with connection, contextlib.suppress(OSError):
-            while head := (head_of(connection) if self._early else stub_read(connection)):
+            while head := (head_of(connection) if self._early else read_request(connection)):
                 self.seen.append((number, head.split(b" HTTP/")[0]))
-                connection.sendall(self._answer)
-                if b"connection: close" in self._answer or b"HTTP/1.0" in self._answer:
+                connection.sendall(self.answer)
+                if b"connection: close" in self.answer or b"HTTP/1.0" in self.answer:
                     return
 
 

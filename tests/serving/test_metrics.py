@@ -21,12 +21,6 @@ from tests.serving.stub import Stub
 from tests.serving.test_reranked_search import JSON, body, outcome
 
 
-@pytest.fixture(scope="module")
-def upstream():
-    with Stub(opensearch) as stub:
-        yield stub
-
-
 @pytest.fixture
 def service(upstream):
     with served(upstream.url) as running:

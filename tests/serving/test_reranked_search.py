@@ -18,12 +18,6 @@ JSON = {"content-type": "application/json"}
 
 
 @pytest.fixture(scope="module")
-def upstream():
-    with Stub(opensearch) as stub:
-        yield stub
-
-
-@pytest.fixture(scope="module")
 def service(upstream):
     with served(upstream.url, models={"other": "minilm"}) as running:
         yield running

@@ -22,12 +22,6 @@ from tests.serving.test_reranked_search import body, ids, outcome
 RULES = [{"index": "books*", "shadow": True}]
 
 
-@pytest.fixture(scope="module")
-def upstream():
-    with Stub(opensearch) as stub:
-        yield stub
-
-
 def records(path, count=1):
     deadline = time.monotonic() + 10
     while path.read_bytes().count(b"\n") < count:

@@ -14,6 +14,7 @@ import torch
 
 from sidecar.scoring.architecture import read_model_config
 from sidecar.scoring.checkpoint import Placement
+from sidecar.scoring.packed import MODEL_TYPE
 from sidecar.scoring.packed.weights import empty_llama
 from sidecar.scoring.tensors import PLAIN, stored_formats, weight_files
 
@@ -24,7 +25,7 @@ COMPUTED = {
     "rope_parameters",
 }  # fmt: skip
 # Keys that the engine supports at one value.
-FIXED = {"attention_bias": False, "mlp_bias": False, "hidden_act": "silu", "model_type": "llama"}
+FIXED = {"attention_bias": False, "mlp_bias": False, "hidden_act": "silu", "model_type": MODEL_TYPE}
 # Keys that change no score: training, generation, bookkeeping, and how other programs store or run the model.
 # Token ids are the tokenizer's, labels are checked apart (`architecture.check_config`), heads of a base are not read.
 INERT = {

@@ -1,0 +1,15 @@
+"""What the tests of the service share: an OpenSearch that answers by rote."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.serving.hits import opensearch
+from tests.serving.stub import Stub
+
+
+@pytest.fixture(scope="module")
+def upstream():
+    """A stub that answers searches with ten hits, and keeps what it got."""
+    with Stub(opensearch) as stub:
+        yield stub
