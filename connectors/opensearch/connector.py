@@ -9,7 +9,8 @@ from opensearchpy import OpenSearch
 
 from connectors.opensearch import msearch, response
 from connectors.opensearch.client import send, send_async
-from connectors.opensearch.conversation import Native, Result, Talk, drive, drive_async, finish
+from connectors.opensearch.conversation import Native, Result, Talk, finish
+from connectors.opensearch.driving import drive, drive_async
 from connectors.opensearch.msearch import Stages
 from connectors.opensearch.request import Hydrate
 from connectors.opensearch.talks import MultiSearchRequest, SearchRequest, Talks, call

@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 
 from connectors.opensearch import splice
-from connectors.opensearch.conversation import FINAL, Ask, Conversation, Native, Result, Talk, proceed
+from connectors.opensearch.conversation import FINAL, Ask, Conversation, Native, Result, Talk
 from connectors.opensearch.conversation import finish as finish_search
+from connectors.opensearch.driving import proceed
 from connectors.opensearch.ext import without_our_ext
 from connectors.opensearch.filter_path import Filters, NoPaths, filtered, parsed
 from connectors.opensearch.json_text import json_text

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-from connectors.opensearch.conversation import Ask, Talk, drive_async
+from connectors.opensearch.conversation import Ask, Talk
+from connectors.opensearch.driving import drive_async
 
 # Below this a body is read in a millisecond or two, and handing it over would cost as much.
 SMALL = 16_384

@@ -9,7 +9,7 @@ import pytest
 
 from connectors.opensearch.caller import caller_of
 from connectors.opensearch.cluster import Cluster
-from connectors.opensearch.conversation import drive
+from connectors.opensearch.driving import drive
 from connectors.opensearch.remembered import Remembered
 from sidecar.documents import PassageFields
 from sidecar.errors import EngineRejected

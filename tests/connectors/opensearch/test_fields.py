@@ -7,7 +7,7 @@ import json
 import pytest
 
 from connectors.opensearch.cluster import Cluster
-from connectors.opensearch.conversation import drive
+from connectors.opensearch.driving import drive
 from connectors.opensearch.field_lookup import MOST_INDEXES, paths
 from connectors.opensearch.index_fields import Way, read
 from connectors.opensearch.reading import reading, unread_indexes

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from connectors.opensearch import hydrate
-from connectors.opensearch.conversation import conversation, drive, finish
+from connectors.opensearch.conversation import conversation, finish
+from connectors.opensearch.driving import drive
 from sidecar.candidates import Ranked, Ranking
 from sidecar.documents import PassageFields
 from sidecar.errors import EngineRejected

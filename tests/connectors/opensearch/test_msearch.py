@@ -7,7 +7,8 @@ import json
 import pytest
 
 from connectors.opensearch import msearch, splice
-from connectors.opensearch.conversation import Ask, conversation, proceed
+from connectors.opensearch.conversation import Ask, conversation
+from connectors.opensearch.driving import proceed
 from connectors.opensearch.msearch import Search
 from sidecar.documents import PassageFields
 from sidecar.errors import EngineRejected

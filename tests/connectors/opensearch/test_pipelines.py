@@ -8,7 +8,8 @@ from functools import partial
 import pytest
 
 from connectors.opensearch import msearch
-from connectors.opensearch.conversation import conversation, drive
+from connectors.opensearch.conversation import conversation
+from connectors.opensearch.driving import drive
 from connectors.opensearch.pipelines import REMEMBERED, Pipelines
 from sidecar.documents import PassageFields
 from sidecar.errors import EngineRejected
