@@ -67,10 +67,11 @@ def read_evaluation(
     qids: set[str] = set()
     judged: list[tuple[Path, Qrels]] = []
     for path in paths:
-        holds_qrels, holds_queries = _contents(path)
-        if holds_queries:
-            qids.update(_add_queries(path, fields, found))
-        if holds_qrels:
+        first = _first_record(path)
+        has_queries = first is not None and _has_queries(first)
+        if first is None or has_queries:
+            qids.update(_add_queries(path, first or b"", fields, found))
+        if not has_queries:
             judged.append((path, read_qrels(path)))
     for path, qrels in judged:
         chosen = qrels.keys() & qids or qrels.keys()
@@ -84,14 +85,17 @@ def read_evaluation(
     return found
 
 
-def _contents(path: Path) -> tuple[bool, bool]:
-    """Whether a path holds qrels, and whether it holds queries."""
+def _first_record(path: Path) -> bytes | None:
+    """The first record of a file; None of a folder or a dataset, which hold both queries and qrels."""
     if path.is_dir() or dataset_id(path) is not None:
-        return True, True
-    _, first = next(records(path), ("", b""))
+        return None
+    return next(records(path), ("", b""))[1]
+
+
+def _has_queries(first: bytes) -> bool:
+    """Whether a file that begins with this record holds queries; else it holds qrels."""
     columns = first.split(b"\t")
-    queries = is_object(first) or len(columns) == 2 or first.lstrip().lower().startswith(b"<top") or _is_text(first)
-    return not queries, queries
+    return is_object(first) or len(columns) == 2 or first.lstrip().lower().startswith(b"<top") or _is_text(first)
 
 
 def _is_text(line: bytes) -> bool:
@@ -113,9 +117,8 @@ def _known(group: Group, evaluation: Evaluation) -> Iterator[bool]:
         yield group.docids[index] in evaluation.docids or normalised(text) in evaluation.passages
 
 
-def _add_queries(path: Path, fields: PassageFields, found: Evaluation) -> set[str]:
+def _add_queries(path: Path, first: bytes, fields: PassageFields, found: Evaluation) -> set[str]:
     """Add the queries of a file and what is labelled relevant in it; return the ids of its queries."""
-    first = b"" if path.is_dir() or dataset_id(path) is not None else next(records(path), ("", b""))[1]
     if training_shape(first) is not None:
         refuse = Refusals(drop=True, counts={}, drop_contradictions=True)
         for group in read_training(path, fields, refuse, labelled=False):
