@@ -90,7 +90,8 @@ class Rule(BaseModel):
 
     def arm(self, index: str, body: bytes) -> Arm:
         """What becomes of a search that this rule covers."""
-        if _draw(index, body) >= self.percent:
+        # Where all are reranked, which is usual, nothing is drawn: a draw takes the search apart.
+        if self.percent < 100 and _draw(index, body) >= self.percent:
             return Arm.CONTROL
         return Arm.SHADOW if self.shadow else Arm.TREATMENT
 
