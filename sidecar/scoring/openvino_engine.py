@@ -62,7 +62,8 @@ class OpenVinoEmbedder:
         """One unit vector for each text. Safe to call from several threads."""
         found: dict[int, np.ndarray] = {}
         for batch, pooled in zip(*self._graph.run(rows), strict=True):
-            units = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
+            # The least length is that of torch's `normalize`: of a zero vector no NaN is made.
+            units = pooled / np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-12)
             # Copied row by row: a view would keep the whole batch alive as long as one row is cached.
             found.update({index: row.copy() for index, row in zip(batch, units, strict=True)})
         return [found[index] for index in range(len(rows))]

@@ -16,6 +16,7 @@ from sidecar.scoring import encoder_choice
 from sidecar.scoring.checkpoint import Placement, load_classifier
 from sidecar.scoring.loading import load_scorer
 from sidecar.scoring.openvino_engine import OpenVinoEmbedder, OpenVinoEngine, native_precisions
+from sidecar.scoring.padded import PaddedEmbedder
 from sidecar.scoring.prompt import Tokens
 from tests.scoring.values import values
 
@@ -100,6 +101,17 @@ def test_vectors_equal_a_plain_mean_of_the_embedded_model(minilm):
         assert vector == pytest.approx(torch.nn.functional.normalize(mean, dim=0).numpy(), abs=FP32)
         assert vector.dtype == np.float32
         assert vector.base is None
+
+
+def test_a_vector_of_no_length_stays_one_as_with_transformers():
+    checkpoint = load_scorer("minilm", device="cpu", engine="transformers").checkpoint
+    norm = checkpoint.model.encoder.layer[-1].output.LayerNorm
+    torch.nn.init.zeros_(norm.weight)
+    torch.nn.init.zeros_(norm.bias)
+    [row] = drawn([5], vocabulary=30000, segments=False)
+    for embedder in (OpenVinoEmbedder(checkpoint), PaddedEmbedder(checkpoint)):
+        [vector] = embedder.vectors([row])
+        assert not vector.any()  # NaN would be true
 
 
 @pytest.mark.parametrize(
