@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from connectors.opensearch.remembered import MOST, Remembered
+from connectors.opensearch.remembered import Remembered
 
 # A limit is rarely raised; where it was, one search in five minutes is all that it costs to find out.
 SECONDS = 300.0
-__all__ = ["MOST", "SECONDS", "Limits", "limit_in"]
 
 _TYPE = "illegal_argument_exception"
 _TOO_LARGE = re.compile(

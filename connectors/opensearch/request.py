@@ -98,8 +98,7 @@ def plan(  # noqa: PLR0913  each is a decision of its own, by keyword
     `params` are the URL's; OpenSearch lets them override the body (2.19 and 3.3, measured), and so does this. What
     is malformed is left for the engine to refuse in its own words. `hydrate` says for which hits OpenSearch computes
     what reranking does not need: the window's, or the page's alone, by a second request. `reading` is what is known of
-    the fields beyond their names. Raises `ConfigurationError`
-    for a window below 1.
+    the fields beyond their names. Raises `ConfigurationError` for a window below 1.
     """
     if window < 1:
         raise ConfigurationError(f"the window is {window} hits.", remedy="Rerank at least 1 hit, usually 100.")

@@ -15,8 +15,6 @@ _TOKENIZERS = (
 TOKENIZER_CONFIG = "tokenizer_config.json"
 WEIGHTS = "model.safetensors"
 INDEX = f"{WEIGHTS}.index.json"
-
-
 _CONFIGURATIONS = ("config.json", "adapter_config.json")
 
 

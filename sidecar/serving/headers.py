@@ -31,6 +31,11 @@ PASSED = (
 )  # fmt: skip
 
 
+def media_type(content_type: bytes) -> bytes:
+    """Return a `Content-Type` without its parameters, in lower case."""
+    return content_type.partition(b";")[0].strip().lower()
+
+
 def to_upstream(headers: Iterable[tuple[bytes, bytes]], *, trusted: bool, passed: tuple[str, ...] = ()) -> Headers:
     """The request's headers for OpenSearch: end to end ones, as they came.
 

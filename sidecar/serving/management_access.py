@@ -8,7 +8,7 @@ from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from sidecar.serving.asgi import Exchange
-from sidecar.serving.headers import OUR_KEY
+from sidecar.serving.headers import OUR_KEY, media_type
 
 # What a proxy adds; behind one, the address of whoever asks is not that of the connection.
 _BY_PROXY = (b"forwarded", b"via", b"x-forwarded-for", b"x-real-ip")
@@ -47,8 +47,7 @@ def obstacle_to_change(exchange: Exchange, api_key: str | None, allowed_hosts: C
 
 def is_json(exchange: Exchange) -> bool:
     """Whether the body says that it is JSON, which no HTML form can."""
-    kind = exchange.header(b"content-type").partition(b";")[0].strip().lower()
-    return kind == b"application/json"
+    return media_type(exchange.header(b"content-type")) == b"application/json"
 
 
 def _place(origin: str) -> str:

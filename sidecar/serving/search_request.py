@@ -15,7 +15,7 @@ from sidecar.reasons import Reason, Why
 from sidecar.serving import bodies
 from sidecar.serving.asgi import Exchange, in_ascii
 from sidecar.serving.callers import Caller
-from sidecar.serving.headers import Headers, without
+from sidecar.serving.headers import Headers, media_type, without
 from sidecar.serving.held_bytes import Hold
 from sidecar.serving.off_loop import off_loop
 from sidecar.serving.proxy import Proxy
@@ -97,7 +97,7 @@ def _from_url(search: Search) -> Search:
 
 def is_json(content_type: bytes) -> bool:
     """Whether a `Content-Type` is one of JSON."""
-    return content_type.partition(b";")[0].strip().lower().endswith(b"json")
+    return media_type(content_type).endswith(b"json")
 
 
 async def rendered(search: Search, upstream: Upstream) -> Search:
@@ -139,6 +139,6 @@ def unwritable(exchange: Exchange) -> Why | None:
         return Why(Reason.SIGNED, words)
     content_type = exchange.header(b"content-type")
     if content_type and not is_json(content_type):
-        kind = content_type.partition(b";")[0].strip().lower().decode("latin-1")[:60]
+        kind = media_type(content_type).decode("latin-1")[:60]
         return Why(Reason.NOT_JSON, f"the body is {kind}, not JSON")
     return None

@@ -71,7 +71,7 @@ def llama_config(directory: Path) -> Any:
 
 
 def _unfit_config(config: Mapping[str, Any]) -> str | None:
-    if config["model_type"] != FIXED["model_type"]:
+    if config["model_type"] != MODEL_TYPE:
         return f"it is a {config['model_type']}, not a Llama"
     for key, value in config.items():
         if key in FIXED:

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from connectors.opensearch.limits import MOST, SECONDS, Limits, limit_in
+from connectors.opensearch.limits import SECONDS, Limits, limit_in
+from connectors.opensearch.remembered import MOST
 
 
 class Clock:
