@@ -1,4 +1,4 @@
-"""What every room's tests share: candidates by hand, and where the judged collections lie."""
+"""Shared by all tests: candidates by hand, a command run in this process, and where the judged collections lie."""
 
 from __future__ import annotations
 
@@ -22,6 +22,32 @@ def _own_cache(tmp_path_factory):
         patch.setenv("HF_HOME", os.environ.get("HF_HOME") or f"{caches}/huggingface")
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def columns():
+    """How wide the terminal is."""
+    return 120
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path, capsys, columns):
+    """Run the command in an empty folder; returns exit status, stdout and stderr."""
+    from sidecar.cli.main import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", str(columns))
+
+    def command(*words: object) -> tuple[int, str, str]:
+        status = 0
+        try:
+            main([str(word) for word in words])
+        except SystemExit as end:
+            status = int(end.code or 0)
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return command
 
 
 @pytest.fixture

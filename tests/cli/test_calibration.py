@@ -11,9 +11,6 @@ from sidecar.candidates import Passage
 from sidecar.scoring.calibration import Judged, calibrate
 from sidecar.scoring.loading import load_scorer
 from sidecar.scoring.manifest import read_manifest
-from tests.cli.test_cli import run
-
-__all__ = ["run"]
 
 TEXTS = ["a red fox", "a fox that jumps", "one dog", "the dog sleeps", "no animal at all", "words of a query"]
 

@@ -7,10 +7,6 @@ import uuid
 
 import pytest
 
-from tests.cli.test_cli import run
-
-__all__ = ["run"]
-
 WORDS = ("--device", "cpu", "--hits", "2", "--long-passages", "chunk", "--max-length", "64")
 HALVES = ("--fusion", "linear", "--fusion-weight", "0.5")
 
