@@ -1,4 +1,4 @@
-"""What a window of 100 costs where OpenSearch highlights all of it, or the page alone: p50 of both, side by side.
+"""Times a window of 100 where OpenSearch highlights all of it, or the page alone: p50 of both, side by side.
 
     python -m benchmarks.hydrate --url http://localhost:9200
 

@@ -39,7 +39,7 @@ TIE, TIE_BFLOAT16 = 1e-5, 0.15
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one search came to."""
+    """The outcome of one search."""
 
     query: str
     status: int
@@ -61,7 +61,7 @@ class Load:
 
 @dataclass
 class Kept:
-    """What all clients got, how long it took, and the most memory the service's processes held together."""
+    """The answers of all clients, the time they took, and the most memory the service's processes held together."""
 
     answers: list[Answer] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
@@ -124,7 +124,7 @@ class Judge:
         self._scorer = load_scorer()
 
     def verdict(self, answer: Answer) -> str:
-        """What an answer is: applied, partial, first stage, refused; or "wrong: …"."""
+        """Classify an answer: applied, partial, first stage, refused; or "wrong: …"."""
         if answer.status == 429:
             return "refused"
         if answer.status != 200:

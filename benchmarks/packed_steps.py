@@ -1,4 +1,4 @@
-"""What each step of the packed engine brings on a GPU, what it needs of memory, and what switching an adapter costs.
+"""Measures each step of the packed engine on a GPU, its memory, and the cost of switching an adapter.
 
     python -m benchmarks.packed_steps [--shape 3b] [--pairs LISTS.jsonl.gz] [--rounds 10] [--device cuda]
 
@@ -62,7 +62,7 @@ def steps(llama: Llama, eos: int) -> Iterator[tuple[str, PackedEngine]]:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is measured, and where."""
+    """The measurements that are asked for, and where they run."""
 
     shape: str
     pairs: Path | None

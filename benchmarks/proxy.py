@@ -1,4 +1,4 @@
-"""What the sidecar's own work costs: each request directly and through it, by turns, so that both meet the same load.
+"""Measures the sidecar's own work: each request directly and through it, by turns, so that both meet the same load.
 
     python -m benchmarks.proxy --url http://localhost:9200 [--json FILE]
 
@@ -109,7 +109,7 @@ def _figures(pairs: list[tuple[float, float]]) -> dict[str, float]:
 
 
 def under_load(url: str, rounds: int) -> dict[str, dict[str, float]]:
-    """What passes through, while searches are scored by the embedded model on every core."""
+    """Time requests that pass through, while searches are scored by the embedded model on every core."""
     with service(url, identity=False, score_cache=0) as (through, _):
         stop = threading.Event()
         busy = [threading.Thread(target=_keep_busy, args=(through, number, stop)) for number in range(2)]

@@ -1,4 +1,4 @@
-"""What the benchmarks of the service share: the service in a process of its own, a realistic index, and plain HTTP.
+"""Shared by the benchmarks of the service: the service in a process of its own, a realistic index, and plain HTTP.
 
 python -m benchmarks.running --opensearch-url URL --port PORT [--identity]
 """

@@ -1,4 +1,4 @@
-"""What the queue costs: a scripted scorer of known speed, asked by one caller and by 64, for 100 passages and for 1000.
+"""Measures the queue: a scripted scorer of known speed, asked by one caller and by 64, for 100 passages and for 1000.
 
     python -m benchmarks.scheduling
 

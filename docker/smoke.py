@@ -35,7 +35,7 @@ class Wrong(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back; header names are in lower case."""
+    """An HTTP answer; header names are in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -132,7 +132,7 @@ class Smoke:
         return "live, ready, metrics" + (", and closed without the key" if self.keyed else "")
 
     def pass_through(self) -> str:
-        """What is not reranked is OpenSearch's own."""
+        """Check that searches that are not reranked are OpenSearch's own."""
         root = self.service.ask("GET", "/")
         expect("status of GET /", root.status, 200)
         found = root.json["version"]

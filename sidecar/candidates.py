@@ -20,7 +20,7 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What a model reads of a document; `fields` are the names of the document's fields it came from, where known."""
+    """The text that a model reads of a document; `fields` are the document fields it came from, where known."""
 
     title: str
     text: str
@@ -60,7 +60,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What a model says of one passage.
+    """A model's score of one passage.
 
     `value` is raw, a logit or a cosine; higher is better. `truncated` says that the model read only part of the
     passage. `chunk` is the one that won where a long passage was scored in chunks.
@@ -114,7 +114,7 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class FirstStage(Generic[Native]):
-    """What a connector fetched: the window of candidates, and the engine's response kept whole.
+    """A first stage as a connector fetched it: the window of candidates, and the engine's response kept whole.
 
     `candidates` are the first hits of the engine in its order, at most the window asked for. `native` belongs to
     the connector alone. `skipped` says why a request can't be reranked; then `candidates` is empty and the
@@ -161,7 +161,7 @@ class Ranks(Protocol):
 
 
 class RanksMany(Ranks, Protocol):
-    """What ranks many queries, one after the other, and can prepare the next while it scores one."""
+    """Ranks many queries, one after the other, and can prepare the next while it scores one."""
 
     def rank_all(self, asked: Iterable[tuple[Key, str, Sequence[Candidate]]]) -> Iterator[tuple[Key, Ranking]]:
         """The ranking of each query, in the order given, under the key that came with it."""

@@ -1,4 +1,4 @@
-"""What OpenSearch's hybrid-search processors compute, step by step in their single precision; nothing better.
+"""OpenSearch's hybrid-search processors, computed step by step in their single precision; nothing better.
 
 Source: the neural-search plugin 3.x, package `org.opensearch.neuralsearch.processor` (normalization and combination).
 Kept apart from `sidecar.fusion` because its clamps lose order on purpose of compatibility: min-max turns 0 into 0.001

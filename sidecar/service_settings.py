@@ -12,7 +12,7 @@ Names = Annotated[tuple[str, ...], NoDecode]
 
 
 class ServiceSettings(BaseModel):
-    """What the service does and allows; every limit is here."""
+    """Settings of the service; every limit is here."""
 
     host: str = Field("127.0.0.1", description="Address to listen on; loopback, unless you open it.")
     port: int = Field(9280, ge=0, le=65535, description="Port of the OpenSearch face.")

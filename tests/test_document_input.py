@@ -1,4 +1,4 @@
-"""What a caller may hand over as documents, what a model reads of it, and what is refused with which words."""
+"""Documents as callers may hand them over, what a model reads of them, and what is refused with which words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an environment is told to install: on which platforms what, and from which versions on."""
+"""Requirements that an environment is told to install: on which platforms what, and from which versions on."""
 
 from __future__ import annotations
 

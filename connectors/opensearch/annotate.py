@@ -1,4 +1,4 @@
-"""What the sidecar adds to a search response: the true `took`, and on request an account of the reranking. Pure."""
+"""Additions to a search response: the true `took`, and on request an account of the reranking. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What has been learnt of one cluster, and the conversations that make use of it. Pure: it sends nothing."""
+"""Knowledge of one cluster, and the conversations that make use of it. Pure: it sends nothing."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Native:
-    """What OpenSearch answered: its bytes, and if it can be reranked the plan behind it and its parts.
+    """OpenSearch's answer: its bytes, and if it can be reranked the plan behind it and its parts.
 
     `limit` is the largest window that the index allows, if one was refused. `warning` says what the caller should know
     of the fields that were read; it is empty where all is well.

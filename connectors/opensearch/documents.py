@@ -1,4 +1,4 @@
-"""What a model reads of a hit: its title and text, found in `_source` or in `fields`. Pure, and blind to the query.
+"""The title and text that a model reads of a hit, found in `_source` or in `fields`. Pure, and blind to the query.
 
 Values are opened one level at a time, so that numbers no float holds and broken characters elsewhere are no obstacle.
 """

@@ -24,7 +24,7 @@ MOST_BYTES = 3000
 
 
 class FieldLookups:
-    """What is known of one cluster's fields; one caller is told nothing that another learnt."""
+    """Knowledge of one cluster's fields; one caller is told nothing that another learnt."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._known: Remembered[Reading] = Remembered(REMEMBERED, clock=clock)
@@ -44,7 +44,7 @@ class FieldLookup:
 
     @property
     def known(self) -> Reading | None:
-        """What was learnt lately."""
+        """The fields that were learnt lately."""
         return self.remembered.get(self.key)
 
     def is_new(self, lacking: Sequence[str]) -> bool:

@@ -78,7 +78,7 @@ def _path(text: str) -> Path:
 
 
 def _left(value: bytes | msgspec.Raw, paths: Sequence[Path], *, keeping: bool, depth: int) -> bytes | None:
-    """What is left of a value that no path has matched yet, None for nothing."""
+    """Return the rest of a value that no path has matched yet, None for nothing."""
     first = bytes(value)[:1]
     if depth == 0 or first not in {b"{", b"["}:
         return None if keeping else bytes(value)
@@ -99,7 +99,7 @@ def _left(value: bytes | msgspec.Raw, paths: Sequence[Path], *, keeping: bool, d
 
 
 def _beneath(name: str, paths: Sequence[Path]) -> list[Path]:
-    """What is left of the paths beneath a member of that name; an empty path has matched it."""
+    """Return the rest of the paths beneath a member of that name; an empty path has matched it."""
     further = []
     for path in paths:
         if _pattern(path[0]).match(name):

@@ -1,4 +1,4 @@
-"""What OpenSearch computes for each hit, asked for the page alone: highlights and script fields. Pure.
+"""Highlights and script fields, which OpenSearch computes for each hit, asked for the page alone. Pure.
 
 The window is then searched without them; once its order is known, the page's hits are asked for once more, whole. A hit
 is known by its index, its id and its routing, for documents of one index may share an id. All that is not a hit comes

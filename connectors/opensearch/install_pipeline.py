@@ -34,7 +34,7 @@ _PROBE = ("is anybody there?", ('yes, "here" is $1\n', "no"))
 
 @dataclass(frozen=True, slots=True)
 class Usable:
-    """What of that which is there can stay, and why the rest can't."""
+    """The parts already in the cluster that can stay, and why the rest can't."""
 
     connector: Found | None
     model: Found | None

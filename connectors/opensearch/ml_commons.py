@@ -34,7 +34,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What of ours is in the cluster under one name, the newest first; `pipeline` is whatever bears the name."""
+    """Our parts in the cluster under one name, the newest first; `pipeline` is whatever bears the name."""
 
     connectors: Sequence[Found]
     models: Sequence[Found]

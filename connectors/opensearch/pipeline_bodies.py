@@ -1,4 +1,4 @@
-"""What `install-pipeline` makes in a cluster: connector, model and search pipeline, and how it knows its own. Pure.
+"""Bodies of what `install-pipeline` makes: connector, model and search pipeline, and how it knows its own. Pure.
 
 Source: ML Commons' blueprints (https://docs.opensearch.org/latest/ml-commons-plugin/remote-models/blueprints/) and the
 `rerank` processor of neural-search; 2.19.1, measured.
@@ -37,7 +37,7 @@ return '{"parameters":{"body":"' + body.replace('\\', '\\\\').replace('"', '\\"'
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be in the cluster.
+    """The wanted state of the cluster.
 
     `url` is the sidecar's rerank API as OpenSearch reaches it, `fields` the top-level document fields that are sent,
     `model` one that the sidecar declares (None: its default), `seconds` how long OpenSearch waits for an answer.

@@ -44,7 +44,7 @@ _FROM_SIDECAR = "Error from remote service"
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """What stands in the way; `settings` are those that would allow it, None where no setting would."""
+    """A setting or right that is lacking; `settings` are those that would allow it, None where no setting would."""
 
     why: str
     remedy: str

@@ -50,7 +50,7 @@ class _OfIndex(msgspec.Struct):
 
 
 class Pipelines:
-    """What is known of one cluster's search pipelines; it is remembered for `REMEMBERED` seconds.
+    """Knowledge of one cluster's search pipelines; it is remembered for `REMEMBERED` seconds.
 
     An account that may see pipelines, and one that may not, learn nothing from each other: all is kept by who asked.
     """

@@ -1,4 +1,4 @@
-"""What a cluster is and what this account may do there; reads only, and changes nothing."""
+"""Finds out what a cluster is and what this account may do there; reads only, and changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model reads of a search's hits: which fields of which index, and how OpenSearch is asked for them. Pure."""
+"""Which fields of which index a model reads, and how OpenSearch is asked for them. Pure."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def unknown(fields: PassageFields, lacking: Sequence[str], status: int) -> Readi
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
-    """What was found of one index: the fields to read, and what is to be said of it."""
+    """One index as its mapping shows it: the fields to read, and what is to be said of it."""
 
     name: str
     index: IndexFields

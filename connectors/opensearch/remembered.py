@@ -24,7 +24,7 @@ class Remembered(Generic[Value]):
         self._facts: dict[object, tuple[Value, float]] = {}
 
     def get(self, key: object) -> Value | None:
-        """What is remembered by that key, None if nothing is."""
+        """Return the value that is remembered by that key, None if there is none."""
         fact = self._facts.get(key)
         return fact[0] if fact is not None and self._clock() < fact[1] else None
 

@@ -42,7 +42,7 @@ _NOT_RERANKED = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to send instead of a search, and what its caller asked for.
+    """A rewritten search: what to send instead, and what its caller asked for.
 
     `body` and `params` are to be sent; if the engine refuses them, `original` is: the caller's own body, less our
     `ext.rerank`. `query` is the text to rerank by. `start` and `size` cut the caller's page

@@ -20,7 +20,7 @@ from connectors.opensearch.reading import Reading
 
 @dataclass(frozen=True, slots=True)
 class Borrowed:
-    """What is asked for beside what the caller did: names for the options `fields` and `stored_fields`."""
+    """Additions to what the caller asked for: names for the options `fields` and `stored_fields`."""
 
     fields: tuple[str, ...] = ()
     stored: tuple[str, ...] = ()

@@ -33,7 +33,7 @@ _BATCH_CHARACTERS = 4 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """What became of the documents: `empty` ones hold neither title nor text and are left out, as Anserini does."""
+    """Counts of documents: `empty` ones hold neither title nor text and are left out, as Anserini does."""
 
     indexed: int
     empty: int

@@ -16,7 +16,7 @@ from sidecar.fusion import tail_scores
 
 
 class Searcher(Protocol):
-    """What is asked of a searcher: `LuceneIndex` and `PyseriniServer` have it, and so have Pyserini's own searchers.
+    """The methods of a searcher: `LuceneIndex` and `PyseriniServer` have them, and so have Pyserini's own searchers.
 
     A hit has `docid`, `score`, `lucene_docid` and either `raw` and `contents` or a `lucene_document` to get them from;
     of a hit with neither, the searcher's `doc(docid)` is asked for `raw()` and `contents()`.
@@ -50,7 +50,7 @@ class LuceneRequest:
 
 @dataclass(frozen=True, slots=True)
 class LuceneFirstStage:
-    """What is kept of the first stage: the request and all hits that were fetched for it, in Lucene's order."""
+    """The request and all hits that were fetched for it, in Lucene's order."""
 
     request: LuceneRequest
     hits: tuple[LuceneHit, ...]

@@ -107,7 +107,7 @@ def compare(  # noqa: PLR0913  by keyword
 
 
 def notes(report: AgreementReport) -> list[str]:
-    """What was compared, how to read the table, and what was left out."""
+    """Say what was compared, how to read the table, and what was left out."""
     return [
         f"{report.work}; against {ORACLE} in float32 on {report.machine}.",
         f"same order: queries ordered alike apart from pairs closer than {CLOSER:g}; τ is Kendall's tau-b.",

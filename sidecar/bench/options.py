@@ -1,4 +1,4 @@
-"""What a bench was asked for."""
+"""The options of a bench."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 class Work(msgspec.Struct, frozen=True):
-    """What a round was. `tokens` are real ones, padding not counted; `gflop` is what they cost without padding.
+    """The size of a round. `tokens` are real ones, padding not counted; `gflop` is what they cost without padding.
 
     `cut` says what was left out of the pairs to fit the time, `left_out` which systems did not run, and why.
     """

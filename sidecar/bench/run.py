@@ -65,7 +65,7 @@ def run(options: Options, *, clock: Clock, say: Say = lambda _: None) -> Report:
 
 
 def token_counts(subject: Subject) -> Lengths:
-    """What counts the real tokens of each pair of a query."""
+    """Return a function that counts the real tokens of each pair of a query."""
     from sidecar.scoring.prompt import Prompt
 
     prompt = Prompt(subject.checkpoint.tokenizer, subject.checkpoint.manifest)
@@ -124,7 +124,7 @@ def describe_work(  # noqa: PLR0913, PLR0917  one for each thing it tells of
     lengths: Lengths,
     left_out: dict[str, str],
 ) -> Work:
-    """What a round was, and what of the pairs was cut."""
+    """Describe a round, and what of the pairs was cut."""
     from sidecar.scoring.measures import useful_flops
 
     tokens = [length for query in chosen for length in lengths(query)]

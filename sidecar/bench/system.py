@@ -1,4 +1,4 @@
-"""What is measured: a name, a sentence, and a function from a query with its passages to one score each."""
+"""A system to measure: a name, a sentence, and a function from a query with its passages to one score each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is scored in a round: queries with their passages, drawn from a candidate file or made up."""
+"""The work of a round: queries with their passages, drawn from a candidate file or made up."""
 
 from __future__ import annotations
 

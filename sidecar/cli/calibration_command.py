@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Unjudged(StrEnum):
-    """What becomes of candidates that nobody judged."""
+    """How candidates count that nobody judged."""
 
     SKIP = "skip"
     IRRELEVANT = "irrelevant"

@@ -1,4 +1,4 @@
-"""What `sidecar doctor` looks at, one function each: it says what it found, or raises what is wrong with its remedy."""
+"""The checks of `sidecar doctor`, one function each: it says what it found, or raises what is wrong with its remedy."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def check_device(settings: Settings) -> str:
 
 
 def check_engines() -> str:
-    """What scores the encoders that were used here on a CPU, and the times that decided it."""
+    """Name the engines that scored the encoders used here on a CPU, and the times that decided it."""
     from sidecar.scoring.probe import cache_folder, remembered
 
     found = [
@@ -164,7 +164,7 @@ def _checkpoint(name: str, revision: str | None) -> tuple[Path, str]:
 
 
 def _at_the_hub(name: str, revision: str | None, absent: ModelNotFound) -> SidecarError:
-    """What the hub says of a model that is not here."""
+    """Say what the hub tells of a model that is not here."""
     from sidecar.scoring.access import ask_hub
     from sidecar.scoring.presets import PRESETS
 

@@ -72,7 +72,7 @@ def evaluate_command(
 
 
 def _names(runs: Sequence[Path]) -> list[str]:
-    """What to call the runs in a narrow table: by their files' names, if those differ."""
+    """Name the runs for a narrow table: by their files' names, if those differ."""
     short = [run.name for run in runs]
     return short if len(set(short)) == len(set(runs)) else [str(run) for run in runs]
 

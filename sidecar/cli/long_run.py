@@ -1,4 +1,4 @@
-"""What `run` and `rerank` have in common: a journal, a model, progress, and the files that appear at the end."""
+"""Shared by `run` and `rerank`: a journal, a model, progress, and the files that appear at the end."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class LongRun:
 
     @property
     def demands(self) -> Demands:
-        """What is asked of candidate lists before they are scored."""
+        """The demands on candidate lists, checked before they are scored."""
         fused = self.settings.fusion is not Method.RERANK
         return Demands(self.output_format, self.settings.window, fused, self.remove_query)
 

@@ -69,7 +69,7 @@ def progress(doing: str, pace: Pace, *, console: Console | None = None, every: f
 
 
 class Meter:
-    """What a command reports its progress to."""
+    """Receives a command's progress."""
 
     def __init__(self, pace: Pace, show: Callable[[], None]) -> None:
         self._pace = pace

@@ -27,7 +27,7 @@ from sidecar.settings import Settings
 
 
 class Format(StrEnum):
-    """What to print."""
+    """The format of the output."""
 
     TABLE = "table"
     JSON = "json"
@@ -87,7 +87,7 @@ def _print(explanations: list[Explanation], output_format: Format) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one search gave: the stages for the table, the native response, and its hits for a run."""
+    """The result of one search: the stages for the table, the native response, and its hits for a run."""
 
     first_stage: FirstStage[Any]
     ranking: Ranking

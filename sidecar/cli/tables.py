@@ -1,4 +1,4 @@
-"""What a person sees: the first stage beside the reranked list, with moves and both scores."""
+"""Tables for a person: the first stage beside the reranked list, with moves and both scores."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def side_by_side(candidates: Sequence[Candidate], ranking: Ranking, hits: int, *
 
 
 def label(candidate: Candidate) -> str:
-    """What to call a document in one line: its title, else the beginning of its text, else its id."""
+    """Name a document in one line: by its title, else the beginning of its text, else its id."""
     passage = candidate.passage
     return passage.title or " ".join(passage.text[:200].split()) or candidate.docid
 

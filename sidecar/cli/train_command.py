@@ -29,7 +29,7 @@ _FREE = "train_gradient_checkpointing"
 
 
 class LeakPolicy(StrEnum):
-    """What becomes of training queries that the evaluation knows."""
+    """How training queries count that the evaluation knows."""
 
     REFUSE = "refuse"
     DROP = "drop"

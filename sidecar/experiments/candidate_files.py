@@ -105,7 +105,7 @@ def _flat_qid(line: _Line) -> str | int | None:
 
 
 def _flat_document(hit: msgspec.Raw) -> bytes:
-    """What a flat candidate says of its document, beside id, score and rank."""
+    """Return what a flat candidate says of its document, beside id, score and rank."""
     values = msgspec.json.decode(hit, type=dict[str, msgspec.Raw])
     return msgspec.json.encode(
         {name: value for name, value in values.items() if name not in {"docid", "score", "rank"}}

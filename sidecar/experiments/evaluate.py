@@ -1,4 +1,4 @@
-"""What a run is worth: measures over judged queries, computed by ir-measures."""
+"""Evaluation of runs: measures over judged queries, computed by ir-measures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run asks of its candidate lists before anything of them is scored, and what may be taken out of them."""
+"""The demands of a run on its candidate lists, checked before anything is scored, and what may be taken out of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run was made with, written beside it: enough to make it again, and no secret."""
+"""The manifest beside a run: enough to make it again, and no secret."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LIBRARIES = ("torch", "transformers", "openvino", "tokenizers", "peft", "acceler
 
 @dataclass(frozen=True, slots=True)
 class RunManifest:
-    """What decided a run: `settings` as the journal compares them, the `model` as it was found, the `first_stage`.
+    """The decisions behind a run: `settings` as the journal compares them, the `model` found, the `first_stage`.
 
     `from_score_file` counts the passages whose scores this process took from the score file.
     """

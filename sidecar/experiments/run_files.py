@@ -17,7 +17,7 @@ from sidecar.single_precision import next_below, single
 
 
 class RunFormat(StrEnum):
-    """What a run looks like on disk."""
+    """The format of a run on disk."""
 
     TREC = "trec"
     MSMARCO = "msmarco"

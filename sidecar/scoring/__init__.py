@@ -25,17 +25,17 @@ class Scorer(Reads, Protocol):
 
     @property
     def name(self) -> str:
-        """What a person would call the model: a preset, a hub name or a directory."""
+        """The name a person would give the model: a preset, a hub name or a directory."""
         ...
 
     @property
     def engine_name(self) -> str:
-        """What computes: `transformers`, `openvino` …."""
+        """The engine that computes: `transformers`, `openvino` …."""
         ...
 
     @property
     def mapping(self) -> Mapping:
-        """What makes a score between 0 and 1 of a raw one, and whether somebody calibrated it."""
+        """The mapping from a raw score to one between 0 and 1, and whether somebody calibrated it."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""What an adapter's configuration asks for, and who can do it: our own merge, peft, or nobody.
+"""Which settings of an adapter are computed by whom: our own merge, peft, or nobody.
 
 Our own merge is `W + scale · B · A`. It does what the tables here list; a key or a value that is on none of them goes
 through peft. What peft itself can't restore from an adapter's files is refused.

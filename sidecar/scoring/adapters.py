@@ -136,7 +136,7 @@ class AdapterRegistry:
             self._adapters[new] = replace(adapter, name=new)
 
     def loaded(self) -> list[Loaded]:
-        """What is in memory, the adapter used longest ago first."""
+        """The adapters in memory, the one used longest ago first."""
         with self._tables:
             return [self._about(adapter) for adapter in self._adapters.values()]
 
@@ -181,7 +181,7 @@ class AdapterRegistry:
             return self._adapters[name]
 
     def _face(self, adapter: _Adapter) -> tuple[Prompt, PackedEngine]:
-        """What manifest and tokenizer decide. Each prompt has a tokenizer of its own, as a tokenizer keeps state."""
+        """Build the part that manifest and tokenizer decide. Each prompt has its own tokenizer, which keeps state."""
         manifest, directory = adapter.manifest, tokenizer_directory(adapter.directory, self.directory)
         with self._reading:
             if (manifest, directory) not in self._faces:

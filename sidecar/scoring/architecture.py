@@ -1,4 +1,4 @@
-"""What a checkpoint's architecture allows: how many outputs, how many positions, segment ids or none."""
+"""Limits of a checkpoint's architecture: how many outputs, how many positions, segment ids or none."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ POSITIONS = ("position_embeddings", "wpe", "embed_positions")
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What a cross-encoder has to know of its model: `positions` is None where there may be any number of them.
+    """The traits of a model that a cross-encoder needs: `positions` is None where there may be any number of them.
 
     A `decoder`'s score comes from one pooled position, and `segments` says whether segment ids mean anything to it.
     """

@@ -20,7 +20,7 @@ from sidecar.scoring.prompt import Prompt
 
 @dataclass(frozen=True, slots=True)
 class Both:
-    """What either model has read of the same passages."""
+    """The same passages as either model has read them."""
 
     cross: Any
     bi: Any

@@ -94,7 +94,7 @@ class Placement:
         return nowhere and fits and self.device_name() == "cpu"
 
     def weights(self) -> dict[str, Any]:
-        """What transformers is told of device map and quantised weights. Raises ConfigurationError."""
+        """Return transformers' arguments for device map and quantised weights. Raises ConfigurationError."""
         config = quantized(self.quantization, self.torch_device().type, self.torch_dtype())
         if config is None:
             return {"device_map": self.device_map}
@@ -141,7 +141,7 @@ class Checkpoint:
 
     @property
     def traits(self) -> Traits:
-        """What of the architecture decides how pairs are read and pooled."""
+        """The traits of the architecture that decide how pairs are read and pooled."""
         return traits_of(self.model)
 
 

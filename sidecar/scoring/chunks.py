@@ -112,7 +112,7 @@ class MaxP:
 
     @property
     def name(self) -> str:
-        """What the user called the model."""
+        """The user's name of the model."""
         return self.scorer.name
 
     @property

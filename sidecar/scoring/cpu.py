@@ -1,4 +1,4 @@
-"""What of this machine's CPU and accelerators decides how an encoder is computed; loads no torch."""
+"""The traits of this machine's CPU and accelerators that decide how an encoder is computed; loads no torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DRIVERS = ("libcuda.so.1", "nvcuda.dll")
 
 
 def cpu_name() -> str:
-    """What the CPU calls itself, or at least its kind."""
+    """Return the CPU's own name, or at least its kind."""
     try:
         lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -46,12 +46,12 @@ class CrossEncoder:
 
     @property
     def name(self) -> str:
-        """What the user called the model."""
+        """The user's name of the model."""
         return self.checkpoint.name
 
     @property
     def engine_name(self) -> str:
-        """What computes: `transformers`, `openvino` …."""
+        """The engine that computes: `transformers`, `openvino` …."""
         return self.engine.name
 
     @property
@@ -61,7 +61,7 @@ class CrossEncoder:
 
     @property
     def mapping(self) -> Mapping:
-        """What makes a score between 0 and 1 of a raw one."""
+        """The mapping from a raw score to one between 0 and 1."""
         return self.checkpoint.manifest.mapping
 
     def score(self, query: str, passages: Sequence[Passage]) -> list[Score]:

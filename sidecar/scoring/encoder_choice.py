@@ -79,7 +79,7 @@ def choose_precision(checkpoint: Checkpoint, engine: str, *, reduced: bool = Fal
 
 
 def find_obstacle(checkpoint: Checkpoint) -> str | None:
-    """What keeps OpenVINO from computing a checkpoint here, in words; None where nothing does."""
+    """Say why OpenVINO can't compute a checkpoint here; None where it can."""
     if isinstance(checkpoint.model, EncoderModel):
         return None
     return _obstacle(checkpoint.model, _precision(checkpoint))

@@ -1,4 +1,4 @@
-"""What computes: token ids in, one number or one vector for each out. Which engine it is, only `loading` decides.
+"""Engines: token ids in, one number or one vector for each out. Which engine it is, only `loading` decides.
 
 An engine knows neither texts nor queries. It owns its device, and is called by one thread at a time.
 """
@@ -19,7 +19,7 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """What the settings, the bench and the metrics call it: `transformers`, `packed`, `openvino-bfloat16` …."""
+        """The name in settings, bench and metrics: `transformers`, `packed`, `openvino-bfloat16` …."""
         ...
 
     def logits(self, groups: Sequence[Sequence[Tokens]]) -> list[list[float]]:
@@ -36,7 +36,7 @@ class Embedder(Protocol):
 
     @property
     def name(self) -> str:
-        """What the settings, the bench and the metrics call it."""
+        """The name in settings, bench and metrics."""
         ...
 
     def vectors(self, rows: Sequence[Tokens]) -> list[np.ndarray]:

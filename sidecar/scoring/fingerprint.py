@@ -1,4 +1,4 @@
-"""What tells a model's scores from another's: its files, its manifest, and how it is run. Computed at once."""
+"""Tells a model's scores from another's by its files, its manifest, and how it is run. Computed at once."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Base:
-    """What adapters have to have in common to share a base."""
+    """The properties that adapters must have in common to share a base."""
 
     directory: Path
     name: str

@@ -1,4 +1,4 @@
-"""What there is of a checkpoint: its weight files, their size, and what is lacking. Looks at names, loads nothing."""
+"""The files of a checkpoint: its weights, their size, and what is lacking. Looks at names, loads nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What makes a checkpoint that checkpoint, beside its weights: templates, truncation, pooling, score mapping.
+"""Everything beside its weights that a checkpoint needs: templates, truncation, pooling, score mapping.
 
 It travels as `sidecar.json` in the checkpoint's directory and knows neither torch nor where weights come from.
 """
@@ -123,7 +123,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def mapping(self) -> Mapping:
-        """What makes a score between 0 and 1 of a raw one: calibrated if there is a `score_mapping`."""
+        """The mapping from a raw score to one between 0 and 1: calibrated if there is a `score_mapping`."""
         if self.score_mapping is not None:
             return Mapping(self.score_mapping.a, self.score_mapping.b, calibrated=True)
         return Mapping(cosine=self.kind == "bi-encoder")

@@ -1,4 +1,4 @@
-"""What a forward pass is measured by: useful floating-point operations, the machine's matmul peak, memory."""
+"""Measures of a forward pass: useful floating-point operations, the machine's matmul peak, memory."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ REMEMBERED_SHAPES = "128"
 
 
 def native_precisions() -> tuple[str, ...]:
-    """What this CPU computes in without emulating it: float32, and bfloat16 where it has AMX or AVX512-BF16."""
+    """List the formats this CPU computes in natively: float32, and bfloat16 where it has AMX or AVX512-BF16."""
     able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return ("float32", "bfloat16") if "BF16" in able else ("float32",)
 

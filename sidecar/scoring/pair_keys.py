@@ -1,4 +1,4 @@
-"""What a score is remembered by: the model, the query and the passage, as one short key. Pure."""
+"""Keys by which scores are remembered: the model, the query and the passage, as one short key. Pure."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ SILENT = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class PlainTokenizer:
-    """What a prompt and an engine ask of a tokenizer, by the names that transformers gives it."""
+    """The part of a tokenizer that a prompt and an engine use, by the names that transformers gives it."""
 
     backend_tokenizer: Tokenizer
     model_max_length: int

@@ -124,7 +124,7 @@ class Prompt:
         return self.manifest.max_length * CHARACTERS_PER_TOKEN
 
     def _marked(self, passage: Passage, tokens: Tokens) -> Tokens:
-        """What was cut before it was tokenised is missing too."""
+        """Mark the passage as cut where it was cut before it was tokenised."""
         cut = max(len(passage.title), len(passage.text.rstrip())) > self.characters
         return replace(tokens, truncated=True) if cut else tokens
 

@@ -56,7 +56,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What goes to the device together: the numbers of jobs with the positions of their passages."""
+    """A batch for the device: the numbers of jobs with the positions of their passages."""
 
     model: str
     parts: tuple[tuple[int, range], ...]

@@ -137,7 +137,7 @@ class RememberingScorer:
 
     @property
     def name(self) -> str:
-        """What the user called the model."""
+        """The user's name of the model."""
         return self.scorer.name
 
     @property

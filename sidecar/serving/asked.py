@@ -1,4 +1,4 @@
-"""What a search asks of the sidecar: its `ext.rerank`, and the rules of the settings. Pure."""
+"""Reads from a search what it asks of the sidecar: its `ext.rerank`, and the rules of the settings. Pure."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is to become of a search: the `terms` to rerank it by, or why a rule leaves it out; neither if nobody asks.
+    """A decision about a search: the `terms` to rerank it by, or why a rule leaves it out; neither if nobody asks.
 
     `asked` is whether it asks itself, in its `ext.rerank`; else `rule` decides, and `arm` is what it decided.
     """

@@ -36,7 +36,7 @@ class _About(msgspec.Struct):
 
 
 class ClusterHealth:
-    """What is known of a cluster's health. `tried` has to be told of every try at a node.
+    """Keeps a cluster's health. `tried` has to be told of every try at a node.
 
     `reason` says why it does not answer, "" where it does. `about` is its name and version, "" while they are unknown;
     `authorization` is the account to ask for them with.

@@ -1,4 +1,4 @@
-"""What the service and its scorer process say to each other: length-prefixed msgpack over pipes. Knows no model."""
+"""Messages between the service and its scorer process: length-prefixed msgpack over pipes. Knows no model."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Slice(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Batch(msgspec.Struct, tag=True, array_like=True, frozen=True):
-    """What came of one call to the device: `tokens` of one model in `seconds`, while `queued` tokens wait."""
+    """One call to the device: `tokens` of one model in `seconds`, while `queued` tokens wait."""
 
     model: str
     tokens: int

@@ -40,7 +40,7 @@ class HeldBytes:
 
 
 class Hold:
-    """What one request holds."""
+    """The bytes that one request holds."""
 
     def __init__(self, held: HeldBytes, peer: str) -> None:
         self.size = 0

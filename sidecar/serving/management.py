@@ -1,4 +1,4 @@
-"""What lies under `/_sidecar` on the OpenSearch face: health, metrics, models, the switch. It never gets further."""
+"""Requests under `/_sidecar` on the OpenSearch face: health, metrics, models, the switch. They never get further."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _METHODS = {
 
 
 class Switch(Protocol):
-    """What can be switched off and on while it runs."""
+    """A switch for reranking, off and on while the service runs."""
 
     enabled: bool
 

@@ -1,4 +1,4 @@
-"""What is counted and timed, for Prometheus. One registry for each service, so that two can live in one process."""
+"""Counts and times for Prometheus. One registry for each service, so that two can live in one process."""
 
 from __future__ import annotations
 

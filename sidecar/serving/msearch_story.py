@@ -148,7 +148,7 @@ async def _outcome(
     started: float,
     caller: str,
 ) -> Outcome | None:
-    """What becomes of one search; None if nobody asked for anything."""
+    """Rerank one search; None if nobody asked for anything."""
     if not made.concerns_us:
         return None
     if isinstance(stage, EngineRejected):
@@ -181,7 +181,7 @@ def _told(
 
 
 def _summary(outcomes: list[Outcome]) -> Outcome:
-    """What became of all of them together: applied where all were, else how many came to what."""
+    """Sum up all outcomes: applied where all were, else how many came to what."""
     if not outcomes:
         return Outcome(
             Status.SKIPPED, Why(Reason.MALFORMED, "no search asks for what can be done; each response says why")

@@ -40,7 +40,7 @@ _log = logging.getLogger("sidecar.opensearch")
 
 @dataclass(frozen=True, slots=True)
 class FaceOptions:
-    """What the operator decided: defaults of a reranking, rules, and limits."""
+    """The operator's decisions: defaults of a reranking, rules, and limits."""
 
     defaults: Terms
     models: Sequence[str]
@@ -109,7 +109,7 @@ class OpenSearchFace:
         return not allowed or host in allowed or host.rpartition(":")[0] in allowed
 
     def _address_to_tell(self, exchange: Exchange) -> str | None:
-        """What a client that asks for the nodes is told as their address; None for every other request."""
+        """Return the address to tell a client that asks for the nodes; None for every other request."""
         told = self.options.advertised_address
         if told == "off" or not tells_addresses(exchange.method, exchange.raw_path):
             return None
@@ -147,11 +147,11 @@ class OpenSearchFace:
         return None
 
     def _decide(self, index: str, body: bytes) -> Decision:
-        """What is to become of a search. Raises `InputError` or `FusionError` for what can't be."""
+        """Decide on a search. Raises `InputError` or `FusionError` for what can't be."""
         return decide(index, body, self.options.rules, self.options.defaults, self.options.models)
 
     def _decision(self, search: Search) -> Decision | None:
-        """What is to become of a request, None if it does not concern us. Raises as `_decide`, and `NotRead`."""
+        """Decide on a request, None if it does not concern us. Raises as `_decide`, and `NotRead`."""
         found: Decision | None = None
         if search.kind is Kind.MSEARCH:
             found = msearch_story.decision(search, self._decide)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What runs."""
+    """The running parts of the service."""
 
     service: RerankingService
     upstream: Upstream
@@ -171,7 +171,7 @@ def _proxy(settings: Settings, upstream: Upstream) -> Proxy:
 
 
 def model_names(settings: Settings, declared: tuple[str, ...]) -> ModelNames:
-    """What requests may call the models. Raises `ConfigurationError` for an alias that leads nowhere."""
+    """Return the names that requests may give the models. Raises `ConfigurationError` if an alias leads nowhere."""
     for alias, name in settings.model_aliases.items():
         if name not in declared:
             told = f"model_aliases: {alias} is to be {name}, and no model {name} is declared."
@@ -182,7 +182,7 @@ def model_names(settings: Settings, declared: tuple[str, ...]) -> ModelNames:
 
 
 def limits(settings: Settings, held: HeldBytes) -> Limits:
-    """What a request to the rerank API may ask for, its body counted by `held`.
+    """Return the limits of a request to the rerank API, its body counted by `held`.
 
     Raises `ConfigurationError` for what no queue could hold.
     """

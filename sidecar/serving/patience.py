@@ -213,7 +213,7 @@ def _with_a_valid_target(data: bytes) -> bytes:
 
 
 def _expected(headers: Headers) -> bytes | None:
-    """What the `Expect` headers ask for, as one value; None if there is none."""
+    """Return the values of the `Expect` headers as one; None if there is none."""
     found = [value for name, value in headers if name == b"expect"]
     return b",".join(found).lower() if found else None
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What a request is to the proxy."""
+    """The kind of a request, as the proxy tells them apart."""
 
     SEARCH = "search"
     MSEARCH = "msearch"

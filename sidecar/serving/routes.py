@@ -24,7 +24,7 @@ _DATE_MATH = re.compile(rb"<[^<>]*>")
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What a request is: its kind, the index expression of its path, decoded ("" for all), and who may pass it.
+    """The route of a request: its kind, the index expression of its path, decoded ("" for all), and who may pass it.
 
     `narrowest` is the narrowest mode that lets it through.
     """

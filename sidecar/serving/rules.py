@@ -38,7 +38,7 @@ def fusion_of(asked: AskedFusion | Method) -> Fusion:
 
 
 class Arm(StrEnum):
-    """What a rule does with a search that it covers."""
+    """The arm of an experiment that a covered search falls into."""
 
     TREATMENT = "treatment"
     CONTROL = "control"
@@ -46,7 +46,7 @@ class Arm(StrEnum):
 
 
 class Rule(BaseModel):
-    """What to rerank without being asked: searches all of whose indices are among those of `index`.
+    """Reranks without being asked: searches all of whose indices are among those of `index`.
 
     `index` is an index expression, as `logs-*,-logs-old`. `percent` of the searches are reranked, the same ones at
     every page. With `shadow` the answer is the first stage's, and what reranking would have done is only counted. The
@@ -89,7 +89,7 @@ class Rule(BaseModel):
         return self._expression.covers(IndexExpression.parse(index))
 
     def arm(self, index: str, body: bytes) -> Arm:
-        """What becomes of a search that this rule covers."""
+        """Return the arm of a search that this rule covers."""
         # Where all are reranked, which is usual, nothing is drawn: a draw takes the search apart.
         if self.percent < 100 and _draw(index, body) >= self.percent:
             return Arm.CONTROL

@@ -82,7 +82,7 @@ def server_tls(settings: Settings) -> ServerTls | None:
 
 
 def client_limits(settings: Settings, connections: int) -> ClientLimits:
-    """What the clients of each listener may take."""
+    """Return the limits of each listener's clients."""
     return ClientLimits(settings.slow_client_seconds, settings.slow_client_rate, connections)
 
 

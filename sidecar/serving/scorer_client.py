@@ -103,7 +103,7 @@ class ScorerProcess:
 
     @property
     def why_not_ready(self) -> str:
-        """What keeps the scorer from answering."""
+        """The reason why the scorer does not answer."""
         return "" if self.ready else self._why_not
 
     @property

@@ -130,7 +130,7 @@ def load_models(load: Load) -> Models:
 
 
 def fingerprints(load: Load, scorers: Mapping[str, Scorer]) -> dict[str, str]:
-    """What tells each declared model from others that went by its name."""
+    """Fingerprint each declared model, to tell it from others that went by its name."""
     from sidecar.scoring.fingerprint import fingerprint
 
     return {name: fingerprint(scorer, load.models[name]) for name, scorer in scorers.items()}

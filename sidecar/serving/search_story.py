@@ -33,7 +33,7 @@ REFUSED = Outcome(Status.SKIPPED, Why(Reason.SEARCH_REFUSED, "OpenSearch refused
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What goes back to the caller, and what became of the reranking."""
+    """The answer to the caller, and what became of the reranking."""
 
     status: int
     headers: Headers
@@ -94,7 +94,7 @@ def how_read(first_stage: FirstStage[Native]) -> Headers:
 
 
 def exceptions(first_stage: FirstStage[Native], chosen: Terms) -> dict[str, Any]:
-    """What of a search was not as it was asked for: a smaller window, other fields; empty where all was."""
+    """Name what of a search was not as it was asked for: a smaller window, other fields; empty where all was."""
     plan, warning = first_stage.native.plan, first_stage.native.warning
     said: dict[str, Any] = {} if plan is None or plan.window == chosen.window else {"window": plan.window}
     return said | ({"warning": warning} if warning else {})
@@ -187,7 +187,7 @@ def _fine(reply: Reply) -> bytes:
 
 
 def account(outcome: Outcome, chosen: Terms, first_stage: FirstStage[Native], mapping: Mapping) -> dict[str, Any]:
-    """What `explain` adds to a response."""
+    """Return the additions of `explain` to a response."""
     if not chosen.explain:
         return {}
     said: dict[str, Any] = {"status": outcome.status.value, "reason": outcome.words, "model": chosen.model}
@@ -201,6 +201,6 @@ def account(outcome: Outcome, chosen: Terms, first_stage: FirstStage[Native], ma
 
 
 def _without_nothing(hit: Explanation) -> dict[str, Any]:
-    """What is known of a hit and not in it already."""
+    """Leave out of an account what is not known of a hit, or in it already."""
     said = {name: value for name, value in msgspec.to_builtins(hit).items() if value is not None}
     return {name: value for name, value in said.items() if name not in {"docid", "rank"}}

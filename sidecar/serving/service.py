@@ -20,7 +20,7 @@ from sidecar.serving.scorer_client import ScorerProcess
 
 
 class Status(StrEnum):
-    """What became of a request, as `X-Rerank-Status` says it."""
+    """The status of a request, as `X-Rerank-Status` says it."""
 
     APPLIED = "applied"
     PARTIAL = "partial"
@@ -30,7 +30,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a reranking: its ranking, None where nothing was scored, and the reason where not all was.
+    """The outcome of a reranking: its ranking, None where nothing was scored, and the reason where not all was.
 
     `seconds` are the wall times of its stages, `model` what scored, `rule` the index pattern of the rule that asked for
     it, "" where the search did. Of a request that holds several searches, `each` is what became of those
@@ -72,7 +72,7 @@ class RerankingService:
         self.breaker = breaker
 
     def mapping(self, model: str) -> Mapping:
-        """What makes a score between 0 and 1 of the model's raw one."""
+        """The mapping from the model's raw score to one between 0 and 1."""
         return self.scorer.mappings.get(model) or Mapping()
 
     async def scores(

@@ -1,4 +1,4 @@
-"""What a shadow reranking would have changed, as one JSON line for each search, appended to a file."""
+"""Records what a shadow reranking would have changed: one JSON line for each search, appended to a file."""
 
 from __future__ import annotations
 

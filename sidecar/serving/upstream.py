@@ -50,7 +50,7 @@ class AnswerTooLarge(Exception):
 
 
 class Result(StrEnum):
-    """What became of one try at a node."""
+    """The result of one try at a node."""
 
     ANSWERED = "answered"
     UNREACHABLE = "unreachable"
@@ -100,7 +100,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamLimits:
-    """What requests to a cluster may take.
+    """Limits of requests to a cluster.
 
     `seconds` is how long an answer may take to begin, and each part to follow; one that is read whole has to end within
     them, and be no larger than `max_answer`. Of all `connections` one peer has `share` at most: what OpenSearch answers

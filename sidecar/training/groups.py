@@ -58,7 +58,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What a person looks at before an hour is spent: how much there is, and of which labels."""
+    """Statistics to look at before an hour is spent: how much there is, and of which labels."""
 
     queries: int
     passages: int

@@ -28,7 +28,7 @@ _NO_WORD = re.compile(r"[\W_]+")
 
 @dataclass(slots=True)
 class Evaluation:
-    """What must not be trained on: `queries` and relevant `passages` by normalised text, relevant `docids`."""
+    """The evaluation's part of the data: its `queries`, relevant `passages` (normalised) and `docids`."""
 
     queries: set[str] = field(default_factory=set)
     passages: set[str] = field(default_factory=set)

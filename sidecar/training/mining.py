@@ -22,7 +22,7 @@ Qrels = Mapping[str, Mapping[str, int]]
 
 @dataclass(slots=True)
 class Mined:
-    """What came of mining: queries written, their relevant documents, and what was left out and why.
+    """Counts of mining: queries written, their relevant documents, and what was left out and why.
 
     `positives_not_found` are no hits of the first stage, and `texts` lacks them, too; `positives_without_text` are
     there without text in the fields that are read.
@@ -37,7 +37,7 @@ class Mined:
     texts: dict[str, bytes] = field(default_factory=dict, repr=False)
 
     def __str__(self) -> str:
-        """What was written and what was left out, in one line."""
+        """Say in one line what was written and what was left out."""
         left_out = {
             "relevant documents were not found by the first stage": self.positives_not_found,
             "relevant documents have no text": self.positives_without_text,

@@ -13,7 +13,7 @@ from sidecar.training.development import MEASURE
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What the card says. `data` and `recipe` are rows of two columns; `figures` are of the development lists by step.
+    """A model card. `data` and `recipe` are rows of two columns; `figures` are of the development lists by step.
 
     `licences` are the user's own words on the data; `first_stage` is the figure of the lists as they were.
     """

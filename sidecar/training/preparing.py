@@ -45,7 +45,7 @@ class Sources:
         return numbered | {role: path for role, path in one.items() if path is not None}
 
     def choices(self) -> dict[str, Any]:
-        """What else decides a result."""
+        """Everything else that decides a result."""
         return {
             "teacher weights": [weight for _, weight in self.teachers],
             "development depth": self.development_depth,

@@ -22,7 +22,7 @@ Qrels = Mapping[str, Mapping[str, int]]
 
 @dataclass(slots=True)
 class Refusals:
-    """What becomes of groups that can't be trained on: an error, or with `drop` a count for each reason.
+    """Refuses groups that can't be trained on: by an error, or with `drop` by a count for each reason.
 
     So it is with negatives that are positives of the same query, and `drop_contradictions`. `unused` are the keys of
     the lines that another library's trainer would use.

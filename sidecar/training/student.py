@@ -35,7 +35,7 @@ LARGE = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What a student begins as: `name` is what an adapter will say it belongs to."""
+    """A student's beginning: `name` is what an adapter will say it belongs to."""
 
     name: str
     located: Located

@@ -25,7 +25,7 @@ SHOWN = 3
 
 
 class Teacher(Protocol):
-    """What writes scores: any `sidecar.scoring.Scorer`."""
+    """A writer of scores: any `sidecar.scoring.Scorer`."""
 
     def score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
         """One score for each passage."""

@@ -36,7 +36,7 @@ CPU_TOKENS = 2048
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is to be learnt from what, and where: `device` is auto, cpu, cuda …."""
+    """A training: the base, the data, and the `device` (auto, cpu, cuda …)."""
 
     base: Base
     data: Prepared
@@ -45,7 +45,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it.
+    """The outcome of a training.
 
     `best_step` is the step whose weights are kept: of the best `figure`, or the last where nothing was measured;
     `figures` are all measurements by step. `pairs`, `seconds` and `gpu_bytes`, the most memory that torch took of a GPU

@@ -29,7 +29,7 @@ RECENT = 50
 
 
 class Watch(Protocol):
-    """What is told of a training while it runs."""
+    """Receives the progress of a training."""
 
     def step(self, step: int, total: int, pairs: int, loss: float) -> None:
         """A step is done; `pairs` are those of this process, `loss` is the mean of the last batches."""

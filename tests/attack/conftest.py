@@ -21,7 +21,7 @@ REPORT = pytest.StashKey["Report"]()
 
 @dataclass
 class Report:
-    """What each class came to, for the table at the end."""
+    """The outcome of each class, for the table at the end."""
 
     rows: list = field(default_factory=list)
 

@@ -1,4 +1,4 @@
-"""What a command does with odd files: it takes them as they are meant, or refuses them before anything is scored."""
+"""Odd files are taken as they are meant by each command, or refused before anything is scored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What other languages' clients run with; where a runtime is absent the tests skip, and in CI they fail."""
+"""Runtimes of other languages' clients; where one is absent the tests skip, and in CI they fail."""
 
 from __future__ import annotations
 

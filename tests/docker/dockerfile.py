@@ -36,7 +36,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Image:
-    """What a stage came to: its files, and how it runs."""
+    """A stage's result: its files, and how it runs."""
 
     files: Path
     env: dict[str, str] = field(default_factory=dict)
@@ -137,7 +137,7 @@ class Builder:
         return replace(image, **self._told(image, instruction, value))
 
     def _told(self, image: Image, instruction: str, value: str) -> dict[str, Any]:
-        """What an instruction says of how the image runs."""
+        """Return what an instruction says of how the image runs."""
         match instruction:
             case "ENV":
                 said = {n: v.strip('"').replace("$PATH", "") for n, v in re.findall(r'(\w+)=("[^"]*"|\S+)', value)}

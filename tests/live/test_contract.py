@@ -72,7 +72,7 @@ def reversed_ranking(first_stage: FirstStage[Any], unscored: set[str] = frozense
 
 
 class Contract:
-    """What every connector keeps."""
+    """The contract that every connector keeps."""
 
     def test_candidates_are_the_window_in_the_engines_order(self, engine):
         first_stage = engine.connector.fetch(engine.ask("fox", 10, 20))

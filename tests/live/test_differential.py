@@ -197,7 +197,7 @@ def searches(targets) -> list[tuple[str, dict[str, object], dict[str, str]]]:
 
 
 def taken_apart(raw: bytes) -> tuple[dict[str, bytes], list[dict[str, bytes]]]:
-    """What is not a hit, and the hits, each value as its bytes; scores and times cut out."""
+    """Split an answer into the hits and the rest, each value as its bytes; scores and times cut out."""
     top = splice.members(raw)
     hits = splice.members(top.pop("hits"))
     found = [splice.members(hit) for hit in splice.elements(hits.pop("hits"))]

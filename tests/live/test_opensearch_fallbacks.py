@@ -1,4 +1,4 @@
-"""What a real OpenSearch does not let us rerank is answered as ever, with the reason."""
+"""Searches that a real OpenSearch does not let us rerank are answered as ever, with the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever may pass in a mode that only reads is sent to a real node, whose data and metadata stay as they were."""
+"""All that may pass in a mode that only reads is sent to a real node, whose data and metadata stay as they were."""
 
 from __future__ import annotations
 

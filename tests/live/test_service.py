@@ -75,7 +75,7 @@ def without_took(raw):
 
 
 def test_everything_else_is_the_same_bytes(service, client, opensearch_url, animals):
-    """What a client reads is the same through the service as beside it, error answers included."""
+    """A client reads the same through the service as beside it, error answers included."""
     for method, target, body in [
         ("GET", "/", None),
         ("GET", f"/{animals}", None),

@@ -1,4 +1,4 @@
-"""What the hub says of a model before it is fetched, asked of a hub of our own on the loopback."""
+"""The hub's word on a model before it is fetched, asked of a hub of our own on the loopback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies beside an adapter's factors: its tokenizer, new tokens, a head or none; and folders that hold no model."""
+"""Files beside an adapter's factors: its tokenizer, new tokens, a head or none; and folders that hold no model."""
 
 from __future__ import annotations
 

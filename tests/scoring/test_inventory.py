@@ -1,4 +1,4 @@
-"""What is lacking in a checkpoint's directory is found before anything is loaded."""
+"""Files that a checkpoint's directory lacks are named before anything is loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a checkpoint, and what the user is told."""
+"""Faults of a checkpoint, and what the user is told."""
 
 from __future__ import annotations
 

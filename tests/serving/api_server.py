@@ -26,7 +26,7 @@ FAKE = (sys.executable, str(Path(__file__).with_name("fake_scorer.py")))
 
 
 class Served:
-    """What a test needs of a running API."""
+    """A running API, as a test needs it."""
 
     def __init__(self, url, engine, app):
         self.url = url

@@ -1,4 +1,4 @@
-"""What the tests of the service share: an OpenSearch that answers by rote."""
+"""Shared by the tests of the service: an OpenSearch that answers by rote."""
 
 from __future__ import annotations
 

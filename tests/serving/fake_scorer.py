@@ -78,14 +78,14 @@ class Constant(Scripted):
 
 
 class Shifted(Scripted):
-    """What a scripted model comes to after a reload: all its scores are higher by 1000."""
+    """A scripted model after a reload: all its scores are higher by 1000."""
 
     def _scores(self, query, passages, lengths):
         return [Score(score.value + 1000) for score in super()._scores(query, passages, lengths)]
 
 
 class Poisoned(Scripted):
-    """What a scripted model comes to whose new weights hold NaN."""
+    """A scripted model whose new weights hold NaN."""
 
     def _scores(self, query, passages, lengths):
         raise NonFiniteScore("scripted scored 1 of 1 passages as NaN or infinity.")

@@ -1,4 +1,4 @@
-"""What a connection is asked for besides a request: expectations, upgrades, early answers. Nothing is smuggled in."""
+"""A connection is asked for more than requests: expectations, upgrades, early answers. Nothing is smuggled in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What requests may call the models: declared names, aliases that lead to one, and nothing else."""
+"""Names that requests may give the models: declared ones, aliases that lead to one, and nothing else."""
 
 from __future__ import annotations
 

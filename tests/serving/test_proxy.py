@@ -1,4 +1,4 @@
-"""What is not ours passes through unchanged, and what a proxy must never do it does not."""
+"""Requests that are not ours pass through unchanged, and what a proxy must never do it does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may pass is what OpenSearch's own routes read; everything else is refused, however its path is written."""
+"""OpenSearch's own reading routes may pass; everything else is refused, however its path is written."""
 
 from __future__ import annotations
 

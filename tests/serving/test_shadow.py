@@ -1,4 +1,4 @@
-"""What a shadow rule would have changed is recorded, one line for a search, and tells nothing of its query unasked."""
+"""A shadow rule's changes are recorded, one line for a search, and tell nothing of its query unasked."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def serving(request, made, tmp_path):
 
 
 def asked(port, trusts, shows=None):
-    """What comes back from a request with a body, by a client that trusts one certificate."""
+    """Return the answer to a request with a body, by a client that trusts one certificate."""
     context = ssl.create_default_context(cafile=trusts)
     if shows is not None:
         context.load_cert_chain(shows)

@@ -75,7 +75,7 @@ class CompiledSteps:
 
 @functools.cache
 def _compiler() -> queue.SimpleQueue[Callable[[], None]]:
-    """What the one thread that compiles takes its work from.
+    """The queue from which the one thread that compiles takes its work.
 
     All of a process's steps are compiled there, one after the other: a second thread that compiles after the first
     has ended kills the process, in torch 2.11. A daemon, so that a process can end while its compiler is at work.

@@ -31,7 +31,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """What `last_slot` pools: an eos at the last position, which sees a pair's tokens but not itself."""
+    """A row for `last_slot` to pool: an eos at the last position, which sees a pair's tokens but not itself."""
 
     token: int
     position: int

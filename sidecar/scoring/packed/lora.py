@@ -32,7 +32,7 @@ PROJECTIONS = tuple(name for names in FUSED.values() for name in names)
 
 @dataclass(frozen=True, slots=True)
 class Factors:
-    """What one matrix is changed by: `up` (out x rank), `down` (rank x in) and their scale."""
+    """The change of one matrix: `up` (out x rank), `down` (rank x in) and their scale."""
 
     up: torch.Tensor
     down: torch.Tensor

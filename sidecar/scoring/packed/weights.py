@@ -96,7 +96,7 @@ class Llama:
 
     @property
     def traits(self) -> Traits:
-        """What of the architecture decides how pairs are read and pooled."""
+        """The traits of the architecture that decide how pairs are read and pooled."""
         return Traits("LlamaForSequenceClassification", decoder=True)
 
     @property

@@ -1,4 +1,4 @@
-"""What is here and whether it answers: models, versions, health, metrics."""
+"""Information about the service: models, versions, health, metrics."""
 
 from __future__ import annotations
 

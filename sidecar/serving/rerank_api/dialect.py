@@ -1,4 +1,4 @@
-"""What the dialects share: a question, its answer, the operation between them, and how errors are told. Pure."""
+"""Shared by the dialects: a question, its answer, the operation between them, and how errors are told. Pure."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ Body = TypeVar("Body", bound=Asked)
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a body comes to: passages to score against one query, or against one each. `param` names the passages."""
+    """A body as a question: passages to score against one query, or against one each. `param` names the passages."""
 
     queries: Sequence[str]
     passages: Sequence[Passage]

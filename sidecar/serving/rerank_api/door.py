@@ -102,7 +102,7 @@ class Door:
 
 
 def _names_of(exchange: Exchange) -> list[tuple[bytes, bytes]]:
-    """What the caller calls the request; `x-request-id` is always among it."""
+    """Return the caller's names of the request; `x-request-id` is always among them."""
     found: list[tuple[bytes, Any]] = [(name, exchange.header(name)) for name in _NAMES]
     fit = [(name, value) for name, value in found if _FIT_FOR_HEADER.fullmatch(value)]
     if not any(name == b"x-request-id" for name, _ in fit):

@@ -24,7 +24,7 @@ class Endpoint:
 
     @property
     def operations(self) -> tuple[Operation[Any], ...]:
-        """Whatever the path can be asked."""
+        """Every operation that the path can be asked."""
         return (self.operation, *self.otherwise.values())
 
     def choose(self, record: Mapping[str, Any]) -> Operation[Any]:

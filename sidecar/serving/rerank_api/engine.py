@@ -1,4 +1,4 @@
-"""What is behind every dialect: a question within limits, scored by a declared model, in time or not at all."""
+"""Answers every dialect: a question within limits, scored by a declared model, in time or not at all."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CATCH_ALL = "*"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may ask for; `seconds` is how long its scoring may take, `body_seconds` its arrival.
+    """Limits of one request; `seconds` is how long its scoring may take, `body_seconds` its arrival.
 
     `requests` is how many run at a time, `held` counts the bytes of their bodies.
     """

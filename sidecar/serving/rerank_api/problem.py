@@ -1,4 +1,4 @@
-"""What can be wrong with a request to the rerank API, before a dialect gives it its status and shape. Pure."""
+"""Faults of a request to the rerank API, before a dialect gives them their status and shape. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is learnt of a cluster in one caller's name is not told to another, and is bounded."""
+"""Knowledge of a cluster learnt in one caller's name is not told to another, and is bounded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each path leaves, written out; tests/live/test_filter_path.py asks OpenSearch itself."""
+"""The rest that each path leaves, written out; tests/live/test_filter_path.py asks OpenSearch itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a bare client would have raised is caught where a reranking client stands in its place."""
+"""Errors that a bare client would have raised are caught where a reranking client stands in its place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `install-pipeline` makes, how it knows its own, and what it reads out of refusals."""
+"""Bodies that `install-pipeline` makes, how it knows its own, and what it reads out of refusals."""
 
 from __future__ import annotations
 

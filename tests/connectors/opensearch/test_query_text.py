@@ -1,4 +1,4 @@
-"""What counts as the text a person asked for, written out clause by clause."""
+"""The text that counts as what a person asked for, written out clause by clause."""
 
 from __future__ import annotations
 

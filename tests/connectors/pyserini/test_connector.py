@@ -94,7 +94,7 @@ def test_requests_that_make_no_sense_are_refused(query, hits, window):
 
 @dataclass
 class StoredDocument:
-    """What Lucene's Document (`get`) and Pyserini's (`raw()`, `contents()`) have in common, as one fake of both."""
+    """A fake of Lucene's Document (`get`) and of Pyserini's (`raw()`, `contents()`) in one."""
 
     fields: dict
 

@@ -1,4 +1,4 @@
-"""What the engine holds at once, counted in the bytes of live tensors: a GPU's memory without a GPU."""
+"""The engine's memory, counted in the bytes of live tensors: a GPU's memory without a GPU."""
 
 from __future__ import annotations
 

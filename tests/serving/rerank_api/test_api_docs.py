@@ -17,7 +17,7 @@ EXAMPLES = re.findall(r"^\$ (curl .*)\n(.*)$", PAGE, re.MULTILINE)
 
 
 def shape(value):
-    """What is left of an answer without its values."""
+    """Return an answer's shape, without its values."""
     if isinstance(value, dict):
         return {key: shape(one) for key, one in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What the vendors' clients ask, beside a well-formed rerank: names, probes, slashes, nulls, web pages."""
+"""Requests of the vendors' clients, beside a well-formed rerank: names, probes, slashes, nulls, web pages."""
 
 from __future__ import annotations
 

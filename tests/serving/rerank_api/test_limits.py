@@ -1,4 +1,4 @@
-"""What is refused and how: too much, too often, too late, without a key."""
+"""Requests are refused, each in its way: too much, too often, too late, without a key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What strangers send: every text is scored, every oddity answered, and what is written OpenSearch can read."""
+"""Strangers' requests: every text is scored, every oddity answered, and what is written OpenSearch can read."""
 
 from __future__ import annotations
 
