@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.judged import bm25_hits, named, records
-from sidecar.candidates import Passage
+from sidecar.core.atomic_write import atomic_write
+from sidecar.core.candidates import Passage
 from sidecar.experiments.qrels import read_qrels
 from sidecar.scoring.loading import load_scorer
-from sidecar.whole_file import whole_file
 
 # Collections with a corpus, and how many of their queries are taken; the passages of those in one pool are negatives
 # for each other's queries.
@@ -116,10 +116,10 @@ def main() -> None:
     similar = {teacher.name: embedded(teacher, data) for teacher in teachers}
     lists = [one for query in data.queries for one in choose(query, similar[teachers[0].name], chance)]
     chance.shuffle(lists)
-    with whole_file(given.output / "train.jsonl.gz") as stream:
+    with atomic_write(given.output / "train.jsonl.gz") as stream:
         stream.writelines(json.dumps(line(qid, query, docids, data)) + "\n" for qid, query, docids in lists)
     for teacher in teachers:
-        with whole_file(given.output / f"teacher.{teacher.name}.jsonl") as stream:
+        with atomic_write(given.output / f"teacher.{teacher.name}.jsonl") as stream:
             for _, query, docids in lists:
                 scores = similar[teacher.name].scores(query, docids)
                 stream.write(json.dumps({"query": query.text, "teacher": teacher.name, "scores": scores}) + "\n")
@@ -197,7 +197,7 @@ def development(folder: Path, output: Path) -> None:
         if len({candidate["label"] for candidate in record["candidates"]}) > 1
     ]
     lists += random.Random(1).sample(wikiqa, WIKIQA_DEVELOPMENT)  # noqa: S311
-    with whole_file(output / "development.jsonl.gz") as stream:
+    with atomic_write(output / "development.jsonl.gz") as stream:
         stream.writelines(json.dumps(record) + "\n" for record in lists)
 
 

@@ -19,18 +19,18 @@ import msgspec
 from ir_measures import evaluator, nDCG
 from opensearchpy import OpenSearch
 
-from connectors.opensearch.bulk import IndexOptions, load
-from connectors.opensearch.client import connect
+from connectors.opensearch.admin.bulk import IndexOptions, load
 from connectors.opensearch.connector import OpenSearchConnector, SearchRequest
+from connectors.opensearch.transport import connect
 from connectors.pyserini.build import build_index
 from connectors.pyserini.connector import LuceneRequest, PyseriniConnector
 from connectors.pyserini.index import LuceneIndex
-from sidecar.candidates import Candidate, Connector, Ranking
-from sidecar.corpus import read_corpus
+from sidecar.core.candidates import Candidate, Connector, Ranking
+from sidecar.core.corpus import read_corpus
+from sidecar.core.fusion import Fusion, Method, Normalization, best_first
+from sidecar.core.text_lines import numbered_lines
 from sidecar.experiments.qrels import Qrels, read_qrels
 from sidecar.experiments.run_files import run_scores, strictly_falling
-from sidecar.fusion import Fusion, Method, Normalization, best_first
-from sidecar.lines import numbered_lines
 from sidecar.reranker import Reranker, load_reranker
 
 INDEX = "sidecar-benchmark"

@@ -19,9 +19,9 @@ from typing import Any
 from opensearchpy import OpenSearch
 
 from connectors.opensearch import RerankingClient
-from connectors.opensearch.client import connect
-from connectors.opensearch.request import Hydrate
-from sidecar.candidates import Candidate, Ranked, Ranking
+from connectors.opensearch.rewrite.request import Hydrate
+from connectors.opensearch.transport import connect
+from sidecar.core.candidates import Candidate, Ranked, Ranking
 
 SHORT, LONG = "sidecar-benchmark-short", "sidecar-benchmark-long"
 QUERY = {"match": {"text": "fox w1 w2 w3"}}

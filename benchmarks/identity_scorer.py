@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sidecar.candidates import Passage, Score
-from sidecar.scoring.manifest import Manifest
-from sidecar.scoring.mapping import Mapping
-from sidecar.serving.scorer_process import run
+from sidecar.core.candidates import Passage, Score
+from sidecar.scoring.checkpoints.manifest import Manifest
+from sidecar.scoring.score_mapping import Mapping
+from sidecar.serving.scorer.worker import run
 
 
 @dataclass(frozen=True, slots=True)

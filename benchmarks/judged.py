@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sidecar.lines import numbered_lines
+from sidecar.core.text_lines import numbered_lines
 
 
 def records(path: Path) -> Iterator[dict[str, Any]]:

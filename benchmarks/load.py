@@ -29,7 +29,7 @@ from typing import Any
 
 from benchmarks.proxy import search
 from benchmarks.running import Caller, fill, percentile, queries, service
-from sidecar.candidates import Passage
+from sidecar.core.candidates import Passage
 from sidecar.scoring.loading import load_scorer
 
 # Two scores closer than that may change places, for another batch rounds otherwise: absolute in float32, in bfloat16 in

@@ -22,21 +22,21 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
+from sidecar.bench.measures import Memory, describe_machine, matmul_peak, synchronize, useful_flops
 from sidecar.bench.rounds import interleave
+from sidecar.bench.shapes import SHAPES, random_llama, save
 from sidecar.bench.system import System
 from sidecar.bench.work import by_typicality, queries_for
-from sidecar.scoring.adapters import AdapterRegistry
-from sidecar.scoring.checkpoint import Placement, load_tokenizer
-from sidecar.scoring.manifest import Manifest
-from sidecar.scoring.measures import Memory, describe_machine, matmul_peak, synchronize, useful_flops
-from sidecar.scoring.packed.engine import PackedEngine
-from sidecar.scoring.packed.layout import Layout
-from sidecar.scoring.packed.reading import read_llama, shapes_of
-from sidecar.scoring.packed.transfer import send
-from sidecar.scoring.packed.weights import Llama
-from sidecar.scoring.padding import pad_id
+from sidecar.scoring.adapter_registry import AdapterRegistry
+from sidecar.scoring.checkpoints.checkpoint import Placement, load_tokenizer
+from sidecar.scoring.checkpoints.manifest import Manifest
+from sidecar.scoring.engines.packed.engine import PackedEngine
+from sidecar.scoring.engines.packed.layout import Layout
+from sidecar.scoring.engines.packed.loader import read_llama, shapes_of
+from sidecar.scoring.engines.packed.transfer import send
+from sidecar.scoring.engines.packed.weights import Llama
+from sidecar.scoring.engines.padding import pad_id
 from sidecar.scoring.prompt import Prompt, Tokens
-from sidecar.scoring.shapes import SHAPES, random_llama, save
 
 TOKENS, LENGTH = 16384, 128  # of the batch that memory is measured with, and of each of its pairs
 RANK = 16

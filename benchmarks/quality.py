@@ -24,10 +24,10 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.judged import bm25_hits, named, records
-from sidecar.candidates import Passage
+from sidecar.core.atomic_write import atomic_write
+from sidecar.core.candidates import Passage
 from sidecar.experiments.qrels import Qrels, read_qrels
 from sidecar.scoring.loading import load_scorer
-from sidecar.whole_file import whole_file
 
 DEPTH = 100
 MEASURE = ir_measures.parse_measure("nDCG@10")
@@ -108,7 +108,7 @@ def _from_lucene(corpus: Mapping[str, Passage], queries: Mapping[str, str]) -> d
     from connectors.pyserini.build import build_index
     from connectors.pyserini.connector import LuceneRequest, PyseriniConnector
     from connectors.pyserini.index import LuceneIndex
-    from sidecar.corpus import Document
+    from sidecar.core.corpus import Document
 
     with tempfile.TemporaryDirectory() as folder:
         documents = [Document(docid, passage.title, passage.text) for docid, passage in corpus.items()]
@@ -130,7 +130,7 @@ def kept(path: Path, lists: Sequence[List], model: str, max_length: int | None) 
             found[one.qid] = [score.value for score in scorer.score(one.query, one.passages)]
             sys.stderr.write(f"\r{path.name}: {number} of {len(lists)} queries")
         sys.stderr.write("\n")
-        with whole_file(path) as stream:
+        with atomic_write(path) as stream:
             json.dump(found, stream)
     scores: Scores = json.loads(path.read_text("utf-8"))
     return scores

@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from connectors.opensearch.client import connect
+from connectors.opensearch.transport import connect
 from sidecar.demo_corpus import standard_library
 from sidecar.serving.run import serve
-from sidecar.serving.scorer_client import COMMAND
+from sidecar.serving.scorer.client import COMMAND
 from sidecar.settings import load_settings
 
 INDEX = "sidecar-benchmark-2"

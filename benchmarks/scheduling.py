@@ -16,11 +16,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.identity_scorer import Fixed
-from sidecar.candidates import Passage, Score
-from sidecar.scoring.manifest import Manifest
-from sidecar.scoring.mapping import Mapping
-from sidecar.serving.scorer_client import ScorerProcess
-from sidecar.serving.scorer_process import run
+from sidecar.core.candidates import Passage, Score
+from sidecar.scoring.checkpoints.manifest import Manifest
+from sidecar.scoring.score_mapping import Mapping
+from sidecar.serving.scorer.client import ScorerClient
+from sidecar.serving.scorer.worker import run
 
 TOKENS = 100  # of each passage
 SECONDS_PER_TOKEN = 1e-6
@@ -60,7 +60,7 @@ class Timed:
         return [[Score(1.0)] * len(reading.lengths) for reading in readings]
 
 
-async def throughput(scorer: ScorerProcess, callers: int, seconds: float) -> float:
+async def throughput(scorer: ScorerClient, callers: int, seconds: float) -> float:
     """Passages a second that so many callers get, each of whom asks for 100 again and again."""
     scored = 0
     until = time.monotonic() + seconds
@@ -76,7 +76,7 @@ async def throughput(scorer: ScorerProcess, callers: int, seconds: float) -> flo
     return scored / (time.monotonic() - started)
 
 
-async def latency(scorer: ScorerProcess, passages: int) -> float:
+async def latency(scorer: ScorerClient, passages: int) -> float:
     """Seconds until so many passages are scored; the median of 9."""
     times = []
     for _ in range(9):
@@ -86,7 +86,7 @@ async def latency(scorer: ScorerProcess, passages: int) -> float:
     return statistics.median(times)
 
 
-async def blocked(scorer: ScorerProcess) -> float:
+async def blocked(scorer: ScorerClient) -> float:
     """Seconds until 10 passages are scored while another request of 1000 is always under way; the median of 9."""
 
     async def keep_busy() -> None:
@@ -108,7 +108,7 @@ def _passages(count: int) -> list[Passage]:
 async def measure(seconds: float, slice_seconds: float) -> None:
     """Print a line for each round."""
     command = (sys.executable, "-m", "benchmarks.scheduling", "--scorer")
-    scorer = ScorerProcess({"m": {}}, command=command, slice_seconds=slice_seconds)
+    scorer = ScorerClient({"m": {}}, command=command, slice_seconds=slice_seconds)
     await scorer.start()
     try:
         for number in range(ROUNDS):

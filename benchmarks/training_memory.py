@@ -18,10 +18,10 @@ from pathlib import Path
 import msgspec
 import torch
 
+from sidecar.bench.shapes import SHAPES, random_llama, save
 from sidecar.bench.work import Query, synthetic_queries
-from sidecar.scoring.checkpoint import Placement
-from sidecar.scoring.manifest import Manifest
-from sidecar.scoring.shapes import SHAPES, random_llama, save
+from sidecar.scoring.checkpoints.checkpoint import Placement
+from sidecar.scoring.checkpoints.manifest import Manifest
 
 GROUPS_OF_A_QUERY, PASSAGES = 4, 25
 

@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Iterator
 from types import ModuleType
 
-from sidecar.corpus import Document
+from sidecar.core.corpus import Document
 
 # Jokes, tests, programs, windows, and modules that only hold what another public name shows.
 # fmt: off

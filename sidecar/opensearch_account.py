@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from connectors.opensearch.access import Access
+from connectors.opensearch.auth import Access
 from sidecar.settings import Settings
 
 

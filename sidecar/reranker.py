@@ -10,14 +10,14 @@ from threading import Lock
 from time import perf_counter
 from typing import Any, TypeVar
 
-from sidecar.candidates import Candidate, Passage, Ranked, Ranking, Score
-from sidecar.document_input import GivenDocument, read_documents, read_query
-from sidecar.documents import PassageFields
-from sidecar.errors import InputError, ScoringError
-from sidecar.fusion import Fused, Fusion, best_first
+from sidecar.core.candidates import Candidate, Passage, Ranked, Ranking, Score
+from sidecar.core.document_input import GivenDocument, read_documents, read_query
+from sidecar.core.documents import PassageFields
+from sidecar.core.errors import InputError, ScoringError
+from sidecar.core.fusion import Fused, Fusion, best_first
 from sidecar.scoring import Scorer
-from sidecar.scoring.ahead import read_ahead
-from sidecar.scoring.presets import DEFAULT
+from sidecar.scoring.checkpoints.presets import DEFAULT
+from sidecar.scoring.prefetch import prefetch
 
 Key = TypeVar("Key")
 
@@ -88,7 +88,7 @@ class Reranker:
             passages, text = _readable(candidates), read_query(query)
             return self.scorer.read(text, passages) if passages else None
 
-        for (key, query, candidates), reading in read_ahead(asked, read):
+        for (key, query, candidates), reading in prefetch(asked, read):
             started = perf_counter()
             with self._device:
                 scores = [] if reading is None else self.scorer.score_all([reading])[0]

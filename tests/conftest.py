@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.candidates import Candidate, Passage
+from sidecar.core.candidates import Candidate, Passage
 from tests.live.nodes import client, ml_node, opensearch_url, secure_node
 
 __all__ = ["client", "ml_node", "opensearch_url", "secure_node"]
@@ -66,7 +66,7 @@ def candidates() -> Callable[..., list[Candidate]]:
 
 @pytest.fixture(scope="session", autouse=True)
 def exact():
-    """Tests are of float32, as on a CPU without bfloat16; those of bfloat16 say so (`test_encoder_choice.py`)."""
+    """Tests are of float32, as on a CPU without bfloat16; those of bfloat16 say so (`test_openvino_select.py`)."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sidecar.scoring.loading._may_round", lambda _: False)
         yield
@@ -122,7 +122,7 @@ def tiny_kin(tmp_path_factory):
 def jvm():
     """Start the JVM in this process; the tests that need it skip where there is no pyserini or no Java, not in CI."""
     from connectors.pyserini.jvm import start_jvm
-    from sidecar.errors import ConfigurationError, JavaError
+    from sidecar.core.errors import ConfigurationError, JavaError
 
     try:
         return start_jvm()

@@ -14,7 +14,7 @@ from sidecar.cli import main  # noqa: F401 - importing it registers the commands
 from sidecar.cli.app import app
 from sidecar.cli.options import describe_default
 from sidecar.cli.reference import reference
-from sidecar.scoring.presets import CARRIED, PRESETS
+from sidecar.scoring.checkpoints.presets import CARRIED, PRESETS
 from sidecar.settings import Settings, variable
 
 ROOT = Path(__file__).parents[1]
@@ -63,9 +63,9 @@ def test_links_lead_somewhere():
 @pytest.mark.live
 @pytest.mark.usefixtures("jvm")
 def test_the_readmes_python_runs(monkeypatch, tmp_path, client, opensearch_url, capsys):
-    from connectors.opensearch.bulk import load
+    from connectors.opensearch.admin.bulk import load
     from connectors.pyserini.build import build_index
-    from sidecar.corpus import Document
+    from sidecar.core.corpus import Document
 
     documents = [Document("flea", "", "The life cycle of a flea is long."), Document("dog", "", "How long a dog is.")]
     build_index(documents, tmp_path / "indexes" / "my-index")
@@ -110,7 +110,7 @@ def test_every_promise_of_the_service_names_its_test(title):
 @pytest.mark.usefixtures("jvm")
 def test_the_python_about_connectors_runs(monkeypatch, tmp_path):
     from connectors.pyserini.build import build_index
-    from sidecar.corpus import Document
+    from sidecar.core.corpus import Document
 
     documents = [Document("flea", "", "The life cycle of a flea is long."), Document("dog", "", "How long a dog is.")]
     build_index(documents, tmp_path / "indexes" / "my-index")
@@ -127,8 +127,8 @@ def test_the_python_about_connectors_runs(monkeypatch, tmp_path):
 
 @pytest.mark.live
 def test_the_python_about_opensearch_runs(client, opensearch_url):
-    from connectors.opensearch.bulk import IndexOptions, load
-    from sidecar.corpus import Document
+    from connectors.opensearch.admin.bulk import IndexOptions, load
+    from sidecar.core.corpus import Document
 
     documents = [Document("flea", "", "The life cycle of a flea is long."), Document("dog", "", "How long a dog is.")]
     names = [f"{name}-{uuid.uuid4().hex[:8]}" for name in ("docs", "news")]

@@ -12,20 +12,20 @@ import sys
 
 import pytest
 
-from sidecar.candidates import Passage
-from sidecar.corpus import read_corpus, read_lines
-from sidecar.documents import PassageFields
-from sidecar.errors import InputError
+from sidecar.core.atomic_write import atomic_write
+from sidecar.core.candidates import Passage
+from sidecar.core.corpus import read_corpus, read_lines
+from sidecar.core.documents import PassageFields
+from sidecar.core.errors import InputError
+from sidecar.core.text_lines import numbered_lines
 from sidecar.experiments.candidate_files import read_candidates
 from sidecar.experiments.candidate_lists import passage_in
 from sidecar.experiments.qrels import read_qrels
 from sidecar.experiments.run_reading import read_run
 from sidecar.experiments.topics import read_topics
-from sidecar.lines import numbered_lines
 from sidecar.training.clicks import read_clicks
 from sidecar.training.reading import Refusals, read_training
 from sidecar.training.teachers import read_scores
-from sidecar.whole_file import whole_file
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -263,7 +263,7 @@ def test_a_damaged_file_is_named(tmp_path, stored):
 def test_what_is_written_is_compressed_as_its_name_says_and_always_the_same(tmp_path, suffix):
     written = []
     for _ in range(2):
-        with whole_file(tmp_path / f"run{suffix}") as stream:
+        with atomic_write(tmp_path / f"run{suffix}") as stream:
             stream.write("fé\n" * 300)
         written.append((tmp_path / f"run{suffix}").read_bytes())
     assert written[0] == written[1]

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from sidecar.candidates import Chunk, Passage, Score
-from sidecar.errors import InputError, NonFiniteScore, ScoringError
-from sidecar.fusion import Fusion, Method
+from sidecar.core.candidates import Chunk, Passage, Score
+from sidecar.core.errors import InputError, NonFiniteScore, ScoringError
+from sidecar.core.fusion import Fusion, Method
 from sidecar.reranker import Reranker
 
 

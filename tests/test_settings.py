@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.errors import ConfigurationError, FusionError
-from sidecar.fusion import Fusion, Method
+from sidecar.core.errors import ConfigurationError, FusionError
+from sidecar.core.fusion import Fusion, Method
 from sidecar.settings import Settings, ignored_variables, load_settings, variable
 
 

@@ -23,8 +23,8 @@ from transformers import (
     XLMRobertaForSequenceClassification,
 )
 
-from sidecar.scoring.manifest import write_manifest
-from sidecar.scoring.presets import QWEN3
+from sidecar.scoring.checkpoints.manifest import write_manifest
+from sidecar.scoring.checkpoints.presets import QWEN3
 from tests.tiny_models import train_bpe
 
 SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}

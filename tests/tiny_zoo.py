@@ -14,7 +14,7 @@ from peft import LoraConfig, get_peft_model
 from tokenizers import processors
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
-from sidecar.scoring.quiet import quiet_libraries
+from sidecar.scoring.checkpoints.quiet import quiet_libraries
 from tests.tiny_models import build_tokenizer, train_bpe
 
 ROWS, WIDTH = 808, 32

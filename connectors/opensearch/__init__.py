@@ -3,9 +3,9 @@
 `AsyncRerankingClient` and `AsyncOpenSearchConnector` are the same around an `AsyncOpenSearch`.
 """
 
+from connectors.opensearch.client import AsyncRerankingClient, RerankingClient
 from connectors.opensearch.connector import AsyncOpenSearchConnector, OpenSearchConnector
-from connectors.opensearch.searcher import AsyncRerankingClient, RerankingClient
-from connectors.opensearch.talks import MultiSearchRequest, SearchRequest
+from connectors.opensearch.requests import MultiSearchRequest, SearchRequest
 
 __all__ = [
     "AsyncOpenSearchConnector",

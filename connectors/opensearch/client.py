@@ -1,145 +1,131 @@
-"""Bytes in, bytes out through a user's own opensearch-py client, which stays as it is. Retried are reads alone."""
+"""The in-process doors: opensearch-py clients whose `search` and `msearch` rerank; they decide nothing themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import asyncio
 from typing import TYPE_CHECKING, Any
 
-from opensearchpy import ConnectionError as NoConnection
-from opensearchpy import ConnectionTimeout, OpenSearch, SSLError, TransportError
-from opensearchpy.client.utils import query_params
+from opensearchpy import OpenSearch
 
-from connectors.opensearch.access import Access, client_options
-from connectors.opensearch.native_errors import as_native
-from connectors.opensearch.refusal import refusal
-from connectors.opensearch.verbatim import is_asynchronous, once_twin_of, verbatim_twin_of
-from sidecar.errors import ConfigurationError, EngineError, EngineUnreachable
+from connectors.opensearch.connector import AsyncOpenSearchConnector, OpenSearchConnector
+from connectors.opensearch.flow.reranked import MultiReranked, Reranked, rank, rank_all, reranked, together
+from connectors.opensearch.requests import MultiSearchRequest, SearchRequest, multi_search_request, search_request
+from connectors.opensearch.rewrite.request import WINDOW, Hydrate
+from sidecar.core.candidates import Ranks
+from sidecar.core.documents import PassageFields
 
 if TYPE_CHECKING:
     from opensearchpy import AsyncOpenSearch  # there with aiohttp alone
 
-TIMEOUT = 30.0
-RETRIES = 3
-# What opensearch-py takes as arguments of a call and never writes into the URL.
-NEVER_IN_URL = {"api_key", "http_auth", "ignore", "opaque_id", "request_timeout", "timeout"}
 
+class RerankingClient:
+    """A user's `OpenSearch` client with a reranking `search` and `msearch`; everything else is that client's own.
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A search, or several of them (`multi`), as it is sent; or, where there is a `path`, what to GET beside it.
-
-    `params` are the URL's, except `NEVER_IN_URL`: `request_timeout` and `timeout` (seconds), `ignore` (statuses that
-    are no errors), `http_auth`, `api_key` and `opaque_id`.
+    `window` hits are reranked for each search that does not name a window of its own. Highlights and
+    script fields are computed for the page alone, by a second request; `hydrate="window"` makes it one request.
     """
 
-    index: str | None
-    body: bytes
-    params: Mapping[str, Any]
-    headers: Mapping[str, str]
-    multi: bool = False
-    path: str | None = None
+    def __init__(
+        self,
+        client: OpenSearch,
+        reranker: Ranks,
+        *,
+        window: int = WINDOW,
+        fields: PassageFields | None = None,
+        hydrate: Hydrate = "page",
+    ) -> None:
+        self.client = client
+        self.reranker = reranker
+        self.window = window
+        self.connector = OpenSearchConnector(client, fields, hydrate)
+
+    def rerank(self, request: SearchRequest) -> Reranked:
+        """Search and rerank. Raises an `EngineError`, or what the reranker raises."""
+        first_stage = self.connector.fetch(request)
+        ranking = rank(self.reranker, first_stage)
+        return reranked(first_stage, ranking, self.connector.finish(request, first_stage, ranking))
+
+    def rerank_all(self, request: MultiSearchRequest) -> MultiReranked:
+        """Search and rerank several times at once. Raises as `rerank` does; one search that fails, fails alone."""
+        found = self.connector.fetch_all(request)
+        rankings = rank_all(self.reranker, found)
+        return together(found, rankings, self.connector.finish_all(request, found, rankings))
+
+    def search(self, **arguments: Any) -> Any:
+        """Do what `OpenSearch.search` does, with its arguments, and rerank; `window` is one more of them."""
+        return _decoded(self.client, self.search_raw(**arguments))
+
+    def search_raw(self, **arguments: Any) -> bytes:
+        """As `search`, but the response is OpenSearch's bytes: `0.10` stays `0.10`."""
+        return self.rerank(search_request(self.window, **arguments)).body
+
+    def msearch(self, **arguments: Any) -> Any:
+        """Do what `OpenSearch.msearch` does, and rerank each search; `window` is one more argument."""
+        return _decoded(self.client, self.msearch_raw(**arguments))
+
+    def msearch_raw(self, **arguments: Any) -> bytes:
+        """As `msearch`, but the response is OpenSearch's bytes."""
+        return self.rerank_all(multi_search_request(self.window, **arguments)).body
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "client":  # not there yet while a copy is being made
+            raise AttributeError(name)
+        return getattr(self.client, name)
 
 
-def connect(url: str, access: Access | None = None, *, timeout: float = TIMEOUT, retries: int = RETRIES) -> OpenSearch:
-    """Make a client for one node, or for several with commas between; nothing is sent yet.
+class AsyncRerankingClient:
+    """As `RerankingClient`, around an `AsyncOpenSearch`: what searches is to be awaited.
 
-    `timeout` is in seconds and for each request. A read that found no connection, or a busy node, is sent again up to
-    `retries` times, to another node where there is one. Raises `ConfigurationError` as `client_options` does.
+    The model scores in a thread, so that the event loop goes on meanwhile.
     """
-    return OpenSearch(**client_options(url, access or Access()), timeout=timeout, max_retries=retries)
+
+    def __init__(
+        self,
+        client: AsyncOpenSearch,
+        reranker: Ranks,
+        *,
+        window: int = WINDOW,
+        fields: PassageFields | None = None,
+        hydrate: Hydrate = "page",
+    ) -> None:
+        self.client = client
+        self.reranker = reranker
+        self.window = window
+        self.connector = AsyncOpenSearchConnector(client, fields, hydrate)
+
+    async def rerank(self, request: SearchRequest) -> Reranked:
+        """Search and rerank. Raises an `EngineError`, or what the reranker raises."""
+        first_stage = await self.connector.fetch(request)
+        ranking = await asyncio.to_thread(rank, self.reranker, first_stage)
+        return reranked(first_stage, ranking, await self.connector.finish(request, first_stage, ranking))
+
+    async def rerank_all(self, request: MultiSearchRequest) -> MultiReranked:
+        """Search and rerank several times at once. Raises as `rerank` does; one search that fails, fails alone."""
+        found = await self.connector.fetch_all(request)
+        rankings = await asyncio.to_thread(rank_all, self.reranker, found)
+        return together(found, rankings, await self.connector.finish_all(request, found, rankings))
+
+    async def search(self, **arguments: Any) -> Any:
+        """Do what `AsyncOpenSearch.search` does, with its arguments, and rerank; `window` is one more of them."""
+        return _decoded(self.client, await self.search_raw(**arguments))
+
+    async def search_raw(self, **arguments: Any) -> bytes:
+        """As `search`, but the response is OpenSearch's bytes: `0.10` stays `0.10`."""
+        return (await self.rerank(search_request(self.window, **arguments))).body
+
+    async def msearch(self, **arguments: Any) -> Any:
+        """Do what `AsyncOpenSearch.msearch` does, and rerank each search; `window` is one more argument."""
+        return _decoded(self.client, await self.msearch_raw(**arguments))
+
+    async def msearch_raw(self, **arguments: Any) -> bytes:
+        """As `msearch`, but the response is OpenSearch's bytes."""
+        return (await self.rerank_all(multi_search_request(self.window, **arguments))).body
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "client":  # not there yet while a copy is being made
+            raise AttributeError(name)
+        return getattr(self.client, name)
 
 
-def search(
-    client: OpenSearch, index: str | None, body: bytes, params: Mapping[str, Any], headers: Mapping[str, str]
-) -> bytes:
-    """Send one search and return the bytes of the answer. Raises an `EngineError`."""
-    return send(client, Call(index, body, params, headers))
-
-
-def send(client: OpenSearch, call: Call) -> bytes:
-    """Send what is to be sent and return the bytes of the answer. Raises an `EngineError`."""
-    if is_asynchronous(client):
-        raise ConfigurationError("the client is asynchronous.", remedy="Give it to an AsyncRerankingClient.")
-    try:
-        answer = _begun(client, call)
-    except TransportError as error:
-        raise engine_error(client, error) from error
-    return _bytes(answer)
-
-
-async def send_async(client: AsyncOpenSearch, call: Call) -> bytes:
-    """As `send`, through an asynchronous client."""
-    if not is_asynchronous(client):
-        raise ConfigurationError("the client is synchronous.", remedy="Give it to a RerankingClient.")
-    try:
-        answer = await _begun(client, call)
-    except TransportError as error:
-        raise engine_error(client, error) from error
-    return _bytes(answer)
-
-
-def _begun(client: Any, call: Call) -> Any:
-    """Call the client's own method: the answer's text, or what is to be awaited for it."""
-    twin = verbatim_twin_of(client)
-    own = {key: value for key, value in call.params.items() if key in NEVER_IN_URL}
-    url = {key: value for key, value in call.params.items() if key not in NEVER_IN_URL}
-    if call.path is not None:
-        own.pop("ignore", None)
-        return _get(twin, path=call.path, headers=dict(call.headers), **own)
-    if call.multi:
-        # opensearch-py refuses an empty body, and ends any other with a new line if it lacks one.
-        return twin.msearch(index=call.index, body=call.body or b"\n", params=url, headers=dict(call.headers), **own)
-    return twin.search(index=call.index, body=call.body or None, params=url, headers=dict(call.headers), **own)
-
-
-@query_params()  # turns accounts, time-outs and trace ids of a call into headers and options, as for a search
-def _get(twin: Any, *, path: str, params: Mapping[str, Any], headers: Mapping[str, str]) -> Any:
-    return twin.transport.perform_request("GET", path, params=params, headers=headers)
-
-
-def _bytes(text: object) -> bytes:
-    return str(text).encode("utf-8", "surrogatepass")
-
-
-def for_writing(client: OpenSearch) -> OpenSearch:
-    """Copy a client for requests that are sent once; the copy shares its connections.
-
-    A node that took no connection got nothing, so another is tried.
-    """
-    twin: OpenSearch = once_twin_of(client)
-    twin.transport.retry_on_status, twin.transport.retry_on_timeout = (), False
-    return twin
-
-
-def engine_error(client: OpenSearch | AsyncOpenSearch, error: TransportError) -> EngineError:
-    """Say in our words what opensearch-py raised; credentials are in none of them.
-
-    The result is of opensearch-py's class, too: the one that the client would have raised to its own caller.
-    """
-    # The copy of a client that keeps an error's bytes keeps opensearch-py's own error beside them.
-    theirs = error.info if isinstance(error.info, TransportError) else error
-    return as_native(_in_our_words(client, error), theirs)
-
-
-def _in_our_words(client: OpenSearch | AsyncOpenSearch, error: TransportError) -> EngineError:
-    # A node that was given up is in the pool no more.
-    hosts = ", ".join(str(connection.host) for connection in client.transport.seed_connections)
-    if isinstance(error, ConnectionTimeout):
-        return EngineUnreachable(
-            f"OpenSearch at {hosts} did not answer in time.", remedy="Give it more time (timeout), or look at its load."
-        )
-    if isinstance(error, SSLError):
-        unknown = "CERTIFICATE_VERIFY_FAILED" in str(error.error)
-        return EngineUnreachable(
-            f"no secure connection to OpenSearch at {hosts}: {error.error}",
-            remedy="Name the CA that signs its certificate (ca_certs, SIDECAR_OPENSEARCH_CA_CERTS), and the host as "
-            "the certificate has it."
-            if unknown
-            else "Does it speak TLS on this port, and does it want a client certificate?",
-        )
-    if isinstance(error, NoConnection) or not isinstance(error.status_code, int):
-        return EngineUnreachable(
-            f"no connection to OpenSearch at {hosts}: {error.error}", remedy="Is it running, and is the URL right?"
-        )
-    return refusal(error.status_code, str(error.error))
+def _decoded(client: Any, raw: bytes) -> Any:
+    return client.transport.deserializer.loads(raw.decode("utf-8", "surrogatepass"), "application/json")

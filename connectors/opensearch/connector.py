@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 
 from opensearchpy import OpenSearch
 
-from connectors.opensearch import msearch, response
-from connectors.opensearch.client import send, send_async
-from connectors.opensearch.conversation import Native, Result, Talk, finish
-from connectors.opensearch.driving import drive, drive_async
-from connectors.opensearch.msearch import Stages
-from connectors.opensearch.request import Hydrate
-from connectors.opensearch.talks import MultiSearchRequest, SearchRequest, Talks, call
-from sidecar.candidates import FirstStage, Ranking
-from sidecar.documents import PassageFields
+from connectors.opensearch.flow import msearch_flow
+from connectors.opensearch.flow.driving import drive, drive_async
+from connectors.opensearch.flow.msearch_flow import Stages
+from connectors.opensearch.flow.search_flow import Flow, NativeResponse, Result, finish
+from connectors.opensearch.requests import MultiSearchRequest, SearchFlows, SearchRequest, call
+from connectors.opensearch.respond import response
+from connectors.opensearch.rewrite.request import Hydrate
+from connectors.opensearch.transport import send, send_async
+from sidecar.core.candidates import FirstStage, Ranking
+from sidecar.core.documents import PassageFields
 
 if TYPE_CHECKING:
     from opensearchpy import AsyncOpenSearch  # there with aiohttp alone
@@ -32,20 +33,20 @@ class OpenSearchConnector:
 
     def __init__(self, client: OpenSearch, fields: PassageFields | None = None, hydrate: Hydrate = "window") -> None:
         self.client = client
-        self.talks = Talks(client.transport.serializer, fields, hydrate)
+        self.talks = SearchFlows(client.transport.serializer, fields, hydrate)
 
-    def fetch(self, request: SearchRequest) -> FirstStage[Native]:
+    def fetch(self, request: SearchRequest) -> FirstStage[NativeResponse]:
         """Search for the window. What can't be reranked is answered as OpenSearch answers it, with the reason.
 
         Raises `EngineUnreachable`, or `EngineRejected` (`MissingIndex` for an unknown index) with OpenSearch's message.
         """
         return self._drive(request, self.talks.search(request))
 
-    def respond(self, first_stage: FirstStage[Native], ranking: Ranking) -> bytes:
+    def respond(self, first_stage: FirstStage[NativeResponse], ranking: Ranking) -> bytes:
         """Cut the page the caller asked for out of OpenSearch's answer, in the ranking's order."""
         return respond(first_stage, ranking)
 
-    def finish(self, request: SearchRequest, first_stage: FirstStage[Native], ranking: Ranking | None) -> bytes:
+    def finish(self, request: SearchRequest, first_stage: FirstStage[NativeResponse], ranking: Ranking | None) -> bytes:
         """As `respond`, with all that the page's hits still lack. Raises as `fetch` does."""
         return self._drive(request, finish(first_stage, ranking))
 
@@ -55,9 +56,9 @@ class OpenSearchConnector:
 
     def finish_all(self, request: MultiSearchRequest, found: Stages, rankings: Sequence[Ranking | None]) -> list[bytes]:
         """As `finish`, for several searches at once."""
-        return self._drive(request, msearch.finish(found, rankings))
+        return self._drive(request, msearch_flow.finish(found, rankings))
 
-    def _drive(self, request: SearchRequest | MultiSearchRequest, talk: Talk[Result]) -> Result:
+    def _drive(self, request: SearchRequest | MultiSearchRequest, talk: Flow[Result]) -> Result:
         return drive(talk, lambda ask: send(self.client, call(request, ask)))
 
 
@@ -68,17 +69,19 @@ class AsyncOpenSearchConnector:
         self, client: AsyncOpenSearch, fields: PassageFields | None = None, hydrate: Hydrate = "window"
     ) -> None:
         self.client = client
-        self.talks = Talks(client.transport.serializer, fields, hydrate)
+        self.talks = SearchFlows(client.transport.serializer, fields, hydrate)
 
-    async def fetch(self, request: SearchRequest) -> FirstStage[Native]:
+    async def fetch(self, request: SearchRequest) -> FirstStage[NativeResponse]:
         """Search for the window. Raises as `OpenSearchConnector.fetch` does."""
         return await self._drive(request, self.talks.search(request))
 
-    def respond(self, first_stage: FirstStage[Native], ranking: Ranking) -> bytes:
+    def respond(self, first_stage: FirstStage[NativeResponse], ranking: Ranking) -> bytes:
         """Cut the page the caller asked for out of OpenSearch's answer, in the ranking's order."""
         return respond(first_stage, ranking)
 
-    async def finish(self, request: SearchRequest, first_stage: FirstStage[Native], ranking: Ranking | None) -> bytes:
+    async def finish(
+        self, request: SearchRequest, first_stage: FirstStage[NativeResponse], ranking: Ranking | None
+    ) -> bytes:
         """As `respond`, with all that the page's hits still lack."""
         return await self._drive(request, finish(first_stage, ranking))
 
@@ -90,13 +93,13 @@ class AsyncOpenSearchConnector:
         self, request: MultiSearchRequest, found: Stages, rankings: Sequence[Ranking | None]
     ) -> list[bytes]:
         """As `finish`, for several searches at once."""
-        return await self._drive(request, msearch.finish(found, rankings))
+        return await self._drive(request, msearch_flow.finish(found, rankings))
 
-    async def _drive(self, request: SearchRequest | MultiSearchRequest, talk: Talk[Result]) -> Result:
+    async def _drive(self, request: SearchRequest | MultiSearchRequest, talk: Flow[Result]) -> Result:
         return await drive_async(talk, lambda ask: send_async(self.client, call(request, ask)))
 
 
-def respond(first_stage: FirstStage[Native], ranking: Ranking) -> bytes:
+def respond(first_stage: FirstStage[NativeResponse], ranking: Ranking) -> bytes:
     """Cut a page out of OpenSearch's answer, which stays as it is where it can't be reranked."""
     native = first_stage.native
     if native.plan is None or native.answer is None:

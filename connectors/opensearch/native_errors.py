@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from opensearchpy import TransportError
 
-from sidecar.errors import EngineError
+from sidecar.core.errors import EngineError
 
 Ours = TypeVar("Ours", bound=EngineError)
 

@@ -21,8 +21,8 @@ from typing import Any, Self
 
 from connectors.pyserini.index import is_index
 from connectors.pyserini.jvm import java_failure, start_jvm
-from sidecar.corpus import Document, unique
-from sidecar.errors import ConfigurationError, EngineError, InputError
+from sidecar.core.corpus import Document, unique
+from sidecar.core.errors import ConfigurationError, EngineError, InputError
 
 # Anserini's writer keeps up to 2 GB in the heap before it flushes, which on a small machine is more than all of it.
 _FLUSH_CHARACTERS = 256 * 2**20

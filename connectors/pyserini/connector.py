@@ -9,10 +9,10 @@ from typing import Any, Protocol
 from connectors.pyserini.hits import LuceneHit, RerankedHit, document_line
 from connectors.pyserini.index import check_query
 from connectors.pyserini.searching import searching
-from sidecar.candidates import Candidate, FirstStage, Ranking
-from sidecar.documents import PassageFields, passage_of
-from sidecar.errors import InputError
-from sidecar.fusion import tail_scores
+from sidecar.core.candidates import Candidate, FirstStage, Ranking
+from sidecar.core.documents import PassageFields, passage_of
+from sidecar.core.errors import InputError
+from sidecar.core.fusion import tail_scores
 
 
 class Searcher(Protocol):

@@ -12,7 +12,7 @@ from connectors.pyserini.jvm import java_failure, start_jvm
 from connectors.pyserini.prebuilt import find_index
 from connectors.pyserini.rm3 import Rm3, widen
 from connectors.pyserini.searching import searching
-from sidecar.errors import ConfigurationError, EngineError, IndexNotFound, InputError
+from sidecar.core.errors import ConfigurationError, EngineError, IndexNotFound, InputError
 
 # The largest int of Java's; Lucene itself makes no more room than the index has documents.
 _MOST_HITS = 2**31 - 1

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.errors import JavaError
+from sidecar.core.errors import JavaError
 
 # Anserini's classes are compiled for Java 21 (pyserini 1.x and 2.x alike).
 OLDEST_JAVA = 21

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.pyserini.java import Java, bundled_java, find_java
-from sidecar.errors import ConfigurationError, JavaError
+from sidecar.core.errors import ConfigurationError, JavaError
 
 _HERE = Path(__file__).parent
 _STARTING = threading.Lock()

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.pyserini.jvm import start_jvm
-from sidecar.errors import ConfigurationError, EngineError, EngineUnreachable, IndexNotFound
+from sidecar.core.errors import ConfigurationError, EngineError, EngineUnreachable, IndexNotFound
 
 # What such a name may look like; a path is none.
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")

@@ -18,7 +18,7 @@ from urllib3.util import Retry, Timeout, Url, make_headers, parse_url
 
 from connectors.pyserini.hits import LuceneHit
 from connectors.pyserini.index import check_query
-from sidecar.errors import (
+from sidecar.core.errors import (
     ConfigurationError,
     EngineError,
     EngineRejected,

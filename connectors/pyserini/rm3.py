@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sidecar.documents import json_object
-from sidecar.errors import ConfigurationError
+from sidecar.core.documents import json_object
+from sidecar.core.errors import ConfigurationError
 
 # Which of Anserini's collections reads a stored document that has this field; the first that fits.
 _COLLECTIONS = {

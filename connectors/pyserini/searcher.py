@@ -8,9 +8,9 @@ from pathlib import Path
 from connectors.pyserini.connector import LuceneRequest, PyseriniConnector, Searcher
 from connectors.pyserini.hits import RerankedHit
 from connectors.pyserini.index import LuceneIndex
-from sidecar.candidates import Ranks
-from sidecar.documents import PassageFields
-from sidecar.errors import InputError
+from sidecar.core.candidates import Ranks
+from sidecar.core.documents import PassageFields
+from sidecar.core.errors import InputError
 
 # The hits of one round of BM25 wait in memory, with their text, to be reranked query by query.
 _ROUND = 64

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from connectors.pyserini.jvm import java_failure, leave_jvm_with_thread
-from sidecar.errors import EngineError, InputError
+from sidecar.core.errors import EngineError, InputError
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from sidecar.bench.options import Options
 from sidecar.bench.ours import modes
 from sidecar.bench.subject import prepare
 from sidecar.bench.work import Query, queries_for
-from sidecar.errors import ConfigurationError
+from sidecar.core.errors import ConfigurationError
 from sidecar.experiments.evaluate import mean_of
 from sidecar.experiments.qrels import Qrels
 from sidecar.scoring import Scorer
@@ -82,7 +82,7 @@ def agree(options: Options, qrels: Qrels | None, *, advance: Callable[[int], Non
 
 def _resolved(options: Options) -> tuple[str, str]:
     """Device and dtype, by name."""
-    from sidecar.scoring.checkpoint import Placement
+    from sidecar.scoring.checkpoints.checkpoint import Placement
 
     placement = Placement(options.device, options.dtype)
     return str(placement.torch_device()), str(placement.torch_dtype()).removeprefix("torch.")

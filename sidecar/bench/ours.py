@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, cast
 from sidecar.bench.subject import Subject
 from sidecar.bench.system import Offer, Score
 from sidecar.bench.work import Query
-from sidecar.errors import ConfigurationError
-from sidecar.scoring.encoder_choice import BFLOAT16, OPENVINO
-from sidecar.scoring.engines import ENGINES, choose_engine
+from sidecar.core.errors import ConfigurationError
+from sidecar.scoring.engines.openvino_select import BFLOAT16, OPENVINO
+from sidecar.scoring.engines.select import ENGINES, choose_engine
 from sidecar.scoring.loading import load_scorer
 
 if TYPE_CHECKING:
-    from sidecar.scoring.checkpoint import Compiling
+    from sidecar.scoring.checkpoints.checkpoint import Compiling
     from sidecar.scoring.cross_encoder import CrossEncoder
 
 AUTOMATIC = "ours"
@@ -83,6 +83,6 @@ def _eager(subject: Subject) -> Score:
 
 
 def _compiles(subject: Subject) -> bool:
-    from sidecar.scoring.packed.compiling import pays
+    from sidecar.scoring.engines.packed.compiling import pays
 
     return pays(subject.device.partition(":")[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sidecar.bench.report import Report
-from sidecar.errors import ConfigurationError, InputError
+from sidecar.core.errors import ConfigurationError, InputError
 
 _OURS, _OTHERS = "#c2410c", "#64748b"
 FORMATS = (".png", ".svg")

@@ -10,7 +10,7 @@ import msgspec
 from sidecar.bench.figures import Spread, largest_difference, mean_tau, spread, times_faster
 from sidecar.bench.rounds import Timing
 from sidecar.bench.system import YARDSTICK, System
-from sidecar.whole_file import whole_file
+from sidecar.core.atomic_write import atomic_write
 
 SENTENCE_TRANSFORMERS = "sentence-transformers"
 
@@ -25,7 +25,7 @@ class Machine(msgspec.Struct, frozen=True):
     versions: dict[str, str]
 
 
-class Work(msgspec.Struct, frozen=True):
+class WorkFigures(msgspec.Struct, frozen=True):
     """The size of a round. `tokens` are real ones, padding not counted; `gflop` is what they cost without padding.
 
     `cut` says what was left out of the pairs to fit the time, `left_out` which systems did not run, and why.
@@ -50,7 +50,7 @@ class Point(msgspec.Struct, frozen=True):
     pairs_per_s: float
 
 
-class Line(msgspec.Struct, frozen=True):
+class SystemFigures(msgspec.Struct, frozen=True):
     """A system's figures.
 
     `spread_s` is the interquartile range of `rounds_s`, `first_score_s` how long loading and a first list took.
@@ -82,8 +82,8 @@ class Report(msgspec.Struct, frozen=True):
     """All of it: `{"machine": …, "work": …, "systems": […]}`."""
 
     machine: Machine
-    work: Work
-    systems: list[Line]
+    work: WorkFigures
+    systems: list[SystemFigures]
 
 
 def lines(
@@ -91,9 +91,9 @@ def lines(
     timings: Sequence[Timing],
     oracle: Sequence[Sequence[float]],
     *,
-    work: Work,
+    work: WorkFigures,
     machine: Machine,
-) -> list[Line]:
+) -> list[SystemFigures]:
     """Figures of every system, in the order given."""
     rounds = {system.name: timing.seconds for system, timing in zip(systems, timings, strict=True)}
     return [
@@ -108,12 +108,12 @@ def _line(  # noqa: PLR0913  by keyword
     oracle: Sequence[Sequence[float]],
     rounds: dict[str, list[float]],
     *,
-    work: Work,
+    work: WorkFigures,
     machine: Machine,
-) -> Line:
+) -> SystemFigures:
     seconds = spread(timing.seconds)
     gflops = work.gflop / seconds.median
-    return Line(
+    return SystemFigures(
         name=system.name,
         about=system.about,
         median_s=seconds.median,
@@ -141,5 +141,5 @@ def _against(other: str, timing: Timing, rounds: dict[str, list[float]]) -> tupl
 
 def write(report: msgspec.Struct, path: Path) -> None:
     """Write a report as JSON, whole or not at all. Raises InputError."""
-    with whole_file(path) as stream:
+    with atomic_write(path) as stream:
         stream.write(msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n")

@@ -15,7 +15,7 @@ _TRIALS, _NEARLY = 3, 0.8
 
 
 class Watch(Protocol):
-    """Bytes in use; `sidecar.scoring.measures.Memory` is one."""
+    """Bytes in use; `sidecar.bench.measures.Memory` is one."""
 
     def now(self) -> int | None:
         """Bytes in use now."""

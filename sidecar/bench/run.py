@@ -15,7 +15,7 @@ import msgspec
 
 from sidecar.bench import ours, scaling
 from sidecar.bench.options import Options
-from sidecar.bench.report import Line, Machine, Report, Work, lines
+from sidecar.bench.report import Machine, Report, SystemFigures, WorkFigures, lines
 from sidecar.bench.rounds import Clock, count, fit, interleave
 from sidecar.bench.subject import Subject, prepare
 from sidecar.bench.system import LeftOut, System, load
@@ -32,7 +32,7 @@ Lengths = Callable[[Query], list[int]]
 def run(options: Options, *, clock: Clock, say: Say = lambda _: None) -> Report:
     """Measure everything that can run here. Raises what loading the model, or reading the pairs, raises."""
     from sidecar.bench.competitors.card import oracle
-    from sidecar.scoring.measures import Memory
+    from sidecar.bench.measures import Memory
 
     until = clock() + 60 * options.minutes
     with tempfile.TemporaryDirectory(prefix="sidecar-bench-") as folder:
@@ -89,7 +89,7 @@ def load_all(subject: Subject, memory: Any, sample: Query, say: Say) -> tuple[li
     return systems, left_out
 
 
-def grown(line: Line, subject: Subject, queries: Sequence[Query], clock: Clock) -> Line:
+def grown(line: SystemFigures, subject: Subject, queries: Sequence[Query], clock: Clock) -> SystemFigures:
     """Add the series to the line of `ours`; any other stays as it is."""
     if line.name != ours.AUTOMATIC:
         return line
@@ -103,7 +103,7 @@ def grown(line: Line, subject: Subject, queries: Sequence[Query], clock: Clock) 
 
 def describe(subject: Subject) -> Machine:
     """The machine, with the matmul peak it reaches right now."""
-    from sidecar.scoring.measures import describe_machine, matmul_peak
+    from sidecar.bench.measures import describe_machine, matmul_peak
 
     model = subject.checkpoint.model
     peak = matmul_peak(model.device, model.dtype) / 1e9
@@ -123,12 +123,12 @@ def describe_work(  # noqa: PLR0913, PLR0917  one for each thing it tells of
     chosen: Sequence[Query],
     lengths: Lengths,
     left_out: dict[str, str],
-) -> Work:
+) -> WorkFigures:
     """Describe a round, and what of the pairs was cut."""
-    from sidecar.scoring.measures import useful_flops
+    from sidecar.bench.measures import useful_flops
 
     tokens = [length for query in chosen for length in lengths(query)]
-    return Work(
+    return WorkFigures(
         model=subject.checkpoint.name,
         source=options.pairs.name if options.pairs else f"made-up texts of DL19's lengths (seed {options.seed})",
         queries=len(chosen),
@@ -158,7 +158,7 @@ def _freed(query: Query) -> list[float]:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keep the libraries' bars, warnings and logs off the terminal while they load, export and score."""
-    from sidecar.scoring.quiet import quiet_libraries
+    from sidecar.scoring.checkpoints.quiet import quiet_libraries
 
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from sidecar.bench.options import Options
-from sidecar.errors import ConfigurationError
+from sidecar.core.errors import ConfigurationError
 from sidecar.scoring.loading import load_scorer
 
 if TYPE_CHECKING:
-    from sidecar.scoring.checkpoint import Checkpoint
+    from sidecar.scoring.checkpoints.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ def prepare(directory: Path, options: Options) -> Subject:
     Raises ConfigurationError where pairs are not cut jointly, which no competitor does otherwise, and what loading a
     model raises.
     """
-    from sidecar.scoring.checkpoint import Placement
-    from sidecar.scoring.shapes import embedded_classifier, random_llama, save, save_skeleton
+    from sidecar.bench.shapes import embedded_classifier, random_llama, save, save_skeleton
+    from sidecar.scoring.checkpoints.checkpoint import Placement
 
     if options.shape is not None and options.model is not None:
         raise ConfigurationError("A shape's weights are random: --shape and --model exclude each other.")

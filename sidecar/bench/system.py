@@ -9,7 +9,7 @@ from typing import Any
 
 from sidecar.bench.subject import Subject
 from sidecar.bench.work import Query
-from sidecar.errors import ConfigurationError
+from sidecar.core.errors import ConfigurationError
 
 # What everything is compared with: the model card's helper as its authors' scripts run it.
 YARDSTICK = "card-helper-228"

@@ -6,7 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sidecar.bench.agreement import MEASURE, AgreementReport
-from sidecar.bench.report import Line, Report
+from sidecar.bench.report import Report, SystemFigures
 
 HOW_TO_READ = (
     "± is the interquartile range, × is paired round by round; σ and τ: against plain transformers, float32, one pair "
@@ -25,7 +25,7 @@ def table(report: Report) -> Table:
     return shown
 
 
-def _row(line: Line) -> list[str]:
+def _row(line: SystemFigures) -> list[str]:
     return [
         line.name,
         f"{line.median_s:.3f} ±{line.spread_s:.3f}",

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sidecar.candidates import Passage
-from sidecar.documents import PassageFields
-from sidecar.errors import InputError
+from sidecar.core.candidates import Passage
+from sidecar.core.documents import PassageFields
+from sidecar.core.errors import InputError
 from sidecar.experiments.candidate_files import read_candidates
-from sidecar.scoring.manifest import Manifest
+from sidecar.scoring.checkpoints.manifest import Manifest
 
 # Words of a passage in MS MARCO's BM25 top-100 for the queries of TREC DL 2019: the mean and deviation of their
 # logarithms, the least and the most.

@@ -13,8 +13,8 @@ from rich.markup import escape
 
 from sidecar.cli.app import app
 from sidecar.cli.effects import Condition
+from sidecar.cli.factories import say
 from sidecar.cli.options import takes
-from sidecar.cli.parts import say
 from sidecar.cli.progress import Pace, progress
 from sidecar.settings import Settings
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _WIDTH = 140
 
 
-class Shape(StrEnum):
+class ModelShape(StrEnum):
     """The true shapes there are."""
 
     LLAMA_3B = "3b"
@@ -54,7 +54,7 @@ def bench_command(
         str | None, typer.Option(help="A cross-encoder; without, the embedded MiniLM with a head drawn by seed.")
     ] = None,
     shape: Annotated[
-        Shape | None,
+        ModelShape | None,
         typer.Option(help="Random weights of Llama's true shape instead, for a GPU: Llama-3.2-3B or -3.1-8B."),
     ] = None,
     minutes: Annotated[float, typer.Option(min=0.1, help="The pairs are cut to what fits in this time.")] = 5.0,

@@ -13,12 +13,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sidecar.candidates import Candidate
 from sidecar.cli.app import app
+from sidecar.cli.factories import build_reranker
 from sidecar.cli.options import FIELDS, MODEL, takes
-from sidecar.cli.parts import build_reranker
 from sidecar.cli.progress import Pace, progress
-from sidecar.errors import InputError
+from sidecar.core.candidates import Candidate
+from sidecar.core.errors import InputError
 from sidecar.settings import Settings
 
 if TYPE_CHECKING:
@@ -103,14 +103,14 @@ def _scored(scorer: Scorer, work: list[tuple[str, str, list[tuple[Candidate, boo
 
 
 def _keep(scorer: Scorer, calibration: Calibration, model: str, output: Path | None) -> None:
+    from sidecar.core.atomic_write import atomic_write
+    from sidecar.scoring.checkpoints.manifest import as_json, write_manifest
     from sidecar.scoring.loading import own_directory
-    from sidecar.scoring.manifest import as_json, write_manifest
-    from sidecar.whole_file import whole_file
 
     manifest = msgspec.structs.replace(scorer.manifest, score_mapping=calibration.mapping)
     directory = own_directory(model)
     if output is not None:
-        with whole_file(output) as file:
+        with atomic_write(output) as file:
             file.write(as_json(manifest))
     elif directory is not None:
         output = write_manifest(manifest, directory)

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from sidecar.cli.app import app
+from sidecar.cli.factories import build_reranker
 from sidecar.cli.options import BM25, FUSION, MODEL, takes
-from sidecar.cli.parts import build_reranker
 from sidecar.cli.tables import label, side_by_side
 from sidecar.reranker import Reranker
 from sidecar.settings import Settings

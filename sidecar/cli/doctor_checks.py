@@ -6,9 +6,9 @@ import importlib.metadata
 import platform
 from pathlib import Path
 
-from sidecar.cli.parts import build_opensearch_client
-from sidecar.documents import nothing_to_read, passage_of
-from sidecar.errors import GatedModel, IndexNotFound, ModelError, ModelNotFound, SidecarError
+from sidecar.cli.factories import build_opensearch_client
+from sidecar.core.documents import nothing_to_read, passage_of
+from sidecar.core.errors import GatedModel, IndexNotFound, ModelError, ModelNotFound, SidecarError
 from sidecar.settings import Settings
 from sidecar.version import __version__
 
@@ -39,14 +39,14 @@ def check_extras() -> str:
 
 def check_device(settings: Settings) -> str:
     """Where scoring happens, and in which precision."""
-    from sidecar.scoring.checkpoint import Placement
+    from sidecar.scoring.checkpoints.checkpoint import Placement
 
     return Placement(settings.device, settings.dtype).describe()
 
 
 def check_engines() -> str:
     """Name the engines that scored the encoders used here on a CPU, and the times that decided it."""
-    from sidecar.scoring.probe import cache_folder, remembered
+    from sidecar.scoring.engines.autotune import cache_folder, remembered
 
     found = [
         f"{answer.chosen} for {' '.join(answer.asked.get(name, '') for name in ('model_type', 'shape', 'kind'))} ("
@@ -59,7 +59,7 @@ def check_engines() -> str:
 
 def check_model(settings: Settings) -> str:
     """The model's directory and size, of an adapter its base's too; asks the hub only about what is not here."""
-    from sidecar.scoring.adapter import choose_base, is_adapter, read_config
+    from sidecar.scoring.checkpoints.lora_adapter import choose_base, is_adapter, read_config
 
     directory, size = _checkpoint(settings.model, settings.revision)
     if not is_adapter(directory):
@@ -88,9 +88,9 @@ def check_lucene() -> str:
 
 def check_opensearch(settings: Settings, index: str | None) -> str:
     """Version, plugins and the right to search."""
-    from connectors.opensearch.probe import probe
+    from connectors.opensearch.admin.cluster_info import cluster_info
 
-    found = probe(build_opensearch_client(settings), index)
+    found = cluster_info(build_opensearch_client(settings), index)
     if not found.searches:
         raise SidecarError(
             f"OpenSearch answers, but this account may not search {index or 'there'}.",
@@ -102,8 +102,8 @@ def check_opensearch(settings: Settings, index: str | None) -> str:
 
 def check_opensearch_index(settings: Settings, index: str) -> str:
     """How many documents, and which of the fields that the model reads are in the mapping."""
-    from connectors.opensearch.mapping import text_fields
-    from connectors.opensearch.probe import size
+    from connectors.opensearch.admin.cluster_info import size
+    from connectors.opensearch.admin.index_mapping import text_fields
 
     client = build_opensearch_client(settings)
     documents = size(client, index)
@@ -146,15 +146,15 @@ def check_lucene_index(settings: Settings, index: str) -> str:
 
 def _checkpoint(name: str, revision: str | None) -> tuple[Path, str]:
     """A checkpoint's directory and its size in words. Raises a `ModelError`, or `NotFetchedYet`."""
-    from sidecar.scoring.adapter import is_adapter
-    from sidecar.scoring.inventory import take_inventory
+    from sidecar.scoring.checkpoints.files import list_checkpoint_files
+    from sidecar.scoring.checkpoints.lora_adapter import is_adapter
     from sidecar.scoring.loading import locate
 
     try:
         directory = locate(name, revision=revision, offline=True).directory
     except ModelNotFound as absent:
         raise _at_the_hub(name, revision, absent) from None
-    found = take_inventory(directory, adapter=is_adapter(directory))
+    found = list_checkpoint_files(directory, adapter=is_adapter(directory))
     if found.missing:
         raise ModelError(
             f"{name} in {directory} lacks {', '.join(found.missing[:5])}.",
@@ -165,8 +165,8 @@ def _checkpoint(name: str, revision: str | None) -> tuple[Path, str]:
 
 def _at_the_hub(name: str, revision: str | None, absent: ModelNotFound) -> SidecarError:
     """Say what the hub tells of a model that is not here."""
-    from sidecar.scoring.access import ask_hub
-    from sidecar.scoring.presets import PRESETS
+    from sidecar.scoring.checkpoints.hub_access import ask_hub
+    from sidecar.scoring.checkpoints.presets import PRESETS
 
     repository = PRESETS[name].model if name in PRESETS else name
     if repository.count("/") != 1 or repository.startswith((".", "/", "~")):

@@ -14,9 +14,9 @@ from rich.table import Table
 
 from sidecar.cli import doctor_checks as check
 from sidecar.cli.app import app
-from sidecar.cli.effects import Condition, Engine
+from sidecar.cli.effects import Condition, SearchEngine
 from sidecar.cli.options import FIELDS, OPENSEARCH, takes
-from sidecar.errors import SidecarError
+from sidecar.core.errors import SidecarError
 from sidecar.settings import Settings
 
 # What of a model's settings is looked at: where it is, and what would run it.
@@ -45,12 +45,12 @@ CONDITIONS = (
     Condition(FIELDS, lambda mode: mode.index is not None, "fields are looked for in an index (--index)"),
     Condition(
         OPENSEARCH,
-        lambda mode: mode.engine is Engine.OPENSEARCH or "opensearch_url" in mode.set,
+        lambda mode: mode.engine is SearchEngine.OPENSEARCH or "opensearch_url" in mode.set,
         "no OpenSearch is asked (--url)",
     ),
     Condition(
         ("engine",),
-        lambda mode: mode.engine is Engine.OPENSEARCH or mode.index is not None,
+        lambda mode: mode.engine is SearchEngine.OPENSEARCH or mode.index is not None,
         "there is no index to look into (--index)",
     ),
 )
@@ -60,7 +60,7 @@ CONDITIONS = (
 @takes(*LOCATED, *FIELDS, *OPENSEARCH, conditions=CONDITIONS, opensearch_url="--url")
 def doctor_command(
     engine: Annotated[
-        Engine, typer.Option(help="Which engine holds the index; unset: OpenSearch with a URL, else Lucene.")
+        SearchEngine, typer.Option(help="Which engine holds the index; unset: OpenSearch with a URL, else Lucene.")
     ],
     index: Annotated[str | None, typer.Option(help="Index that must be searchable.")] = None,
     *,
@@ -87,7 +87,7 @@ def can_rerank(findings: list[Finding]) -> bool:
     return ready and "fine" in engines and "missing" not in asked
 
 
-def examine(settings: Settings, index: str | None, engine: Engine) -> Iterator[Finding]:
+def examine(settings: Settings, index: str | None, engine: SearchEngine) -> Iterator[Finding]:
     """Everything the main job needs, each looked at for real: the model located, the JVM started, OpenSearch asked."""
     yield Finding("rerank-sidecar", "fine", check.check_python())
     yield Finding("extras", "fine", check.check_extras())
@@ -95,7 +95,7 @@ def examine(settings: Settings, index: str | None, engine: Engine) -> Iterator[F
     yield Finding("engines", "fine", check.check_engines())
     yield _look("model", lambda: check.check_model(settings))
     yield _look("Lucene", check.check_lucene)
-    in_opensearch = engine is Engine.OPENSEARCH
+    in_opensearch = engine is SearchEngine.OPENSEARCH
     if in_opensearch or "opensearch_url" in settings.model_fields_set:
         yield _look("OpenSearch", lambda: check.check_opensearch(settings, index if in_opensearch else None))
     else:

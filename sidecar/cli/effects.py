@@ -12,19 +12,19 @@ from enum import StrEnum
 from types import SimpleNamespace
 from typing import Any
 
-from sidecar.errors import ConfigurationError
-from sidecar.fusion import Method
+from sidecar.core.errors import ConfigurationError
+from sidecar.core.fusion import Method
 from sidecar.settings import Settings
 
 
-class Engine(StrEnum):
+class SearchEngine(StrEnum):
     """Which engine holds the index."""
 
     LUCENE = "lucene"
     OPENSEARCH = "opensearch"
 
 
-def chosen_engine(engine: Engine | None, settings: Settings) -> Engine:
+def chosen_engine(engine: SearchEngine | None, settings: Settings) -> SearchEngine:
     """Return the engine that was asked for; of none, OpenSearch where a URL of it is set, else Lucene.
 
     Raises `ConfigurationError` where the URL of a Pyserini server is set as well.
@@ -32,13 +32,13 @@ def chosen_engine(engine: Engine | None, settings: Settings) -> Engine:
     if engine is not None:
         return engine
     if "opensearch_url" not in settings.model_fields_set:
-        return Engine.LUCENE
+        return SearchEngine.LUCENE
     if settings.pyserini_url is not None:
         raise ConfigurationError(
             "the URLs of an OpenSearch and of a Pyserini server are both set.",
             remedy="Say which one holds the index: --engine opensearch or --engine lucene.",
         )
-    return Engine.OPENSEARCH
+    return SearchEngine.OPENSEARCH
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sidecar.cli.app import app
-from sidecar.cli.parts import say
+from sidecar.cli.factories import say
 
 if TYPE_CHECKING:
     from sidecar.experiments.evaluate import Evaluation

@@ -10,12 +10,12 @@ from http import HTTPStatus
 from itertools import islice
 from typing import Any
 
-from sidecar.candidates import FirstStage
-from sidecar.cli.effects import Condition, Engine, in_effect
+from sidecar.cli.effects import Condition, SearchEngine, in_effect
+from sidecar.cli.factories import build_opensearch_client, open_lucene, say
 from sidecar.cli.opensearch_fields import FieldWarnings, fields_to_search
 from sidecar.cli.options import BM25, OPENSEARCH, PYSERINI, RM3
-from sidecar.cli.parts import build_opensearch_client, open_lucene, say
-from sidecar.errors import EngineError, EngineRejected, InputError
+from sidecar.core.candidates import FirstStage
+from sidecar.core.errors import EngineError, EngineRejected, InputError
 from sidecar.experiments.candidate_lists import CandidateList
 from sidecar.settings import Settings
 
@@ -27,15 +27,17 @@ ROUND = 32
 SEARCHED = (
     Condition(
         (*BM25, *RM3),
-        lambda mode: mode.engine is Engine.LUCENE,
+        lambda mode: mode.engine is SearchEngine.LUCENE,
         "an OpenSearch index computes BM25 by its own settings, and has no RM3",
     ),
     Condition(
-        PYSERINI, lambda mode: mode.engine is Engine.LUCENE, "a Pyserini server has no part in a search of OpenSearch"
+        PYSERINI,
+        lambda mode: mode.engine is SearchEngine.LUCENE,
+        "a Pyserini server has no part in a search of OpenSearch",
     ),
     Condition(
         ("opensearch_url", *OPENSEARCH),
-        lambda mode: mode.engine is Engine.OPENSEARCH,
+        lambda mode: mode.engine is SearchEngine.OPENSEARCH,
         "OpenSearch has no part in a search of a Lucene index",
     ),
     Condition(
@@ -93,7 +95,7 @@ class Stage:
 
 
 @contextmanager
-def open_stage(engine: Engine, index: str, settings: Settings, *, hits: int, threads: int) -> Iterator[Stage]:
+def open_stage(engine: SearchEngine, index: str, settings: Settings, *, hits: int, threads: int) -> Iterator[Stage]:
     """Open the index for a run of so many hits a query. Raises an `EngineError` or `ConfigurationError`."""
     # All that is fetched are candidates: the run, not the connector, reranks the first of them.
     depth = max(hits, settings.window)
@@ -112,16 +114,16 @@ def _lucene(index: str, settings: Settings, depth: int, threads: int) -> Iterato
             requests = {qid: LuceneRequest(text, depth, depth) for qid, text in topics.items()}
             return connector.fetch_batch(requests, threads)
 
-        used = in_effect(BM25 + RM3, settings, SEARCHED, engine=Engine.LUCENE)
+        used = in_effect(BM25 + RM3, settings, SEARCHED, engine=SearchEngine.LUCENE)
         about = {"engine": "lucene", "index": searcher.source, **{name: getattr(settings, name) for name in used}}
         yield Stage(fetch, {"index": searcher.source}, about)
 
 
 @contextmanager
 def _opensearch(index: str, settings: Settings, depth: int, threads: int) -> Iterator[Stage]:
-    from connectors.opensearch.body import match_body
+    from connectors.opensearch.admin.cluster_info import cluster_info, size
     from connectors.opensearch.connector import OpenSearchConnector, SearchRequest
-    from connectors.opensearch.probe import probe, size
+    from connectors.opensearch.rewrite.match_body import match_body
 
     client = build_opensearch_client(settings)
     connector = OpenSearchConnector(client, settings.as_fields())
@@ -150,10 +152,10 @@ def _opensearch(index: str, settings: Settings, depth: int, threads: int) -> Ite
         about = {
             **found,
             "url": shown["opensearch_url"],
-            "version": probe(client, index).version,
+            "version": cluster_info(client, index).version,
             "body": match_body("…", fields, depth),
         }
         yield Stage(fetch, {"engine": "opensearch", "index": f"{index} ({found['documents']} documents)"}, about)
 
 
-_STAGES = {Engine.LUCENE: _lucene, Engine.OPENSEARCH: _opensearch}
+_STAGES = {SearchEngine.LUCENE: _lucene, SearchEngine.OPENSEARCH: _opensearch}

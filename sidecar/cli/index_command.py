@@ -9,22 +9,22 @@ from typing import Annotated
 import typer
 
 from sidecar.cli.app import app
-from sidecar.cli.effects import Condition, Engine
+from sidecar.cli.effects import Condition, SearchEngine
+from sidecar.cli.factories import build_opensearch_client, require, say
 from sidecar.cli.options import BM25, OPENSEARCH, takes
-from sidecar.cli.parts import build_opensearch_client, require, say
 from sidecar.cli.progress import Pace, progress
-from sidecar.corpus import read_corpus, unique
+from sidecar.core.corpus import read_corpus, unique
 from sidecar.settings import Settings
 
 CONDITIONS = (
     Condition(
         BM25,
-        lambda mode: mode.engine is Engine.OPENSEARCH,
+        lambda mode: mode.engine is SearchEngine.OPENSEARCH,
         "a Lucene index does not store them: give them to what searches it",
     ),
     Condition(
         ("opensearch_url", *OPENSEARCH),
-        lambda mode: mode.engine is Engine.OPENSEARCH,
+        lambda mode: mode.engine is SearchEngine.OPENSEARCH,
         "a Lucene index is built on this machine",
     ),
 )
@@ -38,7 +38,7 @@ def index_command(
     ],
     index: Annotated[str, typer.Option(help="Directory of a Lucene index, or name of an OpenSearch one.")],
     engine: Annotated[
-        Engine, typer.Option(help="Which engine to index with; unset: OpenSearch with a URL, else Lucene.")
+        SearchEngine, typer.Option(help="Which engine to index with; unset: OpenSearch with a URL, else Lucene.")
     ],
     *,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index that is there.")] = False,
@@ -47,7 +47,7 @@ def index_command(
     """Index a corpus; the index appears when it is whole."""
     require(corpus)
     with progress("indexing", Pace("documents")) as meter:
-        build = _lucene if engine is Engine.LUCENE else _opensearch
+        build = _lucene if engine is SearchEngine.LUCENE else _opensearch
         summary = build(corpus, index, overwrite, settings, meter.reach)
     say(summary)
 
@@ -62,7 +62,7 @@ def _lucene(corpus: Path, index: str, overwrite: bool, settings: Settings, advan
 
 
 def _opensearch(corpus: Path, index: str, overwrite: bool, settings: Settings, advance: Callable[[int], None]) -> str:
-    from connectors.opensearch.bulk import IndexOptions, load
+    from connectors.opensearch.admin.bulk import IndexOptions, load
 
     options = IndexOptions(k1=settings.k1, b=settings.b, overwrite=overwrite)
     loaded = load(

@@ -8,9 +8,9 @@ import typer
 
 from sidecar.cli.app import app
 from sidecar.cli.effects import Condition
+from sidecar.cli.factories import build_opensearch_client, say
 from sidecar.cli.options import OPENSEARCH, takes
-from sidecar.cli.parts import build_opensearch_client, say
-from sidecar.errors import ConfigurationError
+from sidecar.core.errors import ConfigurationError
 from sidecar.settings import Settings
 
 NAME = "rerank-sidecar"
@@ -58,10 +58,10 @@ def install_command(
 
     SIDECAR_API_KEY is the key that the sidecar asks for; the cluster keeps it with the connector.
     """
-    from connectors.opensearch.install_pipeline import Installation
-    from connectors.opensearch.ml_commons import MlCommons, Pretending
-    from connectors.opensearch.pipeline_bodies import Wanted, dotted, split_fields
-    from connectors.opensearch.pipeline_trial import try_out
+    from connectors.opensearch.admin.install_pipeline import Installation
+    from connectors.opensearch.admin.ml_commons import MlCommons, Pretending
+    from connectors.opensearch.admin.pipeline_bodies import Wanted, dotted, split_fields
+    from connectors.opensearch.admin.pipeline_trial import try_out
 
     if default and (index is None or undo):
         raise ConfigurationError(

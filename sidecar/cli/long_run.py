@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sidecar.candidates import Ranking
 from sidecar.cli.effects import Condition
-from sidecar.cli.parts import build_reranker, describe_model, open_scores, say
+from sidecar.cli.factories import build_reranker, describe_model, open_scores, say
 from sidecar.cli.progress import Pace, progress
-from sidecar.errors import ConfigurationError
+from sidecar.core.candidates import Ranking
+from sidecar.core.errors import ConfigurationError
+from sidecar.core.fusion import Method
 from sidecar.experiments.candidate_lists import CandidateList
 from sidecar.experiments.journal import Journal, journal_of
 from sidecar.experiments.list_checks import Demands, check_tag
@@ -20,7 +21,6 @@ from sidecar.experiments.manifest import RunManifest
 from sidecar.experiments.publish import publish
 from sidecar.experiments.rerank_lists import Depth, TextWatch, rerank_lists
 from sidecar.experiments.run_files import RunFormat
-from sidecar.fusion import Method
 from sidecar.settings import Settings
 
 # Of commands that write a run.
@@ -31,7 +31,7 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class RunInputs:
     """The queries of a run: how many there are, and a call that gives their candidates, told which are finished.
 
     `hits` is how many of each are kept (None: all).
@@ -65,7 +65,7 @@ class LongRun:
         fused = self.settings.fusion is not Method.RERANK
         return Demands(self.output_format, self.settings.window, fused, self.remove_query)
 
-    def finish(self, work: Callable[[], Work], *, first_stage_output: Path | None = None) -> str:
+    def finish(self, work: Callable[[], RunInputs], *, first_stage_output: Path | None = None) -> str:
         """Do the work and publish it; returns what a person should know of it. Loads the model.
 
         `work` is called when it is certain that an unfinished run is gone on with by right. Raises `InputError` for a

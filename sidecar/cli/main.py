@@ -29,7 +29,7 @@ from sidecar.cli import (
     train_command,
 )
 from sidecar.cli.app import app
-from sidecar.errors import SidecarError
+from sidecar.core.errors import SidecarError
 from sidecar.namesakes import find_namesake
 
 COMMANDS = (

@@ -9,13 +9,13 @@ from typing import Annotated
 import typer
 
 from sidecar.cli.app import app
-from sidecar.cli.effects import Condition, Engine
+from sidecar.cli.effects import Condition, SearchEngine
+from sidecar.cli.factories import say
 from sidecar.cli.first_stages import SEARCHED, open_stage
 from sidecar.cli.long_run import keep_finished
 from sidecar.cli.options import BM25, FIELDS, OPENSEARCH, PYSERINI, RM3, TOPICS, takes
-from sidecar.cli.parts import say
 from sidecar.cli.progress import Pace, progress
-from sidecar.errors import ConfigurationError
+from sidecar.core.errors import ConfigurationError
 from sidecar.settings import Settings
 
 CLICKS_PANEL = "Instead of --topics and --qrels"
@@ -37,7 +37,7 @@ def mine_command(
         ),
     ],
     engine: Annotated[
-        Engine, typer.Option(help="Which engine holds the index; unset: OpenSearch with a URL, else Lucene.")
+        SearchEngine, typer.Option(help="Which engine holds the index; unset: OpenSearch with a URL, else Lucene.")
     ],
     topics: Annotated[Path | None, typer.Option(help=f"Queries: {TOPICS}.")] = None,
     qrels: Annotated[Path | None, typer.Option(help="Judgements; a hit without one counts as irrelevant.")] = None,
@@ -59,8 +59,8 @@ def mine_command(
     settings: Settings,
 ) -> None:
     """Make training data: what is judged relevant, and what BM25 ranks high all the same."""
+    from sidecar.core.atomic_write import atomic_write
     from sidecar.training.mining import Mined, mine, texts_of
-    from sidecar.whole_file import whole_file
 
     keep_finished(output, force=force)
     asked, judged, unjudged = _judgements(topics, qrels, click_queries, click_events, click_action)
@@ -68,7 +68,7 @@ def mine_command(
     mined = Mined(texts=texts_of(corpus, wanted) if corpus is not None else {})
     work = [(qid, text) for qid, text in asked.items() if any(grade > 0 for grade in judged.get(qid, {}).values())]
     pace = Pace("queries", total=len(work))
-    with open_stage(engine, index, settings, hits=hits, threads=threads) as stage, whole_file(output) as stream:
+    with open_stage(engine, index, settings, hits=hits, threads=threads) as stage, atomic_write(output) as stream:
         lines = mine(
             stage.lists(work), judged, mined, fields=settings.as_fields(), negatives=negatives, unjudged=unjudged
         )

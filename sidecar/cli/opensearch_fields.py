@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sidecar.cli.parts import say
-from sidecar.documents import PassageFields
-from sidecar.errors import ConfigurationError
+from sidecar.cli.factories import say
+from sidecar.core.documents import PassageFields
+from sidecar.core.errors import ConfigurationError
 from sidecar.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def fields_to_search(client: OpenSearch, index: str, settings: Settings) -> Pass
     Without a choice of one's own, an index that has none of the default text fields is searched by the text fields of
     its mapping. Raises `ConfigurationError` where the index has none of the fields, or an `EngineError`.
     """
-    from connectors.opensearch.mapping import reading_of
+    from connectors.opensearch.admin.index_mapping import reading_of
 
     fields = settings.as_fields()
     found = reading_of(client, index, fields)

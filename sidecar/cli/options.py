@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from sidecar.cli.effects import Condition, chosen_engine, refuse_idle
 from sidecar.settings import Settings, load_settings, variable
-from sidecar.training_settings import TrainingSettings
+from sidecar.settings.training import TrainingSettings
 
 # Groups of settings that commands take together; the name is the panel they stand under in the help.
 MODEL = (

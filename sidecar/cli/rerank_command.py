@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from sidecar.cli.app import app
-from sidecar.cli.long_run import TAG, LongRun, Work, keep_finished
+from sidecar.cli.factories import identity, say
+from sidecar.cli.long_run import TAG, LongRun, RunInputs, keep_finished
 from sidecar.cli.options import FIELDS, FUSION, MODEL, TOPICS, takes
-from sidecar.cli.parts import identity, say
 from sidecar.cli.progress import Pace, progress
-from sidecar.errors import ConfigurationError
+from sidecar.core.errors import ConfigurationError
 from sidecar.experiments.candidate_files import read_candidates
 from sidecar.experiments.run_files import RunFormat
 from sidecar.settings import Settings
@@ -91,14 +91,14 @@ def _files(candidates: Path | None, parts: dict[str, Path | None], allow_missing
     return given
 
 
-def _lists(candidates: Path, run: LongRun) -> Work:
+def _lists(candidates: Path, run: LongRun) -> RunInputs:
     fields = run.settings.as_fields()
     # The whole file is checked before the first pair is scored: a typo in the last line costs no hour.
     queries = sum(1 for _ in run.demands.check(read_candidates(candidates, fields)))
-    return Work(queries, lambda _: read_candidates(candidates, fields))
+    return RunInputs(queries, lambda _: read_candidates(candidates, fields))
 
 
-def _gather(files: dict[str, Path], settings: Settings, depth: int | None, allow_missing: bool) -> Work:
+def _gather(files: dict[str, Path], settings: Settings, depth: int | None, allow_missing: bool) -> RunInputs:
     from sidecar.experiments.run_candidates import RunCandidates, Sources
 
     pace = Pace("documents")
@@ -106,4 +106,4 @@ def _gather(files: dict[str, Path], settings: Settings, depth: int | None, allow
         found = RunCandidates(Sources(**files), depth=depth, allow_missing=allow_missing, progress=meter.reach)
     lacking = f", {found.missing} of them missing" if found.missing else ""
     say(f"{len(found)} queries, {found.documents} documents{lacking}, looked up in {pace.seconds:.1f} s")
-    return Work(len(found), lambda done: found.lists(settings.as_fields(), leave_out=done))
+    return RunInputs(len(found), lambda done: found.lists(settings.as_fields(), leave_out=done))

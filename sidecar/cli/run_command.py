@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from sidecar.cli.app import app
-from sidecar.cli.effects import Engine, in_effect
+from sidecar.cli.effects import SearchEngine, in_effect
+from sidecar.cli.factories import identity, say
 from sidecar.cli.first_stages import SEARCHED, open_stage
-from sidecar.cli.long_run import TAG, LongRun, Work, keep_finished
+from sidecar.cli.long_run import TAG, LongRun, RunInputs, keep_finished
 from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, OPENSEARCH, PYSERINI, RM3, TOPICS, takes
-from sidecar.cli.parts import identity, say
 from sidecar.experiments.run_files import RunFormat
 from sidecar.settings import Settings
 
@@ -38,7 +38,7 @@ def run_command(
         Path, typer.Option(dir_okay=False, help="Run to write; .first-stage and .manifest.json appear beside it.")
     ],
     engine: Annotated[
-        Engine, typer.Option(help="Which engine holds the index; unset: OpenSearch with a URL, else Lucene.")
+        SearchEngine, typer.Option(help="Which engine holds the index; unset: OpenSearch with a URL, else Lucene.")
     ],
     output_format: Annotated[RunFormat, typer.Option("--output-format", help="What to write.")] = RunFormat.TREC,
     hits: Annotated[int, typer.Option(min=1, max=10_000, help="Depth of the first stage, for each query.")] = 1000,
@@ -65,7 +65,7 @@ def run_command(
         own = identity(settings, {"input": topics}, output_format, names, **switches, **stage.identity)
         about = {**stage.about, **switches}
         run = LongRun("run", output, output_format, tag, settings, own, about, resume, remove_query)
-        work = Work(
+        work = RunInputs(
             total,
             lambda done: stage.lists(topic for topic in read_topics(topics) if topic[0] not in done),
             hits=hits,

@@ -11,18 +11,18 @@ import msgspec
 import typer
 from rich.console import Console
 
-from sidecar.candidates import FirstStage, Ranking
 from sidecar.cli.app import app
-from sidecar.cli.effects import Engine
+from sidecar.cli.effects import SearchEngine
+from sidecar.cli.factories import build_opensearch_client, build_reranker, open_lucene, say
 from sidecar.cli.first_stages import SEARCHED
 from sidecar.cli.opensearch_fields import FieldWarnings, fields_to_search
 from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, OPENSEARCH, PYSERINI, RM3, takes
-from sidecar.cli.parts import build_opensearch_client, build_reranker, open_lucene, say
 from sidecar.cli.tables import paragraph, side_by_side
-from sidecar.documents import nothing_to_read
+from sidecar.core.candidates import FirstStage, Ranking
+from sidecar.core.documents import nothing_to_read
+from sidecar.core.explanation import Explanation, explain
 from sidecar.experiments.run_files import trec_lines
-from sidecar.explanation import Explanation, explain
-from sidecar.scoring.mapping import Mapping
+from sidecar.scoring.score_mapping import Mapping
 from sidecar.settings import Settings
 
 
@@ -42,7 +42,7 @@ def search_command(
     query: Annotated[str, typer.Argument(help="What to search for.")],
     index: Annotated[str, typer.Option(help="Directory of a Lucene index, or name of an OpenSearch one.")],
     engine: Annotated[
-        Engine, typer.Option(help="Which engine holds the index; unset: OpenSearch with a URL, else Lucene.")
+        SearchEngine, typer.Option(help="Which engine holds the index; unset: OpenSearch with a URL, else Lucene.")
     ],
     hits: Annotated[int, typer.Option(min=1, max=10_000, help="How many hits to return.")] = 10,
     output_format: Annotated[Format, typer.Option("--format", help="json is the engine's own shape.")] = Format.TABLE,
@@ -51,7 +51,7 @@ def search_command(
     settings: Settings,
 ) -> None:
     """Search an index and rerank its first hits."""
-    found = (_lucene if engine is Engine.LUCENE else _opensearch)(query, index, hits, settings)
+    found = (_lucene if engine is SearchEngine.LUCENE else _opensearch)(query, index, hits, settings)
     if found.first_stage.is_unreadable:
         documents = found.first_stage.native.documents()
         say(nothing_to_read(documents, settings.as_fields()))
@@ -86,7 +86,7 @@ def _print(explanations: list[Explanation], output_format: Format) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """The result of one search: the stages for the table, the native response, and its hits for a run."""
 
     first_stage: FirstStage[Any]
@@ -97,7 +97,7 @@ class Found:
     scores: list[float]
 
 
-def _lucene(query: str, index: str, hits: int, settings: Settings) -> Found:
+def _lucene(query: str, index: str, hits: int, settings: Settings) -> SearchResult:
     from connectors.pyserini.connector import LuceneRequest, PyseriniConnector
     from connectors.pyserini.hits import rest_response
 
@@ -109,12 +109,12 @@ def _lucene(query: str, index: str, hits: int, settings: Settings) -> Found:
     answer = connector.respond(first_stage, ranking)
     response = msgspec.json.encode(rest_response(searcher.name, query, answer))
     docids, scores = [hit.docid for hit in answer], [hit.score for hit in answer]
-    return Found(first_stage, ranking, reranker.scorer.mapping, response, docids, scores)
+    return SearchResult(first_stage, ranking, reranker.scorer.mapping, response, docids, scores)
 
 
-def _opensearch(query: str, index: str, hits: int, settings: Settings) -> Found:
-    from connectors.opensearch.body import match_body
+def _opensearch(query: str, index: str, hits: int, settings: Settings) -> SearchResult:
     from connectors.opensearch.connector import OpenSearchConnector, SearchRequest
+    from connectors.opensearch.rewrite.match_body import match_body
 
     client = build_opensearch_client(settings)
     fields = fields_to_search(client, index, settings)
@@ -126,4 +126,4 @@ def _opensearch(query: str, index: str, hits: int, settings: Settings) -> Found:
     response = connector.respond(first_stage, ranking)
     answer = msgspec.json.decode(response)["hits"]["hits"]
     docids, scores = [hit["_id"] for hit in answer], [hit["_score"] for hit in answer]
-    return Found(first_stage, ranking, reranker.scorer.mapping, response, docids, scores)
+    return SearchResult(first_stage, ranking, reranker.scorer.mapping, response, docids, scores)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.table import Table
 
-from sidecar.candidates import Candidate, Ranked, Ranking
-from sidecar.explanation import Explanation
+from sidecar.core.candidates import Candidate, Ranked, Ranking
+from sidecar.core.explanation import Explanation
 
 # Characters of a row that are no label: place, two scores, move, and the gaps between six columns.
 _BESIDE_LABELS = 2 + 6 + 4 + 6 + 5 * 2

@@ -9,9 +9,9 @@ import typer
 
 from sidecar.cli.app import app
 from sidecar.cli.effects import in_effect
+from sidecar.cli.factories import build_reranker, chosen, digest, say
 from sidecar.cli.long_run import keep_finished, kept
 from sidecar.cli.options import FIELDS, MODEL, takes
-from sidecar.cli.parts import build_reranker, chosen, digest, say
 from sidecar.cli.progress import Pace, progress
 from sidecar.settings import Settings
 

@@ -12,17 +12,17 @@ import typer
 
 from sidecar.cli.app import app
 from sidecar.cli.effects import Condition, in_effect
+from sidecar.cli.factories import chosen, digest, say
 from sidecar.cli.options import FIELDS, TRAINING, takes
-from sidecar.cli.parts import chosen, digest, say
 from sidecar.cli.progress import Meter, Pace, progress
-from sidecar.errors import ConfigurationError
+from sidecar.core.errors import ConfigurationError
 from sidecar.experiments.datasets import dataset_id
 from sidecar.settings import Settings
 
 if TYPE_CHECKING:
     from sidecar.training.model_card import Card
-    from sidecar.training.preparing import Sources
-    from sidecar.training.train import Job, Trained
+    from sidecar.training.preparing import TrainingSources
+    from sidecar.training.train import TrainedModel, TrainingJob
 
 # May change between two halves of a training: the result is the same.
 _FREE = "train_gradient_checkpointing"
@@ -96,12 +96,12 @@ def train_command(
     settings: Settings,
 ) -> None:
     """Train a reranker on judged queries, with teachers' scores if there are any."""
-    from sidecar.training.preparing import Sources, prepare
-    from sidecar.training.workplace import Workplace
+    from sidecar.training.preparing import TrainingSources, prepare
+    from sidecar.training.run_dir import RunDirectory
 
     if settings.base_model is None:
         raise ConfigurationError("there is no base to train.", remedy="Name one, such as --base-model minilm.")
-    sources = Sources(
+    sources = TrainingSources(
         data=data,
         teachers=[_weighted(given) for given in teacher_scores or []],
         qrels=qrels,
@@ -114,13 +114,13 @@ def train_command(
         drop_contradictions=drop_contradictions,
     )
     digests = {role: digest(path) for role, path in sources.files().items()}
-    workplace = Workplace(output, _identity(settings, sources, digests), resume=resume)
+    workplace = RunDirectory(output, _identity(settings, sources, digests), resume=resume)
     # These take seconds to load, for torch: a misspelt file is named before.
     from sidecar.training.student import find_base
-    from sidecar.training.train import Job, train
+    from sidecar.training.train import TrainingJob, train
 
     prepared = prepare(sources, settings, settings.as_fields(), say)
-    job = Job(find_base(settings.base_model, revision=settings.base_revision), prepared, settings.device)
+    job = TrainingJob(find_base(settings.base_model, revision=settings.base_revision), prepared, settings.device)
     pace = Pace("steps", already=max(workplace.steps(), default=0))
     with progress("training", pace) as meter:
         trained = train(job, settings, workplace, _Shown(pace, meter))
@@ -165,7 +165,7 @@ def _weighted(given: str) -> tuple[Path, float]:
     return Path(name), value
 
 
-def _identity(settings: Settings, sources: Sources, digests: dict[str, str]) -> dict[str, Any]:
+def _identity(settings: Settings, sources: TrainingSources, digests: dict[str, str]) -> dict[str, Any]:
     names = ("base_model", "base_revision", *FIELDS, *(name for name in TRAINING if name != _FREE))
     return {**chosen(settings, names), **digests, **sources.choices()}
 
@@ -177,10 +177,10 @@ def _row(path: Path, found: str) -> str:
 
 def _card(
     name: str,
-    trained: Trained,
-    job: Job,
+    trained: TrainedModel,
+    job: TrainingJob,
     settings: Settings,
-    sources: Sources,
+    sources: TrainingSources,
     digests: dict[str, str],
     licences: list[str],
     words: list[str],
@@ -216,7 +216,7 @@ def _card(
     )
 
 
-def _summary(trained: Trained) -> str:
+def _summary(trained: TrainedModel) -> str:
     outcome = trained.outcome
     figure = "" if outcome.figure is None else f", nDCG@10 {outcome.figure:.4f} at step {outcome.best_step}"
     rate = f" ({outcome.pairs / outcome.seconds:.0f} pairs/s)" if outcome.pairs else ""

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import msgspec
 
-from sidecar.candidates import Candidate
-from sidecar.documents import PassageFields
-from sidecar.errors import InputError
+from sidecar.core.candidates import Candidate
+from sidecar.core.documents import PassageFields
+from sidecar.core.errors import InputError
+from sidecar.core.json_lines import parse, records
 from sidecar.experiments.candidate_lists import CandidateList, passage_in, read_label
 from sidecar.experiments.pair_files import has_pairs, read_pairs
-from sidecar.json_lines import parse, records
 
 EXPECTED_LIST = (
     'Expected {"query": {"text", "qid"}, "candidates": [{"docid", "score", "doc"}]}, '

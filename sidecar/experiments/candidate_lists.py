@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from sidecar.candidates import Candidate, Passage
-from sidecar.documents import PassageFields, passage_of, passage_of_record
-from sidecar.errors import InputError
+from sidecar.core.candidates import Candidate, Passage
+from sidecar.core.documents import PassageFields, passage_of, passage_of_record
+from sidecar.core.errors import InputError
 from sidecar.experiments.grades import whole_grade
 
 

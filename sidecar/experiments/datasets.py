@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sidecar.errors import ConfigurationError, InputError
+from sidecar.core.errors import ConfigurationError, InputError
 
 PREFIX = "irds:"
 

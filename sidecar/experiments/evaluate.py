@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sidecar.errors import ConfigurationError, InputError
+from sidecar.core.atomic_write import atomic_write
+from sidecar.core.errors import ConfigurationError, InputError
 from sidecar.experiments.qrels import Qrels
 from sidecar.experiments.run_reading import read_run
-from sidecar.whole_file import whole_file
 
 if TYPE_CHECKING:
     import ir_measures
@@ -120,7 +120,7 @@ def mean_of(measure: str, run: dict[str, dict[str, float]], qrels: Qrels) -> flo
 
 def write_by_query(evaluations: Sequence[Evaluation], path: Path) -> None:
     """Write `run, query, measure, value`, tab-separated with a header, the queries in the order of their ids."""
-    with whole_file(path) as stream:
+    with atomic_write(path) as stream:
         stream.write("run\tquery\tmeasure\tvalue\n")
         for one in evaluations:
             for measure, values in one.by_query.items():

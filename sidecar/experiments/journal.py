@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import msgspec
 
-from sidecar.errors import ConfigurationError, InputError
+from sidecar.core.errors import ConfigurationError, InputError
 
 
 class _Header(msgspec.Struct):

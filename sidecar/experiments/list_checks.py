@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from sidecar.errors import ConfigurationError, InputError
+from sidecar.core.errors import ConfigurationError, InputError
+from sidecar.core.text_lines import fits_column
 from sidecar.experiments.candidate_lists import CandidateList
 from sidecar.experiments.run_files import RunFormat
-from sidecar.lines import fits_column
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
-from sidecar.errors import InputError
+from sidecar.core.atomic_write import atomic_write
+from sidecar.core.errors import InputError
 from sidecar.experiments.journal import Journal
 from sidecar.experiments.run_files import count_hits
 from sidecar.version import __version__
-from sidecar.whole_file import whole_file
 
 LIBRARIES = ("torch", "transformers", "openvino", "tokenizers", "peft", "accelerate", "pyserini", "opensearch-py")
 
@@ -69,7 +69,7 @@ class RunManifest:
             "seconds": round(seconds, 3),
         }
         path = output.with_name(f"{output.name}.manifest.json")
-        with whole_file(path) as stream:
+        with atomic_write(path) as stream:
             stream.write(msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n")
         return path
 

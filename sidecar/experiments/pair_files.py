@@ -15,12 +15,12 @@ from typing import Any
 
 import msgspec
 
-from sidecar.candidates import Candidate
-from sidecar.documents import PassageFields
-from sidecar.errors import InputError
+from sidecar.core.candidates import Candidate
+from sidecar.core.documents import PassageFields
+from sidecar.core.errors import InputError
+from sidecar.core.json_lines import is_object, parse_object
+from sidecar.core.temporary_database import on_disk, temporary_database
 from sidecar.experiments.candidate_lists import CandidateList, passage_in, read_label
-from sidecar.json_lines import is_object, parse_object
-from sidecar.temporary_database import on_disk, temporary_database
 
 QID_FIELDS = ("qid", "query_id")
 DOCID_FIELDS = ("docno", "docid", "doc_id", "pid")

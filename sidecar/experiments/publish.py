@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sidecar.core.atomic_write import atomic_write
 from sidecar.experiments.journal import Journal
 from sidecar.experiments.run_files import RunFormat, first_stage, formatted
-from sidecar.whole_file import whole_file
 
 
 def publish(
@@ -14,8 +14,8 @@ def publish(
 ) -> None:
     """Write every query of the journal; each file appears whole, and the journal goes when all of them are there."""
     if first_stage_output is not None:
-        with whole_file(first_stage_output) as stream:
+        with atomic_write(first_stage_output) as stream:
             stream.writelines(formatted(first_stage(line), run_format, "first-stage") for line in journal.lines())
-    with whole_file(output) as stream:
+    with atomic_write(output) as stream:
         stream.writelines(formatted(line, run_format, tag) for line in journal.lines())
     journal.remove()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from sidecar.collection_folders import qrels_file
-from sidecar.errors import InputError
+from sidecar.core.collection_folders import qrels_file
+from sidecar.core.errors import InputError
+from sidecar.core.text_lines import names_columns, numbered_lines
 from sidecar.experiments.datasets import Dataset, open_dataset
 from sidecar.experiments.grades import whole_grade
-from sidecar.lines import names_columns, numbered_lines
 
 # Query id → docid → grade.
 Qrels = dict[str, dict[str, int]]

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from sidecar.candidates import Candidate, Ranked, Ranking, RanksMany
-from sidecar.documents import PassageFields, nothing_to_read
+from sidecar.core.candidates import Candidate, Ranked, Ranking, RanksMany
+from sidecar.core.documents import PassageFields, nothing_to_read
 from sidecar.experiments.candidate_lists import CandidateList
 from sidecar.experiments.journal import Journal
 from sidecar.experiments.run_files import candidate_list, run_hits

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from sidecar.candidates import Candidate
-from sidecar.corpus import read_lines
-from sidecar.documents import PassageFields
-from sidecar.errors import InputError
+from sidecar.core.candidates import Candidate
+from sidecar.core.corpus import read_lines
+from sidecar.core.documents import PassageFields
+from sidecar.core.errors import InputError
+from sidecar.core.temporary_database import on_disk, temporary_database
 from sidecar.experiments.candidate_lists import CandidateList, passage_in
 from sidecar.experiments.run_reading import read_entries
 from sidecar.experiments.topics import read_topics
-from sidecar.temporary_database import on_disk, temporary_database
 
 SHOWN = 5
 ABSENT = b"null"

@@ -11,9 +11,9 @@ from enum import StrEnum
 
 import msgspec
 
-from sidecar.candidates import Ranked, Ranking
-from sidecar.fusion import tail_scores
-from sidecar.single_precision import next_below, single
+from sidecar.core.candidates import Ranked, Ranking
+from sidecar.core.float32 import next_below, single
+from sidecar.core.fusion import tail_scores
 
 
 class RunFormat(StrEnum):

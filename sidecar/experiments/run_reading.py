@@ -8,10 +8,10 @@ from pathlib import Path
 
 import msgspec
 
-from sidecar.errors import InputError
+from sidecar.core.errors import InputError
+from sidecar.core.json_lines import is_object, parse, records
 from sidecar.experiments.candidate_files import EXPECTED_LIST
 from sidecar.experiments.run_files import strictly_falling
-from sidecar.json_lines import is_object, parse, records
 
 
 def read_run(path: Path) -> dict[str, dict[str, float]]:

@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 
-from sidecar.collection_folders import query_file
-from sidecar.errors import InputError
+from sidecar.core.collection_folders import query_file
+from sidecar.core.errors import InputError
+from sidecar.core.json_lines import is_object, parse, records
+from sidecar.core.text_lines import fits_column, names_columns
 from sidecar.experiments.datasets import Dataset, open_dataset
 from sidecar.experiments.qrels import is_qrels_header, read_qrels
-from sidecar.json_lines import is_object, parse, records
-from sidecar.lines import fits_column, names_columns
 
 ID_FIELDS = ("_id", "qid", "query_id", "id")
 TEXT_FIELDS = ("text", "query", "title")

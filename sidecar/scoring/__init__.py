@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from sidecar.candidates import Passage, Score
-from sidecar.scoring.manifest import Manifest
-from sidecar.scoring.mapping import Mapping
-from sidecar.scoring.readings import Reads
+from sidecar.core.candidates import Passage, Score
+from sidecar.scoring.checkpoints.manifest import Manifest
+from sidecar.scoring.score_mapping import Mapping
+from sidecar.scoring.tokenized import TokenizesAndScores
 
 __all__ = ["Scorer"]
 
 
-class Scorer(Reads, Protocol):
+class Scorer(TokenizesAndScores, Protocol):
     """One score for each passage, in the order given; higher is better. In one step (`score`) or in two (`Reads`).
 
     A cross-encoder gives logits, a bi-encoder cosines. Every value is finite: NaN or infinity is raised as

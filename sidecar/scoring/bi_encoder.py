@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sidecar.candidates import Passage, Score
-from sidecar.scoring.architecture import check_positions
-from sidecar.scoring.checkpoint import Checkpoint
-from sidecar.scoring.engine import Embedder
-from sidecar.scoring.engines import choose_embedder
-from sidecar.scoring.manifest import Manifest
-from sidecar.scoring.mapping import Mapping
+from sidecar.core.candidates import Passage, Score
+from sidecar.scoring.checkpoints.architecture import check_positions
+from sidecar.scoring.checkpoints.checkpoint import Checkpoint
+from sidecar.scoring.checkpoints.manifest import Manifest
+from sidecar.scoring.engines.base import Embedder
+from sidecar.scoring.engines.select import choose_embedder
 from sidecar.scoring.prompt import Prompt, Tokens
-from sidecar.scoring.readings import check_finite
+from sidecar.scoring.score_mapping import Mapping
+from sidecar.scoring.tokenized import check_finite
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sidecar.errors import InputError, NonFiniteScore
-from sidecar.scoring.manifest import ScoreMapping
+from sidecar.core.errors import InputError, NonFiniteScore
+from sidecar.scoring.checkpoints.manifest import ScoreMapping
 
 BINS = 10
 HELD_OUT = 0.2

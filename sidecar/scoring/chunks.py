@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sidecar.candidates import Chunk, Passage, Score
-from sidecar.errors import ConfigurationError
+from sidecar.core.candidates import Chunk, Passage, Score
+from sidecar.core.errors import ConfigurationError
 from sidecar.scoring import Scorer
-from sidecar.scoring.manifest import Manifest
-from sidecar.scoring.mapping import Mapping
+from sidecar.scoring.checkpoints.manifest import Manifest
 from sidecar.scoring.prompt import CHARACTERS_PER_TOKEN, Prompt
+from sidecar.scoring.score_mapping import Mapping
 
 # A chunk is cut as text and tokenised again, and its first token may then become two: so many tokens are kept free.
 RESERVE = 4

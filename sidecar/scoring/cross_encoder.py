@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sidecar.candidates import Passage, Score
-from sidecar.errors import ModelError
-from sidecar.scoring.architecture import check_positions
-from sidecar.scoring.checkpoint import Checkpoint
-from sidecar.scoring.engine import Engine
-from sidecar.scoring.engines import choose_engine
-from sidecar.scoring.manifest import Manifest
-from sidecar.scoring.mapping import Mapping
+from sidecar.core.candidates import Passage, Score
+from sidecar.core.errors import ModelError
+from sidecar.scoring.checkpoints.architecture import check_positions
+from sidecar.scoring.checkpoints.checkpoint import Checkpoint
+from sidecar.scoring.checkpoints.manifest import Manifest
+from sidecar.scoring.engines.base import Engine
+from sidecar.scoring.engines.select import choose_engine
 from sidecar.scoring.prompt import Prompt
-from sidecar.scoring.readings import Pairs, check_finite
+from sidecar.scoring.score_mapping import Mapping
+from sidecar.scoring.tokenized import TokenizedPairs, check_finite
 
 
 class CrossEncoder:
@@ -68,11 +68,11 @@ class CrossEncoder:
         """One logit for each passage, in the order given. Raises NonFiniteScore."""
         return self.score_all([self.read(query, passages)])[0]
 
-    def read(self, query: str, passages: Sequence[Passage]) -> Pairs:
+    def read(self, query: str, passages: Sequence[Passage]) -> TokenizedPairs:
         """Tokenise a query with each passage."""
-        return Pairs(self.prompt.pairs(query, passages))
+        return TokenizedPairs(self.prompt.pairs(query, passages))
 
-    def score_all(self, readings: Sequence[Pairs]) -> list[list[Score]]:
+    def score_all(self, readings: Sequence[TokenizedPairs]) -> list[list[Score]]:
         """Logits of several queries' pairs, on the device together. Raises NonFiniteScore."""
         logits = self.engine.logits([reading.rows for reading in readings])
         return [

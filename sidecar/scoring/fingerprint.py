@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.scoring import Scorer
-from sidecar.scoring.adapter import choose_base, is_adapter, read_config
-from sidecar.scoring.hub import WANTED
+from sidecar.scoring.cache_keys import add_text
+from sidecar.scoring.checkpoints.hub import WANTED
+from sidecar.scoring.checkpoints.lora_adapter import choose_base, is_adapter, read_config
+from sidecar.scoring.checkpoints.manifest import as_json
 from sidecar.scoring.loading import locate
-from sidecar.scoring.manifest import as_json
-from sidecar.scoring.pair_keys import add_text
 
 # The one file of a checkpoint that is read from a folder within it.
 POOLING = "1_Pooling/config.json"
@@ -27,7 +27,7 @@ def fingerprint(scorer: Scorer, options: Mapping[str, Any]) -> str:
     model that is copied anew is another one, one whose files were exchanged is never taken for what it was. What the
     batches and the machine do to the last digits is not told apart. Raises what locating the model does.
     """
-    from sidecar.scoring.checkpoint import Placement
+    from sidecar.scoring.checkpoints.checkpoint import Placement
 
     placement = Placement(options.get("device", "auto"), options.get("dtype", "auto"))
     digest = hashlib.blake2b(digest_size=16)

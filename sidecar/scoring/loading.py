@@ -12,22 +12,28 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from sidecar.errors import GatedModel, ModelError, ModelNotFound
+from sidecar.core.errors import GatedModel, ModelError, ModelNotFound
 from sidecar.scoring import Scorer
-from sidecar.scoring.adapter import choose_base, is_adapter, mirror_hint, read_config, tokenizer_directory
+from sidecar.scoring.checkpoints.bundled_weights import find_embedded
+from sidecar.scoring.checkpoints.encoder_model import read_encoder
+from sidecar.scoring.checkpoints.files import check_holds_model
+from sidecar.scoring.checkpoints.hub import fetch, not_found
+from sidecar.scoring.checkpoints.lora_adapter import (
+    choose_base,
+    is_adapter,
+    mirror_hint,
+    read_config,
+    tokenizer_directory,
+)
+from sidecar.scoring.checkpoints.manifest import Manifest, read_manifest
+from sidecar.scoring.checkpoints.plain_tokenizer import read_tokenizer
+from sidecar.scoring.checkpoints.presets import CARRIED, DEFAULT, EMBEDDED, MINILM, PRESETS
+from sidecar.scoring.checkpoints.sentence_modules import bi_encoder_manifest, pools_sentences
 from sidecar.scoring.chunks import Chunking, MaxP, ReadsTokens
-from sidecar.scoring.embedded import find_embedded
-from sidecar.scoring.encoder_model import read_encoder
-from sidecar.scoring.engines import choose_embedder, choose_engine
-from sidecar.scoring.hub import fetch, not_found
-from sidecar.scoring.inventory import check_holds_model
-from sidecar.scoring.manifest import Manifest, read_manifest
-from sidecar.scoring.plain_tokenizer import read_tokenizer
-from sidecar.scoring.presets import CARRIED, DEFAULT, EMBEDDED, MINILM, PRESETS
-from sidecar.scoring.sentence_modules import bi_encoder_manifest, pools_sentences
+from sidecar.scoring.engines.select import choose_embedder, choose_engine
 
 if TYPE_CHECKING:
-    from sidecar.scoring.checkpoint import Compiling, Placement
+    from sidecar.scoring.checkpoints.checkpoint import Compiling, Placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,7 @@ def load_scorer(  # noqa: PLR0913  every one is a knob of its own, by keyword
     """
     located = locate(model, revision=revision, offline=offline)
 
-    from sidecar.scoring.checkpoint import Placement
+    from sidecar.scoring.checkpoints.checkpoint import Placement
 
     placement = Placement(device, dtype, device_map, compile, quantization)
     scorer: ReadsTokens
@@ -106,7 +112,7 @@ def load_scorer(  # noqa: PLR0913  every one is a knob of its own, by keyword
         adapter=adapter,
     )
     if (beside := scorer.manifest.beside) is not None:
-        from sidecar.scoring.beside import BesideScorer
+        from sidecar.scoring.ensemble import EnsembleScorer
 
         other = load_scorer(
             beside.model,
@@ -118,7 +124,7 @@ def load_scorer(  # noqa: PLR0913  every one is a knob of its own, by keyword
             cache_size=cache_size,
             offline=offline,
         )
-        scorer = BesideScorer(scorer, other, beside.weight)
+        scorer = EnsembleScorer(scorer, other, beside.weight)
     return MaxP(scorer, chunking) if chunking else scorer
 
 
@@ -187,7 +193,7 @@ def _load_bi_encoder(  # noqa: PLR0913  the rest of load_scorer, by keyword
     cache_size: int,
 ) -> ReadsTokens:
     from sidecar.scoring.bi_encoder import BiEncoder
-    from sidecar.scoring.checkpoint import Checkpoint, load_encoder, load_tokenizer
+    from sidecar.scoring.checkpoints.checkpoint import Checkpoint, load_encoder, load_tokenizer
 
     manifest = located.manifest or bi_encoder_manifest(located.directory)
     read = _read_plainly(engine, placement, located.directory, classifier=False)
@@ -210,7 +216,7 @@ def _load_cross_encoder(  # noqa: PLR0913  the rest of load_scorer, by keyword
     max_length: int | None,
     adapter: bool,
 ) -> ReadsTokens:
-    from sidecar.scoring.checkpoint import Checkpoint, default_manifest
+    from sidecar.scoring.checkpoints.checkpoint import Checkpoint, default_manifest
     from sidecar.scoring.cross_encoder import CrossEncoder
 
     lora = located.directory if is_adapter(located.directory) else None
@@ -251,9 +257,9 @@ def _read_plainly(
 def _load_with_torch(  # noqa: PLR0913  the rest of load_scorer, by keyword
     located: Located, base: Located, placement: Placement, *, engine: str, lora: Path | None, adapter: bool
 ) -> tuple[Any, Any]:
-    from sidecar.scoring.answers import answer_head
-    from sidecar.scoring.checkpoint import check_vocabulary, load_classifier, load_tokenizer, vocabulary_of
-    from sidecar.scoring.packed.reading import packs, read_llama
+    from sidecar.scoring.checkpoints.checkpoint import check_vocabulary, load_classifier, load_tokenizer, vocabulary_of
+    from sidecar.scoring.checkpoints.yes_no_head import answer_head
+    from sidecar.scoring.engines.packed.loader import packs, read_llama
 
     tokenizer = load_tokenizer(tokenizer_directory(lora, base.directory) if lora else base.directory)
     head = None

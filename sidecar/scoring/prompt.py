@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sidecar.candidates import Passage
-from sidecar.errors import ModelError
-from sidecar.scoring.manifest import Manifest
+from sidecar.core.candidates import Passage
+from sidecar.core.errors import ModelError
+from sidecar.scoring.checkpoints.manifest import Manifest
 
 # Characters kept for each token of the limit. Llama-3's longest token is 128 spaces, no other tokenizer in use has a
 # longer one, so 228 tokens never need more than 29,184 characters: cutting a text there leaves its first 228 tokens

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sidecar.candidates import Chunk, Passage, Score
-from sidecar.errors import ConfigurationError, InputError
+from sidecar.core.candidates import Chunk, Passage, Score
+from sidecar.core.errors import ConfigurationError, InputError
 from sidecar.scoring import Scorer
-from sidecar.scoring.manifest import Manifest
-from sidecar.scoring.mapping import Mapping as ScoreMapping
-from sidecar.scoring.pair_keys import pair_keys
+from sidecar.scoring.cache_keys import pair_keys
+from sidecar.scoring.checkpoints.manifest import Manifest
+from sidecar.scoring.score_mapping import Mapping as ScoreMapping
 
 # "rsco", so that no other database is taken for one of ours; the version is that of the table below.
 APPLICATION = 0x7273636F

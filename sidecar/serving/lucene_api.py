@@ -17,17 +17,17 @@ from starlette.responses import Response
 from connectors.pyserini.connector import LuceneRequest, PyseriniConnector
 from connectors.pyserini.hits import rest_response
 from connectors.pyserini.index import LuceneIndex
-from sidecar.candidates import Ranking
-from sidecar.documents import PassageFields, json_object
-from sidecar.errors import EngineError, InputError
-from sidecar.reasons import Reason, Why
-from sidecar.serving.asked import Terms
-from sidecar.serving.rerank_api.answering import refused
+from sidecar.core.candidates import Ranking
+from sidecar.core.documents import PassageFields, json_object
+from sidecar.core.errors import EngineError, InputError
+from sidecar.core.reasons import Reason, Why
+from sidecar.serving.proxy.rerank_options import RerankOptions
 from sidecar.serving.rerank_api.dialect import Dialect
-from sidecar.serving.rerank_api.door import CALLER
+from sidecar.serving.rerank_api.handler import refused
 from sidecar.serving.rerank_api.json_body import written
+from sidecar.serving.rerank_api.middleware import CALLER
 from sidecar.serving.rerank_api.problem import Fault, Problem
-from sidecar.serving.service import Outcome, RerankingService, Status
+from sidecar.serving.scorer.service import Outcome, RerankingService, Status
 
 _PATH = re.compile(r"/v1/[^/]+/(search|doc/.*)")
 _TOLD: dict[int | str, dict[str, Any]] = {
@@ -39,19 +39,19 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenIndexes:
     """An index and what reads and writes its hits."""
 
     index: LuceneIndex
     connector: PyseriniConnector
 
 
-def open_indexes(paths: Mapping[str, Path], fields: PassageFields, *, k1: float, b: float) -> dict[str, Opened]:
+def open_indexes(paths: Mapping[str, Path], fields: PassageFields, *, k1: float, b: float) -> dict[str, OpenIndexes]:
     """Open each index by its name; starts the JVM. Raises as `LuceneIndex` does."""
     found = {}
     for name, path in paths.items():
         index = LuceneIndex(path, k1=k1, b=b)
-        found[name] = Opened(index, PyseriniConnector(index, fields))
+        found[name] = OpenIndexes(index, PyseriniConnector(index, fields))
     return found
 
 
@@ -61,7 +61,7 @@ class LuceneApi:
     Where reranking fails the answer is Lucene's own, or an error, as `terms` say.
     """
 
-    def __init__(self, indexes: Mapping[str, Opened], service: RerankingService, terms: Terms) -> None:
+    def __init__(self, indexes: Mapping[str, OpenIndexes], service: RerankingService, terms: RerankOptions) -> None:
         self.indexes = indexes
         self.service = service
         self.terms = terms
@@ -111,7 +111,7 @@ class LuceneApi:
             return refused(self.dialect, Problem(Fault.UNAVAILABLE, error.message))
         return found
 
-    def _opened(self, name: str) -> Opened:
+    def _opened(self, name: str) -> OpenIndexes:
         if name not in self.indexes:
             raise Problem(Fault.NOT_FOUND, f"there is no index {name[:80]!r} here; there are {', '.join(self.indexes)}")
         return self.indexes[name]

@@ -9,15 +9,15 @@ from urllib.parse import unquote
 
 import msgspec
 
-from sidecar.errors import ModelError, ScorerUnavailable
-from sidecar.serving.asgi import Exchange
-from sidecar.serving.bodies import Body, BodyLimits
-from sidecar.serving.cluster_health import ClusterHealth
-from sidecar.serving.headers import Headers
+from sidecar.core.errors import ModelError, ScorerUnavailable
+from sidecar.serving.http.asgi import Exchange
+from sidecar.serving.http.headers import Headers
+from sidecar.serving.http.metrics import Metrics
+from sidecar.serving.http.request_body import Body, BodyLimits
 from sidecar.serving.management_access import is_json, key_fits, obstacle_to_change
-from sidecar.serving.metrics import Metrics
-from sidecar.serving.opensearch_errors import JSON
-from sidecar.serving.service import RerankingService
+from sidecar.serving.proxy.cluster_health import ClusterHealth
+from sidecar.serving.proxy.errors import JSON
+from sidecar.serving.scorer.service import RerankingService
 
 _RELOAD = re.compile(rb"/models/[^/]+/reload")
 _METRICS: Headers = [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")]

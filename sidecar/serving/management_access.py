@@ -7,8 +7,8 @@ import ipaddress
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from sidecar.serving.asgi import Exchange
-from sidecar.serving.headers import OUR_KEY, media_type
+from sidecar.serving.http.asgi import Exchange
+from sidecar.serving.http.headers import OUR_KEY, media_type
 
 # What a proxy adds; behind one, the address of whoever asks is not that of the connection.
 _BY_PROXY = (b"forwarded", b"via", b"x-forwarded-for", b"x-real-ip")

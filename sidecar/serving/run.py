@@ -10,15 +10,15 @@ from functools import partial
 
 import uvicorn
 
-from sidecar.errors import ConfigurationError
-from sidecar.serving.garbage import collect_when_idle, look_rarely
-from sidecar.serving.listeners import Listener, reserve, serve_together
-from sidecar.serving.logs import write_json_lines
-from sidecar.serving.open_files import client_connections, quiet_accept_errors
-from sidecar.serving.parts import parts
-from sidecar.serving.patience import ClientLimits, Patience
-from sidecar.serving.scorer_client import COMMAND
-from sidecar.serving.server_tls import ServerTls, TlsFiles
+from sidecar.core.errors import ConfigurationError
+from sidecar.serving.build import parts
+from sidecar.serving.http.access_log import write_json_lines
+from sidecar.serving.http.garbage_collection import collect_when_idle, look_rarely
+from sidecar.serving.http.head_limits import ClientLimits, HeadLimits
+from sidecar.serving.http.listeners import Listener, reserve, serve_together
+from sidecar.serving.http.open_files import client_connections, quiet_accept_errors
+from sidecar.serving.http.tls import ServerTls, TlsFiles
+from sidecar.serving.scorer.client import COMMAND
 from sidecar.settings import Settings, ignored_variables
 
 _log = logging.getLogger("sidecar.service")
@@ -94,7 +94,7 @@ def listener_config(
         app,  # type: ignore[arg-type]
         host=settings.host,
         port=port,
-        http=partial(Patience, limits=limits),  # type: ignore[arg-type]
+        http=partial(HeadLimits, limits=limits),  # type: ignore[arg-type]
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -19,9 +19,9 @@ from typing import Any
 
 import msgspec
 
-from sidecar.errors import InputError
-from sidecar.json_lines import parse, records
-from sidecar.training.leaks import normalised
+from sidecar.core.errors import InputError
+from sidecar.core.json_lines import parse, records
+from sidecar.training.contamination import normalised
 
 _SHOWN = 8
 _HITS = msgspec.json.Decoder(dict[str, msgspec.Raw])

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.candidates import Candidate
-from sidecar.documents import PassageFields
-from sidecar.errors import InputError
+from sidecar.core.candidates import Candidate
+from sidecar.core.documents import PassageFields
+from sidecar.core.errors import InputError
 from sidecar.experiments.candidate_files import read_candidates
 from sidecar.experiments.evaluate import mean_of
 from sidecar.experiments.qrels import Qrels, read_qrels

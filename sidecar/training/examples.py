@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sidecar.scoring.packing import plan_batches
-from sidecar.scoring.padded import pad
+from sidecar.scoring.engines.length_batching import plan_batches
+from sidecar.scoring.engines.transformers import pad
 from sidecar.scoring.prompt import Prompt, Tokens
 from sidecar.training.groups import Group
 from sidecar.training.sampling import choose_passages, rough_length

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sidecar.candidates import Passage
+from sidecar.core.candidates import Passage
 
 # nDCG's gain is 2^label, so that a grade of 10 outweighs a thousand of grade 1.
 HIGHEST_LABEL = 10

@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from sidecar.candidates import Passage
-from sidecar.corpus import read_lines
-from sidecar.documents import PassageFields
+from sidecar.core.candidates import Passage
+from sidecar.core.corpus import read_lines
+from sidecar.core.documents import PassageFields
 from sidecar.experiments.candidate_lists import CandidateList, passage_in
 
 Qrels = Mapping[str, Mapping[str, int]]

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sidecar.documents import PassageFields
-from sidecar.errors import InputError
+from sidecar.core.documents import PassageFields
+from sidecar.core.errors import InputError
 from sidecar.experiments.qrels import read_qrels
+from sidecar.settings.training import TrainingSettings
+from sidecar.training.contamination import find_contamination, read_evaluation
 from sidecar.training.development import Development, read_development
 from sidecar.training.groups import Group, statistics
-from sidecar.training.leaks import find_leaks, read_evaluation
 from sidecar.training.reading import LEAST, Refusals, read_training
 from sidecar.training.teachers import Weighted, mixed, read_scores, without_false_negatives
-from sidecar.training_settings import TrainingSettings
 
 Tell = Callable[[str], None]
 
@@ -23,7 +23,7 @@ SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class TrainingSources:
     """The files of a training; `teachers` are files of scores with their weights."""
 
     data: Sequence[Path]
@@ -64,7 +64,7 @@ class Prepared:
     development: Development | None
 
 
-def prepare(sources: Sources, settings: TrainingSettings, fields: PassageFields, tell: Tell) -> Prepared:
+def prepare(sources: TrainingSources, settings: TrainingSettings, fields: PassageFields, tell: Tell) -> Prepared:
     """Read and check everything; `tell` hears statistics and what was left out. Raises InputError."""
     judged = settings.train_target == "labels"
     groups = read_groups(
@@ -111,10 +111,10 @@ def read_groups(  # noqa: PLR0913  each decides what is read, by keyword
     return groups
 
 
-def _without_leaks(groups: list[Group], sources: Sources, fields: PassageFields, tell: Tell) -> list[Group]:
+def _without_leaks(groups: list[Group], sources: TrainingSources, fields: PassageFields, tell: Tell) -> list[Group]:
     if not sources.evaluation:
         return groups
-    leaks = find_leaks(groups, read_evaluation(sources.evaluation, fields, tell))
+    leaks = find_contamination(groups, read_evaluation(sources.evaluation, fields, tell))
     if not leaks.all:
         tell(f"none of {len(groups)} queries is known to the evaluation.")
         return groups
@@ -136,7 +136,7 @@ def _without_leaks(groups: list[Group], sources: Sources, fields: PassageFields,
 
 
 def _taught(
-    groups: list[Group], sources: Sources, settings: TrainingSettings, tell: Tell
+    groups: list[Group], sources: TrainingSources, settings: TrainingSettings, tell: Tell
 ) -> tuple[list[Group], list[list[float]] | None]:
     if not sources.teachers:
         return groups, None

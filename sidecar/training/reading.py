@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
-from sidecar.documents import PassageFields
-from sidecar.errors import InputError
+from sidecar.core.documents import PassageFields
+from sidecar.core.errors import InputError
+from sidecar.core.json_lines import records
 from sidecar.experiments.candidate_files import read_candidates
 from sidecar.experiments.candidate_lists import CandidateList
-from sidecar.json_lines import records
 from sidecar.training.groups import HIGHEST_LABEL, Group
 from sidecar.training.shapes import EXPECTED, UNUSED, training_shape
 

@@ -18,11 +18,11 @@ from typing import Any
 
 import msgspec
 
-from sidecar.candidates import Passage
-from sidecar.documents import PassageFields, passage_of_record
-from sidecar.errors import InputError
+from sidecar.core.candidates import Passage
+from sidecar.core.documents import PassageFields, passage_of_record
+from sidecar.core.errors import InputError
+from sidecar.core.json_lines import is_object, parse_object
 from sidecar.experiments.candidate_lists import read_label
-from sidecar.json_lines import is_object, parse_object
 from sidecar.training.groups import Group
 
 Lines = Iterator[tuple[str, bytes]]

@@ -11,22 +11,22 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
-from sidecar.errors import ConfigurationError, ModelError
-from sidecar.scoring.adapter import WEIGHTS, check_complete, is_adapter
-from sidecar.scoring.architecture import check_length, is_decoder
-from sidecar.scoring.checkpoint import (
+from sidecar.core.errors import ConfigurationError, ModelError
+from sidecar.scoring.checkpoints.architecture import check_length, is_decoder
+from sidecar.scoring.checkpoints.checkpoint import (
     Checkpoint,
     Placement,
     default_manifest,
     load_tokenizer,
     load_untrained,
 )
+from sidecar.scoring.checkpoints.lora_adapter import WEIGHTS, check_complete, is_adapter
+from sidecar.scoring.checkpoints.manifest import Manifest
+from sidecar.scoring.checkpoints.presets import PRESETS
+from sidecar.scoring.checkpoints.quiet import quiet_libraries
 from sidecar.scoring.loading import Located, locate
-from sidecar.scoring.manifest import Manifest
-from sidecar.scoring.presets import PRESETS
-from sidecar.scoring.quiet import quiet_libraries
-from sidecar.training.modules import Trained, choose_modules, head_modules, in_head
-from sidecar.training_settings import TrainingSettings
+from sidecar.settings.training import TrainingSettings
+from sidecar.training.lora_targets import TrainedModules, choose_modules, head_modules, in_head
 
 # Weights from which on activations are computed anew unless settings say otherwise: those of a batch of the card's
 # size take twice the memory of a 3B model's weights.
@@ -164,7 +164,7 @@ def student_manifest(known: Manifest | None, model: Any, tokenizer: Any, max_len
     return manifest
 
 
-def _with_lora(model: Any, base: Base, trained: Trained, settings: TrainingSettings) -> Any:
+def _with_lora(model: Any, base: Base, trained: TrainedModules, settings: TrainingSettings) -> Any:
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(

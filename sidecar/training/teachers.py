@@ -14,12 +14,12 @@ from typing import Protocol
 
 import msgspec
 
-from sidecar.candidates import Passage, Score
-from sidecar.errors import InputError
+from sidecar.core.atomic_write import atomic_write
+from sidecar.core.candidates import Passage, Score
+from sidecar.core.errors import InputError
+from sidecar.core.json_lines import parse, records
 from sidecar.experiments.journal import Journal
-from sidecar.json_lines import parse, records
 from sidecar.training.groups import Group
-from sidecar.whole_file import whole_file
 
 SHOWN = 3
 
@@ -69,7 +69,7 @@ def teach(
 
 def publish_scores(journal: Journal, output: Path) -> None:
     """Write every line of the journal; the file appears whole, and the journal goes when it is there."""
-    with whole_file(output) as stream:
+    with atomic_write(output) as stream:
         stream.writelines(line.decode() + "\n" for line in journal.lines())
     journal.remove()
 

@@ -15,27 +15,27 @@ from pathlib import Path
 import torch
 from transformers import set_seed
 
-from sidecar.errors import ConfigurationError, TrainingError
-from sidecar.scoring.architecture import is_decoder, reads_segments
-from sidecar.scoring.checkpoint import Checkpoint, Placement
-from sidecar.scoring.manifest import write_manifest
-from sidecar.scoring.padding import pad_id
-from sidecar.scoring.precision import automatic_dtype
+from sidecar.core.errors import ConfigurationError, TrainingError
+from sidecar.scoring.checkpoints.architecture import is_decoder, reads_segments
+from sidecar.scoring.checkpoints.checkpoint import Checkpoint, Placement
+from sidecar.scoring.checkpoints.manifest import write_manifest
+from sidecar.scoring.checkpoints.precision import automatic_dtype
+from sidecar.scoring.checkpoints.quiet import quiet_libraries
+from sidecar.scoring.engines.padding import pad_id
 from sidecar.scoring.prompt import Prompt
-from sidecar.scoring.quiet import quiet_libraries
+from sidecar.settings.training import TrainingSettings
 from sidecar.training.examples import Collator, Examples
 from sidecar.training.preparing import Prepared
+from sidecar.training.run_dir import RunDirectory
 from sidecar.training.student import Base, Student, load_student
-from sidecar.training.trainer import RerankTrainer, Watch
-from sidecar.training.workplace import Workplace
-from sidecar.training_settings import TrainingSettings
+from sidecar.training.trainer import RerankTrainer, TrainingProgress
 
 # Tokens of a forward pass on a CPU, padding included: a larger one floods the caches. A GPU takes a batch at once.
 CPU_TOKENS = 2048
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class TrainingJob:
     """A training: the base, the data, and the `device` (auto, cpu, cuda …)."""
 
     base: Base
@@ -44,7 +44,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TrainingResult:
     """The outcome of a training.
 
     `best_step` is the step whose weights are kept: of the best `figure`, or the last where nothing was measured;
@@ -63,12 +63,12 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class TrainedModel:
     """The student with its best weights; `main_process` says whether it is this process's to write them."""
 
     student: Student
     checkpoint: Checkpoint
-    outcome: Outcome
+    outcome: TrainingResult
     main_process: bool
 
     def save(self, directory: Path) -> None:
@@ -82,7 +82,9 @@ class Trained:
             shutil.copymode(manifest, weights)
 
 
-def train(job: Job, settings: TrainingSettings, workplace: Workplace, watch: Watch) -> Trained:
+def train(
+    job: TrainingJob, settings: TrainingSettings, workplace: RunDirectory, watch: TrainingProgress
+) -> TrainedModel:
     """Train, from the workplace's last checkpoint if it has one.
 
     Raises ConfigurationError for settings that can't go together, ModelError for a base that can't be loaded,
@@ -117,10 +119,10 @@ def train(job: Job, settings: TrainingSettings, workplace: Workplace, watch: Wat
         )
         trainer.train(resume_from_checkpoint=str(workplace.last) if workplace.last else None)
     outcome = _take_best(trainer, workplace, time.monotonic() - began)
-    return Trained(student, checkpoint, outcome, trainer.is_world_process_zero())
+    return TrainedModel(student, checkpoint, outcome, trainer.is_world_process_zero())
 
 
-def _take_best(trainer: RerankTrainer, workplace: Workplace, seconds: float) -> Outcome:
+def _take_best(trainer: RerankTrainer, workplace: RunDirectory, seconds: float) -> TrainingResult:
     state = trainer.state
     best = state.best_global_step or state.global_step
     if trainer.is_world_process_zero():
@@ -128,7 +130,7 @@ def _take_best(trainer: RerankTrainer, workplace: Workplace, seconds: float) -> 
         trainer.model.eval()
     history = {entry["step"]: entry["eval_ndcg"] for entry in state.log_history if "eval_ndcg" in entry}
     loss = trainer.recent_loss if trainer.pairs else None
-    return Outcome(
+    return TrainingResult(
         steps=state.global_step,
         best_step=best,
         figure=state.best_metric,
@@ -140,7 +142,7 @@ def _take_best(trainer: RerankTrainer, workplace: Workplace, seconds: float) -> 
     )
 
 
-def _check(job: Job, settings: TrainingSettings) -> None:
+def _check(job: TrainingJob, settings: TrainingSettings) -> None:
     if job.data.teacher is None and (settings.train_distillation_weight > 0 or settings.train_target == "teacher"):
         raise ConfigurationError(
             f"a distillation weight of {settings.train_distillation_weight:g} and the target "

@@ -12,23 +12,23 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from sidecar.errors import TrainingError
-from sidecar.scoring.checkpoint import Checkpoint
+from sidecar.core.errors import TrainingError
+from sidecar.scoring.checkpoints.checkpoint import Checkpoint
 from sidecar.scoring.cross_encoder import CrossEncoder
+from sidecar.settings.training import TrainingSettings
 from sidecar.training.development import Development
 from sidecar.training.examples import Collator, Examples, in_groups
 from sidecar.training.losses import LOSSES, combined
+from sidecar.training.run_dir import RunDirectory
 from sidecar.training.sampling import Batches
 from sidecar.training.student import Student
-from sidecar.training.workplace import Workplace
-from sidecar.training_settings import TrainingSettings
 
 FIGURE = "eval_ndcg"
 # Steps whose mean loss is shown.
 RECENT = 50
 
 
-class Watch(Protocol):
+class TrainingProgress(Protocol):
     """Receives the progress of a training."""
 
     def step(self, step: int, total: int, pairs: int, loss: float) -> None:
@@ -53,9 +53,9 @@ class RerankTrainer(Trainer):  # type: ignore[misc]
         collator: Collator,
         settings: TrainingSettings,
         *,
-        workplace: Workplace,
+        workplace: RunDirectory,
         development: Development | None,
-        watch: Watch,
+        watch: TrainingProgress,
         device: str,
     ) -> None:
         self.settings, self.workplace, self.development, self.watch = settings, workplace, development, watch
@@ -163,7 +163,7 @@ class _Steps(TrainerCallback):  # type: ignore[misc]
 
 
 def _arguments(
-    settings: TrainingSettings, workplace: Workplace, batches: int, *, measures: bool, device: str
+    settings: TrainingSettings, workplace: RunDirectory, batches: int, *, measures: bool, device: str
 ) -> TrainingArguments:
     in_epoch = math.ceil(batches / settings.train_accumulation)
     every = settings.train_checkpoint_steps or max(1, in_epoch // 4)

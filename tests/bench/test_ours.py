@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from sidecar.bench import ours
-from sidecar.errors import ConfigurationError
+from sidecar.core.errors import ConfigurationError
 
 
 def subject(**changes):

@@ -5,14 +5,16 @@ import pytest
 from rich.console import Console
 
 from sidecar.bench import plot
-from sidecar.bench.report import Machine, Point, Report, Work, lines, write
+from sidecar.bench.report import Machine, Point, Report, WorkFigures, lines, write
 from sidecar.bench.rounds import Timing
 from sidecar.bench.system import System
 from sidecar.bench.tables import notes, series, table
-from sidecar.errors import ConfigurationError, InputError
+from sidecar.core.errors import ConfigurationError, InputError
 
 MACHINE = Machine("a CPU", "cpu", "float32", 50.0, {"torch": "2"})
-WORK = Work("a model", "pairs.jsonl", 1, 2, 20, 10.0, 2, "cut to 2 pairs", {"rerankers": "can't be imported: [no]"})
+WORK = WorkFigures(
+    "a model", "pairs.jsonl", 1, 2, 20, 10.0, 2, "cut to 2 pairs", {"rerankers": "can't be imported: [no]"}
+)
 
 
 def make_report(names=("card-helper-228", "sentence-transformers", "ours")):

@@ -10,8 +10,8 @@ from sidecar.bench import scaling
 from sidecar.bench.agreement import agree, compare
 from sidecar.bench.options import Options
 from sidecar.bench.run import run
-from sidecar.errors import ConfigurationError
-from sidecar.scoring.engines import ENGINES
+from sidecar.core.errors import ConfigurationError
+from sidecar.scoring.engines.select import ENGINES
 from tests.bench.values import make_query
 
 OURS = {"ours", *(f"ours-{name}" for name in ENGINES if name != "auto")}
@@ -37,7 +37,7 @@ def pairs(tmp_path):
 
 @pytest.fixture
 def tiny_shape(monkeypatch):
-    from sidecar.scoring import shapes
+    from sidecar.bench import shapes
 
     kept = {"num_hidden_layers": 2, "hidden_size": 64, "intermediate_size": 96, "vocab_size": 30522}
     heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "max_position_embeddings": 512}

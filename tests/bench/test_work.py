@@ -4,8 +4,8 @@ import statistics
 import pytest
 
 from sidecar.bench.work import by_typicality, cut, queries_for
-from sidecar.errors import InputError
-from sidecar.scoring.manifest import Manifest
+from sidecar.core.errors import InputError
+from sidecar.scoring.checkpoints.manifest import Manifest
 from tests.bench.values import make_query
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sidecar.bench.work import Query, write_query
-from sidecar.candidates import Passage
-from sidecar.scoring.manifest import Manifest
+from sidecar.core.candidates import Passage
+from sidecar.scoring.checkpoints.manifest import Manifest
 
 
 class FakeClock:

@@ -7,10 +7,10 @@ import shutil
 
 import pytest
 
-from sidecar.candidates import Passage
+from sidecar.core.candidates import Passage
 from sidecar.scoring.calibration import Judged, calibrate
+from sidecar.scoring.checkpoints.manifest import read_manifest
 from sidecar.scoring.loading import load_scorer
-from sidecar.scoring.manifest import read_manifest
 
 TEXTS = ["a red fox", "a fox that jumps", "one dog", "the dog sleeps", "no animal at all", "words of a query"]
 

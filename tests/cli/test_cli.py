@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.errors import InputError
-from sidecar.scoring.packed.engine import PackedEngine
+from sidecar.core.errors import InputError
+from sidecar.scoring.engines.packed.engine import PackedEngine
 from sidecar.version import __version__
 
 ROOT = Path(__file__).parents[2]

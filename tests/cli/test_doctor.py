@@ -10,7 +10,7 @@ import pytest
 from sidecar.cli.doctor_checks import check_model
 from sidecar.cli.doctor_command import Finding, can_rerank
 from sidecar.cli.main import main
-from sidecar.errors import ModelError
+from sidecar.core.errors import ModelError
 from sidecar.settings import Settings
 
 
@@ -76,7 +76,7 @@ def test_an_index_that_is_not_there_is_missing(report, opensearch_url, tiny_llam
 @pytest.mark.usefixtures("jvm")
 def test_a_lucene_index_is_read_for_real(report, tmp_path, tiny_llama):
     from connectors.pyserini.build import build_index
-    from sidecar.corpus import Document
+    from sidecar.core.corpus import Document
 
     build_index([Document("d1", "Flea", "lives long")], tmp_path / "lucene")
     asked = ("--model", tiny_llama[1], "--device", "cpu", "--index", "lucene")

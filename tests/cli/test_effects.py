@@ -10,11 +10,11 @@ import pytest
 from typer.main import get_command
 
 from sidecar.cli.app import app
-from sidecar.cli.effects import COMMON, Engine, chosen_engine, in_effect
+from sidecar.cli.effects import COMMON, SearchEngine, chosen_engine, in_effect
 from sidecar.cli.first_stages import SEARCHED
 from sidecar.cli.main import main
 from sidecar.cli.options import BM25, FUSION, RM3
-from sidecar.errors import ConfigurationError
+from sidecar.core.errors import ConfigurationError
 from sidecar.settings import Settings, load_settings
 
 ALONE = "without a fusion (--fusion) the model's score alone decides"
@@ -173,11 +173,11 @@ def test_a_fusions_settings_in_effect(flags, expected, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("engine", "flags", "expected"),
     [
-        (Engine.OPENSEARCH, {"rm3": True, "k1": 3.0}, []),
-        (Engine.LUCENE, {}, ["k1", "b", "rm3"]),
-        (Engine.LUCENE, {"rm3": True}, [*BM25, *RM3]),
-        (Engine.LUCENE, {"pyserini_url": "http://p:1"}, []),
-        (Engine.LUCENE, {"pyserini_url": "http://p:1", "k1": 1.2}, ["k1", "b"]),
+        (SearchEngine.OPENSEARCH, {"rm3": True, "k1": 3.0}, []),
+        (SearchEngine.LUCENE, {}, ["k1", "b", "rm3"]),
+        (SearchEngine.LUCENE, {"rm3": True}, [*BM25, *RM3]),
+        (SearchEngine.LUCENE, {"pyserini_url": "http://p:1"}, []),
+        (SearchEngine.LUCENE, {"pyserini_url": "http://p:1", "k1": 1.2}, ["k1", "b"]),
     ],
 )
 def test_a_first_stages_settings_in_effect(engine, flags, expected, monkeypatch, tmp_path):
@@ -188,12 +188,12 @@ def test_a_first_stages_settings_in_effect(engine, flags, expected, monkeypatch,
 @pytest.mark.parametrize(
     ("engine", "flags", "expected"),
     [
-        (None, {}, Engine.LUCENE),
-        (None, {"opensearch_url": "http://localhost:1"}, Engine.OPENSEARCH),
-        (None, {"pyserini_url": "http://p:1"}, Engine.LUCENE),
-        (Engine.LUCENE, {"opensearch_url": "http://localhost:1"}, Engine.LUCENE),
-        (Engine.OPENSEARCH, {}, Engine.OPENSEARCH),
-        (Engine.LUCENE, {"opensearch_url": "http://o:1", "pyserini_url": "http://p:1"}, Engine.LUCENE),
+        (None, {}, SearchEngine.LUCENE),
+        (None, {"opensearch_url": "http://localhost:1"}, SearchEngine.OPENSEARCH),
+        (None, {"pyserini_url": "http://p:1"}, SearchEngine.LUCENE),
+        (SearchEngine.LUCENE, {"opensearch_url": "http://localhost:1"}, SearchEngine.LUCENE),
+        (SearchEngine.OPENSEARCH, {}, SearchEngine.OPENSEARCH),
+        (SearchEngine.LUCENE, {"opensearch_url": "http://o:1", "pyserini_url": "http://p:1"}, SearchEngine.LUCENE),
     ],
 )
 def test_the_engine_follows_from_the_url(engine, flags, expected, monkeypatch, tmp_path):

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from sidecar.candidates import Candidate, FirstStage, Passage
 from sidecar.cli.first_stages import Stage
-from sidecar.errors import InputError
+from sidecar.core.candidates import Candidate, FirstStage, Passage
+from sidecar.core.errors import InputError
 from sidecar.experiments.run_reading import read_run
 
 NEVER = ("--model", "never-loaded")

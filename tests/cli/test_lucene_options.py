@@ -9,11 +9,11 @@ import pytest
 
 from connectors.pyserini import LuceneIndex, Rm3
 from connectors.pyserini.build import build_index
-from sidecar.cli.effects import Engine, in_effect
+from sidecar.cli.effects import SearchEngine, in_effect
+from sidecar.cli.factories import identity
 from sidecar.cli.first_stages import SEARCHED
 from sidecar.cli.options import BM25, RM3
-from sidecar.cli.parts import identity
-from sidecar.corpus import Document
+from sidecar.core.corpus import Document
 from sidecar.experiments.run_reading import read_run
 from sidecar.settings import load_settings
 from tests.stand_in_server import says, standing_in
@@ -55,7 +55,7 @@ def test_what_rm3_was_set_to_is_part_of_a_run(tmp_path, monkeypatch, changed):
 
     def made_by(flags):
         settings = load_settings(flags)
-        names = in_effect(BM25 + RM3, settings, SEARCHED, engine=Engine.LUCENE)
+        names = in_effect(BM25 + RM3, settings, SEARCHED, engine=SearchEngine.LUCENE)
         return identity(settings, {"input": tmp_path / "topics.tsv"}, "trec", names)
 
     one, other = made_by({"rm3": True}), made_by({"rm3": True, **changed})

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 def index(jvm, tmp_path_factory):
     del jvm
     from connectors.pyserini.build import build_index
-    from sidecar.corpus import Document
+    from sidecar.core.corpus import Document
 
     directory = tmp_path_factory.mktemp("run") / "index"
     build_index([Document(f"d{i:02}", f"Title {i}", "fox dog " + "filler " * i) for i in range(1, 41)], directory)

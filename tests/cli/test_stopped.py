@@ -46,7 +46,7 @@ def folder(jvm, tmp_path_factory):
     """Hold an index, topics for it, and candidate lists of much the same."""
     del jvm
     from connectors.pyserini.build import build_index
-    from sidecar.corpus import Document
+    from sidecar.core.corpus import Document
 
     made = tmp_path_factory.mktemp("stopped")
     documents = [Document(f"d{i:02}", f"Title {i}", "fox dog " + "filler " * i) for i in range(1, 41)]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.cli.train_command import _weighted
-from sidecar.errors import ConfigurationError
+from sidecar.core.errors import ConfigurationError
 from tests.training import tasks
 from tests.training.five_commands import done
 

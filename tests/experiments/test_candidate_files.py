@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from sidecar.candidates import Candidate, Passage
-from sidecar.documents import PassageFields
-from sidecar.errors import InputError
+from sidecar.core.candidates import Candidate, Passage
+from sidecar.core.documents import PassageFields
+from sidecar.core.errors import InputError
 from sidecar.experiments.candidate_files import read_candidates
 from sidecar.experiments.candidate_lists import CandidateList
 

@@ -6,7 +6,7 @@ import resource
 
 import pytest
 
-from sidecar.errors import ConfigurationError, InputError
+from sidecar.core.errors import ConfigurationError, InputError
 from sidecar.experiments.journal import Journal
 
 IDENTITY = {"model": "minilm", "window": "100"}

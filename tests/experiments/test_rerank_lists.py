@@ -7,8 +7,8 @@ import tracemalloc
 
 import pytest
 
-from sidecar.candidates import Candidate, Passage, Ranked, Ranking
-from sidecar.documents import PassageFields
+from sidecar.core.candidates import Candidate, Passage, Ranked, Ranking
+from sidecar.core.documents import PassageFields
 from sidecar.experiments.candidate_lists import CandidateList
 from sidecar.experiments.journal import Journal
 from sidecar.experiments.publish import publish

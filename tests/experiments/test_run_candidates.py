@@ -8,9 +8,9 @@ import tracemalloc
 
 import pytest
 
-from sidecar.candidates import Candidate, Passage
-from sidecar.documents import PassageFields
-from sidecar.errors import InputError
+from sidecar.core.candidates import Candidate, Passage
+from sidecar.core.documents import PassageFields
+from sidecar.core.errors import InputError
 from sidecar.experiments.candidate_lists import CandidateList
 from sidecar.experiments.run_candidates import RunCandidates, Sources
 

@@ -7,8 +7,8 @@ import math
 
 import pytest
 
-from sidecar.candidates import Candidate, Passage, Ranked, Ranking
-from sidecar.errors import InputError
+from sidecar.core.candidates import Candidate, Passage, Ranked, Ranking
+from sidecar.core.errors import InputError
 from sidecar.experiments.evaluate import Comparison, Evaluation, _p_value, evaluate, parse_measures, write_by_query
 from sidecar.experiments.qrels import read_qrels
 from sidecar.experiments.run_files import (

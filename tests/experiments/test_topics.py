@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.corpus import read_corpus
-from sidecar.errors import ConfigurationError, InputError
+from sidecar.core.corpus import read_corpus
+from sidecar.core.errors import ConfigurationError, InputError
 from sidecar.experiments.qrels import read_qrels
 from sidecar.experiments.topics import read_topics
 

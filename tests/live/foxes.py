@@ -8,8 +8,8 @@ import uuid
 
 import pytest
 
-from connectors.opensearch.searcher import RerankingClient
-from sidecar.candidates import Ranked, Ranking
+from connectors.opensearch.client import RerankingClient
+from sidecar.core.candidates import Ranked, Ranking
 
 DOCS = 130
 QUERY = {"match": {"text": "fox"}}

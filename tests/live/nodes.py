@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from opensearchpy import OpenSearch
 
-from connectors.opensearch.client import connect
+from connectors.opensearch.transport import connect
 from tests.live.opensearch_home import NoNode, build, jdk
 from tests.live.opensearch_node import Node
 

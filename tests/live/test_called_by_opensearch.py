@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from connectors.opensearch.client import connect
-from connectors.opensearch.install_pipeline import Installation
-from connectors.opensearch.ml_commons import MlCommons
-from connectors.opensearch.pipeline_bodies import Wanted
+from connectors.opensearch.admin.install_pipeline import Installation
+from connectors.opensearch.admin.ml_commons import MlCommons
+from connectors.opensearch.admin.pipeline_bodies import Wanted
+from connectors.opensearch.transport import connect
 from tests.live.foxes import ids, without_took
 from tests.live.rerank_server import rerank_server
 from tests.serving.served import ask, served

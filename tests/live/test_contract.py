@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from connectors.opensearch import OpenSearchConnector, SearchRequest
-from connectors.opensearch.bulk import load
+from connectors.opensearch.admin.bulk import load
 from connectors.pyserini import LuceneIndex, LuceneRequest, PyseriniConnector
 from connectors.pyserini.build import build_index
-from sidecar.candidates import Connector, FirstStage, Passage, Ranked, Ranking
-from sidecar.corpus import Document
-from sidecar.errors import IndexNotFound
+from sidecar.core.candidates import Connector, FirstStage, Passage, Ranked, Ranking
+from sidecar.core.corpus import Document
+from sidecar.core.errors import IndexNotFound
 from sidecar.reranker import Reranker, load_reranker
 
 pytestmark = pytest.mark.live

@@ -16,9 +16,9 @@ from collections import Counter
 
 import pytest
 
-from connectors.opensearch import MultiSearchRequest, OpenSearchConnector, RerankingClient, SearchRequest, splice
-from connectors.opensearch.bulk import IndexOptions
-from sidecar.candidates import Ranked, Ranking
+from connectors.opensearch import MultiSearchRequest, OpenSearchConnector, RerankingClient, SearchRequest, raw_json
+from connectors.opensearch.admin.bulk import IndexOptions
+from sidecar.core.candidates import Ranked, Ranking
 from tests.live.foxes import direct, without_took
 
 pytestmark = pytest.mark.live
@@ -198,9 +198,9 @@ def searches(targets) -> list[tuple[str, dict[str, object], dict[str, str]]]:
 
 def taken_apart(raw: bytes) -> tuple[dict[str, bytes], list[dict[str, bytes]]]:
     """Split an answer into the hits and the rest, each value as its bytes; scores and times cut out."""
-    top = splice.members(raw)
-    hits = splice.members(top.pop("hits"))
-    found = [splice.members(hit) for hit in splice.elements(hits.pop("hits"))]
+    top = raw_json.members(raw)
+    hits = raw_json.members(top.pop("hits"))
+    found = [raw_json.members(hit) for hit in raw_json.elements(hits.pop("hits"))]
     del top["took"]
     hits.pop("max_score", None)
     rest = {**{name: bytes(value) for name, value in top.items()}, **{f"hits.{k}": bytes(v) for k, v in hits.items()}}

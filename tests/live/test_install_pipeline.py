@@ -7,13 +7,13 @@ import time
 
 import pytest
 
-from connectors.opensearch.client import connect
-from connectors.opensearch.install_pipeline import Installation
-from connectors.opensearch.ml_commons import MlCommons, Pretending
-from connectors.opensearch.pipeline_bodies import Wanted, connector_body, model_body
-from connectors.opensearch.pipeline_obstacles import ONLY_ML_NODES, PRIVATE, REMOTE, TRUSTED
+from connectors.opensearch.admin.install_pipeline import Installation
+from connectors.opensearch.admin.ml_commons import MlCommons, Pretending
+from connectors.opensearch.admin.pipeline_bodies import Wanted, connector_body, model_body
+from connectors.opensearch.admin.pipeline_obstacles import ONLY_ML_NODES, PRIVATE, REMOTE, TRUSTED
+from connectors.opensearch.transport import connect
 from sidecar.cli.main import main
-from sidecar.errors import ConfigurationError, EngineRejected
+from sidecar.core.errors import ConfigurationError, EngineRejected
 from tests.serving.served import served
 
 pytestmark = pytest.mark.live

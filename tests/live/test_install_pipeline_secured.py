@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.opensearch.access import Access
-from connectors.opensearch.client import connect
-from connectors.opensearch.install_pipeline import Installation
-from connectors.opensearch.ml_commons import MlCommons
-from connectors.opensearch.pipeline_bodies import Wanted
-from connectors.opensearch.pipeline_obstacles import PERMISSIONS, TRUSTED
-from connectors.opensearch.pipeline_trial import try_out
-from sidecar.errors import EngineRejected
+from connectors.opensearch.admin.install_pipeline import Installation
+from connectors.opensearch.admin.ml_commons import MlCommons
+from connectors.opensearch.admin.pipeline_bodies import Wanted
+from connectors.opensearch.admin.pipeline_obstacles import PERMISSIONS, TRUSTED
+from connectors.opensearch.admin.pipeline_trial import try_out
+from connectors.opensearch.auth import Access
+from connectors.opensearch.transport import connect
+from sidecar.core.errors import EngineRejected
 from tests.serving.served import served
 
 pytestmark = pytest.mark.live

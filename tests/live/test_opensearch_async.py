@@ -10,7 +10,7 @@ import pytest
 from opensearchpy import AsyncOpenSearch, OpenSearch
 
 from connectors.opensearch import AsyncRerankingClient, RerankingClient, SearchRequest
-from sidecar.errors import ConfigurationError, EngineRejected, EngineUnreachable, IndexNotFound
+from sidecar.core.errors import ConfigurationError, EngineRejected, EngineUnreachable, IndexNotFound
 from tests.live.foxes import DOCS, QUERY, ByLength, ids, without_took
 
 pytestmark = pytest.mark.live

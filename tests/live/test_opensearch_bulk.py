@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import pytest
 
-from connectors.opensearch.bulk import IndexOptions, load
-from sidecar.errors import ConfigurationError, EngineRejected
+from connectors.opensearch.admin.bulk import IndexOptions, load
+from sidecar.core.errors import ConfigurationError, EngineRejected
 
 pytestmark = pytest.mark.live
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from connectors.opensearch.connector import OpenSearchConnector, SearchRequest
-from sidecar.errors import EngineRejected, IndexNotFound
+from sidecar.core.errors import EngineRejected, IndexNotFound
 
 pytestmark = pytest.mark.live
 

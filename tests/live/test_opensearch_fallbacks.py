@@ -8,7 +8,7 @@ import uuid
 import pytest
 
 from connectors.opensearch.connector import SearchRequest
-from sidecar.errors import EngineRejected
+from sidecar.core.errors import EngineRejected
 from tests.live.foxes import QUERY, direct, ids, without_took
 
 pytestmark = pytest.mark.live

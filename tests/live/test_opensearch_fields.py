@@ -10,7 +10,7 @@ import pytest
 from opensearchpy import AsyncOpenSearch
 
 from connectors.opensearch import AsyncRerankingClient, MultiSearchRequest, RerankingClient, SearchRequest
-from sidecar.documents import PassageFields
+from sidecar.core.documents import PassageFields
 from tests.live.foxes import ByLength, direct, without_took
 
 pytestmark = pytest.mark.live

@@ -11,7 +11,7 @@ import pytest
 from opensearchpy import AsyncOpenSearch
 
 from connectors.opensearch import AsyncRerankingClient, OpenSearchConnector, RerankingClient, SearchRequest
-from sidecar.errors import EngineRejected, IndexNotFound
+from sidecar.core.errors import EngineRejected, IndexNotFound
 from tests.live.foxes import EITHER, QUERY, ByLength, without_took
 from tests.live.test_differential import InOrder
 

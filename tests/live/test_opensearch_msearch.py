@@ -8,8 +8,8 @@ import re
 import pytest
 from opensearchpy import RequestError
 
-from connectors.opensearch.talks import MultiSearchRequest
-from sidecar.errors import EngineRejected
+from connectors.opensearch.requests import MultiSearchRequest
+from sidecar.core.errors import EngineRejected
 from tests.live.foxes import QUERY, ids
 
 pytestmark = pytest.mark.live

@@ -9,8 +9,8 @@ import uuid
 import pytest
 
 from connectors.opensearch import OpenSearchConnector, RerankingClient, SearchRequest
-from sidecar.documents import MAX_CHARACTERS, PassageFields, nothing_to_read
-from sidecar.errors import EngineRejected
+from sidecar.core.documents import MAX_CHARACTERS, PassageFields, nothing_to_read
+from sidecar.core.errors import EngineRejected
 from tests.live.foxes import QUERY, ByLength, direct, ids, without_took
 
 pytestmark = pytest.mark.live

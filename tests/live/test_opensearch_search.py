@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from connectors.opensearch.client import RerankingClient
 from connectors.opensearch.connector import SearchRequest
-from connectors.opensearch.searcher import RerankingClient
-from sidecar.candidates import Passage
-from sidecar.documents import PassageFields
+from sidecar.core.candidates import Passage
+from sidecar.core.documents import PassageFields
 from tests.live.foxes import DOCS, EITHER, QUERY, ByLength, direct, hits, ids, without_took
 
 pytestmark = pytest.mark.live

@@ -7,14 +7,14 @@ import json
 
 import pytest
 
-from connectors.opensearch.access import Access
-from connectors.opensearch.client import connect
+from connectors.opensearch.admin.cluster_info import cluster_info
+from connectors.opensearch.auth import Access
+from connectors.opensearch.client import RerankingClient
 from connectors.opensearch.connector import SearchRequest
-from connectors.opensearch.probe import probe
-from connectors.opensearch.searcher import RerankingClient
-from sidecar.candidates import Ranked, Ranking
+from connectors.opensearch.transport import connect
 from sidecar.cli.main import main
-from sidecar.errors import EngineRejected, EngineUnreachable
+from sidecar.core.candidates import Ranked, Ranking
+from sidecar.core.errors import EngineRejected, EngineUnreachable
 from tests.live.foxes import direct, hits, ids, without_took
 from tests.live.opensearch_plugins import make_certificate, token
 from tests.live.rerank_server import rerank_pipeline, rerank_server
@@ -249,9 +249,9 @@ def test_http_to_a_port_with_tls_is_no_connection(node):
 
 
 def test_a_read_only_account_is_probed(ada):
-    found = probe(ada, "library")
+    found = cluster_info(ada, "library")
     assert (found.version, found.plugins, found.searches) == (None, None, True)
-    assert probe(ada, "vault").searches is False
+    assert cluster_info(ada, "vault").searches is False
 
 
 def test_the_doctor_takes_a_read_only_account(node, access, monkeypatch, capsys, tmp_path):

@@ -8,7 +8,7 @@ import uuid
 
 import pytest
 
-from sidecar.serving.routes import PassThrough, passes
+from sidecar.serving.proxy.routes import PassThrough, passes
 from tests.serving.served import ask, served
 
 pytestmark = pytest.mark.live

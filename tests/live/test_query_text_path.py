@@ -8,7 +8,7 @@ import urllib.error
 
 import pytest
 
-from connectors.opensearch.request import Unranked, plan
+from connectors.opensearch.rewrite.request import Unranked, plan
 from tests.connectors.opensearch.query_text_paths import CASES
 from tests.live.rerank_server import rerank_pipeline, rerank_server
 

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.live
 
 
 def test_a_query_of_too_many_words_stops_nothing(tmp_path, monkeypatch, capsys, client, opensearch_url, tiny_llama):
-    from connectors.opensearch.bulk import load
-    from sidecar.corpus import Document
+    from connectors.opensearch.admin.bulk import load
+    from sidecar.core.corpus import Document
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "400")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.candidates import Passage
+from sidecar.core.candidates import Passage
 
 SENTENCE = "the index returns every passage that holds one of the words in a query ordered by its score and length"
 

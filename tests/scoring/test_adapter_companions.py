@@ -12,11 +12,11 @@ from safetensors.torch import load_file, save_file
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from sidecar.candidates import Passage
-from sidecar.errors import GatedModel, ModelError, ModelNotFound
+from sidecar.core.candidates import Passage
+from sidecar.core.errors import GatedModel, ModelError, ModelNotFound
 from sidecar.scoring import loading
-from sidecar.scoring.adapters import AdapterRegistry
-from sidecar.scoring.checkpoint import Placement
+from sidecar.scoring.adapter_registry import AdapterRegistry
+from sidecar.scoring.checkpoints.checkpoint import Placement
 from sidecar.scoring.loading import Located, load_scorer, locate_base
 from tests.scoring.values import values
 from tests.tiny_models import BOS, EOS

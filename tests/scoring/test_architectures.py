@@ -11,13 +11,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
-from sidecar.candidates import Passage
-from sidecar.errors import ModelError
-from sidecar.scoring.answers import answer_head
-from sidecar.scoring.checkpoint import load_tokenizer
+from sidecar.core.candidates import Passage
+from sidecar.core.errors import ModelError
+from sidecar.scoring.checkpoints.checkpoint import load_tokenizer
+from sidecar.scoring.checkpoints.manifest import write_manifest
+from sidecar.scoring.checkpoints.presets import QWEN3
+from sidecar.scoring.checkpoints.yes_no_head import answer_head
 from sidecar.scoring.loading import load_scorer
-from sidecar.scoring.manifest import write_manifest
-from sidecar.scoring.presets import QWEN3
 from tests.scoring.values import values
 
 FP32 = 1e-5

@@ -8,10 +8,10 @@ import threading
 import pytest
 import torch
 
-from sidecar.candidates import Passage
-from sidecar.errors import ModelError, NonFiniteScore
+from sidecar.core.candidates import Passage
+from sidecar.core.errors import ModelError, NonFiniteScore
 from sidecar.scoring.bi_encoder import BiEncoder, EmbeddingCache
-from sidecar.scoring.embedded import find_embedded
+from sidecar.scoring.checkpoints.bundled_weights import find_embedded
 from sidecar.scoring.loading import load_scorer
 from tests.scoring.values import values
 
@@ -20,7 +20,7 @@ QUERY = "which passage holds the words of a query"
 
 @pytest.fixture(scope="module")
 def minilm():
-    # Some tests look at torch's weights; test_openvino_engine.py has the other engine.
+    # Some tests look at torch's weights; test_openvino.py has the other engine.
     return load_scorer("minilm", device="cpu", engine="transformers")
 
 

@@ -7,11 +7,11 @@ import math
 
 import pytest
 
-from sidecar.errors import InputError, NonFiniteScore
+from sidecar.core.errors import InputError, NonFiniteScore
 from sidecar.scoring.calibration import Judged, calibrate, fit, quality, split_queries
-from sidecar.scoring.manifest import Manifest, ScoreMapping
-from sidecar.scoring.mapping import Mapping, sigmoid
-from sidecar.scoring.presets import MINILM
+from sidecar.scoring.checkpoints.manifest import Manifest, ScoreMapping
+from sidecar.scoring.checkpoints.presets import MINILM
+from sidecar.scoring.score_mapping import Mapping, sigmoid
 
 
 def pairs(*counts, qid="q"):

@@ -8,12 +8,12 @@ import re
 import pytest
 import torch
 
-from sidecar.candidates import Passage
-from sidecar.scoring.embedded import find_embedded
-from sidecar.scoring.hub import not_found
+from sidecar.core.candidates import Passage
+from sidecar.scoring.checkpoints.bundled_weights import find_embedded
+from sidecar.scoring.checkpoints.hub import not_found
+from sidecar.scoring.checkpoints.manifest import read_manifest
+from sidecar.scoring.checkpoints.presets import CARRIED, DEFAULT, EMBEDDED, PRESETS
 from sidecar.scoring.loading import load_scorer, locate, own_directory
-from sidecar.scoring.manifest import read_manifest
-from sidecar.scoring.presets import CARRIED, DEFAULT, EMBEDDED, PRESETS
 from sidecar.settings import Settings
 from tests.scoring.values import values
 

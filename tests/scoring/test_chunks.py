@@ -7,13 +7,13 @@ import time
 
 import pytest
 
-from sidecar.candidates import Chunk, Passage, Score
-from sidecar.errors import ConfigurationError
+from sidecar.core.candidates import Chunk, Passage, Score
+from sidecar.core.errors import ConfigurationError
 from sidecar.scoring.chunks import Chunking, MaxP
 from sidecar.scoring.loading import load_scorer
-from sidecar.scoring.mapping import Mapping
 from sidecar.scoring.prompt import Tokens
-from sidecar.scoring.readings import Pairs
+from sidecar.scoring.score_mapping import Mapping
+from sidecar.scoring.tokenized import TokenizedPairs
 from tests.scoring.values import values
 
 QUERY = "which passage holds the words of a query"
@@ -42,7 +42,7 @@ class Fitting:
 
     def read(self, query, passages):
         self.seen = [passage.text for passage in passages]
-        return Pairs([Tokens(list(passage.text.encode())) for passage in passages])
+        return TokenizedPairs([Tokens(list(passage.text.encode())) for passage in passages])
 
     def score_all(self, readings):
         return [[Score(float(row.ids.count(ord("x")))) for row in reading.rows] for reading in readings]

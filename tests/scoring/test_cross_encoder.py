@@ -8,12 +8,12 @@ import msgspec
 import pytest
 import torch
 
-from sidecar.candidates import Passage
-from sidecar.errors import ConfigurationError, ModelError, NonFiniteScore
-from sidecar.scoring.checkpoint import Checkpoint
+from sidecar.core.candidates import Passage
+from sidecar.core.errors import ConfigurationError, ModelError, NonFiniteScore
+from sidecar.scoring.checkpoints.checkpoint import Checkpoint
+from sidecar.scoring.checkpoints.manifest import Manifest, write_manifest
 from sidecar.scoring.cross_encoder import CrossEncoder
 from sidecar.scoring.loading import load_scorer
-from sidecar.scoring.manifest import Manifest, write_manifest
 from sidecar.scoring.reference import load_reference, score_one, score_one_cut_apart
 from tests.scoring.values import values
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from sidecar.candidates import Passage
+from sidecar.core.candidates import Passage
 from sidecar.scoring.loading import load_scorer
 from tests.scoring.values import values
 

@@ -13,11 +13,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from sidecar.candidates import Passage, Score
-from sidecar.errors import AdapterMismatch, ConfigurationError, GatedModel, ModelError, ModelNotFound
+from sidecar.core.candidates import Passage, Score
+from sidecar.core.errors import AdapterMismatch, ConfigurationError, GatedModel, ModelError, ModelNotFound
 from sidecar.reranker import Reranker, load_reranker
-from sidecar.scoring.checkpoint import Placement, load_tokenizer
-from sidecar.scoring.hub import fetch
+from sidecar.scoring.checkpoints.checkpoint import Placement, load_tokenizer
+from sidecar.scoring.checkpoints.hub import fetch
 from sidecar.scoring.loading import load_scorer
 from tests.scoring.values import values
 

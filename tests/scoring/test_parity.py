@@ -14,12 +14,12 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForSequenceClassification
 
-from sidecar.candidates import Passage
-from sidecar.errors import ConfigurationError, ModelError
-from sidecar.scoring.adapters import AdapterRegistry
-from sidecar.scoring.checkpoint import Placement
+from sidecar.core.candidates import Passage
+from sidecar.core.errors import ConfigurationError, ModelError
+from sidecar.scoring.adapter_registry import AdapterRegistry
+from sidecar.scoring.checkpoints.checkpoint import Placement
+from sidecar.scoring.checkpoints.quiet import quiet_libraries
 from sidecar.scoring.loading import load_scorer
-from sidecar.scoring.quiet import quiet_libraries
 from tests.scoring.values import values
 from tests.tiny_zoo import DECODERS, ENCODERS, SETTINGS, build_adapter, build_base
 

@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from sidecar.candidates import Passage
-from sidecar.scoring.checkpoint import load_tokenizer
-from sidecar.scoring.manifest import Manifest
-from sidecar.scoring.presets import PLAIN_PAIR
+from sidecar.core.candidates import Passage
+from sidecar.scoring.checkpoints.checkpoint import load_tokenizer
+from sidecar.scoring.checkpoints.manifest import Manifest
+from sidecar.scoring.checkpoints.presets import PLAIN_PAIR
 from sidecar.scoring.prompt import Prompt
 
 

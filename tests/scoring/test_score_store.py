@@ -12,13 +12,13 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from sidecar.candidates import Chunk, Passage, Score
-from sidecar.errors import ConfigurationError, InputError
+from sidecar.core.candidates import Chunk, Passage, Score
+from sidecar.core.errors import ConfigurationError, InputError
+from sidecar.scoring.cache_keys import pair_keys
+from sidecar.scoring.checkpoints.manifest import Manifest, write_manifest
 from sidecar.scoring.chunks import Chunking
 from sidecar.scoring.fingerprint import fingerprint
 from sidecar.scoring.loading import load_scorer
-from sidecar.scoring.manifest import Manifest, write_manifest
-from sidecar.scoring.pair_keys import pair_keys
 from sidecar.scoring.score_store import RememberingScorer, ScoreStore
 
 PASSAGES = [Passage("a title", f"passage number {i}") for i in range(6)]
@@ -95,7 +95,7 @@ def test_all_of_a_score_is_kept(tmp_path):
 WRITE = """
 import os, signal, sys
 from pathlib import Path
-from sidecar.candidates import Score
+from sidecar.core.candidates import Score
 from sidecar.scoring.score_store import ScoreStore
 store = ScoreStore(Path(sys.argv[1]))
 store.keep({b"whole": Score(1.0)})

@@ -11,9 +11,9 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, BitsAndBytesConfig
 
-from sidecar.candidates import Passage
-from sidecar.errors import ConfigurationError, ModelError
-from sidecar.scoring import stored_quantization
+from sidecar.core.candidates import Passage
+from sidecar.core.errors import ConfigurationError, ModelError
+from sidecar.scoring.checkpoints import stored_quantization
 from sidecar.scoring.loading import load_scorer
 from tests.scoring.values import values
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sidecar.candidates import Passage
+from sidecar.core.candidates import Passage
 from sidecar.reranker import Reranker
-from sidecar.scoring.checkpoint import Checkpoint
+from sidecar.scoring.checkpoints.checkpoint import Checkpoint
 from sidecar.scoring.cross_encoder import CrossEncoder
+from sidecar.scoring.engines.packed.weights import Llama
 from sidecar.scoring.loading import load_scorer
-from sidecar.scoring.packed.weights import Llama
 from sidecar.scoring.reference import load_reference, score_one, score_one_cut_apart
 from tests.scoring.values import values
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sidecar.candidates import Passage
+from sidecar.core.candidates import Passage
 from sidecar.scoring import Scorer
 
 

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import httpx
 
-from sidecar.documents import PassageFields
-from sidecar.serving.breaker import CircuitBreaker
-from sidecar.serving.listeners import Listener, reserve
-from sidecar.serving.metrics import Metrics
+from sidecar.core.documents import PassageFields
+from sidecar.serving.http.listeners import Listener, reserve
+from sidecar.serving.http.metrics import Metrics
 from sidecar.serving.rerank_api.app import rerank_api
-from sidecar.serving.rerank_api.engine import Limits, ModelNames, RerankEngine
+from sidecar.serving.rerank_api.engine import ModelNames, RequestLimits, RerankEngine
 from sidecar.serving.run import client_limits, listener_config
-from sidecar.serving.score_cache import ScoreCache
-from sidecar.serving.scorer_client import ScorerProcess
-from sidecar.serving.service import RerankingService
+from sidecar.serving.scorer.circuit_breaker import CircuitBreaker
+from sidecar.serving.scorer.client import ScorerClient
+from sidecar.serving.scorer.score_cache import ScoreCache
+from sidecar.serving.scorer.service import RerankingService
 from sidecar.settings import Settings
 
 FAKE = (sys.executable, str(Path(__file__).with_name("fake_scorer.py")))
@@ -45,10 +45,12 @@ def served_api(*, limits=None, scorer_options=None, neighbour_of=None, **options
     running = threading.Event()
 
     async def run():
-        scorer = ScorerProcess({"m": {}, "other": {}}, command=FAKE, **(scorer_options or {}))
+        scorer = ScorerClient({"m": {}, "other": {}}, command=FAKE, **(scorer_options or {}))
         await scorer.start()
         service = RerankingService(scorer, cache=ScoreCache(1000), breaker=CircuitBreaker(5, 1.0))
-        engine = RerankEngine(service, ModelNames(("m", "other"), {"rerank-v3.5": "m"}), limits or Limits(), Metrics())
+        engine = RerankEngine(
+            service, ModelNames(("m", "other"), {"rerank-v3.5": "m"}), limits or RequestLimits(), Metrics()
+        )
         neighbour = neighbour_of(service) if neighbour_of else None
         app = rerank_api(engine, fields=PassageFields(), neighbour=neighbour, **options)
         settings = Settings(drain_seconds=1)

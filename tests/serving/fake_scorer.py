@@ -12,11 +12,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from sidecar.candidates import Score
-from sidecar.errors import ModelError, NonFiniteScore
-from sidecar.scoring.manifest import Manifest
-from sidecar.scoring.mapping import Mapping
-from sidecar.serving.scorer_process import run
+from sidecar.core.candidates import Score
+from sidecar.core.errors import ModelError, NonFiniteScore
+from sidecar.scoring.checkpoints.manifest import Manifest
+from sidecar.scoring.score_mapping import Mapping
+from sidecar.serving.scorer.worker import run
 
 
 @dataclass

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 import uvicorn
 
-from sidecar.serving.parts import Parts, parts
+from sidecar.serving.build import ServiceParts, parts
 from sidecar.serving.run import client_limits, listener_config
 from sidecar.settings import Settings
 
@@ -37,7 +37,7 @@ class Served:
 
     url: str
     api_url: str
-    running: Parts
+    running: ServiceParts
     loop: asyncio.AbstractEventLoop
     stopping: list[uvicorn.Server] = field(default_factory=list)
 

@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sidecar.serving.garbage import collect_when_idle
-from sidecar.serving.off_loop import SMALL, off_loop, values_in
+from sidecar.serving.http.garbage_collection import collect_when_idle
+from sidecar.serving.http.off_loop import SMALL, off_loop, values_in
 from tests.serving.hits import opensearch
 from tests.serving.served import served
 from tests.serving.stub import Stub
@@ -38,7 +38,7 @@ with Stub(opensearch) as stub:
 """
 SERVICE = """
 import sys
-from sidecar.serving.garbage import look_rarely
+from sidecar.serving.http.garbage_collection import look_rarely
 from tests.serving.served import served
 sys.setswitchinterval(0.001)
 look_rarely()

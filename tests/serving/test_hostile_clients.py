@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.serving.hits import by_model
+from tests.serving.proxy.test_forward import raw
 from tests.serving.served import served
 from tests.serving.stub import Stub
-from tests.serving.test_proxy import raw
 from tests.serving.test_reranked_search import body, ids, outcome
 
 

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.live, pytest.mark.usefixtures("jvm")]
 @pytest.fixture(scope="module")
 def fleas(jvm, tmp_path_factory):
     from connectors.pyserini.build import build_index
-    from sidecar.corpus import Document
+    from sidecar.core.corpus import Document
 
     texts = {"a": "flea score 1", "b": "flea flea flea score 0", "c": "flea and dog score 3", "d/é": "nothing of them"}
     directory = tmp_path_factory.mktemp("indexes") / "fleas"
@@ -23,15 +23,15 @@ def fleas(jvm, tmp_path_factory):
 
 
 def neighbour(directory, **terms):
-    from sidecar.documents import PassageFields
-    from sidecar.fusion import Fusion
-    from sidecar.serving.asked import Terms
+    from sidecar.core.documents import PassageFields
+    from sidecar.core.fusion import Fusion
     from sidecar.serving.lucene_api import LuceneApi, open_indexes
+    from sidecar.serving.proxy.rerank_options import RerankOptions
 
     def of(service):
         opened = open_indexes({"fleas": directory}, PassageFields(), k1=0.9, b=0.4)
         usual = {"model": "m", "fusion": Fusion(), "window": 100, "seconds": 5.0, "on_failure": "first-stage"}
-        return LuceneApi(opened, service, Terms(**(usual | {"fields": PassageFields()} | terms)))
+        return LuceneApi(opened, service, RerankOptions(**(usual | {"fields": PassageFields()} | terms)))
 
     return of
 

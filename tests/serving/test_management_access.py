@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.serving.asgi import Exchange
+from sidecar.serving.http.asgi import Exchange
 from sidecar.serving.management_access import obstacle_to_change
 from tests.serving.served import served
 

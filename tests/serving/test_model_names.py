@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.errors import ConfigurationError
-from sidecar.serving.parts import declared_models, model_names
+from sidecar.core.errors import ConfigurationError
+from sidecar.serving.build import declared_models, model_names
 from sidecar.serving.rerank_api.problem import Problem
 from sidecar.settings import Settings
 

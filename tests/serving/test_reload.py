@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from sidecar.candidates import Passage
+from sidecar.core.candidates import Passage
 from tests.serving.served import served
 
 KEY = {"X-Sidecar-Api-Key": "s3cret"}

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.connectors.opensearch.test_limits import cause, too_large
+from tests.connectors.opensearch.flow.test_max_result_window import cause, too_large
 from tests.serving.hits import answer as as_http
 from tests.serving.hits import by_model, opensearch
 from tests.serving.served import served

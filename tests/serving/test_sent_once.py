@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.serving.hits import opensearch
+from tests.serving.proxy.test_forward import error_of
 from tests.serving.served import served
 from tests.serving.stub import Stub
-from tests.serving.test_proxy import error_of
 from tests.serving.test_reranked_search import body, outcome
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"

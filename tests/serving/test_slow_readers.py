@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sidecar.serving.shares import Shares
-from sidecar.serving.upstream import Upstream, UpstreamLimits
+from sidecar.serving.http.shares import Shares
+from sidecar.serving.proxy.upstream import Upstream, UpstreamLimits
 from tests.serving.served import served
 from tests.serving.stub import Stub
 from tests.serving.test_hostile_clients import until

@@ -14,16 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.errors import ConfigurationError
+from sidecar.core.errors import ConfigurationError
+from sidecar.serving.http.tls import ServerTls, TlsFiles
 from sidecar.serving.run import server_tls
-from sidecar.serving.server_tls import ServerTls, TlsFiles
 from sidecar.settings import Settings
 from tests.docker.test_smoke import script
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make certificates with")
 PROGRAM = """
 import asyncio, pathlib, sys
-from sidecar.serving.listeners import Listener, reserve, serve_together
+from sidecar.serving.http.listeners import Listener, reserve, serve_together
 from sidecar.serving.run import client_limits, listener_config, server_tls
 from sidecar.settings import Settings
 

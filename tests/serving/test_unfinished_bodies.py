@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sidecar.serving.held_bytes import HeldBytes
-from sidecar.serving.rerank_api.engine import Limits
+from sidecar.serving.http.held_bytes import HeldBytes
+from sidecar.serving.rerank_api.engine import RequestLimits
 from tests.serving.api_server import served_api
 from tests.serving.hits import by_model, opensearch
 from tests.serving.served import served
@@ -41,7 +41,7 @@ def head(path, length):
 
 
 def test_begun_bodies_take_no_slot_of_the_rerank_api():
-    with served_api(limits=Limits(requests=2)) as api, contextlib.ExitStack() as stack:
+    with served_api(limits=RequestLimits(requests=2)) as api, contextlib.ExitStack() as stack:
         for _ in range(64):
             stack.enter_context(begun(api.url, head(b"/v1/rerank", 1000)))
         time.sleep(0.3)
@@ -59,7 +59,7 @@ def test_a_body_that_trickles_in_is_not_waited_for(upstream, path):
 
 
 def test_a_body_that_trickles_into_the_rerank_api_is_not_waited_for():
-    with served_api(limits=Limits(body_seconds=0.5)) as api:
+    with served_api(limits=RequestLimits(body_seconds=0.5)) as api:
         with begun(api.url, head(b"/v1/rerank", 100_000)) as connection:
             answer = trickled(connection)
         assert answer.startswith(b"HTTP/1.1 408 ")
@@ -109,7 +109,7 @@ def talk_from(url, source, data):
 
 def test_the_rerank_api_refuses_bodies_beyond_the_memory():
     held = HeldBytes(2_000_000)
-    with served_api(limits=Limits(held=held)) as api, contextlib.ExitStack() as stack:
+    with served_api(limits=RequestLimits(held=held)) as api, contextlib.ExitStack() as stack:
         for _ in range(2):
             stack.enter_context(begun(api.url, head(b"/v1/rerank", 5_000_000) + b" " * 400_000))
         until(lambda: held.total >= 800_000)

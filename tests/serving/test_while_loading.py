@@ -18,7 +18,7 @@ from tests.serving.test_reranked_search import body, ids, outcome
 
 SERVE = """
 import asyncio, json, sys
-from sidecar.errors import ModelError
+from sidecar.core.errors import ModelError
 from sidecar.serving.run import serve
 from sidecar.settings import Settings
 try:

@@ -6,7 +6,7 @@ import resource
 
 import pytest
 
-from sidecar.candidates import Passage
+from sidecar.core.candidates import Passage
 from sidecar.scoring.loading import load_scorer
 
 pytestmark = pytest.mark.soak

@@ -7,10 +7,10 @@ import random
 import pytest
 import torch
 
-from sidecar.scoring.measures import Memory
-from sidecar.scoring.openvino_engine import OpenVinoEngine, native_precisions
+from sidecar.bench.measures import Memory
+from sidecar.bench.shapes import embedded_classifier
+from sidecar.scoring.engines.openvino import OpenVinoEngine, native_precisions
 from sidecar.scoring.prompt import Tokens
-from sidecar.scoring.shapes import embedded_classifier
 
 MEGABYTE = 1e6
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sidecar.candidates import Passage
+from sidecar.core.candidates import Passage
 from sidecar.training.groups import Group
 
 

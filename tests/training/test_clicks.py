@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sidecar.errors import InputError
+from sidecar.core.errors import InputError
 from sidecar.training.clicks import read_clicks
 
 

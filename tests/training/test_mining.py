@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from sidecar.candidates import Candidate, Passage
-from sidecar.documents import PassageFields
+from sidecar.core.candidates import Candidate, Passage
+from sidecar.core.documents import PassageFields
 from sidecar.experiments.candidate_lists import CandidateList
 from sidecar.training.mining import Mined, mine, texts_of
 

@@ -8,9 +8,9 @@ import re
 
 import pytest
 
-from sidecar.candidates import Passage
-from sidecar.documents import PassageFields
-from sidecar.errors import InputError
+from sidecar.core.candidates import Passage
+from sidecar.core.documents import PassageFields
+from sidecar.core.errors import InputError
 from sidecar.training.groups import statistics
 from sidecar.training.reading import Refusals, read_training
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from sidecar.candidates import Score
-from sidecar.errors import InputError
+from sidecar.core.candidates import Score
+from sidecar.core.errors import InputError
 from sidecar.experiments.journal import Journal
 from sidecar.training.teachers import (
     Weighted,

@@ -11,21 +11,21 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification
 
-from sidecar.candidates import Passage
-from sidecar.documents import PassageFields
-from sidecar.errors import ConfigurationError, ModelError, TrainingError
-from sidecar.scoring.checkpoint import load_tokenizer
+from sidecar.core.candidates import Passage
+from sidecar.core.documents import PassageFields
+from sidecar.core.errors import ConfigurationError, ModelError, TrainingError
+from sidecar.scoring.checkpoints.checkpoint import load_tokenizer
 from sidecar.scoring.loading import load_scorer
 from sidecar.scoring.prompt import Prompt
+from sidecar.settings.training import TrainingSettings
 from sidecar.training.development import read_development
 from sidecar.training.preparing import Prepared
 from sidecar.training.reading import Refusals, read_training
+from sidecar.training.run_dir import RunDirectory
 from sidecar.training.student import find_base, load_student
 from sidecar.training.teachers import standardized
-from sidecar.training.train import Job, train
+from sidecar.training.train import TrainingJob, train
 from sidecar.training.trainer import RerankTrainer
-from sidecar.training.workplace import Workplace
-from sidecar.training_settings import TrainingSettings
 from tests.training import tasks
 
 FIELDS = PassageFields()
@@ -67,10 +67,10 @@ def prepared(tmp_path_factory):
 
 
 def run(base, prepared, output, *, resume=False, watch=None, **settings):
-    job = Job(find_base(str(base)), prepared, "cpu")
+    job = TrainingJob(find_base(str(base)), prepared, "cpu")
     recipe = TrainingSettings(**{**QUICK, **settings})
-    trained = train(job, recipe, Workplace(output, {}, resume=resume), watch or Told())
-    with Workplace(output, {}, resume=True).publish() as folder:
+    trained = train(job, recipe, RunDirectory(output, {}, resume=resume), watch or Told())
+    with RunDirectory(output, {}, resume=True).publish() as folder:
         trained.save(folder)
     return trained
 

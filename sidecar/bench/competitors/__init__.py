@@ -8,7 +8,7 @@ from dataclasses import replace
 from sidecar.bench.competitors import card, rerankers_library, sentence_transformers_library
 from sidecar.bench.subject import Subject
 from sidecar.bench.system import Offer, Score
-from sidecar.errors import ConfigurationError
+from sidecar.core.errors import ConfigurationError
 
 
 def offers() -> list[Offer]:

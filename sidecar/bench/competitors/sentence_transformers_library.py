@@ -18,7 +18,7 @@ import torch
 from sidecar.bench.subject import Subject
 from sidecar.bench.system import Offer, Score
 from sidecar.bench.work import Query
-from sidecar.errors import ConfigurationError
+from sidecar.core.errors import ConfigurationError
 
 
 def _torch(subject: Subject) -> Score:

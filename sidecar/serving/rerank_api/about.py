@@ -9,8 +9,8 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from sidecar.serving.rerank_api import tei
-from sidecar.serving.rerank_api.answering import refused
 from sidecar.serving.rerank_api.engine import RerankEngine
+from sidecar.serving.rerank_api.handler import refused
 from sidecar.serving.rerank_api.neutral import NEUTRAL
 from sidecar.serving.rerank_api.problem import Fault, Problem
 from sidecar.version import __version__

@@ -14,13 +14,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp
 
-from sidecar.documents import PassageFields
+from sidecar.core.documents import PassageFields
 from sidecar.serving.rerank_api.about import health_router, models_router
-from sidecar.serving.rerank_api.answering import Answering, broken, refused
 from sidecar.serving.rerank_api.dialect import Dialect
-from sidecar.serving.rerank_api.door import CALLER, IDENTITY, Door, Entrance
 from sidecar.serving.rerank_api.endpoints import ENDPOINTS, Endpoint, dialect_at
 from sidecar.serving.rerank_api.engine import RerankEngine
+from sidecar.serving.rerank_api.handler import RequestHandler, broken, refused
+from sidecar.serving.rerank_api.middleware import CALLER, IDENTITY, AccessPolicy, ApiMiddleware
 from sidecar.serving.rerank_api.page import page
 from sidecar.serving.rerank_api.problem import Fault, Problem
 from sidecar.serving.rerank_api.schema import body_of, responses_of, schemas
@@ -30,7 +30,7 @@ OPEN_PATHS = frozenset({"/", "/health", "/tei/health", "/openapi.json"})
 DESCRIPTION = "Reranks passages in the shapes of Cohere, Jina, TEI, vLLM and NIM."
 
 
-class Neighbour(Protocol):
+class ExtraRouter(Protocol):
     """More endpoints on the same port, with a dialect of their own for the paths that are theirs."""
 
     router: APIRouter
@@ -48,7 +48,7 @@ def rerank_api(  # noqa: PLR0913  each is a setting of its own, by keyword
     api_key: str | None = None,
     allowed_hosts: frozenset[str] = frozenset(),
     cors_origins: Sequence[str] = (),
-    neighbour: Neighbour | None = None,
+    neighbour: ExtraRouter | None = None,
 ) -> ASGIApp:
     """Build the application. `fields` says where in a document that is an object its title and text are.
 
@@ -59,7 +59,7 @@ def rerank_api(  # noqa: PLR0913  each is a setting of its own, by keyword
         return neighbour.dialect if neighbour is not None and neighbour.covers(path) else dialect_at(path)
 
     app = described()
-    answering = Answering(engine, fields)
+    answering = RequestHandler(engine, fields)
     for endpoint in ENDPOINTS:
         _add(app, endpoint, answering)
     # The neighbour's first: of `/v1/models/search` it knows whether that is an index.
@@ -93,8 +93,8 @@ def rerank_api(  # noqa: PLR0913  each is a setting of its own, by keyword
     def verbatim(path: str) -> bool:
         return neighbour is not None and neighbour.covers(path)
 
-    entrance = Entrance(api_key, allowed_hosts, OPEN_PATHS)
-    door = Door(app, entrance, dialect_at=dialect_of, verbatim=verbatim, metrics=engine.metrics)
+    entrance = AccessPolicy(api_key, allowed_hosts, OPEN_PATHS)
+    door = ApiMiddleware(app, entrance, dialect_at=dialect_of, verbatim=verbatim, metrics=engine.metrics)
     if not cors_origins:
         return door
     return CORSMiddleware(
@@ -132,7 +132,7 @@ def described() -> FastAPI:
     return app
 
 
-def _add(app: FastAPI, endpoint: Endpoint, answering: Answering) -> None:
+def _add(app: FastAPI, endpoint: Endpoint, answering: RequestHandler) -> None:
     async def answer(request: Request) -> Response:
         return await answering(endpoint, request, request.scope[IDENTITY], request.scope[CALLER])
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sidecar.documents import PassageFields
-from sidecar.serving.rerank_api.dialect import Answer, Asked, Operation, Question
+from sidecar.core.documents import PassageFields
+from sidecar.serving.rerank_api.dialect import Operation, ParsedRequest, Question, RankedDocuments
 from sidecar.serving.rerank_api.document import Document, passages_of
 from sidecar.serving.rerank_api.jina import QueryText, query_text
 from sidecar.serving.rerank_api.neutral import NEUTRAL
@@ -22,7 +22,7 @@ class Candidate(BaseModel):
     doc: Document
 
 
-class CandidateList(Asked):
+class CandidateList(ParsedRequest):
     """The body: a query with its candidates."""
 
     query: str | QueryText
@@ -35,7 +35,7 @@ def _read(body: CandidateList, fields: PassageFields) -> Question:
     return Question([query_text(body.query)], passages, body.model, param="candidates")
 
 
-def _write(body: CandidateList, answer: Answer) -> object:
+def _write(body: CandidateList, answer: RankedDocuments) -> object:
     ranked: list[dict[str, Any]] = [
         body.candidates[one.index].model_dump() | {"score": one.logit} for one in answer.best(body.top_n)
     ]

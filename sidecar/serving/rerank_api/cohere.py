@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import Field
 
-from sidecar.documents import PassageFields
-from sidecar.serving.rerank_api.dialect import Answer, Asked, Dialect, Operation, Question
+from sidecar.core.documents import PassageFields
+from sidecar.serving.rerank_api.dialect import Dialect, Operation, ParsedRequest, Question, RankedDocuments
 from sidecar.serving.rerank_api.document import Document, passages_of, shown
 from sidecar.serving.rerank_api.problem import Fault, Problem
 
@@ -16,7 +16,7 @@ from sidecar.serving.rerank_api.problem import Fault, Problem
 _SEARCH_UNIT = 100
 
 
-class CohereV1(Asked):
+class CohereV1(ParsedRequest):
     """The body of version 1: documents are strings or objects, of which `rank_fields` are read."""
 
     query: str
@@ -27,7 +27,7 @@ class CohereV1(Asked):
     max_chunks_per_doc: int | None = Field(None, ge=1)
 
 
-class CohereV2(Asked):
+class CohereV2(ParsedRequest):
     """The body of version 2: documents are strings."""
 
     query: str
@@ -59,7 +59,7 @@ def _read_v1(body: CohereV1, fields: PassageFields) -> Question:
     return Question([body.query], passages_of(body.documents, fields, body.rank_fields), body.model)
 
 
-def _write_v1(body: CohereV1, answer: Answer) -> object:
+def _write_v1(body: CohereV1, answer: RankedDocuments) -> object:
     results = [
         ({"document": shown(body.documents[one.index])} if body.return_documents else {})
         | {"index": one.index, "relevance_score": one.probability}
@@ -73,7 +73,7 @@ def _read_v2(body: CohereV2, fields: PassageFields) -> Question:
     return Question([body.query], passages_of(body.documents, fields), body.model)
 
 
-def _write_v2(body: CohereV2, answer: Answer) -> object:
+def _write_v2(body: CohereV2, answer: RankedDocuments) -> object:
     results = [{"index": one.index, "relevance_score": one.probability} for one in answer.best(body.top_n)]
     warnings = cut_warnings({"max_tokens_per_doc": body.max_tokens_per_doc})
     return {"id": answer.identity, "results": results, "meta": meta("2", len(body.documents), warnings)}

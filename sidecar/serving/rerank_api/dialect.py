@@ -8,8 +8,8 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import AliasChoices, BaseModel, ConfigDict
 
-from sidecar.candidates import Passage
-from sidecar.documents import PassageFields
+from sidecar.core.candidates import Passage
+from sidecar.core.documents import PassageFields
 from sidecar.serving.rerank_api.problem import Fault, Problem
 
 STATUSES = {
@@ -31,7 +31,7 @@ STATUSES = {
 }
 
 
-class Asked(BaseModel):
+class ParsedRequest(BaseModel):
     """A request's body in some dialect; what is not known is ignored, as the vendors' servers do."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -49,7 +49,7 @@ class Asked(BaseModel):
                 yield alias if isinstance(alias, str) else name
 
 
-Body = TypeVar("Body", bound=Asked)
+Body = TypeVar("Body", bound=ParsedRequest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RankedDocuments:
     """Every passage's score in the request's order; `model` is the name that was asked for, or the default's.
 
     `passages` are what was read of the documents.
@@ -116,5 +116,5 @@ class Operation(Generic[Body]):
     dialect: Dialect
     body: type[Body]
     read: Callable[[Body, PassageFields], Question]
-    write: Callable[[Body, Answer], object]
+    write: Callable[[Body, RankedDocuments], object]
     example: Mapping[str, Any]

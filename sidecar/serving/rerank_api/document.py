@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sidecar.candidates import Passage
-from sidecar.documents import PassageFields, passage_of_record, text_fields_in
+from sidecar.core.candidates import Passage
+from sidecar.core.documents import PassageFields, passage_of_record, text_fields_in
 from sidecar.serving.rerank_api.problem import Fault, Problem
 
 Document = str | dict[str, Any]

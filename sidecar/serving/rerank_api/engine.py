@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sidecar.candidates import Score
-from sidecar.errors import ScorerBusy, ScorerUnavailable, ScoringError
-from sidecar.serving.held_bytes import HeldBytes
-from sidecar.serving.metrics import Metrics
-from sidecar.serving.rerank_api.dialect import Answer, Question, Scored
+from sidecar.core.candidates import Score
+from sidecar.core.errors import ScorerBusy, ScorerUnavailable, ScoringError
+from sidecar.serving.http.held_bytes import HeldBytes
+from sidecar.serving.http.metrics import Metrics
+from sidecar.serving.rerank_api.dialect import Question, RankedDocuments, Scored
 from sidecar.serving.rerank_api.problem import Fault, Problem
 from sidecar.serving.rerank_api.relevance import plain
-from sidecar.serving.service import RerankingService
+from sidecar.serving.scorer.service import RerankingService
 
 # What clients send that were told no name; the second is Infinity's.
 DEFAULTS = frozenset({"default", "default/not-specified"})
@@ -23,7 +23,7 @@ CATCH_ALL = "*"
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RequestLimits:
     """Limits of one request; `seconds` is how long its scoring may take, `body_seconds` its arrival.
 
     `requests` is how many run at a time, `held` counts the bytes of their bodies.
@@ -73,13 +73,13 @@ class ModelNames:
 class RerankEngine:
     """Answers questions, whatever dialect they came in."""
 
-    def __init__(self, service: RerankingService, models: ModelNames, limits: Limits, metrics: Metrics) -> None:
+    def __init__(self, service: RerankingService, models: ModelNames, limits: RequestLimits, metrics: Metrics) -> None:
         self.service = service
         self.models = models
         self.limits = limits
         self.metrics = metrics
 
-    async def answer(self, question: Question, identity: str, caller: str) -> Answer:
+    async def answer(self, question: Question, identity: str, caller: str) -> RankedDocuments:
         """Score every passage of a question. Raises `Problem`."""
         model = self.models.find(question.model)
         self._check(question)
@@ -99,7 +99,7 @@ class RerankEngine:
         self.metrics.scored("api", model, len(known), time.perf_counter() - started)
         mapping = self.service.mapping(model)
         scored = [Scored(i, one, plain(one), plain(mapping(one))) for i, one in enumerate(known)]
-        return Answer(question.model or model, identity, scored, question.passages)
+        return RankedDocuments(question.model or model, identity, scored, question.passages)
 
     def _check(self, question: Question) -> None:
         """Raises `Problem` for what is empty or beyond a limit."""

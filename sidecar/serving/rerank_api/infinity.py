@@ -6,15 +6,15 @@ import time
 
 from pydantic import Field
 
-from sidecar.documents import PassageFields
-from sidecar.serving.rerank_api.dialect import Answer, Asked, Dialect, Operation, Question
+from sidecar.core.documents import PassageFields
+from sidecar.serving.rerank_api.dialect import Dialect, Operation, ParsedRequest, Question, RankedDocuments
 from sidecar.serving.rerank_api.document import Document, passages_of, text_shown
 from sidecar.serving.rerank_api.jina import USAGE
 from sidecar.serving.rerank_api.problem import Fault, Problem
 from sidecar.serving.rerank_api.vllm import openai_error
 
 
-class Infinity(Asked):
+class Infinity(ParsedRequest):
     """The body."""
 
     query: str
@@ -32,7 +32,7 @@ def _read(body: Infinity, fields: PassageFields) -> Question:
     return Question([body.query], passages_of(body.documents, fields), body.model)
 
 
-def _write(body: Infinity, answer: Answer) -> object:
+def _write(body: Infinity, answer: RankedDocuments) -> object:
     results = [
         {
             "relevance_score": one.logit if body.raw_scores else one.probability,
@@ -51,7 +51,7 @@ def _write(body: Infinity, answer: Answer) -> object:
     }
 
 
-def _text(body: Infinity, answer: Answer, index: int) -> str | None:
+def _text(body: Infinity, answer: RankedDocuments, index: int) -> str | None:
     return text_shown(body.documents[index], answer.passages[index]) if body.return_documents else None
 
 

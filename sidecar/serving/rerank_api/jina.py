@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sidecar.documents import PassageFields
-from sidecar.serving.rerank_api.dialect import Answer, Asked, Dialect, Operation, Question
+from sidecar.core.documents import PassageFields
+from sidecar.serving.rerank_api.dialect import Dialect, Operation, ParsedRequest, Question, RankedDocuments
 from sidecar.serving.rerank_api.document import Document, passages_of, shown
 from sidecar.serving.rerank_api.problem import Fault, Problem
 
@@ -21,7 +21,7 @@ class QueryText(BaseModel):
     text: str
 
 
-class Jina(Asked):
+class Jina(ParsedRequest):
     """The body: the query and each document are a string, or an object with `text`."""
 
     query: str | QueryText
@@ -44,7 +44,7 @@ def _read(body: Jina, fields: PassageFields) -> Question:
     return Question([query_text(body.query)], passages_of(body.documents, fields), body.model)
 
 
-def _write(body: Jina, answer: Answer) -> object:
+def _write(body: Jina, answer: RankedDocuments) -> object:
     results = [
         {"index": one.index}
         | ({"document": shown(body.documents[one.index])} if body.return_documents else {})

@@ -10,16 +10,16 @@ from typing import Any
 
 from pydantic import Field
 
-from sidecar.documents import PassageFields
+from sidecar.core.documents import PassageFields
 from sidecar.serving.rerank_api.cohere import cut_warnings, meta
-from sidecar.serving.rerank_api.dialect import Answer, Asked, Dialect, Operation, Question
+from sidecar.serving.rerank_api.dialect import Dialect, Operation, ParsedRequest, Question, RankedDocuments
 from sidecar.serving.rerank_api.document import Document, passages_of, shown
 from sidecar.serving.rerank_api.jina import USAGE, QueryText, query_text
 from sidecar.serving.rerank_api.problem import Problem
 from sidecar.serving.rerank_api.vllm import openai_error
 
 
-class Neutral(Asked):
+class Neutral(ParsedRequest):
     """The superset of the bodies; a `top_n` of 0 means all, documents are repeated only where that is asked for."""
 
     query: str | QueryText
@@ -41,7 +41,7 @@ def _read(body: Neutral, fields: PassageFields) -> Question:
     return Question([query_text(body.query)], passages_of(body.documents, fields, body.rank_fields), body.model)
 
 
-def _write(body: Neutral, answer: Answer, *, version: str) -> object:
+def _write(body: Neutral, answer: RankedDocuments, *, version: str) -> object:
     results = [
         {"index": one.index}
         | ({"document": shown(body.documents[one.index])} if body.return_documents else {})

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from sidecar.candidates import Passage
-from sidecar.documents import PassageFields
-from sidecar.serving.rerank_api.dialect import Answer, Asked, Dialect, Operation, Question
+from sidecar.core.candidates import Passage
+from sidecar.core.documents import PassageFields
+from sidecar.serving.rerank_api.dialect import Dialect, Operation, ParsedRequest, Question, RankedDocuments
 from sidecar.serving.rerank_api.problem import Fault, Problem
 
 
@@ -18,7 +18,7 @@ class NimText(BaseModel):
     text: str
 
 
-class Nim(Asked):
+class Nim(ParsedRequest):
     """The body; too long a passage is cut at its end, whatever `truncate` says."""
 
     query: NimText
@@ -37,7 +37,7 @@ def _read(body: Nim, fields: PassageFields) -> Question:
     return Question([body.query.text], passages, body.model, param="passages")
 
 
-def _write(body: Nim, answer: Answer) -> object:
+def _write(body: Nim, answer: RankedDocuments) -> object:
     del body
     return {"rankings": [{"index": one.index, "logit": one.logit} for one in answer.best()]}
 

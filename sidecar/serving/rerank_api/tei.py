@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from sidecar.candidates import Passage
-from sidecar.documents import PassageFields
-from sidecar.serving.rerank_api.dialect import Answer, Asked, Dialect, Operation, Question
+from sidecar.core.candidates import Passage
+from sidecar.core.documents import PassageFields
+from sidecar.serving.rerank_api.dialect import Dialect, Operation, ParsedRequest, Question, RankedDocuments
 from sidecar.serving.rerank_api.problem import Fault, Problem
 
 
-class Tei(Asked):
+class Tei(ParsedRequest):
     """The body. Too long a text is cut at its end, `truncate` or not; cutting at the start can't be had."""
 
     query: str
@@ -40,7 +40,7 @@ def _read(body: Tei, fields: PassageFields) -> Question:
     return Question([body.query], [Passage("", text) for text in body.texts], body.model, param="texts")
 
 
-def _write(body: Tei, answer: Answer) -> object:
+def _write(body: Tei, answer: RankedDocuments) -> object:
     return [
         {"index": one.index}
         | ({"text": body.texts[one.index]} if body.return_text else {})

@@ -7,15 +7,15 @@ from http import HTTPStatus
 
 from pydantic import AliasChoices, Field
 
-from sidecar.candidates import Passage
-from sidecar.documents import PassageFields
-from sidecar.serving.rerank_api.dialect import Answer, Asked, Dialect, Operation, Question, Scored
+from sidecar.core.candidates import Passage
+from sidecar.core.documents import PassageFields
+from sidecar.serving.rerank_api.dialect import Dialect, Operation, ParsedRequest, Question, RankedDocuments, Scored
 from sidecar.serving.rerank_api.document import Document, passages_of, text_shown
 from sidecar.serving.rerank_api.jina import USAGE
 from sidecar.serving.rerank_api.problem import Fault, Problem
 
 
-class _Vllm(Asked):
+class _Vllm(ParsedRequest):
     truncate_prompt_tokens: int | None = None
     use_activation: bool | None = Field(None, validation_alias=AliasChoices("use_activation", "activation"))
 
@@ -56,7 +56,7 @@ def _read_rerank(body: VllmRerank, fields: PassageFields) -> Question:
     return Question([body.query], passages_of(body.documents, fields), body.model)
 
 
-def _write_rerank(body: VllmRerank, answer: Answer) -> object:
+def _write_rerank(body: VllmRerank, answer: RankedDocuments) -> object:
     results = [
         {
             "index": one.index,
@@ -78,7 +78,7 @@ def _read_score(body: VllmScore, fields: PassageFields) -> Question:
     return Question(queries, [Passage("", text) for text in texts], body.model, param="text_2")
 
 
-def _write_score(body: VllmScore, answer: Answer) -> object:
+def _write_score(body: VllmScore, answer: RankedDocuments) -> object:
     return {
         "id": f"score-{answer.identity}",
         "object": "list",

@@ -6,13 +6,13 @@ import json
 
 import pytest
 
-from connectors.opensearch.cluster import Cluster
-from connectors.opensearch.driving import drive
-from connectors.opensearch.field_lookup import MOST_INDEXES, paths
-from connectors.opensearch.index_fields import Way, read
-from connectors.opensearch.reading import reading, unread_indexes
-from sidecar.documents import PassageFields
-from sidecar.errors import EngineRejected
+from connectors.opensearch.flow.cluster_state import Cluster
+from connectors.opensearch.flow.driving import drive
+from connectors.opensearch.flow.field_lookup import MOST_INDEXES, paths
+from connectors.opensearch.flow.index_fields import Way, read
+from connectors.opensearch.rewrite.field_plan import reading, unread_indexes
+from sidecar.core.documents import PassageFields
+from sidecar.core.errors import EngineRejected
 
 TEXT = {"type": "text"}
 

@@ -10,9 +10,9 @@ import pytest
 from opensearchpy import AsyncOpenSearch, OpenSearch
 
 from connectors.opensearch import AsyncRerankingClient, RerankingClient
-from connectors.opensearch.refusal import MissingIndex
-from sidecar.errors import EngineRejected, EngineUnreachable, IndexNotFound
-from tests.connectors.opensearch.test_client import FINE, JSON, server
+from connectors.opensearch.errors import MissingIndex
+from sidecar.core.errors import EngineRejected, EngineUnreachable, IndexNotFound
+from tests.connectors.opensearch.test_transport import FINE, JSON, server
 
 __all__ = ["server"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from connectors.pyserini.hits import LuceneHit
-from sidecar.candidates import Ranked, Ranking
+from sidecar.core.candidates import Ranked, Ranking
 
 ROOT = Path(__file__).parents[3]
 
@@ -92,7 +92,7 @@ def animals(jvm, tmp_path_factory):
     """The directory of an index of four documents."""
     del jvm
     from connectors.pyserini.build import build_index
-    from sidecar.corpus import Document
+    from sidecar.core.corpus import Document
 
     directory = tmp_path_factory.mktemp("indexes") / "animals"
     documents = [

@@ -9,8 +9,8 @@ import pytest
 from connectors.pyserini import build
 from connectors.pyserini.build import build_index
 from connectors.pyserini.index import LuceneIndex
-from sidecar.corpus import Document, read_corpus
-from sidecar.errors import ConfigurationError, EngineError, InputError
+from sidecar.core.corpus import Document, read_corpus
+from sidecar.core.errors import ConfigurationError, EngineError, InputError
 
 pytestmark = [pytest.mark.live, pytest.mark.usefixtures("jvm")]
 
@@ -94,8 +94,8 @@ def test_memory_that_runs_out_is_no_fault_of_the_documents(fresh_python, tmp_pat
 import random
 from connectors.pyserini.build import build_index
 from connectors.pyserini.jvm import start_jvm
-from sidecar.corpus import Document
-from sidecar.errors import EngineError
+from sidecar.core.corpus import Document
+from sidecar.core.errors import EngineError
 
 start_jvm(heap="64m")
 numbers = random.Random(0)
@@ -175,7 +175,7 @@ def test_killed_in_the_middle_nothing_is_at_the_target(tmp_path, fresh_python):
 import time
 from pathlib import Path
 from connectors.pyserini.build import build_index
-from sidecar.corpus import Document
+from sidecar.core.corpus import Document
 
 def documents():
     for i in range(1500):

@@ -7,7 +7,7 @@ import pytest
 
 from connectors.pyserini.build import build_index
 from connectors.pyserini.index import LuceneIndex
-from sidecar.corpus import read_corpus
+from sidecar.core.corpus import read_corpus
 from sidecar.demo_corpus import standard_library
 
 pytestmark = [pytest.mark.live, pytest.mark.usefixtures("jvm")]

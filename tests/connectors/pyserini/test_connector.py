@@ -5,9 +5,9 @@ import pytest
 
 from connectors.pyserini.connector import LuceneRequest, PyseriniConnector, tail_scores
 from connectors.pyserini.hits import LuceneHit, RerankedHit
-from sidecar.candidates import Candidate, Connector, Passage
-from sidecar.documents import PassageFields
-from sidecar.errors import InputError
+from sidecar.core.candidates import Candidate, Connector, Passage
+from sidecar.core.documents import PassageFields
+from sidecar.core.errors import InputError
 
 
 def answer(searcher, reranker, request, fields=None):

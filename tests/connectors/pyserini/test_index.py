@@ -8,8 +8,8 @@ import pytest
 
 from connectors.pyserini.build import build_index
 from connectors.pyserini.index import LuceneIndex
-from sidecar.corpus import Document
-from sidecar.errors import ConfigurationError, EngineError, IndexNotFound, InputError
+from sidecar.core.corpus import Document
+from sidecar.core.errors import ConfigurationError, EngineError, IndexNotFound, InputError
 
 pytestmark = pytest.mark.live
 

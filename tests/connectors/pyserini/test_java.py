@@ -1,7 +1,7 @@
 import pytest
 
 from connectors.pyserini.java import Java, find_java, java_version
-from sidecar.errors import JavaError
+from sidecar.core.errors import JavaError
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from connectors.pyserini.jvm import jvm_options
-from sidecar.errors import ConfigurationError
+from sidecar.core.errors import ConfigurationError
 
 live = pytest.mark.live
 
@@ -39,7 +39,7 @@ import sys
 import msgspec, urllib3  # they are there
 sys.path = [entry for entry in sys.path if not entry.endswith("site-packages")]
 from connectors.pyserini.jvm import start_jvm
-from sidecar.errors import ConfigurationError
+from sidecar.core.errors import ConfigurationError
 try:
     start_jvm()
 except ConfigurationError as error:
@@ -123,7 +123,7 @@ if {with_jar}:
     jnius_config.add_classpath(*map(str, home.glob("resources/jars/*.jar")))
 import jnius
 from connectors.pyserini.index import LuceneIndex
-from sidecar.errors import JavaError
+from sidecar.core.errors import JavaError
 try:
     docid = LuceneIndex({str(animals)!r}).search("red")[0].docid
     print(docid, jnius.autoclass("java.lang.System").getProperty("whose"))

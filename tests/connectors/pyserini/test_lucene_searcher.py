@@ -10,8 +10,8 @@ SCRIPT = """
 import json, sys, threading, warnings
 warnings.simplefilter("ignore")
 from connectors.pyserini import LuceneIndex, LuceneRequest, PyseriniConnector, RerankingSearcher, Rm3
-from sidecar.candidates import Ranked, Ranking
-from sidecar.errors import InputError
+from sidecar.core.candidates import Ranked, Ranking
+from sidecar.core.errors import InputError
 LuceneIndex({animals!r})
 from pyserini.search.lucene import LuceneFusionSearcher, LuceneImpactSearcher, LuceneSearcher
 from pyserini.fusion import FusionMethod

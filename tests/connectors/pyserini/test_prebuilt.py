@@ -94,7 +94,7 @@ def test_a_reranking_searcher_by_name(tmp_path, animals, monkeypatch, table_rera
 
 FETCHED = """
 from connectors.pyserini import LuceneIndex
-from sidecar.errors import SidecarError
+from sidecar.core.errors import SidecarError
 try:
     print([hit.docid for hit in LuceneIndex({name!r}).search("dog")])
 except SidecarError as error:

@@ -14,8 +14,8 @@ from connectors.pyserini import LuceneIndex, LuceneRequest, PyseriniConnector, P
 from connectors.pyserini.hits import LuceneHit, rest_response
 from connectors.pyserini.java import bundled_java, find_java
 from connectors.pyserini.jvm import _anserini_jars, _newest
-from sidecar.candidates import Passage
-from sidecar.errors import (
+from sidecar.core.candidates import Passage
+from sidecar.core.errors import (
     ConfigurationError,
     EngineError,
     EngineRejected,

@@ -4,8 +4,8 @@ import pytest
 
 from connectors.pyserini import LuceneIndex, Rm3
 from connectors.pyserini.build import build_index
-from sidecar.corpus import read_corpus
-from sidecar.errors import ConfigurationError
+from sidecar.core.corpus import read_corpus
+from sidecar.core.errors import ConfigurationError
 
 live = pytest.mark.live
 

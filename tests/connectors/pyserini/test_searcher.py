@@ -1,7 +1,7 @@
 import pytest
 
 from connectors.pyserini.searcher import RerankingSearcher
-from sidecar.errors import InputError
+from sidecar.core.errors import InputError
 
 
 @pytest.fixture

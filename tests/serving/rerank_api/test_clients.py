@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.serving.parts import model_names
+from sidecar.serving.build import model_names
 from sidecar.serving.rerank_api.engine import ModelNames
 from sidecar.serving.rerank_api.problem import Problem
 from sidecar.settings import Settings

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.candidates import Passage
-from sidecar.documents import PassageFields
+from sidecar.core.candidates import Passage
+from sidecar.core.documents import PassageFields
 from sidecar.serving.rerank_api.document import passages_of, text_shown
 from sidecar.serving.rerank_api.problem import Fault, Problem
 from tests.serving.rerank_api.test_dialects import QUERY

@@ -10,7 +10,7 @@ import pytest
 from fastapi import APIRouter
 
 from sidecar.serving.rerank_api.dialect import Dialect
-from sidecar.serving.rerank_api.engine import Limits
+from sidecar.serving.rerank_api.engine import RequestLimits
 from tests.serving.api_server import served_api
 
 GOOD = {"query": "q", "documents": ["score 1"]}
@@ -19,7 +19,7 @@ ONE = [{"index": 0, "relevance_score": 0.731058579}]
 
 @pytest.fixture(scope="module")
 def small():
-    with served_api(limits=Limits(documents=3, characters=100, body=1000, body_seconds=0.5)) as served:
+    with served_api(limits=RequestLimits(documents=3, characters=100, body=1000, body_seconds=0.5)) as served:
         yield served
 
 
@@ -100,7 +100,7 @@ def until(holds):
 
 
 def test_more_at_a_time_than_allowed_are_told_to_come_again():
-    with served_api(limits=Limits(requests=1)) as api:
+    with served_api(limits=RequestLimits(requests=1)) as api:
         first = in_background(lambda: api.post("/v1/rerank", {"query": "sleep 500", "documents": ["a"]}))
         until(lambda: api.engine.service.scorer.waiting_passages)
         response = api.post("/vllm/rerank", GOOD)
@@ -128,7 +128,7 @@ def test_a_full_queue_is_told_and_is_no_failure_of_the_scorer():
 
 
 def test_what_is_not_scored_in_time_is_an_error_and_asking_again_goes_on():
-    with served_api(limits=Limits(seconds=0.6), scorer_options={"slice_seconds": 0.01}) as api:
+    with served_api(limits=RequestLimits(seconds=0.6), scorer_options={"slice_seconds": 0.01}) as api:
         body = {"query": "q", "documents": [f"score {i} sleep 150" for i in range(6)]}
         response = api.post("/cohere/v2/rerank", body)
         assert response.status_code == 504

@@ -9,7 +9,7 @@ import socket
 
 import pytest
 
-from sidecar.scoring.mapping import Mapping
+from sidecar.scoring.score_mapping import Mapping
 from sidecar.serving.rerank_api.relevance import plain
 
 TEXTS = {

@@ -1,0 +1,76 @@
+"""Finds out what a cluster is and what this account may do there; reads only, and changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from opensearchpy import OpenSearch, TransportError
+
+from connectors.opensearch.transport import engine_error, search
+from sidecar.core.errors import EngineRejected
+
+_FORBIDDEN = 403
+
+
+class _Total(msgspec.Struct):
+    value: int
+
+
+class _Hits(msgspec.Struct):
+    total: _Total
+
+
+class _Answer(msgspec.Struct):
+    hits: _Hits
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterInfo:
+    """A cluster's `version` and `plugins`, None where this account may not see them.
+
+    `searches` tells whether it may search the index asked about (any index, if none was).
+    """
+
+    version: str | None
+    plugins: tuple[str, ...] | None
+    searches: bool
+
+
+def cluster_info(client: OpenSearch, index: str | None = None) -> ClusterInfo:
+    """Ask a cluster what it is. Raises an `EngineError` where it can't be reached, or the index is not there."""
+    root = _allowed(client, client.info)
+    plugins = _allowed(client, lambda: client.cat.plugins(format="json", h="component"))
+    return ClusterInfo(
+        version=root["version"]["number"] if root else None,
+        plugins=None if plugins is None else tuple(sorted({plugin["component"] for plugin in plugins})),
+        searches=_may_search(client, index),
+    )
+
+
+def size(client: OpenSearch, index: str) -> int:
+    """Count the documents of an index by a search, for which the right to read is enough. Raises an `EngineError`."""
+    answer = msgspec.json.decode(search(client, index, b'{"size":0,"track_total_hits":true}', {}, {}), type=_Answer)
+    return answer.hits.total.value
+
+
+def _may_search(client: OpenSearch, index: str | None) -> bool:
+    try:
+        search(client, index, b'{"size":0}', {"terminate_after": 1}, {})
+    except EngineRejected as refusal:
+        if refusal.status != _FORBIDDEN:
+            raise
+        return False
+    return True
+
+
+def _allowed(client: OpenSearch, ask: Any) -> Any:
+    """The answer, or None where it is forbidden to this account."""
+    try:
+        return ask()
+    except TransportError as error:
+        failure = engine_error(client, error)
+        if isinstance(failure, EngineRejected) and failure.status == _FORBIDDEN:
+            return None
+        raise failure from error

@@ -1,0 +1,1 @@
+"""Rewriting a search request so that OpenSearch returns a whole window; no I/O."""

@@ -1,0 +1,120 @@
+"""Cross-encoders to measure with where no trained one is at hand: a head drawn by seed, or a model of a true shape.
+
+Sources of the shapes: the `config.json` of meta-llama/Llama-3.2-3B and meta-llama/Llama-3.1-8B.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForSequenceClassification, LlamaConfig
+
+from sidecar.scoring.checkpoints.bundled_weights import find_embedded
+from sidecar.scoring.checkpoints.checkpoint import Checkpoint, load_tokenizer
+from sidecar.scoring.checkpoints.manifest import Manifest, write_manifest
+from sidecar.scoring.checkpoints.quiet import quiet_libraries
+
+_LLAMA3 = {"rope_type": "llama3", "rope_theta": 500000.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+SHAPES: dict[str, dict[str, Any]] = {
+    "3b": {
+        "hidden_size": 3072,
+        "intermediate_size": 8192,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 24,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "vocab_size": 128256,
+        "max_position_embeddings": 131072,
+        "rms_norm_eps": 1e-5,
+        "tie_word_embeddings": True,
+        "rope_parameters": {**_LLAMA3, "factor": 32.0, "original_max_position_embeddings": 8192},
+    },
+    "8b": {
+        "hidden_size": 4096,
+        "intermediate_size": 14336,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "vocab_size": 128256,
+        "max_position_embeddings": 131072,
+        "rms_norm_eps": 1e-5,
+        "tie_word_embeddings": False,
+        "rope_parameters": {**_LLAMA3, "factor": 8.0, "original_max_position_embeddings": 8192},
+    },
+}
+# What a skeleton keeps of a shape: enough for any library to load it before it is given the weights.
+_SKELETON = {
+    "hidden_size": 64,
+    "intermediate_size": 64,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+}
+
+
+def embedded_classifier(*, seed: int, device: torch.device, dtype: torch.dtype) -> Checkpoint:
+    """The embedded MiniLM as a cross-encoder that reads pairs as the DeAR cards do; its head is drawn by `seed`."""
+    directory = find_embedded()
+    torch.manual_seed(seed)
+    with quiet_libraries():
+        model = AutoModelForSequenceClassification.from_pretrained(str(directory), num_labels=1, dtype=dtype)
+    manifest = Manifest(pooling="model", note="its head is drawn at random: for measuring, not for use")
+    return Checkpoint("minilm with a random head", model.to(device).eval(), _tokenizer(), manifest)
+
+
+def random_llama(shape: str, *, seed: int, device: torch.device, dtype: torch.dtype) -> Checkpoint:
+    """A Llama of a true shape with weights drawn by `seed` on the device itself.
+
+    Its tokenizer is the embedded one, which needs no licence: texts come to about as many tokens as with Llama's own,
+    and all of its ids lie within the vocabulary.
+    """
+    tokenizer = _tokenizer()
+    tokenizer.model_input_names = ["input_ids", "attention_mask"]
+    config = LlamaConfig(num_labels=1, pad_token_id=tokenizer.pad_token_id, **SHAPES[shape])
+    model = _draw(config, seed=seed, device=device, dtype=dtype)
+    return Checkpoint(f"Llama {shape}, random weights", model, tokenizer, Manifest())
+
+
+def save(checkpoint: Checkpoint, directory: Path) -> None:
+    """Save model, tokenizer and manifest, so that any library loads the same from there.
+
+    The tokenizer cuts at the manifest's limit by itself, for libraries that can't be told one; sentence-transformers is
+    told to leave the logits as they are.
+    """
+    checkpoint.model.config.sentence_transformers = {"activation_fn": "torch.nn.modules.linear.Identity"}
+    tokenizer, limit = checkpoint.tokenizer, checkpoint.tokenizer.model_max_length
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if checkpoint.model.config.pad_token_id is None:
+        checkpoint.model.config.pad_token_id = tokenizer.pad_token_id
+    tokenizer.model_max_length = checkpoint.manifest.max_length
+    with quiet_libraries():
+        checkpoint.model.save_pretrained(str(directory))
+        tokenizer.save_pretrained(str(directory))
+    tokenizer.model_max_length = limit
+    write_manifest(checkpoint.manifest, directory)
+
+
+def save_skeleton(checkpoint: Checkpoint, directory: Path) -> None:
+    """Save a dwarf of the same class with the same tokenizer, for libraries that only load from a directory.
+
+    What they have loaded is then given the checkpoint's own model: weights too large for a copy each.
+    """
+    config = LlamaConfig(**{**checkpoint.model.config.to_dict(), **_SKELETON})
+    dwarf = _draw(config, seed=0, device=torch.device("cpu"), dtype=torch.float32)
+    save(Checkpoint(checkpoint.name, dwarf, checkpoint.tokenizer, checkpoint.manifest), directory)
+
+
+def _draw(config: Any, *, seed: int, device: torch.device, dtype: torch.dtype) -> Any:
+    torch.manual_seed(seed)
+    with device, quiet_libraries():
+        model = AutoModelForSequenceClassification.from_config(config, dtype=dtype)
+    return model.eval().requires_grad_(requires_grad=False)
+
+
+def _tokenizer() -> Any:
+    return load_tokenizer(find_embedded())

@@ -1,0 +1,167 @@
+"""The parts a command joins, built from the settings: reranker, connector, client."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from sidecar.cli.effects import in_effect
+from sidecar.cli.options import FIELDS, FUSION, MODEL
+from sidecar.core.errors import ConfigurationError, InputError
+from sidecar.reranker import Reranker, load_reranker
+from sidecar.scoring import Scorer
+from sidecar.scoring.chunks import Chunking
+from sidecar.settings import Settings
+
+if TYPE_CHECKING:
+    from opensearchpy import OpenSearch
+
+    from connectors.pyserini import LuceneIndex, PyseriniServer
+    from sidecar.scoring.score_store import ScoreStore
+
+
+def build_reranker(settings: Settings, *, remember: bool = True, store: ScoreStore | None = None) -> Reranker:
+    """Load the model and join it with the fusion. Raises `ModelError`, or `FusionError` before anything is loaded.
+
+    Without `remember` a score never depends on what was scored before, so that a resumed run gives the same bytes;
+    but what is in the `store` is taken from there.
+    """
+    options = settings.as_scorer()
+    if options["chunking"] is not None:
+        options["chunking"] = Chunking(*options["chunking"])
+    if not remember:
+        options["cache_size"] = 0
+    reranker = load_reranker(fusion=settings.as_fusion(), fields=settings.as_fields(), **options)
+    if store is None:
+        return reranker
+    from sidecar.scoring.fingerprint import fingerprint
+    from sidecar.scoring.score_store import RememberingScorer
+
+    name = fingerprint(reranker.scorer, settings.as_scorer())
+    return Reranker(RememberingScorer(reranker.scorer, store, name), reranker.fusion, reranker.fields)
+
+
+@contextmanager
+def open_scores(settings: Settings) -> Iterator[ScoreStore | None]:
+    """The score file of the settings, if they name one, open. Raises what `ScoreStore` does."""
+    if settings.score_file is None:
+        yield None
+        return
+    from sidecar.scoring.score_store import ScoreStore
+
+    with closing(ScoreStore(settings.score_file)) as store:
+        yield store
+
+
+def identity(
+    settings: Settings, sources: Mapping[str, Path], output_format: str, names: Sequence[str], **more: object
+) -> dict[str, Any]:
+    """Everything that decides a run's result, for its journal: a run is only gone on with if all of it is the same.
+
+    Of each source the content counts, not its name; `names` are the settings that matter beside model and fusion. Of
+    all of them only those in effect are kept.
+    """
+    mine = in_effect((*MODEL, *FUSION, *FIELDS, "window"), settings)
+    deciding = chosen(settings, (*mine, *names))
+    if "fusion_weight" in deciding:
+        deciding["fusion_weight"] = settings.as_fusion().model_share  # the default depends on the method
+    digests = {name: digest(path) for name, path in sources.items()}
+    return {**digests, "format": output_format, **deciding, **more}
+
+
+def chosen(settings: Settings, names: Iterable[str]) -> dict[str, Any]:
+    """The values of some settings as JSON has them."""
+    return settings.model_dump(mode="json", include=set(names))
+
+
+def describe_model(settings: Settings, scorer: Scorer) -> dict[str, Any]:
+    """The model for a manifest: its directory and, from the hub, the commit; then what computed it and where."""
+    from sidecar.scoring.checkpoints.checkpoint import Placement
+    from sidecar.scoring.engines.openvino_select import PRECISION_OF
+    from sidecar.scoring.loading import locate
+
+    directory = locate(settings.model, revision=settings.revision, offline=True).directory
+    # The hub's cache lays a checkpoint out as snapshots/COMMIT.
+    commit = {"commit": directory.name} if directory.parent.name == "snapshots" else {}
+    # An engine of its own arithmetic reads the weights as the placement says, and computes in another precision.
+    placement = Placement(settings.device, settings.dtype).describe(computed_in=PRECISION_OF.get(scorer.engine_name))
+    return {
+        "model": settings.model,
+        "directory": str(directory),
+        **commit,
+        "engine": scorer.engine_name,
+        "placement": placement,
+    }
+
+
+def say(message: str) -> None:
+    """Tell the person something on stderr, in one line however long."""
+    Console(stderr=True, highlight=False, markup=False).print(message, soft_wrap=True)
+
+
+def require(*paths: Path) -> None:
+    """Raise `InputError` where one of the files is not there, before what takes seconds is loaded."""
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"can't read {path}: No such file or directory.")
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, of a folder's files one after the other, or a dataset's id. Raises InputError."""
+    from sidecar.core.collection_folders import files_in
+    from sidecar.experiments.datasets import PREFIX, dataset_id
+
+    dataset = dataset_id(path)
+    if dataset is not None:
+        return f"{PREFIX}{dataset}"
+    found = hashlib.sha256()
+    try:
+        for file in files_in(path):
+            with file.open("rb") as opened:
+                while block := opened.read(1 << 20):
+                    found.update(block)
+    except OSError as error:
+        raise InputError(f"can't read {path}: {error.strerror}.") from None
+    return found.hexdigest()
+
+
+def build_opensearch_client(settings: Settings) -> OpenSearch:
+    """Make the client these settings describe; nothing is sent yet.
+
+    Raises `ConfigurationError` for a wrong URL, settings that contradict each other, and certificates without use.
+    """
+    from connectors.opensearch.transport import connect
+    from sidecar.opensearch_account import access
+
+    return connect(
+        settings.opensearch_url,
+        access(settings),
+        timeout=settings.opensearch_timeout,
+        retries=settings.opensearch_retries,
+    )
+
+
+def open_lucene(index: str, settings: Settings) -> LuceneIndex | PyseriniServer:
+    """Open a local Lucene index, or one behind the Pyserini server of these settings. Raises what the two do."""
+    from connectors.pyserini import LuceneIndex, PyseriniServer, Rm3
+
+    if settings.pyserini_url is None:
+        rm3 = Rm3(settings.rm3_fb_terms, settings.rm3_fb_docs, settings.rm3_original_query_weight)
+        return LuceneIndex(index, k1=settings.k1, b=settings.b, rm3=rm3 if settings.rm3 else None)
+    if settings.rm3:
+        raise ConfigurationError("A Pyserini server has no RM3.", remedy="Search without --rm3, or a local index.")
+    # Unless BM25 was asked for by number the server has its say: not every index of its is one for BM25.
+    chosen = not settings.model_fields_set.isdisjoint({"k1", "b"})
+    key = settings.pyserini_api_key
+    return PyseriniServer(
+        settings.pyserini_url,
+        index,
+        bm25=(settings.k1, settings.b) if chosen else None,
+        api_key=key.get_secret_value() if key else None,
+        timeout=settings.pyserini_timeout,
+    )

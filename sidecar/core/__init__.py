@@ -1,0 +1,1 @@
+"""The nouns, files and arithmetic that everything else shares; connectors import nothing else of the package."""

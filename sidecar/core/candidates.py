@@ -1,0 +1,168 @@
+"""The nouns everyone shares: a query's candidates on their way from the first stage to the response.
+
+Nothing here knows an engine, a model or a file format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from sidecar.core.reasons import Why
+
+Native = TypeVar("Native")
+Request = TypeVar("Request", contravariant=True)
+Response = TypeVar("Response", covariant=True)
+Kept = TypeVar("Kept")
+Key = TypeVar("Key")
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """The text that a model reads of a document; `fields` are the document fields it came from, where known."""
+
+    title: str
+    text: str
+    fields: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def is_empty(self) -> bool:
+        """True if there is nothing to score: neither title nor text holds more than white space."""
+        return not (self.text.strip() or self.title.strip())
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One hit of the first stage; its score and rank travel with it to the very end.
+
+    `rank` counts from 1. `score` is the engine's own, higher is better.
+    """
+
+    docid: str
+    rank: int
+    score: float
+    passage: Passage
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A stretch of a passage's text: its characters from `start` to before `end`.
+
+    `index` counts from 0 among the `count` chunks that were scored.
+    """
+
+    index: int
+    count: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A model's score of one passage.
+
+    `value` is raw, a logit or a cosine; higher is better. `truncated` says that the model read only part of the
+    passage. `chunk` is the one that won where a long passage was scored in chunks.
+    """
+
+    value: float
+    truncated: bool = False
+    chunk: Chunk | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A candidate in its final place.
+
+    `rank` counts from 1. `rerank_score` is the model's raw score (a logit, or a cosine for a bi-encoder); it is
+    None where the passage was not scored. `score` is the fused score, None exactly where `rerank_score` is.
+    `truncated` and `chunk` are those of the `Score`. `normalized` holds the first stage's and the model's score as
+    fusion combined them, None where it took the model's alone.
+    """
+
+    candidate: Candidate
+    rank: int
+    score: float | None
+    rerank_score: float | None
+    truncated: bool = False
+    chunk: Chunk | None = None
+    normalized: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """All candidates of one query, best first: the scored ones, then the unscored in first-stage order.
+
+    `seconds` holds the wall time of each stage the reranker went through, by name.
+    """
+
+    query: str
+    hits: tuple[Ranked, ...]
+    seconds: dict[str, float]
+
+    @property
+    def scored(self) -> int:
+        """How many candidates the model scored."""
+        return sum(hit.rerank_score is not None for hit in self.hits)
+
+    @property
+    def unscored(self) -> int:
+        """How many candidates had no text to score."""
+        return len(self.hits) - self.scored
+
+
+@dataclass(frozen=True, slots=True)
+class FirstStage(Generic[Native]):
+    """A first stage as a connector fetched it: the window of candidates, and the engine's response kept whole.
+
+    `candidates` are the first hits of the engine in its order, at most the window asked for. `native` belongs to
+    the connector alone. `skipped` says why a request can't be reranked; then `candidates` is empty and the
+    connector responds with exactly what the engine answered.
+    """
+
+    query: str
+    candidates: Sequence[Candidate]
+    native: Native
+    skipped: Why | None = None
+
+    @property
+    def is_unreadable(self) -> bool:
+        """True if there are candidates and none has text: the passage fields are not those of the documents."""
+        return bool(self.candidates) and all(candidate.passage.is_empty for candidate in self.candidates)
+
+
+def fields_of(candidates: Iterable[Candidate]) -> tuple[str, ...]:
+    """The names of the documents' fields that passages came from, each once."""
+    return tuple(dict.fromkeys(name for candidate in candidates for name in candidate.passage.fields))
+
+
+class Connector(Protocol[Request, Kept, Response]):
+    """An engine behind two verbs; it never sees the model.
+
+    `respond` is pure: it returns the engine's own response with its hits in the ranking's order.
+    """
+
+    def fetch(self, request: Request) -> FirstStage[Kept]:
+        """Run the first stage. Raises an `errors.EngineError`."""
+        ...
+
+    def respond(self, first_stage: FirstStage[Kept], ranking: Ranking) -> Response:
+        """Cut the response the caller asked for out of the engine's own."""
+        ...
+
+
+class Ranks(Protocol):
+    """Anything that puts a query's candidates in their final order; `sidecar.reranker.Reranker` is ours."""
+
+    def rank_candidates(self, query: str, candidates: Sequence[Candidate]) -> Ranking:
+        """Return every candidate once, the scored ones first; no candidates give an empty ranking."""
+        ...
+
+
+class RanksMany(Ranks, Protocol):
+    """Ranks many queries, one after the other, and can prepare the next while it scores one."""
+
+    def rank_all(self, asked: Iterable[tuple[Key, str, Sequence[Candidate]]]) -> Iterator[tuple[Key, Ranking]]:
+        """The ranking of each query, in the order given, under the key that came with it."""
+        ...

@@ -1,0 +1,69 @@
+"""Why a hit stands where it stands: everything that was known of it on its way, in one flat record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from sidecar.core.candidates import Chunk, Ranked, Ranking
+
+
+class Maps(Protocol):
+    """Makes a score between 0 and 1 of a raw one; `sidecar.scoring.score_mapping.Mapping` is ours."""
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the result reads as a probability of relevance."""
+        ...
+
+    def __call__(self, score: float) -> float:
+        """Map one raw score."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One hit: where it was, what the model said, what fusion made of both, and what the model read.
+
+    `rerank_score` is the model's raw score and `relevance` the same between 0 and 1, a probability only where
+    `calibrated`. `score` is the fused one, of `normalized_first_stage` and `normalized_rerank` where it mixes two.
+    What was not scored has None for all of these. `fields` are the document's fields that title and text came from.
+    """
+
+    docid: str
+    rank: int
+    score: float | None
+    first_stage_rank: int
+    first_stage_score: float
+    rerank_score: float | None
+    relevance: float | None
+    calibrated: bool
+    normalized_first_stage: float | None
+    normalized_rerank: float | None
+    fields: tuple[str, ...]
+    truncated: bool
+    chunk: Chunk | None
+
+
+def explain(ranking: Ranking, mapping: Maps) -> list[Explanation]:
+    """Explain every hit of a ranking, in its order."""
+    return [_explain(hit, mapping) for hit in ranking.hits]
+
+
+def _explain(hit: Ranked, mapping: Maps) -> Explanation:
+    first_stage, model = hit.normalized or (None, None)
+    return Explanation(
+        docid=hit.candidate.docid,
+        rank=hit.rank,
+        score=hit.score,
+        first_stage_rank=hit.candidate.rank,
+        first_stage_score=hit.candidate.score,
+        rerank_score=hit.rerank_score,
+        relevance=None if hit.rerank_score is None else mapping(hit.rerank_score),
+        calibrated=mapping.calibrated,
+        normalized_first_stage=first_stage,
+        normalized_rerank=model,
+        fields=hit.candidate.passage.fields,
+        truncated=hit.truncated,
+        chunk=hit.chunk,
+    )

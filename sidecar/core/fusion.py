@@ -1,0 +1,246 @@
+"""Scores and candidates in, fused scores out: pure arithmetic, no model and no engine.
+
+Every method is defined for negative logits, one document, equal scores and zero variance. Two arithmetics are offered:
+`exact`, ours, in double precision and without clamping, and `opensearch`, which repeats what OpenSearch's
+normalization and score-ranker processors compute, in their single precision (`sidecar.core.fusion_opensearch`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from statistics import fmean, stdev
+
+from sidecar.core import fusion_opensearch
+from sidecar.core.candidates import Candidate
+from sidecar.core.errors import FusionError, NonFiniteScore
+
+# One list of scores for each ranker: the first stage, then the model.
+Lists = tuple[Sequence[float], Sequence[float]]
+Weights = tuple[float, float]
+
+
+class Method(StrEnum):
+    """How the two scores of a document become one."""
+
+    RERANK = "rerank"
+    LINEAR = "linear"
+    RRF = "rrf"
+    GEOMETRIC = "geometric"
+    HARMONIC = "harmonic"
+
+
+class Normalization(StrEnum):
+    """How a list of scores is brought to a common scale before it is combined; `rerank` and `rrf` need none."""
+
+    MIN_MAX = "min_max"
+    Z_SCORE = "z_score"
+    L2 = "l2"
+    NONE = "none"
+
+
+class Arithmetic(StrEnum):
+    """Whose arithmetic: ours, or OpenSearch's with its clamps."""
+
+    EXACT = "exact"
+    OPENSEARCH = "opensearch"
+
+
+# The model's share where none was asked for. On every collection tried, a linear mean is worse by equal shares.
+_SHARES = {Method.LINEAR: 0.9, Method.GEOMETRIC: 0.5, Method.HARMONIC: 0.5}
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """One candidate's fused score, and what it was made of: the first stage's part and the model's.
+
+    The parts are the normalised scores of a mean or the two reciprocal ranks, before weights; None where the model's
+    score stands alone.
+    """
+
+    score: float
+    normalized: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """One way of combining first-stage scores with the model's.
+
+    `weight` is the model's share in [0, 1], the first stage has the rest. None means 0.9 for `linear`, equal shares for
+    the other means, and for `rrf` the plain sum of reciprocal ranks that Pyserini computes. Raises `FusionError` for a
+    combination that would drop or misplace documents with negative logits, naming the reason.
+    """
+
+    method: Method = Method.RERANK
+    normalization: Normalization = Normalization.MIN_MAX
+    weight: float | None = None
+    rank_constant: int = 60
+    arithmetic: Arithmetic = Arithmetic.EXACT
+
+    def __post_init__(self) -> None:
+        if self.weight is not None and not 0 <= self.weight <= 1:
+            raise FusionError(
+                f"the fusion weight is {self.weight}, not a share between 0 and 1.",
+                remedy="It is the model's share; the first stage has the rest.",
+            )
+        if not 1 <= self.rank_constant <= 10_000:
+            raise FusionError(f"the rank constant is {self.rank_constant}, not between 1 and 10000.")
+        if self.method in {Method.LINEAR, Method.GEOMETRIC, Method.HARMONIC}:
+            self._refuse_unsound()
+
+    @property
+    def model_share(self) -> float | None:
+        """The weight that is computed with: None where the model stands alone, or ranks are summed without weights."""
+        if self.method is Method.RERANK:
+            return None
+        return _SHARES.get(self.method) if self.weight is None else self.weight
+
+    def _refuse_unsound(self) -> None:
+        means_need_positive = self.method in {Method.GEOMETRIC, Method.HARMONIC}
+        if self.arithmetic is Arithmetic.OPENSEARCH:
+            if self.normalization in {Normalization.L2, Normalization.NONE}:
+                raise FusionError(
+                    f"OpenSearch's arithmetic with {self.normalization.value} drops every negative logit together with "
+                    "its weight, so a document the model rejects would keep its whole first-stage score.",
+                    remedy="Use min_max or z_score, or the exact arithmetic.",
+                )
+        elif means_need_positive and self.normalization is not Normalization.MIN_MAX:
+            raise FusionError(
+                f"a {self.method.value} mean is not defined for negative scores, and {self.normalization.value} leaves "
+                "logits negative; dropping those would reward what the model rejects.",
+                remedy="Use min_max with it, or the linear method.",
+            )
+
+    def fuse(self, scores: Sequence[float], candidates: Sequence[Candidate]) -> list[float]:
+        """Fused score of each candidate, in the order given; higher is better. Otherwise as `combine`."""
+        return [fused.score for fused in self.combine(scores, candidates)]
+
+    def combine(self, scores: Sequence[float], candidates: Sequence[Candidate]) -> list[Fused]:
+        """Fused score of each candidate with its parts, in the order given.
+
+        `scores` are the model's raw ones, one for each candidate. Raises `NonFiniteScore` for NaN or infinity on
+        either side, which is never a rank.
+        """
+        first = [candidate.score for candidate in candidates]
+        _require_finite(scores, candidates, "the model gave")
+        if self.method is Method.RERANK or not candidates:
+            return [Fused(float(score)) for score in scores]
+        if self.method is Method.RRF:
+            fused = self._reciprocal_ranks(scores, candidates)
+        else:
+            _require_finite(first, candidates, "the first stage gave")
+            fused = self._means((first, scores))
+        _require_finite([one.score for one in fused], candidates, "fusion gave")
+        return fused
+
+    def _means(self, lists: Lists) -> list[Fused]:
+        share = self.model_share or 0.0
+        weights = (1 - share, share)
+        if self.arithmetic is Arithmetic.OPENSEARCH:
+            rows = fusion_opensearch.normalized(self.normalization.value, lists)
+            return _joined(fusion_opensearch.combined(self.method.value, rows, weights), rows)
+        normalize = _NORMALIZE[self.normalization]
+        combine = _COMBINE[self.method]
+        rows = list(zip(normalize(lists[0]), normalize(lists[1]), strict=True))
+        return _joined([combine(row, weights) for row in rows], rows)
+
+    def _reciprocal_ranks(self, scores: Sequence[float], candidates: Sequence[Candidate]) -> list[Fused]:
+        """Σ wᵢ/(k + rankᵢ), ranks from 1 (Cormack, Clarke and Büttcher, SIGIR 2009); not divided by Σ w."""
+        weights = (1.0, 1.0) if self.weight is None else (1 - self.weight, self.weight)
+        by_model = ranks(scores, candidates)
+        by_engine = ranks([-float(candidate.rank) for candidate in candidates], candidates)
+        if self.arithmetic is Arithmetic.OPENSEARCH:
+            pairs = list(zip(by_engine, by_model, strict=True))
+            rows = fusion_opensearch.reciprocals(pairs, self.rank_constant)
+            return _joined(fusion_opensearch.weighted_sums(rows, weights), rows)
+        k = self.rank_constant
+        rows = [(1 / (k + a), 1 / (k + b)) for a, b in zip(by_engine, by_model, strict=True)]
+        sums = [weights[0] / (k + a) + weights[1] / (k + b) for a, b in zip(by_engine, by_model, strict=True)]
+        return _joined(sums, rows)
+
+
+def best_first(scores: Sequence[float], candidates: Sequence[Candidate]) -> list[int]:
+    """Positions of the candidates, best first. Equal scores keep first-stage order, so paging stays stable."""
+    return sorted(range(len(scores)), key=lambda i: (-scores[i], candidates[i].rank))
+
+
+def ranks(scores: Sequence[float], candidates: Sequence[Candidate]) -> list[int]:
+    """Rank of each candidate by `scores`, from 1, ties by first-stage rank."""
+    found = [0] * len(scores)
+    for rank, position in enumerate(best_first(scores, candidates), start=1):
+        found[position] = rank
+    return found
+
+
+def tail_scores(lowest: float, count: int) -> list[float]:
+    """Scores for `count` hits that follow the scored ones: strictly below `lowest` and falling by 1 a hit.
+
+    Whole steps survive the single precision in which trec_eval and Lucene compare scores. From 2^53 on, where one less
+    is the same float, each is the next lower float.
+    """
+    tail: list[float] = []
+    for _ in range(count):
+        lowest = min(lowest - 1, math.nextafter(lowest, -math.inf))
+        tail.append(lowest)
+    return tail
+
+
+def min_max(scores: Sequence[float]) -> list[float]:
+    """Scale to [0, 1]; equal scores are all 1."""
+    low, high = min(scores), max(scores)
+    return [1.0 if low == high else (score - low) / (high - low) for score in scores]
+
+
+def z_score(scores: Sequence[float]) -> list[float]:
+    """Distance from the mean in sample standard deviations; equal scores, and one alone, are all 0."""
+    if min(scores) == max(scores):
+        return [0.0] * len(scores)
+    mean, deviation = fmean(scores), stdev(scores)
+    return [(score - mean) / deviation for score in scores]
+
+
+def l2(scores: Sequence[float]) -> list[float]:
+    """Divide by the Euclidean norm; all stay 0 if the norm is 0."""
+    norm = math.hypot(*scores)
+    return [0.0 if norm == 0 else score / norm for score in scores]
+
+
+def _arithmetic(pair: tuple[float, float], weights: Weights) -> float:
+    return (weights[0] * pair[0] + weights[1] * pair[1]) / (weights[0] + weights[1])
+
+
+def _geometric(pair: tuple[float, float], weights: Weights) -> float:
+    # 0 ** 0 is 1 in Python, so a ranker without weight can't zero a document.
+    return math.pow(pair[0], weights[0]) * math.pow(pair[1], weights[1])
+
+
+def _harmonic(pair: tuple[float, float], weights: Weights) -> float:
+    counted = [(score, weight) for score, weight in zip(pair, weights, strict=True) if weight > 0]
+    if any(score == 0 for score, _ in counted):
+        return 0.0  # the limit of the mean as a score goes to 0
+    return sum(weight for _, weight in counted) / sum(weight / score for score, weight in counted)
+
+
+_NORMALIZE: dict[Normalization, Callable[[Sequence[float]], list[float]]] = {
+    Normalization.MIN_MAX: min_max,
+    Normalization.Z_SCORE: z_score,
+    Normalization.L2: l2,
+    Normalization.NONE: list,
+}
+_COMBINE: dict[Method, Callable[[tuple[float, float], Weights], float]] = {
+    Method.LINEAR: _arithmetic,
+    Method.GEOMETRIC: _geometric,
+    Method.HARMONIC: _harmonic,
+}
+
+
+def _joined(scores: Sequence[float], rows: Sequence[tuple[float, float]]) -> list[Fused]:
+    return [Fused(score, row) for score, row in zip(scores, rows, strict=True)]
+
+
+def _require_finite(scores: Sequence[float], candidates: Sequence[Candidate], who: str) -> None:
+    for score, candidate in zip(scores, candidates, strict=True):
+        if not math.isfinite(score):
+            raise NonFiniteScore(f"{who} the score {score} for document {candidate.docid!r}.")

@@ -1,0 +1,283 @@
+"""From a directory of weights to a model ready to score: device, dtype, completeness. Knows neither hub nor presets."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from sidecar.core.errors import ConfigurationError, ModelError
+from sidecar.scoring.checkpoints.adapter_settings import changes_base
+from sidecar.scoring.checkpoints.architecture import Traits, check_config, is_decoder, traits_of
+from sidecar.scoring.checkpoints.lora_adapter import check_complete, read_config
+from sidecar.scoring.checkpoints.manifest import Manifest
+from sidecar.scoring.checkpoints.peft_adapter import apply_adapter
+from sidecar.scoring.checkpoints.precision import automatic_dtype, quantized
+from sidecar.scoring.checkpoints.presets import PLAIN_PAIR
+from sidecar.scoring.checkpoints.pretrained import is_quantized, load_pretrained
+from sidecar.scoring.checkpoints.quiet import quiet_libraries
+from sidecar.scoring.hardware import has_accelerator, threads
+
+if TYPE_CHECKING:
+    import torch
+
+DTYPES = ("float32", "bfloat16", "float16")
+Compiling = Literal["never", "before", "meanwhile", "auto"]
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where and how a model runs. `device_map` is transformers' own and goes before `device`.
+
+    `quantization` is none, 8bit or 4bit: weights through bitsandbytes, all but the score head's. `compile` says when
+    torch compiles the model: before it is used, meanwhile (so that its last digits change when that is done), or with
+    `auto` meanwhile where it pays. A model of transformers is compiled by its first calls, or with `auto` never.
+    """
+
+    device: str = "auto"
+    dtype: str = "auto"
+    device_map: Any = None
+    compile: Compiling = "never"
+    quantization: str = "none"
+
+    def torch_device(self) -> torch.device:
+        """Choose the device: `auto` is CUDA, then Apple's, then the CPU."""
+        import torch
+
+        if self.device != "auto":
+            try:
+                return torch.device(self.device)
+            except RuntimeError as error:
+                raise ConfigurationError(
+                    f"There is no device {self.device!r}.", remedy="Use auto, cuda, mps or cpu."
+                ) from error
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+    def torch_dtype(self) -> torch.dtype:
+        """Choose the dtype: `auto` is what suits the device (`precision.automatic_dtype`)."""
+        import torch
+
+        if self.dtype == "auto":
+            device = self.torch_device()
+            seen = device.type == "cuda" and (device.index or 0) < torch.cuda.device_count()
+            capability = torch.cuda.get_device_capability(device) if seen else None
+            return _dtype(automatic_dtype(device.type, capability))
+        return _dtype(self._named_dtype())
+
+    def device_name(self) -> str:
+        """Name the device as torch does, and load torch only where there may be something else than a CPU."""
+        on_cpu = self.device == "cpu" or (self.device == "auto" and not has_accelerator())
+        return "cpu" if on_cpu else str(self.torch_device())
+
+    def dtype_name(self) -> str:
+        """Name the dtype as torch does, and load torch only where the device decides. Raises ConfigurationError."""
+        if self.dtype != "auto":
+            return self._named_dtype()
+        on_cpu = self.device_name() == "cpu"
+        return automatic_dtype("cpu") if on_cpu else str(self.torch_dtype()).removeprefix("torch.")
+
+    def _named_dtype(self) -> str:
+        if self.dtype not in DTYPES:
+            raise ConfigurationError(f"There is no dtype {self.dtype!r}.", remedy=f"Use auto, {', '.join(DTYPES)}.")
+        return self.dtype
+
+    @property
+    def is_plain_cpu(self) -> bool:
+        """Whether it is the CPU, in float32 and without anything that torch alone can do. Loads no torch."""
+        nowhere = self.device_map is None and self.quantization == "none" and self.compile in ("never", "auto")
+        fits = self.dtype in ("auto", "float32") and self.device in ("auto", "cpu")
+        return nowhere and fits and self.device_name() == "cpu"
+
+    def weights(self) -> dict[str, Any]:
+        """Return transformers' arguments for device map and quantised weights. Raises ConfigurationError."""
+        config = quantized(self.quantization, self.torch_device().type, self.torch_dtype())
+        if config is None:
+            return {"device_map": self.device_map}
+        return {"device_map": self.device_map or {"": self.torch_device()}, "quantization_config": config}
+
+    def describe(self, *, computed_in: str | None = None) -> str:
+        """Say in words what this placement comes to here: device, dtype, torch. Raises ConfigurationError.
+
+        `computed_in` is the precision of an engine that computes in another than that of the weights.
+        """
+        device, dtype, version = self.device_name(), self.dtype_name(), importlib.metadata.version("torch")
+        computed = f", computed in {computed_in}" if computed_in not in {None, dtype} else ""
+        if device == "cpu":
+            return f"cpu ({threads()} threads), weights in {dtype}{computed}, torch {version}"
+        import torch
+
+        place, gpus = self.torch_device(), torch.cuda.device_count()
+        if place.type == "cuda" and (place.index or 0) >= gpus:
+            raise ConfigurationError(
+                f"device {self.device} was asked for, and this torch ({version}) sees {gpus or 'no'} GPUs.",
+                remedy="Use --device auto or cpu, or install a torch build for this machine's CUDA.",
+            )
+        named = f" ({torch.cuda.get_device_name(place)})" if place.type == "cuda" else ""
+        return f"{device}{named}, weights in {dtype}{computed}, torch {version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A model in evaluation mode with its tokenizer and manifest; `name` is what the user called it.
+
+    `model` is transformers' own, a `packed.weights.Llama`, which the packed engine alone computes with, or an
+    `encoder_model.EncoderModel`, which OpenVINO alone computes with.
+    """
+
+    name: str
+    model: Any
+    tokenizer: Any
+    manifest: Manifest
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether the model is one that the packed engine alone computes with."""
+        return self.traits.decoder and isinstance(getattr(self.model, "traits", None), Traits)
+
+    @property
+    def traits(self) -> Traits:
+        """The traits of the architecture that decide how pairs are read and pooled."""
+        return traits_of(self.model)
+
+
+def load_classifier(  # noqa: PLR0913  every one is a part of what is loaded, by keyword
+    directory: Path,
+    placement: Placement,
+    *,
+    adapter: Path | None = None,
+    base: str = "",
+    enabled: bool = True,
+    head: torch.Tensor | None = None,
+) -> Any:
+    """Load a sequence classifier with one label, with an adapter where one is given.
+
+    `base` is the name of the base model for messages; `enabled` False leaves the LoRA out. `head` is the score head of
+    a causal model that has none. An adapter is merged, but on quantised weights it stays beside them: merged into 4
+    or 8 bits it would be rounded away. Raises ModelError for missing weights, a head of another size or a format other
+    than safetensors, AdapterMismatch.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    check_config(directory)
+    dtype = placement.torch_dtype()
+    loaded: Any = dtype
+    if adapter and placement.quantization == "none":
+        # The stored dtype is kept until the merge, so that there is one cast, after it. What an adapter brings whole
+        # takes the dtype of the base, which is then float32 where float32 is wanted.
+        in_full = dtype == _dtype("float32") or changes_base(read_config(adapter))
+        loaded = _dtype("float32") if in_full else "auto"
+    auto_class = AutoModelForSequenceClassification
+    model, missing = load_pretrained(auto_class, directory, placement, dtype=loaded, num_labels=1)
+    if adapter is None:
+        check_complete(missing - ({"score.weight"} if head is not None else set()), directory)
+    else:
+        merged = None if is_quantized(model) else dtype
+        model = apply_adapter(model, adapter, base, missing=missing, enabled=enabled, dtype=merged)
+    model = _place(model, placement)
+    if head is not None:
+        # A difference of two bfloat16 rows is seldom a bfloat16 itself, so it stays in float32.
+        model.score.weight.data = head.to(model.score.weight.device)
+    return model
+
+
+def load_untrained(directory: Path, placement: Placement) -> tuple[Any, set[str]]:
+    """Load a sequence classifier with one label to be trained, and say which of its weights the checkpoint lacks.
+
+    Those are random, by torch's seed. Nothing is frozen, and training mode is the caller's to set. Raises ModelError.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    check_config(directory)
+    return load_pretrained(
+        AutoModelForSequenceClassification, directory, placement, dtype=placement.torch_dtype(), num_labels=1
+    )
+
+
+def load_encoder(directory: Path, placement: Placement) -> Any:
+    """Load the bare encoder of a bi-encoder. Its pooler may be missing: mean pooling does without."""
+    from transformers import AutoModel
+
+    check_config(directory)
+    model, missing = load_pretrained(AutoModel, directory, placement, bare=True, dtype=placement.torch_dtype())
+    check_complete({key for key in missing if not key.startswith("pooler.")}, directory)
+    return _place(model, placement)
+
+
+def load_tokenizer(directory: Path) -> Any:
+    """Load the tokenizer of a directory. Raises ModelError where there is none, or none of the tokenizers library."""
+    from transformers import AutoTokenizer
+
+    try:
+        with quiet_libraries():
+            tokenizer = AutoTokenizer.from_pretrained(str(directory), local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise ModelError(
+            f"{directory} holds no tokenizer that can be loaded: {error}", remedy="Save the tokenizer beside the model."
+        ) from error
+    if not tokenizer.is_fast:
+        raise ModelError(
+            f"{directory} has a tokenizer in plain Python ({type(tokenizer).__name__}), which tells no positions.",
+            remedy="Save it in the format of the tokenizers library (tokenizer.json).",
+        )
+    return tokenizer
+
+
+def vocabulary_of(model: Any) -> int:
+    """How many token ids a model has embeddings for."""
+    from sidecar.scoring.engines.packed.weights import Llama
+
+    return model.shape.vocabulary if isinstance(model, Llama) else len(model.get_input_embeddings().weight)
+
+
+def check_vocabulary(tokenizer: Any, rows: int, directory: Path) -> None:
+    """Raise ModelError where a tokenizer writes ids that the model has no embedding for; `rows` is how many it has."""
+    if len(tokenizer) <= rows:
+        return
+    # Control tokens that no text and no template writes may lie beyond.
+    control = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
+    written = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id, None}
+    ids = (set(tokenizer.get_vocab().values()) - control) | (written - {None})
+    if max(ids) >= rows:
+        raise ModelError(
+            f"The tokenizer of {directory} writes token ids up to {max(ids)}, and the model has embeddings for {rows}.",
+            remedy="An adapter with new tokens must be saved with its embeddings (peft: save_embedding_layers=True).",
+        )
+
+
+def default_manifest(model: Any, tokenizer: Any) -> Manifest:
+    """For a cross-encoder without `sidecar.json`: DeAR's for decoders, a plain pair of at most 512 tokens otherwise."""
+    traits = traits_of(model)
+    if traits.decoder:
+        manifest = Manifest()
+        return msgspec.structs.replace(manifest, max_length=min(traits.positions or 10**9, manifest.max_length))
+    positions = traits.positions or getattr(model.config, "max_position_embeddings", None)
+    limit = min(PLAIN_PAIR.max_length, positions or PLAIN_PAIR.max_length, tokenizer.model_max_length)
+    return msgspec.structs.replace(PLAIN_PAIR, max_length=limit)
+
+
+def _dtype(name: str) -> torch.dtype:
+    import torch
+
+    found: torch.dtype = getattr(torch, name)
+    return found
+
+
+def _place(model: Any, placement: Placement) -> Any:
+    dtype, whole = placement.torch_dtype(), not is_quantized(model)
+    # Parameters only: rotary frequencies are buffers, and in bf16 every position would be a little off.
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+        if whole:
+            parameter.data = parameter.data.to(dtype)
+    if placement.device_map is None and whole:
+        model = model.to(placement.torch_device())
+    model.eval()
+    if placement.compile in ("before", "meanwhile"):
+        # In place, so that the model keeps its class and attributes; lengths vary from batch to batch.
+        (model.base_model if is_decoder(model) else model).compile(dynamic=True)
+    return model

@@ -1,0 +1,190 @@
+"""Everything beside its weights that a checkpoint needs: templates, truncation, pooling, score mapping.
+
+It travels as `sidecar.json` in the checkpoint's directory and knows neither torch nor where weights come from.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from sidecar.core.atomic_write import atomic_write
+from sidecar.core.candidates import Passage
+from sidecar.core.errors import ModelError
+from sidecar.scoring.score_mapping import Mapping, sigmoid
+
+FILE_NAME = "sidecar.json"
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+class ScoreMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Platt's calibration: `sigmoid(a * score + b)` reads as a probability of relevance."""
+
+    a: float
+    b: float
+
+    def __post_init__(self) -> None:
+        if not (0 < self.a < math.inf and math.isfinite(self.b)):
+            raise ValueError("score_mapping must rise: a > 0, and both finite")
+
+    def __call__(self, score: float) -> float:
+        """Map one raw score into (0, 1); it never overflows."""
+        return sigmoid(self.a * score + self.b)
+
+
+class Beside(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A bi-encoder, by preset, directory or hub name, whose cosine times `weight` is added to the logit."""
+
+    model: str
+    weight: float
+
+    def __post_init__(self) -> None:
+        if not (self.model and 0 < self.weight < math.inf):
+            raise ValueError("beside needs a model, and a weight above 0")
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How pairs are written, cut and pooled. The defaults are the DeAR model card's.
+
+    - `kind`: a `cross-encoder` reads query and passage together, a `bi-encoder` apart.
+    - `query_template`, `document_template`: `{query}`, `{instruction}`, `{title}`, `{passage}` are filled in, other
+      braces in a text stay as they are. An empty title leaves two spaces, as in the card's helper, unless `strip` is
+      set: then white space around the filled templates goes. `{document}` is title and passage with a space between,
+      or the one that is not empty.
+    - `truncation`: `joint` cuts the longer side first until the pair has `max_length` tokens (the card). `separate`
+      cuts as the authors' training and TREC scripts: the query's text at `query_max_length` tokens, the document's
+      at `document_max_length` - 3 (they keep 3 back), each with its own bos in front. `body` is for models that answer
+      a chat: both templates make one text, cut at its end so that `prefix` and `suffix` always fit around it.
+    - `prefix`, `suffix`: what a `body` stands between. Here alone the names of control tokens are control tokens.
+    - `instruction`: the task, for templates with `{instruction}`.
+    - `pooling`: `last_token` is the last real token. `last_slot` is position `max_length - 1`, where padding to
+      `max_length` puts an eos that sees the real tokens: what the authors' scripts pool, with the model's pad id
+      unset or 0. `mean` (of all tokens) and `first_token` are a bi-encoder's; `model` leaves pooling to the
+      architecture (BERT and its kin).
+    - `yes_token`, `no_token`: a causal model's two answers; its score is logit(yes) - logit(no), of which the sigmoid
+      is the probability of "yes" among the two. Without them a model has a score head of its own.
+    - `beside`: a bi-encoder that a cross-encoder is read together with.
+    - `score_mapping`: None where nobody calibrated the scores.
+    - `note`: what a person should know, such as "unverified".
+    """
+
+    kind: Literal["cross-encoder", "bi-encoder"] = "cross-encoder"
+    query_template: str = "query: {query}"
+    document_template: str = "document: {title} {passage}"
+    instruction: str = ""
+    prefix: str = ""
+    suffix: str = ""
+    strip: bool = False
+    truncation: Literal["joint", "separate", "body"] = "joint"
+    max_length: int = 228
+    query_max_length: int = 32
+    document_max_length: int = 196
+    pooling: Literal["last_token", "last_slot", "mean", "first_token", "model"] = "last_token"
+    yes_token: str | None = None
+    no_token: str | None = None
+    beside: Beside | None = None
+    score_mapping: ScoreMapping | None = None
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.max_length < 8 or self.query_max_length < 1 or self.document_max_length < 4:
+            raise ValueError("max_length must be >= 8, query_max_length >= 1 and document_max_length >= 4")
+        if (self.kind == "bi-encoder") != (self.pooling in ("mean", "first_token")):
+            raise ValueError(f"pooling {self.pooling!r} does not go with kind {self.kind!r}")
+        if self.beside is not None and self.kind != "cross-encoder":
+            raise ValueError("beside is for cross-encoders")
+        if self.truncation == "separate" and self.pooling not in ("last_token", "last_slot"):
+            raise ValueError("separate truncation is for decoders, with pooling last_token or last_slot")
+        if self.truncation == "separate" and self.query_max_length + self.document_max_length - 1 > self.max_length:
+            raise ValueError("max_length must hold both sides: query_max_length + document_max_length - 1 tokens")
+        self._check_body()
+        _check_template("query_template", self.query_template, {"query", "instruction"}, needed={"query"})
+        allowed = {"title", "passage", "document"}
+        _check_template("document_template", self.document_template, allowed, needed={"passage", "document"})
+        if ("{instruction}" in self.query_template) != bool(self.instruction):
+            raise ValueError("instruction and {instruction} in query_template need each other")
+
+    def _check_body(self) -> None:
+        if self.truncation == "body":
+            if self.pooling != "last_token" or self.strip:
+                raise ValueError("truncation body is for decoders, with pooling last_token and without strip")
+        elif self.prefix or self.suffix:
+            raise ValueError("prefix and suffix stand around a body: they need truncation body")
+        if (self.yes_token is None) != (self.no_token is None) or (self.yes_token and self.yes_token == self.no_token):
+            raise ValueError("yes_token and no_token need each other, and must differ")
+        if self.yes_token is not None and self.pooling != "last_token":
+            raise ValueError("yes_token is for causal models, with pooling last_token")
+
+    @property
+    def mapping(self) -> Mapping:
+        """The mapping from a raw score to one between 0 and 1: calibrated if there is a `score_mapping`."""
+        if self.score_mapping is not None:
+            return Mapping(self.score_mapping.a, self.score_mapping.b, calibrated=True)
+        return Mapping(cosine=self.kind == "bi-encoder")
+
+    def write_query(self, query: str) -> str:
+        """Fill the query template."""
+        return self._fill(self.query_template, {"query": query, "instruction": self.instruction})
+
+    def write_document(self, passage: Passage) -> str:
+        """Fill the document template."""
+        document = " ".join(part for part in (passage.title, passage.text) if part)
+        values = {"title": passage.title, "passage": passage.text, "document": document}
+        return self._fill(self.document_template, values)
+
+    def _fill(self, template: str, values: dict[str, str]) -> str:
+        # One pass over the template alone: braces inside a text are never read as a placeholder.
+        text = PLACEHOLDER.sub(lambda match: values[match[1]], template)
+        return text.strip() if self.strip else text
+
+
+def read_manifest(directory: Path) -> Manifest | None:
+    """Read `sidecar.json` of a checkpoint; None where there is none. Raises ModelError if it is malformed."""
+    path = directory / FILE_NAME
+    if not path.is_file():
+        return None
+    remedy = f"Correct {path}, or remove it to use the defaults of the architecture."
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{path} is not JSON: {error}.", remedy=remedy) from error
+    if isinstance(fields, dict):
+        _check_keys(path, fields, remedy)
+    try:
+        return msgspec.convert(fields, Manifest)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise ModelError(f"{path}: {error}.", remedy=remedy) from error
+
+
+def write_manifest(manifest: Manifest, directory: Path) -> Path:
+    """Write `sidecar.json` beside a checkpoint, whole or not at all; returns its path. Raises InputError."""
+    path = directory / FILE_NAME
+    with atomic_write(path) as file:
+        file.write(as_json(manifest))
+    return path
+
+
+def as_json(manifest: Manifest) -> str:
+    """The text of a `sidecar.json`, every field spelt out."""
+    return json.dumps(msgspec.to_builtins(manifest), indent=2, ensure_ascii=False) + "\n"
+
+
+def _check_keys(path: Path, fields: dict[str, Any], remedy: str) -> None:
+    known = [field.name for field in msgspec.structs.fields(Manifest)]
+    for key in fields:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0)[0]
+            raise ModelError(f"{path}: {key!r} is not a key of a manifest; the nearest is {near!r}.", remedy=remedy)
+
+
+def _check_template(name: str, template: str, allowed: set[str], *, needed: set[str]) -> None:
+    found = set(PLACEHOLDER.findall(template))
+    if not needed & found or found - allowed:
+        wanted = " or ".join(f"{{{field}}}" for field in sorted(needed))
+        raise ValueError(f"{name} {template!r} must hold {wanted} and nothing but {sorted(allowed)} in braces")

@@ -1,0 +1,68 @@
+"""Merge a LoRA into numpy arrays: `W + scale · B A`, in float32. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from sidecar.scoring.checkpoints.adapter_settings import beyond_factors
+
+# Settings of our own merge that are left to torch: they make the factors differ from module to module.
+UNEVEN = ("rank_pattern", "alpha_pattern", "layers_to_transform", "layers_pattern")
+
+
+def merges_plainly(config: Mapping[str, Any]) -> bool:
+    """Whether an adapter is nothing but factors of one rank and one scale, and modules saved whole."""
+    return beyond_factors(config) is None and not any(config.get(name) for name in UNEVEN)
+
+
+def merged(
+    tensors: Mapping[str, np.ndarray], factors: Mapping[str, np.ndarray], config: Mapping[str, Any]
+) -> dict[str, np.ndarray] | None:
+    """Merge the factors of an adapter, and put the modules that it saves whole in their places.
+
+    None where a factor has no partner, no matrix or another shape, and where the layers differ in what is adapted: then
+    the adapter may belong to a base of another depth, which peft tells.
+    """
+    rank = config["r"]
+    scale = np.float32(config["lora_alpha"] / (math.sqrt(rank) if config.get("use_rslora") else rank))
+    found = dict(tensors)
+    for name, array in factors.items():
+        place, _, part = name.partition(".lora_")
+        if not part:
+            found[name] = np.ascontiguousarray(array, dtype=np.float32)
+            continue
+        if part not in ("A.weight", "B.weight"):
+            return None
+        if part == "B.weight":
+            continue
+        up, weight = factors.get(f"{place}.lora_B.weight"), tensors.get(f"{place}.weight")
+        if up is None or weight is None or up.shape[1] != array.shape[0] or array.shape[0] != rank:
+            return None
+        update = up.astype(np.float32) @ array.astype(np.float32)
+        if update.shape != weight.shape:
+            return None
+        found[f"{place}.weight"] = weight + scale * update
+    ups = {name for name in factors if name.endswith(".lora_B.weight")}
+    whole = {name.replace("lora_B", "lora_A") for name in ups} <= factors.keys()
+    return found if whole and _alike(ups, tensors) else None
+
+
+def _alike(factors: Iterable[str], tensors: Iterable[str]) -> bool:
+    """Whether all layers have the same factors."""
+    adapted: dict[str, set[str]] = {layer: set() for name in tensors if (layer := _layer(name)[0])}
+    for name in factors:
+        layer, part = _layer(name)
+        adapted.setdefault(layer, set()).add(part)
+    adapted.pop("", None)
+    return len({frozenset(parts) for parts in adapted.values()}) <= 1
+
+
+def _layer(name: str) -> tuple[str, str]:
+    """The number of a tensor's layer, "" for one outside of the layers, and the rest of its name."""
+    found = re.search(r"\.layer\.(\d+)\.(.*)", name)
+    return (found[1], found[2]) if found else ("", name)

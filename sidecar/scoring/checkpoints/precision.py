@@ -1,0 +1,60 @@
+"""Which number format suits a device, and quantised weights through bitsandbytes."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+from sidecar.core.errors import ConfigurationError
+
+QUANTIZATIONS = ("none", "8bit", "4bit")
+# Modules that make the score: never quantised.
+HEADS = ["score", "classifier", "pooler", "head"]
+INSTALL_BITSANDBYTES = "pip install 'rerank-sidecar[quantized]'"
+# bitsandbytes has kernels for these.
+QUANTIZABLE = {"cpu", "cuda", "xpu"}
+
+
+def automatic_dtype(device: str, capability: tuple[int, int] | None = None) -> str:
+    """The dtype for a kind of device: float32 on a CPU, bfloat16 where the hardware has it, float16 where not.
+
+    `capability` is CUDA's: bfloat16 is native from 8.0 (Ampere) on; a T4 (7.5) only emulates it. Apple's GPUs get
+    float16.
+    """
+    if device == "cpu":
+        return "float32"
+    if device == "mps" or (device == "cuda" and capability is not None and capability < (8, 0)):
+        return "float16"
+    return "bfloat16"
+
+
+def quantized(quantization: str, device: str, dtype: Any) -> Any:
+    """Make the configuration for 8- or 4-bit weights; None for `none`. The score head stays in `dtype`.
+
+    Raises ConfigurationError where bitsandbytes is not installed or has nothing for the device.
+    """
+    if quantization == "none":
+        return None
+    if quantization not in QUANTIZATIONS:
+        raise ConfigurationError(
+            f"There is no quantization {quantization!r}.", remedy=f"Use {', '.join(QUANTIZATIONS)}."
+        )
+    if device not in QUANTIZABLE:
+        raise ConfigurationError(
+            f"bitsandbytes quantises nothing on {device}.", remedy="Use cuda or cpu, or quantization none."
+        )
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise ConfigurationError(
+            f"{quantization} weights need bitsandbytes, which is not installed.",
+            remedy=f"{INSTALL_BITSANDBYTES}, or use quantization none.",
+        )
+    from transformers import BitsAndBytesConfig
+
+    if quantization == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=HEADS)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",  # the QLoRA paper's, made for normally distributed weights (arXiv 2305.14314)
+        bnb_4bit_compute_dtype=dtype,
+        llm_int8_skip_modules=HEADS,
+    )

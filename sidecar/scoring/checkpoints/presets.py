@@ -1,0 +1,117 @@
+"""Checkpoints known by a short name. No weights here, and no loading.
+
+Sources: the card of dear-3b-reranker-ranknet-lora-v1, the README and scripts of DataScienceUIBK/DeAR-Reranking; the
+cards of the others, each under its hub id below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from sidecar.scoring.checkpoints.manifest import Manifest
+
+DEFAULT = "minilm-reranker"
+# The bi-encoder whose weights a package brings (`embedded`), and the base of the adapter that this one carries.
+EMBEDDED = "minilm"
+# Adapters that this package carries, and the folder of each; their manifests lie beside them.
+CARRIED = {DEFAULT: Path(__file__).parents[2] / "models" / "minilm-reranker"}
+
+UNVERIFIED = (
+    "unverified: written from the model card; nobody has run it on the real weights here. The authors' TREC scripts "
+    "cut the sides apart (truncation separate) and pool the last slot (pooling last_slot)."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A hub id with its manifest. `revision` pins a commit; None follows the hub's main branch."""
+
+    model: str
+    manifest: Manifest
+    revision: str | None = None
+
+
+DEAR = Manifest(note=UNVERIFIED)
+
+# A pair of plain texts: what encoders trained by sentence-transformers and the like read.
+PLAIN_PAIR = Manifest(
+    query_template="{query}", document_template="{title} {passage}", strip=True, max_length=512, pooling="model"
+)
+
+# A bi-encoder reads each text alone: the query as it is, the passage after its title. 256 tokens is the limit its
+# authors set, though its positions reach 512.
+MINILM = Manifest(
+    kind="bi-encoder",
+    query_template="{query}",
+    document_template="{title} {passage}",
+    strip=True,
+    max_length=256,
+    pooling="mean",
+)
+
+# RankLLaMA's published usage and the DeAR scripts write the pair as DeAR does and append no eos (Tevatron's later
+# trainer can append one: not this checkpoint's, as far as its authors say). Their scripts build the teacher's ids
+# with transformers 4's Llama-2 tokenizer, which may double each bos: see it on the real weights before trusting it.
+RANKLLAMA = Manifest(note=UNVERIFIED)
+
+BY_CARD = (
+    "unverified: written from the model card; the architecture is proved equal to plain transformers on a small "
+    "checkpoint, and nobody has run it on the real weights here."
+)
+
+# Query and passage as a pair, as the cards call their tokenizers. The cards know no titles: one goes before the text.
+# bge's and gte's cards cut at 512 tokens in their examples, though their positions reach 8192.
+CARD_PAIR = Manifest(
+    query_template="{query}", document_template="{document}", strip=True, max_length=512, pooling="model", note=BY_CARD
+)
+
+# The card's prompt for transformers (its example for vLLM has other line breaks), its default task and its limit.
+QWEN3 = Manifest(
+    query_template="<Instruct>: {instruction}\n<Query>: {query}\n",
+    document_template="<Document>: {document}",
+    instruction="Given a web search query, retrieve relevant passages that answer the query",
+    prefix=(
+        "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct "
+        'provided. Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n'
+    ),
+    suffix="<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n",
+    truncation="body",
+    max_length=8192,
+    yes_token="yes",  # noqa: S106  an answer, no password
+    no_token="no",  # noqa: S106
+    note=BY_CARD,
+)
+
+# Bi-encoders with a prompt, as their cards write it; 512 tokens is their authors' limit.
+BGE = Manifest(
+    kind="bi-encoder",
+    query_template="Represent this sentence for searching relevant passages: {query}",
+    document_template="{document}",
+    strip=True,
+    max_length=512,
+    pooling="first_token",
+)
+E5 = msgspec.structs.replace(
+    BGE, query_template="query: {query}", document_template="passage: {document}", pooling="mean", note=BY_CARD
+)
+
+PRESETS: dict[str, Preset] = {
+    "minilm": Preset("sentence-transformers/all-MiniLM-L6-v2", MINILM),
+    "bge-small": Preset("BAAI/bge-small-en-v1.5", BGE),
+    "e5-small": Preset("intfloat/e5-small-v2", E5),
+    "dear-3b-ranknet-lora": Preset("abdoelsayed/dear-3b-reranker-ranknet-lora-v1", DEAR),
+    "dear-3b-ce-lora": Preset("abdoelsayed/dear-3b-reranker-ce-lora-v1", DEAR),
+    "dear-3b": Preset("abdoelsayed/dear-3b-reranker-ranknet-v1", DEAR),
+    "dear-8b-ranknet-lora": Preset("abdoelsayed/dear-8b-reranker-ranknet-lora-v1", DEAR),
+    # The card does not name the full 8B; the authors' README does, by the same pattern.
+    "dear-8b": Preset("abdoelsayed/dear-8b-reranker-ranknet-v1", DEAR),
+    "llama2-13b-rankllama": Preset("abdoelsayed/llama2-13b-rankllama-teacher", RANKLLAMA),
+    "ms-marco-minilm": Preset("cross-encoder/ms-marco-MiniLM-L6-v2", CARD_PAIR),
+    "bge-reranker-v2-m3": Preset("BAAI/bge-reranker-v2-m3", CARD_PAIR),
+    "gte-reranker-modernbert": Preset("Alibaba-NLP/gte-reranker-modernbert-base", CARD_PAIR),
+    "mxbai-rerank-base": Preset("mixedbread-ai/mxbai-rerank-base-v1", CARD_PAIR),
+    "qwen3-reranker-0.6b": Preset("Qwen/Qwen3-Reranker-0.6B", QWEN3),
+}

@@ -1,0 +1,55 @@
+"""A causal model that answers yes or no, as a classifier: its score head is one row made of two of the lm_head's.
+
+Source: the model card of Qwen/Qwen3-Reranker-0.6B, which takes log_softmax over the logits of "no" and "yes" at the
+last position and returns the probability of "yes": the sigmoid of logit(yes) - logit(no), which is linear in the last
+hidden state. So the other rows of the lm_head, 150,000 of them, are never computed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sidecar.core.errors import ModelError
+from sidecar.scoring.checkpoints.manifest import Manifest
+from sidecar.scoring.checkpoints.safetensors_io import open_tensors
+
+HEAD, TIED = "lm_head.weight", "model.embed_tokens.weight"
+
+
+def answer_head(directory: Path, tokenizer: Any, manifest: Manifest) -> torch.Tensor | None:
+    """The weights of logit(yes) - logit(no), float32 of 1 x hidden size; None for a manifest without answers.
+
+    Raises ModelError where an answer is no single token, or the checkpoint has no lm_head.
+    """
+    if manifest.yes_token is None or manifest.no_token is None:
+        return None
+    yes, no = (_token_id(tokenizer, token) for token in (manifest.yes_token, manifest.no_token))
+    head, tied = _rows(directory, HEAD, yes, no), _rows(directory, TIED, yes, no)
+    rows = head if head is not None else tied
+    if rows is None:
+        raise ModelError(
+            f"{directory} has no {HEAD}, so it can't answer {manifest.yes_token!r} or {manifest.no_token!r}.",
+            remedy="Leave yes_token and no_token out of sidecar.json for a model with a score head of its own.",
+        )
+    return rows[0:1] - rows[1:2]
+
+
+def _token_id(tokenizer: Any, token: str) -> int:
+    token_id = tokenizer.convert_tokens_to_ids(token)
+    if token_id is None or token_id == tokenizer.unk_token_id:
+        raise ModelError(
+            f"The tokenizer has no token {token!r} to answer with.", remedy="Correct yes_token and no_token."
+        )
+    return int(token_id)
+
+
+def _rows(directory: Path, key: str, *ids: int) -> torch.Tensor | None:
+    for path in sorted(directory.glob("*.safetensors")):
+        with open_tensors(path) as file:
+            if key in file.keys():  # noqa: SIM118  it is no dictionary
+                weights = file.get_slice(key)
+                return torch.cat([weights[i : i + 1] for i in ids]).float()
+    return None

@@ -1,0 +1,169 @@
+"""Whether OpenVINO computes for a checkpoint, and in which precision; elsewhere transformers does.
+
+Where nobody named a dtype, bfloat16 is a candidate, too, on CPUs that have it: it is taken if it is clearly faster and
+hardly moves the scores of a few texts.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import random
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from sidecar.core.errors import ConfigurationError
+from sidecar.scoring.checkpoints.encoder_model import EncoderModel
+from sidecar.scoring.engines.autotune import fastest
+from sidecar.scoring.engines.bfloat16_check import deviation
+from sidecar.scoring.hardware import cpu_name, threads
+from sidecar.scoring.prompt import Tokens
+
+if TYPE_CHECKING:
+    from sidecar.scoring.checkpoints.checkpoint import Checkpoint
+
+FLOAT32, BFLOAT16 = "float32", "bfloat16"
+TRANSFORMERS = "transformers"
+# What OpenVINO's engines are called, by precision.
+OPENVINO = {FLOAT32: "openvino", BFLOAT16: "openvino-bfloat16"}
+PRECISION_OF = {name: precision for precision, name in OPENVINO.items()}
+# Model types that there is a graph for (`encoder_graph`).
+FAMILIES = ("bert", "roberta", "xlm-roberta")
+# Every weight that the graphs compute with, by its name in a classifier or a bare encoder. A model with any other one,
+# such as an adapter's factors beside the weights, is not what they compute.
+COMPUTED = re.compile(
+    r"""
+    ((bert|roberta)\.)?
+    ( embeddings\.((word|position|token_type)_embeddings\.weight | LayerNorm\.(weight|bias))
+    | encoder\.layer\.\d+\.
+      ( attention\.self\.(query|key|value) | (attention\.)?output\.(dense|LayerNorm) | intermediate\.dense )
+      \.(weight|bias)
+    | pooler\.dense\.(weight|bias)
+    )
+    | classifier\.((dense|out_proj)\.)?(weight|bias)
+    """,
+    re.VERBOSE,
+)
+# What the probe reads: lengths as passages have them, fewer rows the larger the model, so that it stays short.
+LENGTHS = (96, 80, 72, 64, 56, 48, 40, 24)
+ROWS_TIMES_PARAMETERS = 2e8
+# What bfloat16 may do to a score, in standard deviations (`rounding`): a model that it hurts shows it there, while
+# rounding alone costs a twentieth.
+TOLERANCE = 0.15
+
+
+def choose_precision(checkpoint: Checkpoint, engine: str, *, reduced: bool = False) -> str | None:
+    """The precision OpenVINO computes in; None where `auto` leaves it to transformers.
+
+    What there is to choose from is measured where it is not yet (`probe.fastest`): with `auto` transformers too, and
+    with `reduced`, under weights in float32, bfloat16 where the CPU has it and the model bears it. Raises
+    ConfigurationError where `engine` asks for OpenVINO and it can't compute this checkpoint here.
+    """
+    obstacle = find_obstacle(checkpoint)
+    if obstacle is not None:
+        if engine == "auto":
+            return None
+        raise ConfigurationError(
+            f"OpenVINO can't compute {checkpoint.name!r} here: {obstacle}.",
+            remedy="Use the engine auto or transformers.",
+        )
+    names = [OPENVINO[precision] for precision in _precisions(checkpoint, reduced=reduced)]
+    # Arrays are OpenVINO's alone to compute with: who read them so has decided already.
+    if engine == "auto" and not isinstance(checkpoint.model, EncoderModel):
+        names.append(TRANSFORMERS)
+    first, *others = names
+    chosen = fastest(partial(_runs, checkpoint, names), first, describe(checkpoint, names)) if others else first
+    return PRECISION_OF.get(chosen)
+
+
+def find_obstacle(checkpoint: Checkpoint) -> str | None:
+    """Say why OpenVINO can't compute a checkpoint here; None where it can."""
+    if isinstance(checkpoint.model, EncoderModel):
+        return None
+    return _obstacle(checkpoint.model, _precision(checkpoint))
+
+
+def _obstacle(model: Any, precision: str) -> str | None:
+    """The same for a model of transformers, whose weights are of this precision."""
+    if importlib.util.find_spec("openvino") is None:
+        return "openvino is not installed"
+    config = model.config
+    if model.device.type != "cpu":
+        return f"it is on {model.device}, not on the CPU"
+    if config.model_type not in FAMILIES or config.hidden_act != "gelu" or config.is_decoder:
+        return f"its architecture is {type(model).__name__}, not one of {', '.join(FAMILIES)}"
+    strange = next((name for name, _ in model.named_parameters() if not COMPUTED.fullmatch(name)), None)
+    if strange is not None or getattr(model, "is_quantized", False):
+        return f"it has the weight {strange}, which the graph does not have" if strange else "its weights are quantised"
+    if model._compiled_call_impl is not None:  # noqa: SLF001  the one mark that torch leaves
+        return "it is compiled by torch"
+    from sidecar.scoring.engines.openvino import native_precisions
+
+    native = native_precisions()
+    return None if precision in native else f"this CPU computes in {' and '.join(native)}, not in {precision}"
+
+
+def _precision(checkpoint: Checkpoint) -> str:
+    if isinstance(checkpoint.model, EncoderModel):
+        return FLOAT32
+    return str(checkpoint.model.dtype).removeprefix("torch.")
+
+
+def _precisions(checkpoint: Checkpoint, *, reduced: bool) -> Iterator[str]:
+    from sidecar.scoring.engines.openvino import native_precisions
+
+    yield (own := _precision(checkpoint))
+    if reduced and own == FLOAT32 and BFLOAT16 in native_precisions():
+        yield BFLOAT16
+
+
+def describe(checkpoint: Checkpoint, names: Sequence[str]) -> dict[str, str]:
+    """All that decides which of the named engines is the fastest: CPU, threads, the model's shape, libraries.
+
+    The model's own name is among it where its scores decide, too.
+    """
+    config = checkpoint.model.config
+    shape = ("num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads")
+    return {
+        "cpu": cpu_name(),
+        "threads": str(threads()),
+        "kind": checkpoint.manifest.kind,
+        "model_type": config.model_type,
+        "shape": " x ".join(str(getattr(config, name)) for name in shape),
+        "engines": " ".join(names),
+        "model": checkpoint.name if OPENVINO[BFLOAT16] in names else "",
+        **{name: importlib.metadata.version(name) for name in ("rerank-sidecar", "openvino", "torch", "transformers")},
+    }
+
+
+def _runs(checkpoint: Checkpoint, names: Sequence[str]) -> dict[str, Callable[[], object]]:
+    rows, engines = rows_to_measure(checkpoint), {name: _engine(checkpoint, name) for name in names}
+    exact, rounded = (engines.get(OPENVINO[precision]) for precision in (FLOAT32, BFLOAT16))
+    if exact and rounded and deviation(checkpoint, exact, rounded) > TOLERANCE:
+        del engines[OPENVINO[BFLOAT16]]
+    if checkpoint.manifest.kind == "bi-encoder":
+        return {name: partial(engine.vectors, rows) for name, engine in engines.items()}
+    return {name: partial(engine.logits, [rows]) for name, engine in engines.items()}
+
+
+def _engine(checkpoint: Checkpoint, name: str) -> Any:
+    from sidecar.scoring.engines.openvino import OpenVinoEmbedder, OpenVinoEngine
+
+    embeds = checkpoint.manifest.kind == "bi-encoder"
+    if name == TRANSFORMERS:
+        from sidecar.scoring.engines.transformers import PaddedEmbedder, PaddedEngine
+
+        return PaddedEmbedder(checkpoint) if embeds else PaddedEngine(checkpoint)
+    return (OpenVinoEmbedder if embeds else OpenVinoEngine)(checkpoint, precision=PRECISION_OF[name])
+
+
+def rows_to_measure(checkpoint: Checkpoint) -> list[Tokens]:
+    """Random ids of real lengths: fewer rows the larger the model."""
+    config = checkpoint.model.config
+    parameters = config.num_hidden_layers * config.hidden_size * (4 * config.hidden_size + 2 * config.intermediate_size)
+    count = max(1, int(ROWS_TIMES_PARAMETERS / parameters))
+    draw = random.Random(0)  # noqa: S311  any ids do
+    lengths = [min(length, checkpoint.manifest.max_length) for length in LENGTHS[:count]]
+    return [Tokens([draw.randrange(config.vocab_size) for _ in range(length)]) for length in lengths]

@@ -1,0 +1,147 @@
+"""Attention over segments of packed rows: torch's variable-length kernel, or plain attention in buckets.
+
+Both are planned once for a batch and then called for each layer. No mask ever spans the whole batch.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+from sidecar.scoring.engines.packed.layout import Segment, ends, key_rows
+from sidecar.scoring.engines.packed.transfer import send
+
+# Queries (R x H x D, the segments' rows in order), keys and values (T x G x D) to R x H · D.
+Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+# A bucket's shortest segment in proportion to its longest: below, padding costs more than another call.
+ALIKE = 0.8
+
+
+def plan_attention(
+    segments: Sequence[Segment], *, device: torch.device, dtype: torch.dtype, invariant: bool = False
+) -> Attend:
+    """Plan for a device and a dtype. `invariant`: what a segment comes to does not depend on the others."""
+    kernel = varlen_kernel(device, dtype, invariant=invariant)
+    if kernel is not None:
+        return Varlen(kernel, segments, device)
+    return Buckets(segments, device=device, dtype=dtype, alone=invariant)
+
+
+def varlen_kernel(device: torch.device, dtype: torch.dtype, *, invariant: bool = False) -> Callable[..., Any] | None:
+    """Torch's variable-length attention, where this torch, the GPU (Ampere or later) and the dtype have it."""
+    if device.type != "cuda" or dtype == torch.float32 or torch.cuda.get_device_capability(device) < (8, 0):
+        return None
+    try:
+        kernel: Callable[..., Any] = importlib.import_module("torch.nn.attention.varlen").varlen_attn
+    except ImportError:
+        return None
+    options = kernel_options(inspect.signature(kernel).parameters.keys(), invariant=invariant)
+    return None if options is None else functools.partial(kernel, **options)
+
+
+def kernel_options(known: Collection[str], *, invariant: bool) -> dict[str, Any] | None:
+    """How torch's kernel is asked for causal attention of grouped heads; None where it can't be.
+
+    Its arguments, `known`, changed from release to release: 2.11 groups heads without being told to, and only a later
+    one can be kept from cutting a segment's keys by what else is in the batch.
+    """
+    if "window_size" not in known or (invariant and "num_splits" not in known):
+        return None
+    options: dict[str, Any] = {"window_size": (-1, 0), "enable_gqa": True, "num_splits": 1 if invariant else None}
+    return {name: value for name, value in options.items() if name in known}
+
+
+class Varlen:
+    """Flash attention over segments. Its causal mask is aligned to each segment's last row, as `Segment` is."""
+
+    def __init__(self, kernel: Callable[..., Any], segments: Sequence[Segment], device: torch.device) -> None:
+        queries, keys = [len(segment.rows) for segment in segments], [segment.seen for segment in segments]
+        self._kernel = kernel
+        self._keys = send(key_rows(segments), device)
+        self._query_ends = send(ends(queries), device, np.int32)
+        self._key_ends = send(ends(keys), device, np.int32)
+        self._longest = max(queries), max(keys)
+
+    def __call__(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """Attend with the kernel."""
+        attended: torch.Tensor = self._kernel(
+            query,
+            key.index_select(0, self._keys),
+            value.index_select(0, self._keys),
+            self._query_ends,
+            self._key_ends,
+            *self._longest,
+        )
+        return attended.flatten(1)
+
+
+class Buckets:
+    """Plain attention over buckets of segments of like size, padded to the longest; `alone`: one segment in each."""
+
+    def __init__(
+        self, segments: Sequence[Segment], *, device: torch.device, dtype: torch.dtype, alone: bool = False
+    ) -> None:
+        starts = ends([len(segment.rows) for segment in segments])
+        self._buckets = []
+        place, home = 0, [0] * starts[-1]
+        for bucket in alike(segments, alone=alone):
+            widest = max(len(segments[index].rows) for index in bucket)
+            self._buckets.append(_Bucket([segments[i] for i in bucket], [starts[i] for i in bucket], device, dtype))
+            for index in bucket:
+                stop = starts[index] + len(segments[index].rows)
+                home[starts[index] : stop] = range(place, place + stop - starts[index])
+                place += widest
+        self._home = send(home, device)
+
+    def __call__(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """Attend bucket by bucket."""
+        attended = [bucket(query, key, value) for bucket in self._buckets]
+        return torch.cat(attended).index_select(0, self._home)
+
+
+class _Bucket:
+    def __init__(
+        self, segments: Sequence[Segment], starts: Sequence[int], device: torch.device, dtype: torch.dtype
+    ) -> None:
+        queries = torch.tensor([len(segment.rows) for segment in segments])
+        keys = torch.tensor([segment.seen for segment in segments])
+        rows, columns = torch.arange(int(queries.max())), torch.arange(int(keys.max()))
+        # What stands beside a short segment is the last of its rows again: never NaN, and seen by nobody who counts.
+        self._queries = (torch.tensor(starts)[:, None] + rows.minimum(queries[:, None] - 1)).to(device)
+        flat, first = torch.from_numpy(key_rows(segments)), torch.tensor(ends(keys.tolist())[:-1])
+        self._keys = flat[first[:, None] + columns.minimum(keys[:, None] - 1)].to(device)
+        # The first row sees all keys but as many as there are rows after it.
+        ahead = keys - queries
+        ahead = ahead[:1] if bool((ahead == ahead[0]).all()) else ahead
+        hidden = columns > ahead[:, None, None, None] + rows[:, None]
+        self._mask = torch.zeros(hidden.shape, dtype=dtype).masked_fill(hidden, float("-inf")).to(device)
+
+    def __call__(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        attended = scaled_dot_product_attention(
+            query[self._queries].transpose(1, 2),
+            key[self._keys].transpose(1, 2),
+            value[self._keys].transpose(1, 2),
+            attn_mask=self._mask,
+            enable_gqa=True,
+        )
+        return attended.transpose(1, 2).flatten(0, 1).flatten(1)
+
+
+def alike(segments: Sequence[Segment], *, alone: bool = False) -> list[list[int]]:
+    """Group the indices of segments into buckets of like sizes, the longest first; `alone`: one in each."""
+    sizes = [(len(segment.rows), segment.seen) for segment in segments]
+    buckets: list[list[int]] = []
+    rows = keys = 0.0
+    for index in sorted(range(len(sizes)), key=lambda i: (-sizes[i][0], -sizes[i][1])):
+        if alone or not buckets or sizes[index][0] < rows or sizes[index][1] < keys:
+            buckets.append([])
+            rows, keys = ALIKE * sizes[index][0], ALIKE * sizes[index][1]
+        buckets[-1].append(index)
+    return buckets

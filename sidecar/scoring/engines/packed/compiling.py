@@ -1,0 +1,102 @@
+"""Compiles a layer's steps: before they are needed, or in the background while the plain ones serve."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import queue
+import shutil
+import sysconfig
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sidecar.scoring.checkpoints.checkpoint import Compiling
+from sidecar.scoring.engines.packed.block import Steps, angles
+from sidecar.scoring.engines.packed.weights import Llama
+
+log = logging.getLogger(__name__)
+# Rows of the warm-up. Any number from 2 on is served by what comes of it.
+ROWS = 64
+
+
+def start(mode: Compiling, plain: Steps, llama: Llama) -> CompiledSteps | None:
+    """Compile as asked; None where nothing is to be compiled."""
+    if mode == "never" or (mode == "auto" and not pays(llama.device.type)):
+        return None
+    steps = CompiledSteps(plain, llama)
+    if mode == "before":
+        steps.wait()
+    return steps
+
+
+def pays(device: str) -> bool:
+    """Whether compiling makes this kind of device faster, and can be done: Triton needs a C compiler and Python.h."""
+    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    header = Path(sysconfig.get_path("include")) / "Python.h"
+    return device == "cuda" and compiler is not None and header.is_file()
+
+
+class CompiledSteps:
+    """`steps` are the plain ones until the compiled ones have run once; if compiling fails they stay, with a warning.
+
+    `backend` is torch.compile's.
+    """
+
+    def __init__(self, plain: Steps, llama: Llama, *, backend: Any = "inductor") -> None:
+        self.steps = plain
+        self._plain, self._llama, self._backend = plain, llama, backend
+        self._decided = threading.Event()
+        _compiler().put(self._compile)
+
+    def wait(self) -> None:
+        """Wait until it is decided which steps serve."""
+        self._decided.wait()
+
+    def _compile(self) -> None:
+        try:
+            compiled = Steps(
+                enter=torch.compile(self._plain.enter, backend=self._backend),
+                leave=torch.compile(self._plain.leave, backend=self._backend),
+            )
+            _warm_up(compiled, self._llama)
+        except Exception as error:  # noqa: BLE001  whatever a compiler dies of, the plain steps still work
+            reason = " ".join(str(error).split("\n")[:2])  # the rest tells how to debug a compiler
+            log.warning("torch.compile failed (%s: %s); scoring goes on without.", type(error).__name__, reason)
+        else:
+            self.steps = compiled
+        finally:
+            self._decided.set()
+
+
+@functools.cache
+def _compiler() -> queue.SimpleQueue[Callable[[], None]]:
+    """The queue from which the one thread that compiles takes its work.
+
+    All of a process's steps are compiled there, one after the other: a second thread that compiles after the first
+    has ended kills the process, in torch 2.11. A daemon, so that a process can end while its compiler is at work.
+    """
+    work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+
+    def compile_all() -> None:
+        while True:
+            work.get()()
+
+    threading.Thread(target=compile_all, name="compile", daemon=True).start()
+    return work
+
+
+@torch.inference_mode()
+def _warm_up(steps: Steps, llama: Llama) -> None:
+    shape, layer, weights = llama.shape, llama.layers[0], llama.embeddings
+    rows = weights.new_zeros(ROWS, shape.hidden)
+    cos, sin = angles(llama, torch.arange(ROWS, device=weights.device))
+    attended = weights.new_zeros(ROWS, shape.queries)
+    for tensor in (rows, cos, sin, attended):
+        torch._dynamo.mark_dynamic(tensor, 0)  # noqa: SLF001  the documented way to say which size varies
+    steps.enter(rows, layer.attention_norm, layer.qkv, cos, sin)
+    steps.leave(rows, attended, layer.out, layer.mlp_norm, layer.gate_up, layer.down)

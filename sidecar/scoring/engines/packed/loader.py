@@ -1,0 +1,101 @@
+"""From a checkpoint's files straight into the fused buffers, one tensor at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from sidecar.core.errors import ConfigurationError, ModelError
+from sidecar.scoring.checkpoints.architecture import check_config
+from sidecar.scoring.checkpoints.checkpoint import Placement
+from sidecar.scoring.checkpoints.lora_adapter import check_complete
+from sidecar.scoring.checkpoints.safetensors_io import open_tensors, stored_formats, weight_files
+from sidecar.scoring.engines.packed.lora import HEAD, Lora, read_lora, unfit_adapter
+from sidecar.scoring.engines.packed.readable import llama_config, unfit, whole_name
+from sidecar.scoring.engines.packed.weights import Llama, empty_llama
+
+
+def packs(engine: str, directory: Path, placement: Placement, *, adapter: Path | None = None) -> bool:
+    """Whether the packed engine is to compute: asked for, or with `auto` wherever it can.
+
+    Raises ConfigurationError where it was asked for and can't.
+    """
+    if engine not in ("auto", "packed"):
+        return False
+    reason = unfit(directory, placement) or (unfit_adapter(adapter) if adapter else None)
+    if reason is not None and engine == "packed":
+        raise ConfigurationError(
+            f"The packed engine can't run {directory}: {reason}.", remedy="Use the engine auto or transformers."
+        )
+    return reason is None
+
+
+def read_llama(  # noqa: PLR0913  every one is a part of what is loaded, by keyword
+    directory: Path,
+    placement: Placement,
+    *,
+    adapter: Path | None = None,
+    base: str = "",
+    enabled: bool = True,
+    head: torch.Tensor | None = None,
+) -> Llama:
+    """Read a Llama, with an adapter merged where one is given; memory peaks at the weights and one tensor.
+
+    The arguments are those of `checkpoint.load_classifier`. A score head is kept in float32 as it is stored. Raises
+    ModelError for missing weights or weights of another shape, AdapterMismatch.
+    """
+    check_config(directory)
+    device, dtype = placement.torch_device(), placement.torch_dtype()
+    llama = empty_llama(llama_config(directory), dtype=dtype, device=device)
+    slots = llama.slots()
+    lora = read_lora(adapter, shapes_of(llama), base=base) if adapter else None
+    if lora is not None and lora.head is not None:
+        head = lora.head
+    if head is not None:
+        slots.pop(HEAD).copy_(head)
+    _fill(slots, directory, lora if enabled else None)
+    return llama
+
+
+def read_base(directory: Path, placement: Placement) -> Llama:
+    """Read a Llama for adapters. Without a score head of its own it scores NaN until one brings a head.
+
+    Raises ModelError.
+    """
+    headless = HEAD not in stored_formats(directory)
+    return read_llama(directory, placement, head=torch.tensor(torch.nan) if headless else None)
+
+
+def shapes_of(llama: Llama) -> dict[str, tuple[int, ...]]:
+    """The shape of each module's weight, by the module's name."""
+    return {name.removesuffix(".weight"): tuple(slot.shape) for name, slot in llama.slots().items()}
+
+
+def _fill(slots: dict[str, torch.Tensor], directory: Path, lora: Lora | None) -> None:
+    factors = lora.factors if lora else {}
+    missing = set(slots)
+    for name, tensor in _tensors(directory):
+        slot = slots.get(name)
+        if slot is None:
+            continue  # one of `readable.UNUSED`
+        if tensor.shape != slot.shape:
+            raise ModelError(
+                f"The weight {name} of {directory} is {tuple(tensor.shape)}, its config.json says {tuple(slot.shape)}.",
+                remedy="Fetch or save the checkpoint again.",
+            )
+        if name in factors:
+            factors[name].merge(tensor, slot)
+        else:
+            slot.copy_(tensor)
+        missing.discard(name)
+    check_complete(missing, directory)
+
+
+def _tensors(directory: Path) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield every tensor of a checkpoint, by the name that it has in a classifier."""
+    for path in weight_files(directory):
+        with open_tensors(path) as file:
+            for name in file.keys():  # noqa: SIM118  it is no dictionary
+                yield whole_name(name), file.get_tensor(name)

@@ -1,0 +1,126 @@
+"""LoRA factors: read, checked against the base's shapes, and merged into its weights.
+
+A merged weight is `W + scale · up · down`, computed in float32 from the stored W and cast once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sidecar.scoring.checkpoints.adapter_settings import beyond_factors
+from sidecar.scoring.checkpoints.lora_adapter import (
+    PREFIX,
+    WEIGHTS,
+    check_fit,
+    mismatch,
+    read_config,
+    read_tensors,
+)
+from sidecar.scoring.checkpoints.quiet import quiet_libraries
+from sidecar.scoring.checkpoints.safetensors_io import open_tensors
+from sidecar.scoring.engines.packed.weights import FUSED
+
+HEAD = "score.weight"
+PROJECTIONS = tuple(name for names in FUSED.values() for name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """The change of one matrix: `up` (out x rank), `down` (rank x in) and their scale."""
+
+    up: torch.Tensor
+    down: torch.Tensor
+    scale: float
+
+    def merge(self, weight: torch.Tensor, slot: torch.Tensor) -> None:
+        """Write the merged `weight` into `slot`, on the slot's device."""
+        up, down = (factor.to(slot.device).float() for factor in (self.up, self.down))
+        # Scaled before they are multiplied: afterwards it would be a third of all the memory traffic.
+        torch.add(weight.to(slot.device), (up * self.scale) @ down, out=slot)
+
+
+@dataclass(frozen=True, slots=True)
+class Lora:
+    """An adapter's factors by the name of the tensor they change, and its score head (1 x hidden), if it brings one."""
+
+    factors: Mapping[str, Factors]
+    head: torch.Tensor | None
+
+    def on(self, device: torch.device) -> Lora:
+        """The same on another device."""
+        factors = {
+            name: Factors(found.up.to(device), found.down.to(device), found.scale)
+            for name, found in self.factors.items()
+        }
+        return Lora(factors, None if self.head is None else self.head.to(device))
+
+    @property
+    def bytes(self) -> int:
+        """Memory that factors and head take."""
+        tensors = [tensor for found in self.factors.values() for tensor in (found.up, found.down)]
+        return sum(tensor.nbytes for tensor in (*tensors, self.head) if tensor is not None)
+
+
+def read_lora(directory: Path, shapes: Mapping[str, tuple[int, ...]], *, base: str) -> Lora:
+    """Read an adapter for a base with modules of these shapes; `base` is its name for messages.
+
+    Raises AdapterMismatch where the two do not go together.
+    """
+    tensors, config = read_tensors(directory), read_config(directory)
+    recorded = str(config.get("base_model_name_or_path"))
+    check_fit(shapes, tensors, recorded, base)
+    if (head := tensors.get(HEAD)) is not None and tuple(head.shape) != shapes["score"]:
+        raise mismatch(recorded, base, f"{HEAD} is {shapes['score']}, the adapter's {tuple(head.shape)}")
+    adapted = {key.partition(".lora_")[0] for key in tensors if ".lora_" in key}
+    strange = sorted(adapted - shapes.keys())
+    if strange:
+        raise mismatch(recorded, base, f"it has no {strange[0]}")
+    missing = sorted(_targets(directory, shapes) - adapted)
+    if missing:
+        raise mismatch(recorded, base, f"it has no weights for {missing[0]}")
+    factors = {}
+    for path in sorted(adapted):
+        up, down = (tensors.get(f"{path}.lora_{side}.weight") for side in "BA")
+        rank, alpha = _pattern(config, "rank_pattern", path, "r"), _pattern(config, "alpha_pattern", path, "lora_alpha")
+        if up is None or down is None or not up.shape[1] == down.shape[0] == rank:
+            raise mismatch(recorded, base, f"its factors for {path} are not of the rank {rank:g} it states")
+        factors[f"{path}.weight"] = Factors(up, down, alpha / (math.sqrt(rank) if config.get("use_rslora") else rank))
+    return Lora(factors, tensors.get(HEAD))
+
+
+def unfit_adapter(directory: Path) -> str | None:
+    """Say why an adapter is more than factors for Llama's projections; None where it is not."""
+    reason = beyond_factors(read_config(directory))
+    if reason is not None:
+        return reason
+    endings = tuple(f"{name}.lora_{side}.weight" for name in PROJECTIONS for side in "AB")
+    with open_tensors(directory / WEIGHTS) as file:
+        other = [key for key in file.keys() if not (key.endswith(endings) or key == f"{PREFIX}{HEAD}")]  # noqa: SIM118
+    return f"the adapter changes {other[0]}" if other else None
+
+
+def _targets(directory: Path, shapes: Mapping[str, tuple[int, ...]]) -> set[str]:
+    """The projections that the adapter's configuration names, as peft reads it."""
+    with quiet_libraries():
+        from peft import LoraConfig
+        from peft.tuners.tuners_utils import check_target_module_exists
+
+    config = LoraConfig.from_pretrained(str(directory))
+    paths = {path for path in shapes if path.endswith(PROJECTIONS)}
+    if config.target_modules == "all-linear":
+        return paths
+    return {path for path in paths if check_target_module_exists(config, path)}
+
+
+def _pattern(config: dict[str, Any], patterns: str, path: str, default: str) -> float:
+    """A value of the configuration that may be another one for some modules."""
+    from peft.utils.other import get_pattern_key
+
+    found = config.get(patterns) or {}
+    return float(found.get(get_pattern_key(found.keys(), path), config[default]))

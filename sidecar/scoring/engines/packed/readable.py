@@ -1,0 +1,106 @@
+"""Which checkpoints the packed engine reads: an allow-list of configuration keys and of tensors.
+
+Whatever is not on it is left to transformers, which reads more, so that nothing in a checkpoint is passed over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sidecar.scoring.checkpoints.architecture import read_model_config
+from sidecar.scoring.checkpoints.checkpoint import Placement
+from sidecar.scoring.checkpoints.safetensors_io import PLAIN, stored_formats, weight_files
+from sidecar.scoring.engines.packed import MODEL_TYPE
+from sidecar.scoring.engines.packed.weights import empty_llama
+
+# Keys that the engine computes with, whatever their value: sizes, and what is read by LlamaRotaryEmbedding.
+COMPUTED = {
+    "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+    "num_key_value_heads", "head_dim", "rms_norm_eps", "max_position_embeddings", "rope_theta", "rope_scaling",
+    "rope_parameters",
+}  # fmt: skip
+# Keys that the engine supports at one value.
+FIXED = {"attention_bias": False, "mlp_bias": False, "hidden_act": "silu", "model_type": MODEL_TYPE}
+# Keys that change no score: training, generation, bookkeeping, and how other programs store or run the model.
+# Token ids are the tokenizer's, labels are checked apart (`architecture.check_config`), heads of a base are not read.
+INERT = {
+    "_attn_implementation_autoset", "_name_or_path", "architectures", "attention_dropout", "bos_token_id",
+    "chunk_size_feed_forward", "classifier_dropout", "dtype", "eos_token_id", "finetuning_task", "id2label",
+    "initializer_range", "is_encoder_decoder", "label2id", "max_sequence_length", "num_labels", "output_attentions",
+    "output_hidden_states", "pad_token_id", "pretraining_tp", "problem_type", "return_dict", "sentence_transformers",
+    "tie_word_embeddings", "tokenizer_class", "torch_dtype", "transformers_version", "unsloth_fixed",
+    "unsloth_version", "use_cache",
+}  # fmt: skip
+# Rotary frequencies: ways to scale them that do not depend on a text's length, and the keys that describe these.
+ROPE_TYPES = ("default", "linear", "llama3")
+ROPE_KEYS = {
+    "rope_type", "type", "rope_theta", "factor", "low_freq_factor", "high_freq_factor",
+    "original_max_position_embeddings",
+}  # fmt: skip
+# Tensors without use for a classifier: a causal model's head, and rotary frequencies that old checkpoints carry.
+UNUSED = re.compile(r"lm_head\.weight|model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq")
+
+
+def unfit(directory: Path, placement: Placement) -> str | None:
+    """Say why a checkpoint can't be packed; None where it can. Raises ModelError for a damaged file of weights."""
+    if placement.quantization != "none":
+        return "it does not quantise weights"
+    if placement.device_map is not None:
+        return "it does not spread a model by a device_map"
+    config = read_model_config(directory)
+    if "model_type" not in config:
+        return "its config.json can't be read"
+    return _unfit_config(config) or _unfit_weights(directory)
+
+
+def whole_name(name: str) -> str:
+    """Give a tensor of a bare LlamaModel the prefix that a classifier's has."""
+    return f"model.{name}" if name.startswith(("layers.", "embed_tokens.", "norm.")) else name
+
+
+def llama_config(directory: Path) -> Any:
+    """Read the configuration as transformers does, with the defaults of what a file leaves out."""
+    from transformers import LlamaConfig
+
+    return LlamaConfig.from_pretrained(str(directory), local_files_only=True)
+
+
+def _unfit_config(config: Mapping[str, Any]) -> str | None:
+    if config["model_type"] != MODEL_TYPE:
+        return f"it is a {config['model_type']}, not a Llama"
+    for key, value in config.items():
+        if key in FIXED:
+            if value != FIXED[key]:
+                return f"its config.json sets {key} to {value}"
+        elif key not in COMPUTED | INERT and value is not None:
+            return f"its config.json sets {key}, which the engine does not know"
+    for key in ("rope_parameters", "rope_scaling"):
+        rope = config.get(key) or {}
+        kind = rope.get("rope_type", rope.get("type", "default"))
+        if kind not in ROPE_TYPES:
+            return f"its rotary frequencies are scaled by {kind}"
+        if unknown := sorted(rope.keys() - ROPE_KEYS):
+            return f"its {key} sets {unknown[0]}, which the engine does not know"
+    return None
+
+
+def _unfit_weights(directory: Path) -> str | None:
+    files = weight_files(directory)
+    if not all(path.is_file() for path in files):
+        return f"it lacks {next(path.name for path in files if not path.is_file())}"
+    if not files:
+        return "it has no safetensors weights under a name that transformers reads"
+    known = empty_llama(llama_config(directory), dtype=torch.float32, device=torch.device("meta")).slots()
+    for name, stored in stored_formats(directory).items():
+        if UNUSED.fullmatch(whole_name(name)):
+            continue
+        if whole_name(name) not in known:
+            return f"it holds the tensor {name}, which the engine does not know"
+        if stored not in PLAIN:
+            return f"its tensor {name} is stored as {stored}"
+    return None

@@ -1,0 +1,99 @@
+"""Which engine computes for a checkpoint: the one asked for, or with `auto` the fastest that is exact there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sidecar.core.errors import ConfigurationError
+from sidecar.scoring.checkpoints.architecture import pads_safely
+from sidecar.scoring.checkpoints.encoder_model import EncoderModel
+from sidecar.scoring.engines.openvino_select import choose_precision
+from sidecar.scoring.engines.padding import pad_id
+
+if TYPE_CHECKING:
+    from sidecar.scoring.checkpoints.checkpoint import Checkpoint, Compiling
+    from sidecar.scoring.engines.base import Embedder, Engine
+
+# What the setting may say. `transformers` sorts by length and pads; `packed` pads nothing and computes once what pairs
+# share, for Llama; `openvino` is for BERT and its kin on a CPU; `card` is the model card's helper: pads, in the order
+# given.
+ENGINES = ("auto", "packed", "transformers", "openvino", "card")
+
+
+def choose_engine(  # noqa: PLR0913  every one is a knob of its own, by keyword
+    checkpoint: Checkpoint,
+    engine: str,
+    *,
+    batch_size: int,
+    compile: Compiling = "never",  # noqa: A002  the name the card and torch use
+    invariant: bool = False,
+    reduced: bool = False,
+) -> Engine:
+    """The engine of a cross-encoder, which may have taken the checkpoint's weights over.
+
+    `compile` is for the packed engine, whose steps are compiled; transformers' models come compiled. With
+    `invariant` a pair's score does not depend, to the last bit, on what else is scored with it: the packed engine has
+    a mode for it, the others score one pair at a time, as they do with an architecture that is not known to pad safely.
+    With `reduced` an engine may compute weights in float32 in bfloat16, where that is faster and hardly moves a score.
+    Raises ConfigurationError for an engine that can't run this checkpoint here.
+    """
+    if checkpoint.is_packed:
+        return _packed_engine(checkpoint, batch_size, compile, invariant=invariant)
+    batch_size = batch_size if pads_safely(checkpoint.model) and not invariant else 1
+    if engine in ("auto", "openvino") and (precision := choose_precision(checkpoint, engine, reduced=reduced)):
+        from sidecar.scoring.engines.openvino import OpenVinoEngine
+
+        openvino_engine = OpenVinoEngine(checkpoint, precision=precision, batch_size=batch_size)
+        _give_up_weights(checkpoint)
+        return openvino_engine
+    if engine in ("auto", "transformers", "card"):
+        from sidecar.scoring.engines.transformers import PaddedEngine
+
+        return PaddedEngine(checkpoint, batch_size=batch_size, by_length=engine != "card")
+    raise unknown(engine)
+
+
+def _packed_engine(
+    checkpoint: Checkpoint,
+    max_pairs: int,
+    compile: Compiling,  # noqa: A002  the name the card and torch use
+    *,
+    invariant: bool,
+) -> Engine:
+    from sidecar.scoring.engines.packed.engine import PackedEngine
+
+    eos = pad_id(checkpoint.tokenizer, decoder=True)
+    return PackedEngine(
+        checkpoint.model, checkpoint.manifest, eos=eos, max_pairs=max_pairs, compile=compile, invariant=invariant
+    )
+
+
+def choose_embedder(
+    checkpoint: Checkpoint, engine: str, *, batch_size: int, invariant: bool = False, reduced: bool = False
+) -> Embedder:
+    """The engine of a bi-encoder; `invariant`, `reduced` and what is raised as for `choose_engine`."""
+    batch_size = 1 if invariant else batch_size
+    if engine in ("auto", "openvino") and (precision := choose_precision(checkpoint, engine, reduced=reduced)):
+        from sidecar.scoring.engines.openvino import OpenVinoEmbedder
+
+        openvino_embedder = OpenVinoEmbedder(checkpoint, precision=precision, batch_size=batch_size)
+        _give_up_weights(checkpoint)
+        return openvino_embedder
+    if engine in ("auto", "transformers", "card"):
+        from sidecar.scoring.engines.transformers import PaddedEmbedder
+
+        return PaddedEmbedder(checkpoint, batch_size=batch_size)
+    raise unknown(engine)
+
+
+def _give_up_weights(checkpoint: Checkpoint) -> None:
+    """Let go of weights that an engine has its own copy of; shapes and configuration stay."""
+    if isinstance(checkpoint.model, EncoderModel):
+        checkpoint.model.tensors.clear()
+    else:
+        checkpoint.model.to("meta")
+
+
+def unknown(engine: str) -> ConfigurationError:
+    """Make the error for an engine that there is not."""
+    return ConfigurationError(f"There is no engine {engine!r}.", remedy=f"Use {', '.join(ENGINES)}.")

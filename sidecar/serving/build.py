@@ -1,0 +1,254 @@
+"""Builds the service out of the settings: one scorer, two faces, and the way into OpenSearch."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starlette.types import ASGIApp
+
+from connectors.opensearch.auth import client_options
+from sidecar.core.errors import ConfigurationError
+from sidecar.opensearch_account import access
+from sidecar.serving.http.held_bytes import HeldBytes
+from sidecar.serving.http.metrics import Metrics
+from sidecar.serving.http.request_body import BodyLimits
+from sidecar.serving.management import Management
+from sidecar.serving.proxy.app import ProxyApp, ProxyOptions
+from sidecar.serving.proxy.cluster_health import ClusterHealth
+from sidecar.serving.proxy.forward import Forwarder
+from sidecar.serving.proxy.node_addresses import check_address
+from sidecar.serving.proxy.rerank_options import RerankOptions
+from sidecar.serving.proxy.routes import PassThrough
+from sidecar.serving.proxy.rules import rules_of
+from sidecar.serving.proxy.shadow_log import ShadowFile
+from sidecar.serving.proxy.upstream import Try, Upstream, UpstreamLimits, node_url
+from sidecar.serving.rerank_api.app import rerank_api
+from sidecar.serving.rerank_api.engine import ModelNames, RequestLimits, RerankEngine
+from sidecar.serving.scorer.circuit_breaker import CircuitBreaker
+from sidecar.serving.scorer.client import COMMAND, ScorerClient
+from sidecar.serving.scorer.score_cache import ScoreCache
+from sidecar.serving.scorer.service import RerankingService
+from sidecar.settings import Settings
+
+if TYPE_CHECKING:
+    from sidecar.serving.lucene_api import LuceneApi
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceParts:
+    """The running parts of the service."""
+
+    service: RerankingService
+    upstream: Upstream
+    cluster: ClusterHealth
+    face: ProxyApp
+    api: ASGIApp
+    metrics: Metrics
+    loading: asyncio.Task[None]
+
+
+def declared_models(settings: Settings) -> dict[str, dict[str, object]]:
+    """Every model that requests may name, as keyword arguments of `load_scorer`; the first is the default.
+
+    A default that is a path or a hub name goes by the last part of it.
+    """
+    # A service answers at once, and faster when its model is compiled.
+    compiling = {None: "auto", True: "meanwhile", False: "never"}[settings.compile]
+    default = settings.as_scorer() | {"compile": compiling}
+    others = default | dict.fromkeys(("base_model", "revision", "base_revision"))
+    found = {settings.model.rstrip("/").rpartition("/")[2]: default}
+    return found | {name: others | {"model": model} for name, model in settings.models.items()}
+
+
+@asynccontextmanager
+async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIterator[ServiceParts]:
+    """Start everything but the listeners, and end it; `command` runs the scorer process.
+
+    Models are loaded meanwhile: `loading` ends when one answers, or with a `ModelError`. Raises `ConfigurationError`.
+    """
+    models = declared_models(settings)
+    options = _face_options(settings, tuple(models))
+    names = model_names(settings, tuple(models))
+    async with AsyncExitStack() as stack:
+        upstream = _upstream(settings)
+        stack.push_async_callback(upstream.close)
+        metrics = Metrics()
+        cluster = ClusterHealth(upstream, authorization=_account(settings))
+        stack.push_async_callback(cluster.stop)
+
+        def tried(one: Try) -> None:
+            cluster.tried(one)
+            metrics.tried(one)
+
+        upstream.on_try = tried
+        scorer = ScorerClient(
+            models,
+            command=command,
+            slice_seconds=settings.slice_seconds,
+            hang_seconds=settings.hang_seconds,
+            most_waiting=settings.max_queue,
+            merged_adapters=settings.merged_adapters,
+        )
+        stack.push_async_callback(scorer.stop)
+        loading = asyncio.create_task(scorer.start())
+        stack.push_async_callback(_give_up, loading)
+        service = RerankingService(
+            scorer,
+            cache=ScoreCache(settings.score_cache),
+            breaker=CircuitBreaker(settings.breaker_failures, settings.breaker_seconds),
+            fair_seconds=settings.budget_ms / 2000,
+        )
+        scorer.on_batch = metrics.batch
+        key = settings.api_key.get_secret_value() if settings.api_key else None
+        held = HeldBytes(settings.max_held_bytes)
+        face = ProxyApp(_proxy(settings, upstream), service, options, metrics=metrics, held=held)
+        face.ours = Management(service, cluster, metrics, face, api_key=key, allowed_hosts=options.allowed_hosts)
+        face.shadows.record = _shadow_file(settings)
+        stack.push_async_callback(face.shadows.drain)
+        api = rerank_api(
+            RerankEngine(service, names, limits(settings, held), metrics),
+            fields=settings.as_fields(),
+            api_key=key,
+            allowed_hosts=options.allowed_hosts,
+            cors_origins=settings.cors_origins,
+            neighbour=await stack.enter_async_context(_lucene(settings, service, options.defaults)),
+        )
+        yield ServiceParts(service, upstream, cluster, face, api, metrics, loading)
+
+
+async def _give_up(task: asyncio.Task[None]) -> None:
+    """End a task, whatever came of it."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _upstream(settings: Settings) -> Upstream:
+    """OpenSearch without an account: a URL's goes nowhere. Raises `ConfigurationError` as `client_options` does."""
+    found = access(settings)
+    nodes = client_options(settings.opensearch_url, found)["hosts"]
+    tls: ssl.SSLContext | bool = found.verify_certs
+    if found.ca_certs is not None or found.client_cert is not None:
+        tls = ssl.create_default_context(cafile=found.ca_certs)
+        if found.client_cert is not None:
+            tls.load_cert_chain(found.client_cert, found.client_key)
+    limits = UpstreamLimits(
+        settings.opensearch_timeout, connections=settings.upstream_connections, share=settings.upstream_share
+    )
+    return Upstream([node_url(node) for node in nodes], limits, tls=tls)
+
+
+def _account(settings: Settings) -> bytes | None:
+    """The `Authorization` of the settings' own account, if there is one of that kind."""
+    found: str | None = (
+        client_options(settings.opensearch_url, access(settings)).get("headers", {}).get("authorization")
+    )
+    return None if found is None else found.encode()
+
+
+def _proxy(settings: Settings, upstream: Upstream) -> Forwarder:
+    lent = _account(settings) if settings.lend_account else None
+    if settings.lend_account and lent is None:
+        raise ConfigurationError(
+            "lend_account is set, and there is no account to lend.",
+            remedy="Set SIDECAR_OPENSEARCH_USER and _PASSWORD, or _TOKEN.",
+        )
+    return Forwarder(
+        upstream,
+        allowed=PassThrough(settings.pass_through),
+        body_limits=BodyLimits(
+            settings.max_body_bytes, settings.slow_client_seconds, settings.body_seconds, settings.slow_client_rate
+        ),
+        trusted=frozenset(settings.trusted_proxies),
+        passed=tuple(pattern.lower() for pattern in settings.pass_headers),
+        lent=lent,
+    )
+
+
+def model_names(settings: Settings, declared: tuple[str, ...]) -> ModelNames:
+    """Return the names that requests may give the models. Raises `ConfigurationError` if an alias leads nowhere."""
+    for alias, name in settings.model_aliases.items():
+        if name not in declared:
+            told = f"model_aliases: {alias} is to be {name}, and no model {name} is declared."
+            raise ConfigurationError(told, remedy=f"Declared are {', '.join(declared)}.")
+        if alias in declared:
+            raise ConfigurationError(f"model_aliases: {alias} is the name of a model already.")
+    return ModelNames(declared, settings.model_aliases)
+
+
+def limits(settings: Settings, held: HeldBytes) -> RequestLimits:
+    """Return the limits of a request to the rerank API, its body counted by `held`.
+
+    Raises `ConfigurationError` for what no queue could hold.
+    """
+    if settings.max_documents > settings.max_queue:
+        raise ConfigurationError(
+            f"max_documents is {settings.max_documents}, and only {settings.max_queue} passages may wait (max_queue).",
+            remedy="Raise max_queue, or lower max_documents: a request of that size would always be refused.",
+        )
+    return RequestLimits(
+        documents=settings.max_documents,
+        characters=settings.max_characters,
+        seconds=settings.api_seconds,
+        body=settings.max_body_bytes,
+        body_seconds=settings.body_seconds,
+        requests=settings.api_concurrent,
+        held=held,
+    )
+
+
+def _shadow_file(settings: Settings) -> ShadowFile | None:
+    """Raises `ConfigurationError` for a file that can't be written."""
+    if settings.shadow_file is None:
+        return None
+    found = ShadowFile(settings.shadow_file, queries=settings.shadow_queries)
+    try:
+        found.append(b"")
+    except OSError as error:
+        raise ConfigurationError(f"shadow_file: {settings.shadow_file}: {error.strerror}.") from None
+    return found
+
+
+@asynccontextmanager
+async def _lucene(
+    settings: Settings, service: RerankingService, terms: RerankOptions
+) -> AsyncIterator[LuceneApi | None]:
+    """Open the Lucene indexes of the settings; without any, nothing of Lucene or the JVM is loaded."""
+    if not settings.lucene_indexes:
+        yield None
+        return
+    from sidecar.serving.lucene_api import LuceneApi, open_indexes
+
+    paths = {name: Path(path) for name, path in settings.lucene_indexes.items()}
+    opened = await asyncio.to_thread(open_indexes, paths, settings.as_fields(), k1=settings.k1, b=settings.b)
+    api = LuceneApi(opened, service, terms)
+    try:
+        yield api
+    finally:
+        await asyncio.to_thread(api.close)
+
+
+def _face_options(settings: Settings, models: tuple[str, ...]) -> ProxyOptions:
+    rules = rules_of(settings.rules, models)
+    told = settings.advertised_address
+    return ProxyOptions(
+        defaults=RerankOptions(
+            model=models[0],
+            fusion=settings.as_fusion(),
+            window=settings.window,
+            fields=settings.as_fields(),
+            seconds=settings.budget_ms / 1000,
+            on_failure=settings.on_failure,
+        ),
+        models=models,
+        rules=rules,
+        max_concurrent=settings.max_concurrent,
+        max_values=settings.max_body_values,
+        allowed_hosts=frozenset(settings.allowed_hosts),
+        advertised_address=told if told in {"auto", "off"} else check_address(told),
+    )

@@ -1,0 +1,1 @@
+"""HTTP as both ports speak it: connections, heads, bodies, headers, access log and metrics."""

@@ -1,0 +1,141 @@
+"""Counts and times for Prometheus. One registry for each service, so that two can live in one process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from sidecar.serving.proxy.shadow_log import kept_at_top
+from sidecar.serving.proxy.upstream import Result, Try
+
+if TYPE_CHECKING:
+    from sidecar.serving.http.asgi import Exchange
+    from sidecar.serving.scorer.protocol import BatchReport
+    from sidecar.serving.scorer.service import Outcome, RerankingService
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Metrics:
+    """Counters and histograms; names begin with `sidecar_`, times are seconds."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        made: Any = {"registry": self.registry}
+        self._requests = Counter(
+            "sidecar_requests", "Requests answered, by face, kind and HTTP status.", ["face", "kind", "status"], **made
+        )
+        self._outcomes = Counter(
+            "sidecar_reranks",
+            "Rerankings, by what became of them; of model and rule where a search got so far.",
+            ["face", "status", "model", "rule"],
+            **made,
+        )
+        self._fallbacks = Counter(
+            "sidecar_fallbacks",
+            "Searches left in first-stage order, by reason.",
+            ["face", "reason", "model", "rule"],
+            **made,
+        )
+        self._seconds = Histogram(
+            "sidecar_request_seconds", "Time to answer.", ["face", "kind"], buckets=_SECONDS, **made
+        )
+        self._stages = Histogram("sidecar_stage_seconds", "Time by stage.", ["face", "stage"], buckets=_SECONDS, **made)
+        self._passages = Histogram(
+            "sidecar_passages", "Passages scored in one request.", buckets=(1, 10, 25, 50, 100, 250, 1000), **made
+        )
+        self._tries = Counter(
+            "sidecar_upstream_tries",
+            "Requests sent to an OpenSearch node, by what became of them.",
+            ["node", "result"],
+            **made,
+        )
+        self._try_seconds = Histogram(
+            "sidecar_upstream_seconds", "Time until a node's answer began.", ["node"], buckets=_SECONDS, **made
+        )
+        self._batch_tokens = Histogram(
+            "sidecar_batch_tokens", "Tokens on the device together.", buckets=[4**n for n in range(3, 10)], **made
+        )
+        self._batch_seconds = Histogram("sidecar_batch_seconds", "Time on the device.", buckets=_SECONDS, **made)
+        self._kept = Histogram(
+            "sidecar_shadow_overlap",
+            "Share of the first stage's top 10 that a shadow would have kept there.",
+            ["rule"],
+            buckets=(0, 0.25, 0.5, 0.75, 1),
+            **made,
+        )
+        self._lost = Counter("sidecar_shadow_lost", "Records of shadows that could not be written.", **made)
+        self._gauges = {
+            name: Gauge(f"sidecar_{name}", text, **made)
+            for name, text in {
+                "scorer_ready": "Whether a model answers.",
+                "upstream_up": "Whether the last request to OpenSearch was answered.",
+                "scorer_restarts": "How often the scorer process was replaced.",
+                "queued_passages": "Passages that wait to be scored.",
+                "queued_tokens": "Tokens that waited for the device after its last batch.",
+                "cached_scores": "Scores in the cache.",
+                "breaker_open": "Whether the scorer is left alone after failures.",
+            }.items()
+        }
+
+    def request(self, face: str, kind: str, exchange: Exchange, outcome: Outcome | None) -> None:
+        """Count one answered request."""
+        self._requests.labels(face, kind, str(exchange.answered)).inc()
+        self._seconds.labels(face, kind).observe(exchange.elapsed)
+        if outcome is not None:
+            self.outcome(face, outcome)
+
+    def outcome(self, face: str, outcome: Outcome) -> None:
+        """Count what became of a reranking, or of each of several."""
+        if outcome.each:
+            for one in outcome.each:
+                self.outcome(face, one)
+            return
+        self._outcomes.labels(face, outcome.status.value, outcome.model, outcome.rule).inc()
+        for stage, seconds in outcome.seconds.items():
+            self._stages.labels(face, stage).observe(seconds)
+        if outcome.ranking is not None:
+            self._passages.observe(outcome.ranking.scored)
+        elif outcome.reason is not None:
+            self._fallbacks.labels(face, outcome.reason.reason.value, outcome.model, outcome.rule).inc()
+
+    def scored(self, face: str, model: str, passages: int, seconds: float) -> None:
+        """Count passages that were all scored and ranked by nothing else."""
+        self._outcomes.labels(face, "applied", model, "").inc()
+        self._stages.labels(face, "score").observe(seconds)
+        self._passages.observe(passages)
+
+    def batch(self, batch: BatchReport) -> None:
+        """Count a batch that the device computed."""
+        self._batch_tokens.observe(batch.tokens)
+        self._batch_seconds.observe(batch.seconds)
+
+    def tried(self, one: Try) -> None:
+        """Count a request to a node."""
+        self._tries.labels(one.node, one.result.value).inc()
+        if one.result is Result.ANSWERED:
+            self._try_seconds.labels(one.node).observe(one.seconds)
+        if one.result is not Result.BROKEN_OFF:
+            self._gauges["upstream_up"].set(one.result is Result.ANSWERED)
+
+    def shadow(self, outcome: Outcome, seconds: float) -> None:
+        """Count a reranking that nobody saw."""
+        self.outcome("shadow", outcome)
+        self._seconds.labels("shadow", "search").observe(seconds)
+        if outcome.ranking is not None:
+            self._kept.labels(outcome.rule).observe(kept_at_top(outcome.ranking))
+
+    def shadow_lost(self, count: int) -> None:
+        """Count records of shadows that could not be written."""
+        self._lost.inc(count)
+
+    def text(self, service: RerankingService) -> bytes:
+        """All of it in Prometheus's text format."""
+        self._gauges["scorer_ready"].set(service.scorer.ready)
+        self._gauges["scorer_restarts"].set(service.scorer.restarts)
+        self._gauges["queued_passages"].set(service.scorer.waiting_passages)
+        self._gauges["queued_tokens"].set(service.scorer.queued_tokens)
+        self._gauges["cached_scores"].set(len(service.cache))
+        self._gauges["breaker_open"].set(service.breaker.open)
+        return generate_latest(self.registry)

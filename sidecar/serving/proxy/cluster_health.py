@@ -1,0 +1,133 @@
+"""Whether OpenSearch answers, and who it is: by what requests meet anyway, and by asking where there were none."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from sidecar.serving.http.headers import Headers
+from sidecar.serving.proxy.upstream import AnswerTooLarge, Request, Result, Try, Upstream, UpstreamDown, UpstreamSlow
+
+# Seconds for which an answer says that there will be others, and a refusal that there will be none.
+FRESH, FAILED_FRESH = 5.0, 1.0
+# Seconds that OpenSearch has to say who it is, and that whoever asks for its health waits for it.
+ASKING, WAITING = 5.0, 1.0
+# Seconds in which one kind of failure of one node is logged once.
+QUIET = 10.0
+# The security plugin answers this without an account, so that asking again and again is no failed login in its log.
+_OPEN_PATH = "/_plugins/_security/health"
+# What a cluster answers that is not formed yet, or a proxy before one that is gone.
+_ILL = frozenset({502, 503, 504})
+_log = logging.getLogger("sidecar.upstream")
+
+
+class _Version(msgspec.Struct):
+    number: str = ""
+    distribution: str = "elasticsearch"
+
+
+class _About(msgspec.Struct):
+    cluster_name: str = ""
+    version: _Version = msgspec.field(default_factory=_Version)
+
+
+class ClusterHealth:
+    """Keeps a cluster's health. `tried` has to be told of every try at a node.
+
+    `reason` says why it does not answer, "" where it does. `about` is its name and version, "" while they are unknown;
+    `authorization` is the account to ask for them with.
+    """
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        *,
+        authorization: bytes | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.reason = "it was not asked yet"
+        self.about = ""
+        self._upstream = upstream
+        self._account: Headers = [] if authorization is None else [(b"authorization", authorization)]
+        self._clock = clock
+        self._known_at = float("-inf")
+        self._logged: dict[tuple[str, Result], float] = {}
+        self._asking: asyncio.Task[None] | None = None
+
+    def tried(self, one: Try) -> None:
+        """Take note of a try at a node; what goes wrong is logged, at most once in a while."""
+        now = self._clock()
+        if one.result is Result.ANSWERED:
+            if one.status not in _ILL:
+                if self._logged:
+                    _log.info("OpenSearch answers again at %s", one.node)
+                    self._logged.clear()
+                self.reason, self._known_at = "", now
+            return
+        if one.result is not Result.BROKEN_OFF:
+            self.reason, self._known_at = one.reason, now
+        if now - self._logged.get((one.node, one.result), float("-inf")) >= QUIET:
+            self._logged[one.node, one.result] = now
+            _log.warning("OpenSearch at %s: %s", one.node, one.reason)
+
+    async def check(self) -> str:
+        """Return why OpenSearch does not answer, "" if it does: as known a moment ago, or it is asked now.
+
+        Where it takes longer than a moment, what was known before is returned.
+        """
+        if self._clock() - self._known_at >= (FAILED_FRESH if self.reason else FRESH):
+            if self._asking is None or self._asking.done():
+                self._asking = asyncio.create_task(self.ask())
+            await asyncio.wait({self._asking}, timeout=WAITING)
+        return self.reason
+
+    async def ask(self) -> None:
+        """Ask OpenSearch for its name, or whether it is there where it does not tell that to everybody."""
+        if not self._upstream.checks_accounts:
+            await self._get("/", [])
+        if self._upstream.checks_accounts:  # as may have just turned out
+            await (self._get("/", self._account) if self._account else self._get(_OPEN_PATH, []))
+
+    async def introduce(self) -> None:
+        """Ask, and log what was found."""
+        await self.ask()
+        where = ", ".join(self._upstream.nodes)
+        if self.reason:
+            _log.warning("no OpenSearch at %s: %s; requests get 502 until it answers", where, self.reason)
+        else:
+            _log.info("OpenSearch at %s: %s", where, self.about or "its name and version are for accounts alone")
+
+    async def stop(self) -> None:
+        """Ask no more."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)
+
+    async def _get(self, path: str, headers: Headers) -> None:
+        try:
+            async with asyncio.timeout(ASKING):
+                reply = await self._upstream.ask(Request("GET", path, headers, is_read=True))
+        except TimeoutError:
+            self.reason, self._known_at = f"no answer within {ASKING:g} s", self._clock()
+            return
+        except (UpstreamDown, UpstreamSlow, AnswerTooLarge):
+            return  # `tried` knows
+        if reply.status in _ILL:
+            self.reason, self._known_at = f"it answers {reply.status}", self._clock()
+        elif reply.status == 200 and path == "/":
+            self.about = _named(reply.body) or "a server that does not say that it is OpenSearch"
+
+
+def _named(body: bytes) -> str:
+    """A cluster's name, distribution and version, "" where the answer says nothing of the kind."""
+    try:
+        found = msgspec.json.decode(body, type=_About)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+    if not found.version.number:
+        return ""
+    return f"{found.cluster_name} ({found.version.distribution} {found.version.number})"

@@ -1,0 +1,120 @@
+"""Requests that are not ours, streamed to OpenSearch and back unchanged: bytes, status, headers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from sidecar.serving.http import request_body
+from sidecar.serving.http.asgi import Exchange
+from sidecar.serving.http.callers import network_of
+from sidecar.serving.http.headers import Headers, to_client, to_upstream, without
+from sidecar.serving.http.request_body import BodyLimits
+from sidecar.serving.proxy.errors import JSON, error_body
+from sidecar.serving.proxy.routes import PassThrough, passes
+from sidecar.serving.proxy.upstream import Request, Upstream, UpstreamDown, UpstreamSlow
+
+_log = logging.getLogger("sidecar.proxy")
+
+
+class Forwarder:
+    """A way to OpenSearch for whole requests.
+
+    `body_limits` are those of their bodies. `trusted` are the addresses of proxies that may say who a caller is,
+    `passed` patterns of further headers that anybody may send. `lent` is the `Authorization` of callers who bring none;
+    without it the sidecar has no rights of its own.
+    """
+
+    def __init__(  # noqa: PLR0913  each is a setting of its own, by keyword
+        self,
+        upstream: Upstream,
+        *,
+        allowed: PassThrough,
+        body_limits: BodyLimits,
+        trusted: frozenset[str] = frozenset(),
+        passed: tuple[str, ...] = (),
+        lent: bytes | None = None,
+    ) -> None:
+        self.upstream = upstream
+        self.allowed = allowed
+        self.body_limits = body_limits
+        self.trusted = trusted
+        self.passed = passed
+        self._lent = lent
+
+    def headers(self, exchange: Exchange) -> Headers:
+        """The request's headers for OpenSearch."""
+        found = to_upstream(exchange.headers, trusted=exchange.peer in self.trusted, passed=self.passed)
+        if self._lent is not None and not exchange.header(b"authorization"):
+            found.append((b"authorization", self._lent))
+        return found
+
+    def peer_of(self, exchange: Exchange) -> str:
+        """The network that a request comes from: behind a declared proxy, that of the address that it names last."""
+        address = exchange.peer
+        if address in self.trusted:
+            address = exchange.header(b"x-forwarded-for").rpartition(b",")[2].strip().decode("latin-1") or address
+        return network_of(address)
+
+    async def pass_on_changed(self, exchange: Exchange, change: Callable[[bytes], bytes]) -> None:
+        """Pass a read on, and its answer back with its body changed. Raises what `Upstream.ask` does.
+
+        OpenSearch is not told that the caller takes compressed answers, so that there is a body to change.
+        """
+        if not passes(exchange.method, exchange.raw_path, self.allowed):
+            await refuse(exchange, 403, f"only {self.allowed.value} requests pass here")
+            return
+        headers = without(self.headers(exchange), b"accept-encoding", b"content-length", b"transfer-encoding")
+        peer = self.peer_of(exchange)
+        reply = await self.upstream.ask(Request(exchange.method, exchange.target, headers, is_read=True, peer=peer))
+        body = change(reply.body) if reply.status == 200 else reply.body
+        await exchange.answer(reply.status, reply.headers, body)
+
+    async def pass_on(
+        self,
+        exchange: Exchange,
+        body: request_body.Body | None = None,
+        extra: Headers | None = None,
+        instead: Request | None = None,
+    ) -> None:
+        """Stream a request through, and its answer back with the `extra` headers.
+
+        `body` is the request's where part of it was read already; `instead` is to be sent in its place. An answer that
+        breaks off in its middle breaks off at the caller, too. Raises `ClientLeft`.
+        """
+        if not passes(exchange.method, exchange.raw_path, self.allowed):
+            await refuse(exchange, 403, f"only {self.allowed.value} requests pass here")
+            return
+        body = body or request_body.Body(exchange.receive, self.body_limits)
+        framed = any(name in {b"content-length", b"transfer-encoding"} for name, _ in exchange.headers)
+        is_read = exchange.method in {"GET", "HEAD"} and not framed
+        content = body.stream() if framed else None
+        peer = self.peer_of(exchange)
+        own = Request(exchange.method, exchange.target, self.headers(exchange), content, is_read=is_read, peer=peer)
+        try:
+            async with self.upstream.stream(instead or own) as answer:
+                await exchange.begin(answer.status, [*to_client(answer.raw_headers), *(extra or [])])
+                async for part in self.upstream.parts(answer):
+                    await exchange.more(part)
+                await exchange.more(b"", last=True)
+        except (UpstreamDown, UpstreamSlow) as failure:
+            await upstream_failed(exchange, failure)
+        except request_body.BodyTooSlow:
+            await refuse(exchange, 408, "the request's body did not arrive in time")
+
+
+async def upstream_failed(exchange: Exchange, failure: UpstreamDown | UpstreamSlow) -> None:
+    """Answer for an OpenSearch that did not."""
+    exchange.problem = str(failure)
+    if isinstance(failure, UpstreamSlow):
+        await refuse(exchange, 504, f"OpenSearch gave no answer in time ({failure})")
+    else:
+        await refuse(exchange, 502, f"no OpenSearch node answered ({failure})")
+
+
+async def refuse(exchange: Exchange, status: int, reason: str, extra: Headers | None = None) -> None:
+    """Answer with an error in OpenSearch's shape; of an answer that has begun, the connection's end is the error."""
+    if exchange.answered:
+        _log.warning("an answer was cut off: %s", reason)
+        return
+    await exchange.answer(status, [*JSON, *(extra or [])], error_body(status, reason))

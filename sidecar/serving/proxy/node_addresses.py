@@ -1,0 +1,70 @@
+"""The addresses that `GET /_nodes` tells: clients that sniff connect to them, past the sidecar, so they become its own.
+
+Pure, on raw bytes: what is no address keeps its very bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from connectors.opensearch import raw_json
+from sidecar.core.errors import ConfigurationError
+
+# Node information, for whatever nodes and metrics; statistics and hot threads hold no address to connect to.
+_TOLD_BY = re.compile(rb"/+_nodes(/+(?!stats|usage|hot_threads|reload_secure_settings)[^/]+){0,2}/*")
+# A host name, an IPv4 address or an IPv6 one in brackets, and a port.
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
+_PUBLISHED, _BOUND = "publish_address", "bound_address"
+_PORTS = {"http": 80, "https": 443}
+
+
+def tells_addresses(method: str, raw_path: bytes) -> bool:
+    """Whether a request asks for node information."""
+    return method == "GET" and _TOLD_BY.fullmatch(raw_path) is not None
+
+
+def check_address(address: str) -> str:
+    """Return `HOST:PORT` as it is. Raises `ConfigurationError` for anything else."""
+    if not _ADDRESS.fullmatch(address):
+        raise ConfigurationError(
+            f"{address!r} is no address to tell clients.", remedy="Set advertised_address to auto, off or HOST:PORT."
+        )
+    return address
+
+
+def address_in(host: bytes, scheme: str) -> str | None:
+    """Return the address by which a client came, from its `Host`; None where it names none."""
+    named = host.decode("latin-1")
+    address = named if re.search(r":\d+$", named) else f"{named}:{_PORTS[scheme]}"
+    return address if _ADDRESS.fullmatch(address) else None
+
+
+def with_address(body: bytes, address: str) -> bytes:
+    """Write `address` for each node's HTTP address; a body that is no node information comes back as it is."""
+    try:
+        top = raw_json.members(body)
+        if "nodes" not in top:
+            return body
+        nodes = {name: _told(node, address) for name, node in raw_json.members(top["nodes"]).items()}
+        return raw_json.joined(top | {"nodes": msgspec.Raw(raw_json.joined(nodes))})
+    except raw_json.Malformed:
+        return body
+
+
+def _told(node: msgspec.Raw, address: str) -> msgspec.Raw:
+    """Rewrite the addresses of one node."""
+    parts = raw_json.members(node)
+    if "http" not in parts:
+        return node
+    http = raw_json.members(parts["http"])
+    return msgspec.Raw(
+        raw_json.joined(parts | {"http": msgspec.Raw(raw_json.joined(http | _addresses(http, address)))})
+    )
+
+
+def _addresses(http: Mapping[str, msgspec.Raw], address: str) -> dict[str, msgspec.Raw]:
+    told = {_PUBLISHED: msgspec.json.encode(address), _BOUND: msgspec.json.encode([address])}
+    return {name: msgspec.Raw(value) for name, value in told.items() if name in http}

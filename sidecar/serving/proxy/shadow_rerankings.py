@@ -1,0 +1,72 @@
+"""Rerankings that nobody sees: of searches that were answered already, to count what they would have changed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import replace
+
+from sidecar.core.reasons import Reason, Why
+from sidecar.serving.http.held_bytes import HeldBytes
+from sidecar.serving.http.metrics import Metrics
+from sidecar.serving.proxy import search_handler
+from sidecar.serving.proxy.rerank_options import RerankOptions
+from sidecar.serving.proxy.rules import search_identity
+from sidecar.serving.proxy.search_request import SearchCall
+from sidecar.serving.proxy.shadow_log import ShadowFile, shadow_record
+from sidecar.serving.proxy.upstream import AnswerTooLarge, Upstream, UpstreamDown, UpstreamSlow
+from sidecar.serving.scorer.service import Outcome, RerankingService, Status
+
+_log = logging.getLogger("sidecar.shadow")
+
+
+class Shadows:
+    """The shadow rerankings under way. `record` takes what each would have changed, where that is wanted."""
+
+    def __init__(self, upstream: Upstream, service: RerankingService, metrics: Metrics, held: HeldBytes) -> None:
+        self.record: ShadowFile | None = None
+        self._upstream = upstream
+        self._service = service
+        self._metrics = metrics
+        self._held = held
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        """How many are under way."""
+        return len(self._tasks)
+
+    def start(self, search: SearchCall, chosen: RerankOptions) -> None:
+        """Rerank a search behind its answer."""
+        task = asyncio.create_task(self._rerank(search, chosen))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def drain(self) -> None:
+        """Wait for those under way."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _rerank(self, search: SearchCall, chosen: RerankOptions) -> None:
+        """Rerank, count what that would have changed, and record it."""
+        started = time.perf_counter()
+        outcome = await self._outcome(search, chosen, started)
+        seconds = time.perf_counter() - started
+        self._metrics.shadow(outcome, seconds)
+        if self.record is not None:
+            identity = search_identity(search.index, search.body)
+            lost = await self.record.write(shadow_record(outcome, search.index, identity, seconds))
+            self._metrics.shadow_lost(lost)
+
+    async def _outcome(self, search: SearchCall, chosen: RerankOptions, started: float) -> Outcome:
+        try:
+            with self._held.hold(search.peer) as hold:
+                counted = replace(search, hold=hold)
+                answered = await search_handler.answer(counted, chosen, self._upstream, self._service, started)
+        except (UpstreamDown, UpstreamSlow, AnswerTooLarge) as failure:
+            why = Why(Reason.UPSTREAM_FAILED, str(failure))
+        except Exception:  # noqa: BLE001  nobody waits for it, and the log has it
+            _log.exception("a fault of ours, in a shadow")
+            why = Why(Reason.INTERNAL_ERROR, "a fault of ours")
+        else:
+            return answered.outcome
+        return search_handler.of(chosen, Outcome(Status.FAILED, why))

@@ -1,0 +1,133 @@
+"""From a request to a response: read the body within its limits, ask the engine, write the answer or the error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sidecar.core.documents import PassageFields
+from sidecar.core.reasons import Reason, Why
+from sidecar.serving.http import request_body
+from sidecar.serving.http.callers import network_of
+from sidecar.serving.http.held_bytes import Hold
+from sidecar.serving.http.off_loop import off_loop
+from sidecar.serving.rerank_api.dialect import Dialect, ParsedRequest
+from sidecar.serving.rerank_api.endpoints import Endpoint
+from sidecar.serving.rerank_api.engine import RerankEngine
+from sidecar.serving.rerank_api.json_body import parsed, written
+from sidecar.serving.rerank_api.problem import Fault, Problem
+
+# How the parts of a `str | …` stand in pydantic's locations; nobody outside knows them.
+_UNION_TAGS = frozenset({"str", "dict[str,any]", "list[str]", "QueryText"})
+Body = TypeVar("Body", bound=ParsedRequest)
+
+
+class RequestHandler:
+    """Answers the POSTs, so many at a time."""
+
+    def __init__(self, engine: RerankEngine, fields: PassageFields) -> None:
+        self.engine = engine
+        self.fields = fields
+        self.in_flight = 0
+
+    async def __call__(self, endpoint: Endpoint, request: Request, identity: str, caller: str) -> Response:
+        """Answer one request; 499 is for the metrics, where nobody waits for an answer any more."""
+        dialect = endpoint.operation.dialect
+        peer = network_of(request.client.host) if request.client else ""
+        try:
+            with self.engine.limits.held.hold(peer) as hold:
+                whole = await self._body(request, hold)
+                # A body that does not arrive keeps nobody out: a turn is taken once it is there.
+                with self._turn():
+                    size = len(whole)
+                    # Clients write null for what they leave to us.
+                    read = await off_loop(size, parsed, whole)
+                    record = {key: value for key, value in read.items() if value is not None}
+                    operation = endpoint.choose(record)
+                    dialect = operation.dialect
+                    check_lengths(operation.body, record, self.engine.limits.documents)
+                    body = await off_loop(size, validated, operation.body, record)
+                    question = await off_loop(size, operation.read, body, self.fields)
+                    answer = await request_body.unless_left(
+                        request.receive, self.engine.answer(question, identity, caller)
+                    )
+                    return Response(written(operation.write(body, answer)), media_type="application/json")
+        except Problem as problem:
+            return refused(dialect, problem)
+        except request_body.ClientLeft:
+            return Response(status_code=499)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        most = self.engine.limits.requests
+        if self.in_flight >= most:
+            raise Problem(Fault.BUSY, f"{most} requests are being answered already")
+        self.in_flight += 1
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+
+    async def _body(self, request: Request, hold: Hold) -> bytes:
+        limits = self.engine.limits
+        arriving = request_body.BodyLimits(limits.body, limits.body_seconds, limits.body_seconds)
+        body = request_body.Body(request.receive, arriving, hold)
+        try:
+            why = await body.read()
+            if why is None:
+                encoding = request.headers.get("content-encoding", "").encode("latin-1", "replace")
+                size = limits.body if encoding else 0
+                return await off_loop(size, request_body.decompressed, body.prefix, encoding, limits.body)
+        except request_body.BodyTooLarge:
+            why = Why(Reason.BODY_TOO_LARGE, f"the body is larger than {limits.body} bytes")
+        except request_body.BodyTooSlow:
+            raise Problem(Fault.BODY_TOO_SLOW, "the body did not arrive in time") from None
+        except request_body.BodyUnreadable as error:
+            raise Problem(Fault.NOT_JSON, f"the body can't be read: {error}") from None
+        raise Problem(Fault.BUSY if why.reason is Reason.OVERLOADED else Fault.BODY_TOO_LARGE, why)
+
+
+def refused(dialect: Dialect, problem: Problem) -> Response:
+    """Tell a problem in a dialect."""
+    status = dialect.status(problem.fault)
+    headers = {"retry-after": "1"} if status in {429, 503} else {}
+    if status == 401:
+        headers["www-authenticate"] = "Bearer"
+    return Response(written(dialect.tell(status, problem)), status, headers, media_type="application/json")
+
+
+def broken(dialect: Dialect) -> Response:
+    """Tell of a failure that is nobody's but ours."""
+    return refused(dialect, Problem(Fault.FAILED, "the service failed; its log says how"))
+
+
+def check_lengths(kind: type[ParsedRequest], record: Mapping[str, Any], most: int) -> None:
+    """Refuse a list of more than can be scored before its items are looked at. Raises `Problem`."""
+    for name in kind.names():
+        found = record.get(name)
+        if isinstance(found, list) and len(found) > most:
+            raise Problem(Fault.TOO_LARGE, f"{len(found)} {name} where {most} are allowed", param=name)
+
+
+def validated(kind: type[Body], record: Mapping[str, Any]) -> Body:
+    """Take a body apart. Raises `Problem` for the first part of it that is not what it should be."""
+    try:
+        return kind.model_validate(record)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False, include_context=False)
+    place = _place(problems[0]["loc"])
+    said = {_lowered(one["msg"]): None for one in problems if _place(one["loc"]) == place}
+    raise Problem(Fault.INVALID, f"{place}: {', or '.join(said)}", param=place)
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location if part not in _UNION_TAGS)
+
+
+def _lowered(message: str) -> str:
+    return message[:1].lower() + message[1:]

@@ -1,0 +1,110 @@
+"""The way into the rerank API: who may enter, under which name a request goes, and what is counted of it."""
+
+from __future__ import annotations
+
+import logging
+import re
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sidecar.serving.http.asgi import Exchange
+from sidecar.serving.http.metrics import Metrics
+from sidecar.serving.management_access import key_fits
+from sidecar.serving.rerank_api.dialect import Dialect
+from sidecar.serving.rerank_api.handler import broken, refused
+from sidecar.serving.rerank_api.problem import Fault, Problem
+
+IDENTITY = "sidecar.identity"
+CALLER = "sidecar.caller"
+_NAMES = (b"x-request-id", b"x-opaque-id")
+_FIT_FOR_HEADER = re.compile(rb"[\x20-\x7e]{1,200}")
+_SLASHES = re.compile("//+")
+_log = logging.getLogger("sidecar.api")
+
+
+@dataclass(frozen=True, slots=True)
+class AccessPolicy:
+    """Who may enter: at `open_paths` everybody, else those with the key where there is one."""
+
+    api_key: str | None = None
+    allowed_hosts: frozenset[str] = frozenset()
+    open_paths: frozenset[str] = frozenset()
+
+
+class ApiMiddleware:
+    """An ASGI application around another.
+
+    Keeps the `entrance`, gives every request an identity (its own `X-Request-Id`, or a new one) which is sent back, and
+    lets no exception out. `dialect_at` says how errors are told at a path. Slashes too many in a path, as clients make
+    them of a base address that ends in one, are left out, but where the path is `verbatim`. A HEAD is a GET whose body
+    is not sent.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        entrance: AccessPolicy,
+        *,
+        dialect_at: Callable[[str], Dialect],
+        verbatim: Callable[[str], bool],
+        metrics: Metrics,
+    ) -> None:
+        self.app = app
+        self.entrance = entrance
+        self.dialect_at = dialect_at
+        self.verbatim = verbatim
+        self.metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        exchange = Exchange.of(scope, receive, send)
+        # The listener still knows that it was a HEAD, and sends no body.
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        path = scope["path"] if self.verbatim(scope["path"]) else _SLASHES.sub("/", scope["path"]).rstrip("/") or "/"
+        scope = {**scope, "method": method, "path": path}
+        echoed = _names_of(exchange)
+        scope[IDENTITY] = dict(echoed)[b"x-request-id"].decode("ascii")
+        scope[CALLER] = exchange.caller.key()  # the API key is one for all, and proves no more than that
+        dialect = self.dialect_at(scope["path"])
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                exchange.answered = message["status"]
+                message["headers"] = [*message["headers"], *echoed]
+            await send(message)
+
+        try:
+            problem = self._refusal(exchange, scope["path"])
+            app = self.app if problem is None else refused(dialect, problem)
+            await app(scope, receive, sent)
+        except Exception:  # noqa: BLE001  whatever it is, its caller gets an answer in their dialect
+            _log.exception("a request to %s failed", scope["path"])
+            if not exchange.answered:
+                await broken(dialect)(scope, receive, sent)
+        finally:
+            self.metrics.request("api", dialect.name, exchange, None)
+
+    def _refusal(self, exchange: Exchange, path: str) -> Problem | None:
+        host = exchange.header(b"host").decode("latin-1")
+        allowed = self.entrance.allowed_hosts
+        if allowed and not {host, host.rpartition(":")[0]} & allowed:
+            return Problem(Fault.WRONG_HOST, "this host name is not served here")
+        if path not in self.entrance.open_paths and not key_fits(self.entrance.api_key, exchange):
+            return Problem(Fault.NO_KEY, "the API key is missing or wrong")
+        return None
+
+
+def _names_of(exchange: Exchange) -> list[tuple[bytes, bytes]]:
+    """Return the caller's names of the request; `x-request-id` is always among them."""
+    found: list[tuple[bytes, Any]] = [(name, exchange.header(name)) for name in _NAMES]
+    fit = [(name, value) for name, value in found if _FIT_FOR_HEADER.fullmatch(value)]
+    if not any(name == b"x-request-id" for name, _ in fit):
+        fit.append((b"x-request-id", str(uuid.uuid4()).encode()))
+    return fit

@@ -1,0 +1,292 @@
+"""The service's end of the scorer process: starts it, asks it, notices when it hangs, and replaces it.
+
+Asynchronous, and free of torch: what is known of a model here is its name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sidecar.core.candidates import Passage, Score
+from sidecar.core.errors import ModelError, ScorerBusy, ScorerUnavailable, ScoringError
+from sidecar.scoring.score_mapping import Mapping as ScoreMapping
+from sidecar.serving.scorer.admission import Admission, guess_tokens
+from sidecar.serving.scorer.pipe import ScorerPipe
+from sidecar.serving.scorer.protocol import (
+    BatchReport,
+    Drop,
+    Failed,
+    FromScorer,
+    Load,
+    ModelsLoaded,
+    Ping,
+    Reload,
+    Reloaded,
+    ScoreJob,
+)
+
+COMMAND = (sys.executable, "-m", "sidecar.serving.scorer.worker")
+# Seconds before a scorer that died is started again; doubled each time it dies before it could score.
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 30.0
+_log = logging.getLogger("sidecar.scorer")
+
+
+@dataclass(slots=True)
+class _Pending:
+    model: str
+    caller: str
+    tokens: list[int]
+    scores: list[Score | None]
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+    missing: int = 0
+    failure: Exception | None = None
+
+
+class ScorerClient:
+    """A scorer in a process of its own, one at a time.
+
+    `models` is what each name stands for, as keyword arguments of `load_scorer`. A scorer that gives no sign of
+    life for `hang_seconds` is killed and replaced; meanwhile `ready` is False and `score` raises.
+    `load_seconds` is how long loading may take, `most_waiting` how many passages may wait at once, `slice_seconds` how
+    long the device should be busy without a pause. `scored_at` is when the last scores came, by `time.monotonic`, and
+    `batch_seconds` how long the device took for them; `on_batch` is told of every batch.
+    """
+
+    def __init__(  # noqa: PLR0913  each is a setting of its own, by keyword
+        self,
+        models: Mapping[str, Mapping[str, Any]],
+        *,
+        command: Sequence[str] = COMMAND,
+        slice_seconds: float = 0.25,
+        hang_seconds: float = 30.0,
+        load_seconds: float = 600.0,
+        most_waiting: int = 20_000,
+        merged_adapters: int = 2,
+    ) -> None:
+        self.models = {name: dict(options) for name, options in models.items()}
+        self.mappings: dict[str, ScoreMapping] = {}
+        self.identities: dict[str, str] = {}
+        self.max_lengths: dict[str, int] = {}
+        self.on_batch: Callable[[BatchReport], None] = lambda _: None
+        self.restarts = 0
+        self.waiting_passages = 0
+        self._pipe = ScorerPipe(command)
+        self._slice_seconds = slice_seconds
+        self._hang_seconds = hang_seconds
+        self._load_seconds = load_seconds
+        self.most_waiting = most_waiting
+        self._merged_adapters = merged_adapters
+        self.scored_at = self._busy_since = self.batch_seconds = 0.0
+        self.queued_tokens = 0
+        self._admission = Admission()
+        self._numbers = itertools.count(1)
+        self._pending: dict[int, _Pending] = {}
+        self._reloads: dict[int, asyncio.Future[None]] = {}
+        self._ready = asyncio.Event()
+        self._pinged_at: float | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._why_not = "the scorer is starting"
+
+    @property
+    def ready(self) -> bool:
+        """Whether a model answers now."""
+        return self._ready.is_set()
+
+    @property
+    def why_not_ready(self) -> str:
+        """The reason why the scorer does not answer."""
+        return "" if self.ready else self._why_not
+
+    @property
+    def pid(self) -> int | None:
+        """The scorer's process id, None while there is none."""
+        return self._pipe.pid
+
+    async def start(self) -> None:
+        """Start the scorer and wait until a model has answered. Raises `ModelError` if none can be loaded."""
+        await self._spawn()
+        await self._greeting()
+        self._tasks = {asyncio.create_task(self._live()), asyncio.create_task(self._watch())}
+
+    async def stop(self) -> None:
+        """End the scorer; whoever still waits gets `ScorerUnavailable`."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._end("the service is shutting down")
+
+    async def score(
+        self, model: str, query: str, passages: Sequence[Passage], *, seconds: float, caller: str = ""
+    ) -> list[Score | None]:
+        """Score passages, in the order given; None for those that were not scored within `seconds`.
+
+        The device is shared between callers, whatever each asks for. Raises `ScorerUnavailable` where there is no
+        scorer, or it ended, or too much waits already; `ScoringError` where the model failed.
+        """
+        if not passages:
+            return []
+        tokens = guess_tokens(query, passages)
+        self._admit(model, caller, tokens, seconds)
+        number = next(self._numbers)
+        pending = _Pending(model, caller, tokens, [None] * len(passages), missing=len(passages))
+        self._count(pending, len(tokens), sum(tokens))
+        self._pending[number] = pending
+        try:
+            self._pipe.send(ScoreJob(number, model, query, [(p.title, p.text) for p in passages], seconds, caller))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await pending.done.wait()
+        finally:
+            del self._pending[number]
+            rest = [count for count, score in zip(tokens, pending.scores, strict=True) if score is None]
+            self._count(pending, -len(rest), -sum(rest))
+            if pending.missing and self.ready:
+                self._pipe.send(Drop(number))
+        if pending.failure is not None:
+            raise pending.failure
+        return pending.scores
+
+    async def reload(self, model: str) -> None:
+        """Have a model's files read anew, while the one before goes on scoring.
+
+        Raises `ModelError` where they can't be read, which leaves the one before; `ScorerUnavailable` where there is no
+        scorer, or it ended, or loading takes too long.
+        """
+        if not self.ready:
+            raise ScorerUnavailable(self._why_not)
+        number = next(self._numbers)
+        self._reloads[number] = done = asyncio.get_running_loop().create_future()
+        self._pipe.send(Reload(number, model))
+        try:
+            async with asyncio.timeout(self._load_seconds):
+                await done
+        except TimeoutError:
+            raise ScorerUnavailable(f"reading {model!r} anew took longer than {self._load_seconds:g} s") from None
+        finally:
+            del self._reloads[number]
+
+    def _admit(self, model: str, caller: str, tokens: Sequence[int], seconds: float) -> None:
+        """Raises `ScorerUnavailable` for what can't be scored, or not in time."""
+        if not self.ready:
+            raise ScorerUnavailable(self._why_not)
+        told = f"{self.waiting_passages} passages wait to be scored already"
+        if self.waiting_passages + len(tokens) > self.most_waiting:
+            raise ScorerBusy(told)
+        if self._admission.comes_too_late(model, caller, sum(tokens), seconds):
+            ahead = self._admission.seconds_ahead(model, caller, sum(tokens))
+            raise ScorerBusy(f"{told}, {ahead:.1f} s of work")
+        if not self.waiting_passages:
+            self._busy_since = time.monotonic()
+
+    def _count(self, pending: _Pending, passages: int, tokens: int) -> None:
+        self.waiting_passages += passages
+        self._admission.add(pending.model, pending.caller, tokens)
+
+    async def _spawn(self) -> None:
+        self._pinged_at = None  # what the one before owed, this one does not
+        await self._pipe.open()
+        self._pipe.send(Load(self.models, self._slice_seconds, self._merged_adapters))
+
+    async def _greeting(self) -> None:
+        frame = None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._load_seconds):
+                frame = await self._pipe.receive()
+        if isinstance(frame, ModelsLoaded):
+            self.mappings, self.identities, self.max_lengths = frame.mappings, frame.identities, frame.max_lengths
+            self._ready.set()
+            return
+        await self._end("the scorer did not start")
+        if isinstance(frame, Failed):
+            raise ModelError(frame.message, remedy=frame.remedy)
+        raise ModelError("the scorer process ended before it could score.", remedy="Its last words are above.")
+
+    async def _live(self) -> None:
+        """Hand out scores as they come; when the process is gone, start another."""
+        pause = FIRST_PAUSE
+        while True:
+            while (frame := await self._pipe.receive()) is not None:
+                self._take(frame)
+                pause = FIRST_PAUSE
+            await self._end("the scorer process ended")
+            _log.warning("the scorer process ended; starting another")
+            self.restarts += 1
+            while not self.ready:
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+                try:
+                    await self._spawn()
+                    await self._greeting()
+                except (ModelError, OSError) as error:
+                    self._why_not = f"the scorer can't start: {error}"
+                    _log.error("%s", self._why_not)
+
+    def _take(self, frame: FromScorer) -> None:
+        if isinstance(frame, Ping):
+            self._pinged_at = None
+        elif isinstance(frame, BatchReport):
+            self._take_batch(frame)
+        elif isinstance(frame, Failed) and (pending := self._pending.get(frame.number)) is not None:
+            pending.failure = ScoringError(frame.message, remedy=frame.remedy)
+            pending.done.set()
+        elif isinstance(frame, Failed) and (done := self._reloads.get(frame.number)) is not None:
+            done.set_exception(ModelError(frame.message, remedy=frame.remedy))
+        elif isinstance(frame, Reloaded):
+            self.mappings[frame.model], self.identities[frame.model] = frame.mapping, frame.identity
+            if (done := self._reloads.get(frame.number)) is not None:
+                done.set_result(None)
+
+    def _take_batch(self, batch: BatchReport) -> None:
+        now, since = time.monotonic(), max(self.scored_at, self._busy_since)
+        self.scored_at, self.batch_seconds, self.queued_tokens = now, batch.seconds, batch.queued
+        guessed = 0
+        for part in batch.slices:
+            if (pending := self._pending.get(part.number)) is not None:
+                positions = slice(part.start, part.start + len(part.scores))
+                tokens = sum(pending.tokens[positions])
+                pending.scores[positions] = part.scores
+                pending.missing -= len(part.scores)
+                self._count(pending, -len(part.scores), -tokens)
+                guessed += tokens
+                if not pending.missing:
+                    pending.done.set()
+        self._admission.measured(batch.model, guessed, now - since)
+        self.on_batch(batch)
+
+    async def _watch(self) -> None:
+        """Kill a scorer that gives no sign of life; it answers between two batches."""
+        while True:
+            await asyncio.sleep(min(1.0, self._hang_seconds / 4))
+            if not self.ready:
+                self._pinged_at = None
+            elif self._pinged_at is None:
+                self._pinged_at = time.monotonic()
+                self._pipe.send(Ping())
+            elif time.monotonic() - self._pinged_at > self._hang_seconds:
+                _log.error("the scorer gave no sign of life for %.1f s; killing it", self._hang_seconds)
+                self._kill("the scorer hung and is being replaced")
+
+    def _kill(self, why: str) -> None:
+        self._ready.clear()
+        self._why_not = why
+        self._pipe.kill()
+
+    async def _end(self, why: str) -> None:
+        """Make sure the process is gone, and let nobody wait for it."""
+        self._kill(why)
+        await self._pipe.close()
+        for pending in self._pending.values():
+            pending.failure = ScorerUnavailable(why)
+            pending.done.set()
+        for done in self._reloads.values():
+            if not done.done():
+                done.set_exception(ScorerUnavailable(why))

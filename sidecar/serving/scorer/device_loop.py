@@ -1,0 +1,129 @@
+"""The jobs at hand in the scorer's process, and the loop that owns the device: one batch after the other."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sidecar.core.candidates import Score
+from sidecar.core.errors import SidecarError
+from sidecar.scoring import Scorer
+from sidecar.serving.scorer import scheduler as scheduling
+from sidecar.serving.scorer.protocol import BatchReport, Drop, Failed, FromScorer, Ping, Slice
+from sidecar.serving.scorer.scheduler import Scheduler, Waiting
+from sidecar.serving.scorer.tokenizer_thread import PORTION, ArrivedJob, Delivery, TokenizedSlice
+
+Parts = Sequence[tuple[int, range]]
+
+
+@dataclass(slots=True)
+class _Held:
+    """A job's portions, by their place among its passages; those whose passages are scored are let go."""
+
+    scorer: Scorer
+    portions: dict[int, Any] = field(default_factory=dict)
+    read: int = 0
+
+    def keep(self, reading: Any) -> None:
+        self.portions[self.read] = reading
+        self.read += 1
+
+    def take(self, positions: range) -> list[Any]:
+        """The readings of the passages at these positions, the next ones."""
+        taken = []
+        for place in range(positions.start // PORTION, (positions.stop - 1) // PORTION + 1):
+            start, stop = (min(max(at - place * PORTION, 0), PORTION) for at in (positions.start, positions.stop))
+            taken.append(self.portions[place].part(start, stop))
+            if stop == PORTION:
+                del self.portions[place]
+        return taken
+
+
+class DeviceLoop:
+    """Scores what the reader delivers in the scheduler's order, and sends what comes of it."""
+
+    def __init__(self, send: Callable[[FromScorer], None], scheduler: Scheduler) -> None:
+        self.send = send
+        self.scheduler = scheduler
+        self._held: dict[int, _Held] = {}
+
+    def work(self, inbox: queue.SimpleQueue[Delivery | None]) -> None:
+        """Go on until None is delivered."""
+        while True:
+            # Everything that has been delivered is looked at before the next batch: it may belong into it.
+            while not (inbox.empty() and self.scheduler.ready):
+                delivery = inbox.get()
+                if delivery is None:
+                    return
+                self._take(delivery)
+            batch = self.scheduler.next(time.monotonic())
+            if batch is not None:
+                self._begin(batch)
+            for number in self._held.keys() - self.scheduler.jobs.keys():
+                del self._held[number]
+
+    def _take(self, delivery: Delivery) -> None:
+        if isinstance(delivery, Ping):
+            self.send(delivery)
+        elif isinstance(delivery, Drop):
+            self.scheduler.drop(delivery.number)
+        elif isinstance(delivery, ArrivedJob):
+            job = delivery.job
+            self._held[job.number] = _Held(delivery.scorer)
+            self.scheduler.add(Waiting(job.number, job.caller, job.model, len(job.passages), delivery.deadline))
+        elif delivery.number in self.scheduler.jobs:
+            self._take_portion(delivery)
+
+    def _take_portion(self, portion: TokenizedSlice) -> None:
+        if portion.error is not None:
+            self._fail(portion.number, portion.error)
+        else:
+            self._held[portion.number].keep(portion.reading)
+            self.scheduler.read(portion.number, portion.lengths)
+
+    def _begin(self, batch: scheduling.Batch) -> None:
+        readings = {number: self._held[number].take(positions) for number, positions in batch.parts}
+        self._score(batch.model, batch.parts, readings)
+
+    def _score(self, model: str, parts: Parts, readings: Mapping[int, list[Any]]) -> None:
+        wanted = [reading for number, _ in parts for reading in readings[number]]
+        scorer = self._held[parts[0][0]].scorer
+        if any(
+            self._held[number].scorer is not scorer for number, _ in parts
+        ):  # the model was loaded anew while they waited
+            self._apart(model, parts, readings)
+            return
+        started = time.monotonic()
+        try:
+            found = iter(scorer.score_all(wanted))
+        except Exception as error:  # noqa: BLE001  one job's failure is that job's
+            if len(parts) == 1:
+                self._fail(parts[0][0], error)
+            else:  # whose it is shows when each is scored alone
+                self._apart(model, parts, readings)
+            return
+        seconds, tokens = time.monotonic() - started, sum(sum(reading.lengths) for reading in wanted)
+        self.scheduler.measured(model, tokens, seconds)
+        slices = []
+        for number, positions in parts:
+            scores: list[Score] = [score for _ in readings[number] for score in next(found)]
+            slices.append(Slice(number, positions.start, scores))
+        self.send(BatchReport(model, tokens, seconds, self.scheduler.tokens, slices))
+
+    def _apart(self, model: str, parts: Parts, readings: Mapping[int, list[Any]]) -> None:
+        for part in parts:
+            self._score(model, [part], readings)
+
+    def _fail(self, number: int, error: Exception) -> None:
+        self.scheduler.drop(number)
+        self.send(failure(number, error))
+
+
+def failure(number: int, error: Exception) -> Failed:
+    """The frame that tells of an error; of ours in its own words."""
+    if isinstance(error, SidecarError):
+        return Failed(number, type(error).__name__, error.message, error.remedy)
+    return Failed(number, type(error).__name__, str(error), "")

@@ -1,0 +1,161 @@
+"""Candidates in, an outcome out, within a budget and never an exception: what both faces of the service lead to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from sidecar.core.candidates import Candidate, Passage, Ranking, Score
+from sidecar.core.errors import ScorerBusy, ScorerUnavailable, ScoringError, SidecarError
+from sidecar.core.fusion import Fusion
+from sidecar.core.reasons import Reason, Why
+from sidecar.reranker import arrange
+from sidecar.scoring.cache_keys import pair_keys
+from sidecar.scoring.score_mapping import Mapping
+from sidecar.serving.scorer.circuit_breaker import CircuitBreaker
+from sidecar.serving.scorer.client import ScorerClient
+from sidecar.serving.scorer.score_cache import ScoreCache
+
+
+class Status(StrEnum):
+    """The status of a request, as `X-Rerank-Status` says it."""
+
+    APPLIED = "applied"
+    PARTIAL = "partial"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The outcome of a reranking: its ranking, None where nothing was scored, and the reason where not all was.
+
+    `seconds` are the wall times of its stages, `model` what scored, `rule` the index pattern of the rule that asked for
+    it, "" where the search did. Of a request that holds several searches, `each` is what became of those
+    that were to be reranked, and the rest a summary for its caller.
+    """
+
+    status: Status
+    reason: Why | None = None
+    ranking: Ranking | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    model: str = ""
+    rule: str = ""
+    each: Sequence[Outcome] = ()
+
+    @property
+    def words(self) -> str:
+        """The reason in words, "" for none."""
+        return "" if self.reason is None else str(self.reason)
+
+
+class RerankingService:
+    """One scorer, its cache and its circuit breaker.
+
+    That nothing was scored within less than `fair_seconds`, or than the device took for its last batch, says nothing of
+    the scorer, and does not count as a failure.
+    """
+
+    def __init__(
+        self,
+        scorer: ScorerClient,
+        *,
+        cache: ScoreCache[Score],
+        breaker: CircuitBreaker,
+        fair_seconds: float = 0.0,
+    ) -> None:
+        self.fair_seconds = fair_seconds
+        self.scorer = scorer
+        self.cache = cache
+        self.breaker = breaker
+
+    def mapping(self, model: str) -> Mapping:
+        """The mapping from the model's raw score to one between 0 and 1."""
+        return self.scorer.mappings.get(model) or Mapping()
+
+    async def scores(
+        self, model: str, query: str, passages: Sequence[Passage], *, seconds: float, caller: str = ""
+    ) -> list[Score | None]:
+        """Score what is not remembered; None for passages that were not scored in time.
+
+        The device is shared between callers.
+
+        Raises `ScorerUnavailable` or `ScoringError`.
+        """
+        keys = pair_keys(self.scorer.identities.get(model, model), query, passages)
+        known = self.cache.look_up(keys)
+        unknown = [position for position, score in enumerate(known) if score is None]
+        if not unknown:
+            return known
+        if not self.scorer.ready:
+            raise ScorerUnavailable(self.scorer.why_not_ready)
+        if not self.breaker.allows(time.monotonic()):
+            raise ScorerUnavailable("the scorer failed several times in a row and is left alone for a while")
+        asked_at = time.monotonic()
+        try:
+            wanted = [passages[position] for position in unknown]
+            fresh = await self.scorer.score(model, query, wanted, seconds=seconds, caller=caller)
+        except (ScorerBusy, ScoringError):
+            raise  # it works: it has enough to do, or can't score this query
+        except ScorerUnavailable:
+            self.breaker.failed(time.monotonic())
+            raise
+        if any(score is not None for score in fresh):
+            self.breaker.succeeded()
+        elif seconds >= max(self.fair_seconds, self.scorer.batch_seconds) and self.scorer.scored_at < asked_at:
+            self.breaker.failed(time.monotonic())  # nobody got a score meanwhile; else it works, and is busy
+        for position, score in zip(unknown, fresh, strict=True):
+            known[position] = score
+            if score is not None:
+                self.cache.keep(keys[position], score)
+        return known
+
+    async def rank(  # noqa: PLR0913  each is a term of its own, by keyword
+        self,
+        query: str,
+        candidates: Sequence[Candidate],
+        *,
+        model: str,
+        fusion: Fusion,
+        seconds: float,
+        caller: str = "",
+    ) -> Outcome:
+        """Rerank within `seconds`: what is scored in time goes first, the rest follows in first-stage order."""
+        started = time.perf_counter()
+        readable = [candidate for candidate in candidates if not candidate.passage.is_empty]
+        if not readable:
+            return Outcome(Status.SKIPPED, Why(Reason.NO_TEXT, "no candidate has text where the model looks"))
+        try:
+            passages = [one.passage for one in readable]
+            found = await self.scores(model, query, passages, seconds=seconds, caller=caller)
+            scored_at = time.perf_counter()
+            scored = sum(score is not None for score in found)
+            if not scored:
+                return Outcome(Status.FAILED, Why(Reason.TOO_SLOW, f"nothing was scored within {seconds:.3g} s"))
+            by_rank = {candidate.rank: score for candidate, score in zip(readable, found, strict=True)}
+            scores = [by_rank.get(candidate.rank) for candidate in candidates]
+            ranking = arrange(query, candidates, scores, fusion)
+        except SidecarError as error:
+            return Outcome(Status.FAILED, why_of(error))
+        stages = {"score": scored_at - started, **ranking.seconds}
+        if scored < len(readable):
+            words = f"{scored} of {len(readable)} passages were scored in time"
+            return Outcome(Status.PARTIAL, Why(Reason.PARTLY_SCORED, words), ranking, stages)
+        return Outcome(Status.APPLIED, None, ranking, stages)
+
+
+# The first that an error is one of; a scorer that is busy works.
+_REASONS: tuple[tuple[type[SidecarError], Reason], ...] = (
+    (ScorerBusy, Reason.OVERLOADED),
+    (ScorerUnavailable, Reason.SCORER_UNAVAILABLE),
+    (ScoringError, Reason.SCORING_FAILED),
+)
+
+
+def why_of(error: SidecarError) -> Why:
+    """Tell why an error of ours kept something from being scored."""
+    return Why(
+        next((reason for kind, reason in _REASONS if isinstance(error, kind)), Reason.INTERNAL_ERROR), error.message
+    )

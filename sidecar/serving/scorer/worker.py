@@ -1,0 +1,159 @@
+"""The scorer's own process: models in here, frames in and out. The only part of the service that loads torch.
+
+It can be killed at any time; the service starts another. `python -m sidecar.serving.scorer.worker` runs it over stdin
+and stdout; whatever a library prints goes to stderr. Four threads: one takes frames, one tokenises, one reads models
+anew, and the main one owns the device.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import BinaryIO, Protocol
+
+from sidecar.core.candidates import Passage
+from sidecar.scoring import Scorer
+from sidecar.serving.scorer.device_loop import DeviceLoop, failure
+from sidecar.serving.scorer.parent_process import end_with_parent
+from sidecar.serving.scorer.protocol import (
+    FromScorer,
+    Load,
+    ModelsLoaded,
+    Reload,
+    Reloaded,
+    packed,
+    read_body,
+    to_scorer,
+)
+from sidecar.serving.scorer.scheduler import Scheduler
+from sidecar.serving.scorer.tokenizer_thread import TokenizerThread
+
+
+class Models(Protocol):
+    """The scorers by name."""
+
+    scorers: dict[str, Scorer]
+
+    def reload(self, name: str, prove: Callable[[Scorer], None]) -> Scorer:
+        """Read a model's files anew, and put it in place of the one before once `prove` raised nothing."""
+        ...
+
+
+Build = Callable[[Load], Models]
+Identify = Callable[[Load, Mapping[str, Scorer]], dict[str, str]]
+
+# What a model's speed is first taken from: enough for a batch, little enough for a slow machine.
+TRIAL = [Passage("", f"{number} " + "the quick brown fox jumps over the lazy dog " * 7) for number in range(8)]
+
+
+def serve(build: Build, identify: Identify, incoming: BinaryIO, outgoing: BinaryIO) -> None:
+    """Load the models, then score batches until the service closes the pipe."""
+    pipe = threading.Lock()
+
+    def send(frame: FromScorer) -> None:
+        with pipe:
+            outgoing.write(packed(frame))
+            outgoing.flush()
+
+    first = read_body(incoming)
+    load = to_scorer(first) if first is not None else None
+    if not isinstance(load, Load):
+        return
+    scheduler = Scheduler(load.slice_seconds)
+    try:
+        models = build(load)
+        scorers = models.scorers
+        identities = identify(load, scorers)
+        for name, scorer in scorers.items():
+            _warm_up(name, scorer, scheduler)
+    except Exception as error:  # noqa: BLE001  whatever it is, the service has to say it
+        send(failure(0, error))
+        return
+    lengths = {name: scorer.manifest.max_length for name, scorer in scorers.items()}
+    send(ModelsLoaded({name: scorer.mapping for name, scorer in scorers.items()}, identities, lengths))
+    reader = TokenizerThread(scorers)
+    wanted: queue.SimpleQueue[Reload] = queue.SimpleQueue()
+
+    threading.Thread(target=_reload, args=(wanted, models, partial(identify, load), send), daemon=True).start()
+    threading.Thread(target=_listen, args=(incoming, reader, wanted), daemon=True).start()
+    DeviceLoop(send, scheduler).work(reader.inbox)
+
+
+def _warm_up(name: str, scorer: Scorer, scheduler: Scheduler) -> None:
+    """Score twice: the first call loads and compiles what later ones find ready, the second tells how fast it is."""
+    scorer.score("ready?", TRIAL[:1])
+    reading = scorer.read("how fast?", TRIAL)
+    started = time.monotonic()
+    scorer.score_all([reading])
+    scheduler.measured(name, sum(reading.lengths), time.monotonic() - started)
+
+
+def _reload(
+    wanted: queue.SimpleQueue[Reload],
+    models: Models,
+    identify: Callable[[Mapping[str, Scorer]], dict[str, str]],
+    send: Callable[[FromScorer], None],
+) -> None:
+    while True:
+        frame = wanted.get()
+        identities: dict[str, str] = {}
+
+        def prove(scorer: Scorer, name: str = frame.model, found: dict[str, str] = identities) -> None:
+            scorer.score("ready?", TRIAL[:1])  # raises for NaN and infinity
+            found |= identify({name: scorer})
+
+        try:
+            scorer = models.reload(frame.model, prove)
+            identity = identities.get(frame.model, frame.model)
+            send(Reloaded(frame.number, frame.model, scorer.mapping, identity))
+        except Exception as error:  # noqa: BLE001  the model that was there stays
+            send(failure(frame.number, error))
+
+
+def _listen(incoming: BinaryIO, reader: TokenizerThread, wanted: queue.SimpleQueue[Reload]) -> None:
+    while (body := read_body(incoming)) is not None:
+        frame = to_scorer(body)
+        if isinstance(frame, Reload):
+            wanted.put(frame)
+        else:
+            reader.put(frame)
+    reader.put(None)
+
+
+def load_models(load: Load) -> Models:
+    """Load every declared model. Raises what `load_scorer` raises."""
+    from sidecar.scoring.chunks import Chunking
+    from sidecar.scoring.model_registry import ModelRegistry
+
+    models = {
+        name: options | {"chunking": Chunking(*options["chunking"]) if options.get("chunking") else None}
+        for name, options in load.models.items()
+    }
+    return ModelRegistry(models, merged=load.merged_adapters)
+
+
+def fingerprints(load: Load, scorers: Mapping[str, Scorer]) -> dict[str, str]:
+    """Fingerprint each declared model, to tell it from others that went by its name."""
+    from sidecar.scoring.fingerprint import fingerprint
+
+    return {name: fingerprint(scorer, load.models[name]) for name, scorer in scorers.items()}
+
+
+def run(build: Build, identify: Identify = lambda *_: {}) -> None:
+    """Serve over stdin and stdout until the service closes the pipe."""
+    end_with_parent()
+    # Ctrl-C reaches the whole group; when to end is the service's to say, after its last answers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    outgoing = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    serve(build, identify, sys.stdin.buffer, outgoing)
+
+
+if __name__ == "__main__":
+    run(load_models, fingerprints)

@@ -1,0 +1,118 @@
+"""Both ways to attend equal attention written out, segment by segment."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sidecar.scoring.engines.packed.attention import Buckets, Varlen, alike, kernel_options, varlen_kernel
+from sidecar.scoring.engines.packed.layout import Part, Slot, key_rows, lay_out
+from tests.scoring.engines.packed.devices import DEVICES
+
+HEADS, KV_HEADS, SIZE = 4, 2, 8
+
+
+def written_out(segments, query, key, value):
+    """One row after the other, without any library's idea of a mask."""
+    outputs, row = [], 0
+    for segment in segments:
+        keys = key_rows([segment]).tolist()
+        for behind in reversed(range(len(segment.rows))):
+            seen = keys[: len(keys) - behind]
+            k, v = (x[seen].repeat_interleave(HEADS // KV_HEADS, dim=1) for x in (key, value))
+            weights = torch.einsum("hd,khd->hk", query[row], k).mul(SIZE**-0.5).softmax(-1)
+            outputs.append(torch.einsum("hk,khd->hd", weights, v).flatten())
+            row += 1
+    return torch.stack(outputs)
+
+
+def kernel(query, key, value, query_ends, key_ends, longest_query, longest_key):
+    """Stand in for torch.nn.attention.varlen.varlen_attn, asked for a causal mask and grouped heads."""
+    found = []
+    for q, q_end, k, k_end in zip(query_ends, query_ends[1:], key_ends, key_ends[1:], strict=False):
+        assert q_end - q <= longest_query
+        assert k_end - k <= longest_key
+        rows, columns = torch.arange(q_end - q)[:, None], torch.arange(k_end - k)
+        mask = columns <= rows + (k_end - k) - (q_end - q)
+        parts = (query[q:q_end], key[k:k_end], value[k:k_end])
+        heads = (part.transpose(0, 1) for part in parts)
+        attended = torch.nn.functional.scaled_dot_product_attention(*heads, attn_mask=mask, enable_gqa=True)
+        found.append(attended.transpose(0, 1))
+    return torch.cat(found)
+
+
+@pytest.fixture(params=["segments", "pooled"])
+def case(request):
+    """Segments of a batch of two groups with prefixes and slots, with random heads."""
+    groups = [[list(range(3 + 2 * n)) for n in (1, 9, 2, 9)], [[5, 6, 7, 8], [5, 9]], [[1]]]
+    layout = lay_out([Part(groups[0], 2), Part(groups[1], 1), Part(groups[2], 0)], Slot(0, 20))
+    segments = getattr(layout, request.param)
+    generator = torch.Generator().manual_seed(5)
+
+    def heads(rows, number):
+        return torch.randn(rows, number, SIZE, generator=generator)
+
+    rows = len(layout.ids)
+    query = heads(sum(len(segment.rows) for segment in segments), HEADS)
+    return segments, (query, heads(rows, KV_HEADS), heads(rows, KV_HEADS))
+
+
+@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize("device", DEVICES)
+def test_buckets_equal_attention_written_out(case, device, alone):
+    segments, heads = case
+    attend = Buckets(segments, device=torch.device(device), dtype=torch.float32, alone=alone)
+    found = attend(*(x.to(device) for x in heads)).cpu()
+    assert torch.allclose(found, written_out(segments, *heads), atol=1e-6)
+
+
+def test_the_kernel_is_given_what_attention_written_out_needs(case):
+    segments, heads = case
+    found = Varlen(kernel, segments, torch.device("cpu"))(*heads)
+    assert torch.allclose(found, written_out(segments, *heads), atol=1e-6)
+
+
+def test_no_bucket_pads_by_much_and_each_segment_is_in_one():
+    pairs = [list(range(length)) for length in (30, 150, 149, 31, 60, 75, 100, 29)]
+    segments = lay_out([Part(pairs, 0)]).segments
+    buckets = alike(segments)
+    assert sorted(index for bucket in buckets for index in bucket) == list(range(8))
+    assert len(buckets) == 4
+    assert all(min(segments[i].seen for i in bucket) >= 0.8 * segments[bucket[0]].seen for bucket in buckets)
+    assert alike(segments, alone=True) == [[1], [2], [6], [5], [4], [3], [0], [7]]
+
+
+def test_there_is_no_kernel_for_a_cpu_nor_for_float32():
+    assert varlen_kernel(torch.device("cpu"), torch.bfloat16) is None
+    assert varlen_kernel(torch.device("cuda"), torch.float32) is None
+
+
+@pytest.mark.parametrize(
+    ("known", "options"),
+    [
+        ({"is_causal"}, None),
+        ({"window_size"}, {"window_size": (-1, 0)}),
+        ({"window_size", "enable_gqa"}, {"window_size": (-1, 0), "enable_gqa": True}),
+        (
+            {"window_size", "enable_gqa", "num_splits", "scale"},
+            {"window_size": (-1, 0), "enable_gqa": True, "num_splits": None},
+        ),
+    ],
+)
+def test_the_kernel_of_any_torch_is_asked_for_what_it_knows(known, options):
+    assert kernel_options(known, invariant=False) == options
+
+
+def test_a_kernel_that_may_cut_keys_by_what_else_is_there_is_not_invariant():
+    assert kernel_options({"window_size", "enable_gqa"}, invariant=True) is None
+    assert kernel_options({"window_size", "num_splits"}, invariant=True) == {"window_size": (-1, 0), "num_splits": 1}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="the kernel is a GPU's")
+def test_torchs_kernel_equals_attention_written_out(case):
+    segments, heads = case
+    half = [x.to("cuda", torch.bfloat16) for x in heads]
+    kernel = varlen_kernel(torch.device("cuda"), torch.bfloat16)
+    assert kernel is not None
+    found = Varlen(kernel, segments, torch.device("cuda"))(*half).float().cpu()
+    assert torch.allclose(found, written_out(segments, *(x.float().cpu() for x in half)), atol=2e-2)

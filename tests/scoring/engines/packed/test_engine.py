@@ -1,0 +1,152 @@
+"""The packed engine against plain transformers and peft, one pair at a time, for every claim about the architecture."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+import torch
+
+from sidecar.core.candidates import Passage
+from sidecar.scoring.checkpoints.checkpoint import Checkpoint
+from sidecar.scoring.cross_encoder import CrossEncoder
+from sidecar.scoring.engines.packed.engine import PackedEngine
+from sidecar.scoring.loading import load_scorer
+from sidecar.scoring.reference import load_reference, score_one, score_one_cut_apart
+from tests.scoring.engines.packed.devices import DEVICES
+from tests.scoring.values import values
+
+FP32 = 1e-5
+QUERY, LONG_QUERY = "which passage holds the words of a query", "a query that goes on and on " * 30
+SENTENCE = "the index returns every passage that holds one of the words "
+PASSAGES = [
+    Passage("A title", "a short text."),
+    Passage("", ""),
+    Passage("Long", SENTENCE * 40),
+    Passage("A title", "a short text."),
+    Passage("A title", "a short text. And more"),
+    *[Passage("", SENTENCE * i) for i in range(1, 6)],
+]
+LLAMA3 = {
+    "rope_type": "llama3",
+    "rope_theta": 500000.0,
+    "factor": 32.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
+SHAPES = {
+    "grouped": {"seed": 2},
+    "as many key heads": {"seed": 3, "kv_heads": 4},
+    "one key head": {"seed": 4, "kv_heads": 1, "layers": 1},
+    "Llama 3.2": {"seed": 5, "layers": 3, "rope": LLAMA3},
+    "Llama 2": {"seed": 6, "kv_heads": 4, "rope": {"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.0}},
+}
+
+
+@pytest.fixture(scope="module", params=SHAPES)
+def directories(request, tiny_models, tmp_path_factory):
+    return tiny_models.build_tiny_llama(tmp_path_factory.mktemp("shape"), **SHAPES[request.param])
+
+
+@pytest.fixture(scope="module")
+def reference(directories):
+    base, adapter = directories
+    return load_reference(adapter, base=base)
+
+
+@pytest.fixture(scope="module", params=DEVICES)
+def scorer(request, directories):
+    return load_scorer(str(directories[1]), device=request.param, dtype="float32", engine="packed")
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_llama):
+    return load_scorer(str(tiny_llama[1]), device="cpu", engine="packed")
+
+
+def changed(scorer, *, engine=None, **changes):
+    """The scorer with another manifest, and an engine with other settings."""
+    old = scorer.checkpoint
+    new = Checkpoint(old.name, old.model, old.tokenizer, msgspec.structs.replace(old.manifest, **changes))
+    settings = {"eos": old.tokenizer.eos_token_id} | (engine or {})
+    return CrossEncoder(new, engine=PackedEngine(new.model, new.manifest, **settings))
+
+
+@pytest.fixture
+def on_threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("query", [QUERY, LONG_QUERY])
+@pytest.mark.parametrize("pooling", ["last_token", "last_slot"])
+@pytest.mark.parametrize("truncation", ["joint", "separate"])
+def test_packed_equals_the_reference_one_pair_at_a_time(scorer, reference, query, pooling, truncation):
+    slot = pooling == "last_slot"
+    score = {
+        "joint": lambda p: score_one(*reference, query, p.title, p.text, pad_to_limit=slot),
+        "separate": lambda p: score_one_cut_apart(*reference, query, p.title, p.text, pad_to=228 if slot else None),
+    }[truncation]
+    expected = [score(passage) for passage in PASSAGES]
+    packed = changed(scorer, pooling=pooling, truncation=truncation)
+    assert values(packed, query, PASSAGES) == pytest.approx(expected, abs=FP32)
+    assert values(packed, query, PASSAGES[:1]) == pytest.approx(expected[:1], abs=FP32)
+    if query == QUERY:
+        assert torch.tensor(expected).std() > 1000 * FP32
+
+
+@pytest.mark.parametrize("pooling", ["last_token", "last_slot"])
+@pytest.mark.parametrize("engine", [{"max_tokens": 1}, {"max_tokens": 300}, {"max_pairs": 3}, {"invariant": True}])
+def test_how_batches_are_cut_changes_no_score(tiny, pooling, engine):
+    whole, cut = changed(tiny, pooling=pooling), changed(tiny, pooling=pooling, engine=engine)
+    assert values(cut, QUERY, PASSAGES) == pytest.approx(values(whole, QUERY, PASSAGES), abs=FP32)
+
+
+def test_groups_of_several_queries_come_back_as_they_went(tiny):
+    asked = [(QUERY, PASSAGES), ("ü", PASSAGES[:1]), (QUERY, []), (LONG_QUERY, PASSAGES[2:5])]
+    found = tiny.score_all([tiny.read(query, passages) for query, passages in asked])
+    for (query, passages), scores in zip(asked, found, strict=True):
+        assert [score.value for score in scores] == pytest.approx(values(tiny, query, passages), abs=FP32)
+
+
+def test_equal_pairs_tie_to_the_last_bit(tiny):
+    scores = values(tiny, QUERY, PASSAGES)
+    assert scores[0] == scores[3] != scores[4]
+
+
+@pytest.mark.parametrize("pooling", ["last_token", "last_slot"])
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("threads", [1, 3, 5, 7])
+def test_an_invariant_score_is_the_same_bits_in_any_company(tiny_llama, pooling, device, dtype, threads, on_threads):
+    on_threads(threads)
+    name = str(dtype).removeprefix("torch.")
+    loaded = load_scorer(str(tiny_llama[1]), device=device, dtype=name, engine="packed")
+    scorer = changed(loaded, pooling=pooling, engine={"invariant": True})
+    together = values(scorer, QUERY, PASSAGES)
+    assert [values(scorer, QUERY, [passage])[0] for passage in PASSAGES] == together
+    assert values(scorer, QUERY, PASSAGES[::-1]) == together[::-1]
+    readings = [scorer.read(LONG_QUERY, PASSAGES[:3]), scorer.read(QUERY, PASSAGES), scorer.read("ü", PASSAGES)]
+    assert [score.value for score in scorer.score_all(readings)[1]] == together
+    small = changed(loaded, pooling=pooling, engine={"invariant": True, "max_tokens": 300})
+    assert values(small, QUERY, PASSAGES) == together
+
+
+@pytest.mark.parametrize("pooling", ["last_token", "last_slot"])
+@pytest.mark.parametrize("device", DEVICES)
+def test_bf16_costs_no_more_than_it_costs_transformers(directories, reference, passages, pooling, device):
+    """A twentieth of the spread, or what plain transformers lose: how bfloat16 rounds depends on the CPU, too.
+
+    By the root mean square: of so few passages the largest error is a matter of luck for either.
+    """
+    loaded = load_scorer(str(directories[1]), device=device, dtype="bfloat16", engine="packed")
+    slot = pooling == "last_slot"
+    exact, rounded = (
+        torch.tensor([score_one(*model, QUERY, p.title, p.text, pad_to_limit=slot) for p in passages])
+        for model in (reference, load_reference(directories[1], base=directories[0], dtype=torch.bfloat16))
+    )
+    found = torch.tensor(values(changed(loaded, pooling=pooling), QUERY, passages))
+    mine, theirs = ((scores - exact).square().mean().sqrt() for scores in (found, rounded))
+    assert mine <= max(0.05 * exact.std(), 1.25 * theirs)
+    assert (found - exact).abs().max() <= 0.1 * exact.std()

@@ -1,0 +1,97 @@
+"""Models of one process: adapters of one base share it, the rest stand alone, and all score as if loaded alone."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from sidecar.core.candidates import Passage
+from sidecar.core.errors import AdapterMismatch, ModelError, NonFiniteScore
+from sidecar.scoring.chunks import Chunking
+from sidecar.scoring.loading import load_scorer
+from sidecar.scoring.model_registry import ModelRegistry
+from tests.scoring.values import values
+
+QUERY = "which passage holds the words"
+PASSAGES = [Passage("", "word " * length) for length in (1, 9, 300)]
+
+
+@pytest.fixture(scope="module")
+def adapters(tiny_llama, tiny_models, tmp_path_factory):
+    second = tiny_models.build_adapter(tiny_llama[0], tmp_path_factory.mktemp("second") / "adapter", seed=8)
+    return str(tiny_llama[1]), str(second)
+
+
+def test_adapters_of_one_base_share_it_and_score_as_if_alone(adapters, tiny_bert):
+    first, second = adapters
+    models = {
+        "first": {"model": first, "device": "cpu"},
+        "second": {"model": second, "device": "cpu", "max_length": 40},
+        "chunked": {"model": second, "device": "cpu", "chunking": Chunking(tokens=20, overlap=4)},
+        "slow": {"model": first, "device": "cpu", "engine": "transformers"},
+        "bert": {"model": str(tiny_bert), "device": "cpu"},
+    }
+    fleet = ModelRegistry(models, merged=1).scorers
+    assert list(fleet) == list(models)
+    for name, options in models.items():
+        assert values(fleet[name], QUERY, PASSAGES) == values(load_scorer(**options), QUERY, PASSAGES), name
+    shared = fleet["first"].checkpoint.model
+    assert fleet["second"].checkpoint.model is shared
+    assert fleet["chunked"].scorer.checkpoint.model is shared
+    assert fleet["slow"].engine_name == "transformers"
+
+
+def test_an_adapter_alone_is_loaded_by_itself(adapters):
+    [scorer] = ModelRegistry({"one": {"model": adapters[0], "device": "cpu"}}).scorers.values()
+    assert scorer.name == adapters[0]
+
+
+def test_one_that_does_not_fit_the_base_is_refused(adapters, tiny_models, tmp_path):
+    other, _ = tiny_models.build_tiny_llama(tmp_path, hidden_size=32)
+    models = {name: {"model": path, "base_model": str(other)} for name, path in zip("ab", adapters, strict=True)}
+    with pytest.raises(AdapterMismatch):
+        ModelRegistry(models)
+
+
+@pytest.fixture
+def copies(adapters, tmp_path):
+    for name, source in zip("ab", adapters, strict=True):
+        shutil.copytree(source, tmp_path / name)
+    return tmp_path
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_model_is_read_anew_and_the_others_stay(adapters, copies, shared):
+    models = {"a": {"model": str(copies / "a"), "device": "cpu"}, "b": {"model": str(copies / "b"), "device": "cpu"}}
+    if not shared:
+        models["b"]["dtype"] = "bfloat16"
+    fleet = ModelRegistry(models)
+    before = {name: values(scorer, QUERY, PASSAGES) for name, scorer in fleet.scorers.items()}
+    new = load_scorer(adapters[1], device="cpu")
+    shutil.copytree(adapters[1], copies / "a", dirs_exist_ok=True)
+    assert values(fleet.scorers["a"], QUERY, PASSAGES) == before["a"]
+    assert fleet.reload("a") is fleet.scorers["a"]
+    assert values(fleet.scorers["a"], QUERY, PASSAGES) == values(new, QUERY, PASSAGES) != before["a"]
+    assert values(fleet.scorers["b"], QUERY, PASSAGES) == before["b"]
+
+    (copies / "a" / "adapter_model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(ModelError):
+        fleet.reload("a")
+    assert values(fleet.scorers["a"], QUERY, PASSAGES) == values(new, QUERY, PASSAGES)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_model_that_gives_nan_is_never_put_in_place(copies, shared):
+    models = {"a": {"model": str(copies / "a"), "device": "cpu"}, "b": {"model": str(copies / "b"), "device": "cpu"}}
+    if not shared:
+        models["b"]["dtype"] = "bfloat16"
+    fleet = ModelRegistry(models)
+    before = {name: values(scorer, QUERY, PASSAGES) for name, scorer in fleet.scorers.items()}
+    weights = copies / "a" / "adapter_model.safetensors"
+    save_file({name: torch.full_like(one, torch.nan) for name, one in load_file(weights).items()}, weights)
+    with pytest.raises(NonFiniteScore):
+        fleet.reload("a", lambda scorer: scorer.score(QUERY, PASSAGES))
+    assert {name: values(scorer, QUERY, PASSAGES) for name, scorer in fleet.scorers.items()} == before
