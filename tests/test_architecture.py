@@ -1,8 +1,10 @@
-"""The house's rules that a machine can check: who may import whom, and what `--help` must not load."""
+"""Rules of the code that a machine can check: who may import whom, and what `--help` must not load."""
 
 from __future__ import annotations
 
 import ast
+import graphlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# Room → the rooms of ours it may import; a room is the longest prefix that fits. Order is reading order.
+# Package → what it may import of ours; a module belongs to the longest name here that it begins with. No name may
+# reach itself by these arrows. Order is reading order; ARCHITECTURE.md shows the same table.
+OPENSEARCH = "connectors.opensearch"
 ALLOWED = {
     "sidecar": {"sidecar.namesakes", "sidecar.version", "sidecar.reranker"},
     "sidecar.__main__": {"sidecar.cli"},
@@ -20,31 +24,103 @@ ALLOWED = {
     "sidecar.core": set(),
     "sidecar.demo_corpus": {"sidecar.core"},
     "sidecar.settings": {"sidecar.core"},
-    "sidecar.opensearch_account": {"sidecar.settings", "connectors.opensearch"},
-    "sidecar.scoring": {"sidecar.core"},
-    "sidecar.reranker": {"sidecar.core", "sidecar.scoring"},
+    "sidecar.opensearch_account": {"sidecar.settings", OPENSEARCH},
+    "sidecar.scoring.hardware": set(),
+    "sidecar.scoring.score_mapping": set(),
+    "sidecar.scoring.checkpoints": {"sidecar.core", "sidecar.scoring.hardware", "sidecar.scoring.score_mapping"},
+    "sidecar.scoring.prompt": {"sidecar.core", "sidecar.scoring.checkpoints"},
+    "sidecar.scoring.engines": {
+        "sidecar.core",
+        "sidecar.scoring.checkpoints",
+        "sidecar.scoring.hardware",
+        "sidecar.scoring.prompt",
+    },
+    "sidecar.scoring": {
+        "sidecar.core",
+        "sidecar.scoring.checkpoints",
+        "sidecar.scoring.engines",
+        "sidecar.scoring.prompt",
+        "sidecar.scoring.score_mapping",
+    },
+    "sidecar.reranker": {"sidecar.core", "sidecar.scoring", "sidecar.scoring.checkpoints"},
     "sidecar.experiments": {"sidecar.core", "sidecar.version"},  # a manifest names the version
-    "sidecar.training": {"sidecar.core", "sidecar.experiments", "sidecar.scoring", "sidecar.settings"},
+    "sidecar.training": {
+        "sidecar.core",
+        "sidecar.experiments",
+        "sidecar.scoring",
+        "sidecar.scoring.checkpoints",
+        "sidecar.scoring.engines",
+        "sidecar.scoring.prompt",
+        "sidecar.settings",
+    },
+    "sidecar.serving.http": {"sidecar.core"},
+    "sidecar.serving.scorer": {"sidecar.core", "sidecar.reranker", "sidecar.scoring", "sidecar.scoring.score_mapping"},
     # The proxy drives OpenSearch's search flow itself; Lucene's connector is driven in lucene_api alone.
+    "sidecar.serving.proxy": {
+        "sidecar.core",
+        "sidecar.scoring.score_mapping",
+        "sidecar.serving.http",
+        "sidecar.serving.scorer",
+        "connectors.opensearch.errors",
+        "connectors.opensearch.flow",
+        "connectors.opensearch.raw_json",
+        "connectors.opensearch.respond",
+        "connectors.opensearch.rewrite",
+    },
+    "sidecar.serving.rerank_api": {"sidecar.core", "sidecar.serving.http", "sidecar.serving.scorer", "sidecar.version"},
     "sidecar.serving": {
         "sidecar.core",
         "sidecar.opensearch_account",
-        "sidecar.reranker",
-        "sidecar.scoring",
+        "sidecar.serving.http",
+        "sidecar.serving.proxy",
+        "sidecar.serving.rerank_api",
+        "sidecar.serving.scorer",
         "sidecar.settings",
-        "sidecar.version",
-        "connectors.opensearch",
+        OPENSEARCH,
         "connectors.pyserini",
     },
     # It measures scorers and nothing behind them, so of ours it knows what makes and feeds one.
-    "sidecar.bench": {"sidecar.core", "sidecar.experiments", "sidecar.scoring"},
+    "sidecar.bench": {
+        "sidecar.core",
+        "sidecar.experiments",
+        "sidecar.scoring",
+        "sidecar.scoring.checkpoints",
+        "sidecar.scoring.engines",
+        "sidecar.scoring.hardware",
+        "sidecar.scoring.prompt",
+    },
     "sidecar.cli": {"sidecar", "connectors"},
     "connectors": set(),
-    "connectors.opensearch": {"sidecar.core"},
+    "connectors.opensearch.raw_json": set(),
+    "connectors.opensearch.errors": {"sidecar.core"},
+    "connectors.opensearch.rewrite": {"sidecar.core", "connectors.opensearch.raw_json"},
+    "connectors.opensearch.respond": {
+        "sidecar.core",
+        "connectors.opensearch.raw_json",
+        "connectors.opensearch.rewrite",
+    },
+    "connectors.opensearch.flow": {
+        "sidecar.core",
+        "connectors.opensearch.errors",
+        "connectors.opensearch.raw_json",
+        "connectors.opensearch.respond",
+        "connectors.opensearch.rewrite",
+    },
+    OPENSEARCH: {
+        "sidecar.core",
+        "connectors.opensearch.errors",
+        "connectors.opensearch.flow",
+        "connectors.opensearch.respond",
+        "connectors.opensearch.rewrite",
+    },
+    "connectors.opensearch.admin": {"sidecar.core", OPENSEARCH, "connectors.opensearch.rewrite"},
     "connectors.pyserini": {"sidecar.core"},
 }
+# The composition root alone may import everything.
+ROOT_PACKAGE = "sidecar.cli"
+ENTRY_POINTS = {"sidecar.__main__", "sidecar.namesakes", "sidecar.version"}
 
-# Heavy dependency → the only rooms that may import it; torch is also spoken by the adapters to what speaks torch.
+# Heavy dependency → the only packages that may import it; torch is also spoken by the adapters to what speaks torch.
 MODELS = ("sidecar.scoring", "sidecar.training")
 COMPETITORS = "sidecar.bench.competitors"
 OWNERS = {
@@ -83,7 +159,8 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
-def room(module: str) -> str:
+def package(module: str) -> str:
+    """Return the row of the table that a module belongs to."""
     return max((name for name in ALLOWED if module == name or module.startswith(name + ".")), key=len)
 
 
@@ -110,19 +187,55 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-def test_every_module_has_a_room():
-    assert {name for name in MODULES if name.startswith("sidecar.") and room(name) == "sidecar"} == set()
+IMPORTS = {
+    module: {name for name in imported(path) if name.split(".")[0] in {"sidecar", "connectors"}}
+    for module, path in MODULES.items()
+}
+
+
+def circle(arrows: dict[str, set[str]]) -> tuple[str, ...]:
+    """Return names that lead back to their first by the arrows; empty where there are none."""
+    try:
+        graphlib.TopologicalSorter(arrows).prepare()
+    except graphlib.CycleError as found:
+        return tuple(found.args[1])
+    return ()
+
+
+def test_every_module_belongs_to_a_package():
+    assert {name for name in MODULES if name.startswith("sidecar.") and package(name) == "sidecar"} == set()
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_imports_point_one_way(module):
-    own = room(module)
-    foreign = {name for name in imported(MODULES[module]) if name.split(".")[0] in {"sidecar", "connectors"}}
-    allowed = {own, *ALLOWED[own]}
-    stray = {
-        name for name in foreign if room(name) not in allowed and not any(name.startswith(f"{a}.") for a in allowed)
-    }
-    assert stray == set(), f"{module} may import {sorted(allowed)}"
+def test_a_module_imports_what_its_package_may(module):
+    own = package(module)
+    if own == ROOT_PACKAGE:
+        return
+    stray = {name for name in IMPORTS[module] if package(name) not in {own, *ALLOWED[own]}}
+    assert stray == set(), f"{module} may import {sorted(ALLOWED[own])}"
+
+
+def test_no_package_leads_back_to_itself():
+    assert circle({name: allowed for name, allowed in ALLOWED.items() if name != ROOT_PACKAGE}) == ()
+
+
+def test_no_module_leads_back_to_itself():
+    assert circle({module: names & MODULES.keys() - {module} for module, names in IMPORTS.items()}) == ()
+
+
+def test_architecture_md_shows_this_table():
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in text.splitlines() if re.match(r"\| `(sidecar|connectors)[.`]", line)]
+    shown = {name.strip("|` "): set(re.findall(r"`([\w.]+)`", imports)) for name, _, imports in rows}
+    assert shown.pop(ROOT_PACKAGE) == set()
+    assert shown == {name: ALLOWED[name] for name in shown}
+    assert ALLOWED.keys() - shown.keys() == {ROOT_PACKAGE, "connectors", "sidecar", *ENTRY_POINTS}
+
+
+def test_every_arrow_is_used():
+    used = {(package(module), package(name)) for module, names in IMPORTS.items() for name in names}
+    arrows = {(name, other) for name, allowed in ALLOWED.items() if name != ROOT_PACKAGE for other in allowed}
+    assert arrows - used == set()
 
 
 @pytest.mark.parametrize("module", MODULES)

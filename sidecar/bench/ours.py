@@ -10,8 +10,8 @@ from sidecar.bench.subject import Subject
 from sidecar.bench.system import Offer, Score
 from sidecar.bench.work import Query
 from sidecar.core.errors import ConfigurationError
-from sidecar.scoring.engines.openvino_select import BFLOAT16, OPENVINO
-from sidecar.scoring.engines.select import ENGINES, choose_engine
+from sidecar.scoring.engines.names import BFLOAT16, ENGINES, OPENVINO
+from sidecar.scoring.engines.select import choose_engine
 from sidecar.scoring.loading import load_scorer
 
 if TYPE_CHECKING:

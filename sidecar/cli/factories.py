@@ -82,7 +82,7 @@ def chosen(settings: Settings, names: Iterable[str]) -> dict[str, Any]:
 def describe_model(settings: Settings, scorer: Scorer) -> dict[str, Any]:
     """The model for a manifest: its directory and, from the hub, the commit; then what computed it and where."""
     from sidecar.scoring.checkpoints.checkpoint import Placement
-    from sidecar.scoring.engines.openvino_select import PRECISION_OF
+    from sidecar.scoring.engines.names import PRECISION_OF
     from sidecar.scoring.loading import locate
 
     directory = locate(settings.model, revision=settings.revision, offline=True).directory

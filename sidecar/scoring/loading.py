@@ -73,9 +73,9 @@ def load_scorer(  # noqa: PLR0913  every one is a knob of its own, by keyword
     `device_map` is transformers' own, for models that do not fit one device. With `chunking` passages that are longer
     than the model reads are scored by their best chunk; without, they are cut. `revision` and `base_revision` pin
     commits at the hub; `offline` asks only its local cache. `max_length` takes the place of the manifest's token
-    limit. `compile` says whether and when torch compiles the model (`checkpoint.Placement`). `engine` is what computes
-    (`engines.ENGINES`); with `invariant` a pair's score does not depend on what else is scored with it. `cache_size` is
-    how many passages a bi-encoder keeps the embeddings of.
+    limit. `compile` says whether and when torch compiles the model (`checkpoint.Placement`). `engine` is one of
+    `engines.names.ENGINES`; with `invariant` a pair's score does not depend on what else is scored with it. A
+    bi-encoder keeps the embeddings of `cache_size` passages.
 
     Raises ModelNotFound, GatedModel, AdapterMismatch, ChecksumMismatch, ModelError or ConfigurationError.
     """
@@ -257,7 +257,7 @@ def _read_plainly(
 def _load_with_torch(  # noqa: PLR0913  the rest of load_scorer, by keyword
     located: Located, base: Located, placement: Placement, *, engine: str, lora: Path | None, adapter: bool
 ) -> tuple[Any, Any]:
-    from sidecar.scoring.checkpoints.checkpoint import check_vocabulary, load_classifier, load_tokenizer, vocabulary_of
+    from sidecar.scoring.checkpoints.checkpoint import check_vocabulary, load_classifier, load_tokenizer
     from sidecar.scoring.checkpoints.yes_no_head import answer_head
     from sidecar.scoring.engines.packed.loader import packs, read_llama
 
@@ -270,9 +270,11 @@ def _load_with_torch(  # noqa: PLR0913  the rest of load_scorer, by keyword
                 remedy="Leave yes_token and no_token out of its sidecar.json.",
             )
         head = answer_head(base.directory, tokenizer, located.manifest)
-    load = read_llama if packs(engine, base.directory, placement, adapter=lora) else load_classifier
-    model = load(base.directory, placement, adapter=lora, base=base.name, enabled=adapter, head=head)
-    check_vocabulary(tokenizer, vocabulary_of(model), located.directory)
+    packed = packs(engine, base.directory, placement, adapter=lora)
+    load = read_llama if packed else load_classifier
+    model: Any = load(base.directory, placement, adapter=lora, base=base.name, enabled=adapter, head=head)
+    rows = model.shape.vocabulary if packed else len(model.get_input_embeddings().weight)
+    check_vocabulary(tokenizer, rows, located.directory)
     return model, tokenizer
 
 

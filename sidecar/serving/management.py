@@ -11,12 +11,12 @@ import msgspec
 
 from sidecar.core.errors import ModelError, ScorerUnavailable
 from sidecar.serving.http.asgi import Exchange
+from sidecar.serving.http.errors import JSON
 from sidecar.serving.http.headers import Headers
+from sidecar.serving.http.management_access import is_json, key_fits, obstacle_to_change
 from sidecar.serving.http.metrics import Metrics
 from sidecar.serving.http.request_body import Body, BodyLimits
-from sidecar.serving.management_access import is_json, key_fits, obstacle_to_change
 from sidecar.serving.proxy.cluster_health import ClusterHealth
-from sidecar.serving.proxy.errors import JSON
 from sidecar.serving.scorer.service import RerankingService
 
 _RELOAD = re.compile(rb"/models/[^/]+/reload")

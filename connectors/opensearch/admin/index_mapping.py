@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 from opensearchpy import OpenSearch, TransportError
 
-from connectors.opensearch.flow.index_fields import read
 from connectors.opensearch.rewrite.field_plan import FieldPlan, reading, unknown, unread_indexes
+from connectors.opensearch.rewrite.index_fields import read
 from connectors.opensearch.transport import Call, engine_error, send
 from sidecar.core.documents import PassageFields
 from sidecar.core.errors import EngineRejected

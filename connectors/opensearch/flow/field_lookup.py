@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from connectors.opensearch.flow.caller import digest
-from connectors.opensearch.flow.index_fields import IndexFields, read
 from connectors.opensearch.flow.remembered import Remembered
 from connectors.opensearch.flow.search_flow import Flow, OpenSearchRequest
 from connectors.opensearch.flow.search_pipelines import LASTING
 from connectors.opensearch.rewrite.field_plan import FieldPlan, reading, unknown
+from connectors.opensearch.rewrite.index_fields import IndexFields, read
 from sidecar.core.documents import PassageFields
 from sidecar.core.errors import EngineRejected
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from connectors.opensearch.flow.index_fields import IndexFields, Way
+from connectors.opensearch.rewrite.index_fields import IndexFields, Way
 from sidecar.core.documents import PassageFields
 
 DEFAULT = PassageFields()

@@ -227,13 +227,6 @@ def load_tokenizer(directory: Path) -> Any:
     return tokenizer
 
 
-def vocabulary_of(model: Any) -> int:
-    """How many token ids a model has embeddings for."""
-    from sidecar.scoring.engines.packed.weights import Llama
-
-    return model.shape.vocabulary if isinstance(model, Llama) else len(model.get_input_embeddings().weight)
-
-
 def check_vocabulary(tokenizer: Any, rows: int, directory: Path) -> None:
     """Raise ModelError where a tokenizer writes ids that the model has no embedding for; `rows` is how many it has."""
     if len(tokenizer) <= rows:

@@ -7,7 +7,7 @@ import statistics
 from typing import TYPE_CHECKING, Any
 
 from sidecar.core.candidates import Passage
-from sidecar.core.errors import NonFiniteScore
+from sidecar.scoring.prompt import Prompt
 
 if TYPE_CHECKING:
     from sidecar.scoring.checkpoints.checkpoint import Checkpoint
@@ -26,13 +26,12 @@ ANSWERS = (
 
 
 def deviation(checkpoint: Checkpoint, exact: Any, rounded: Any) -> float:
-    """How far an engine's scores are from another's at most, in standard deviations of the latter's.
+    """Return how far an engine's scores are from another's at most, in standard deviations of the latter's.
 
     Infinite where either gives no numbers, or the exact scores are all the same and the others differ.
     """
-    try:
-        truth, found = (_scores(checkpoint, engine) for engine in (exact, rounded))
-    except NonFiniteScore:
+    truth, found = (_scores(checkpoint, engine) for engine in (exact, rounded))
+    if not all(map(math.isfinite, (*truth, *found))):
         return math.inf
     furthest = max(abs(one - other) for one, other in zip(truth, found, strict=True))
     spread = statistics.pstdev(truth)
@@ -40,12 +39,11 @@ def deviation(checkpoint: Checkpoint, exact: Any, rounded: Any) -> float:
 
 
 def _scores(checkpoint: Checkpoint, engine: Any) -> list[float]:
-    from sidecar.scoring.bi_encoder import BiEncoder
-    from sidecar.scoring.cross_encoder import CrossEncoder
-
+    """Score the texts by an engine alone: logits, or cosines of its vectors."""
+    prompt = Prompt(checkpoint.tokenizer, checkpoint.manifest, segments=checkpoint.traits.segments)
     passages = [Passage("", answer) for answer in ANSWERS]
-    if checkpoint.manifest.kind == "bi-encoder":
-        found = BiEncoder(checkpoint, engine=engine, cache_size=0).score(QUESTION, passages)
-    else:
-        found = CrossEncoder(checkpoint, engine=engine).score(QUESTION, passages)
-    return [score.value for score in found]
+    if checkpoint.manifest.kind != "bi-encoder":
+        logits: list[float] = engine.logits([prompt.pairs(QUESTION, passages)])[0]
+        return logits
+    [question] = engine.vectors(prompt.texts([prompt.query(QUESTION)]))
+    return [float(vector @ question) for vector in engine.vectors(prompt.passages(passages))]

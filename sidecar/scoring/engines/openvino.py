@@ -16,8 +16,8 @@ from sidecar.scoring.checkpoints.checkpoint import Checkpoint
 from sidecar.scoring.checkpoints.encoder_model import EncoderModel
 from sidecar.scoring.engines.base import in_groups
 from sidecar.scoring.engines.length_batching import plan_batches, restore_order
+from sidecar.scoring.engines.names import OPENVINO
 from sidecar.scoring.engines.openvino_graph import classifier_graph, embedder_graph
-from sidecar.scoring.engines.openvino_select import OPENVINO
 from sidecar.scoring.engines.padding import pad_id, pad_rows
 from sidecar.scoring.hardware import threads
 from sidecar.scoring.prompt import Tokens

@@ -18,17 +18,13 @@ from sidecar.core.errors import ConfigurationError
 from sidecar.scoring.checkpoints.encoder_model import EncoderModel
 from sidecar.scoring.engines.autotune import fastest
 from sidecar.scoring.engines.bfloat16_check import deviation
+from sidecar.scoring.engines.names import BFLOAT16, FLOAT32, OPENVINO, PRECISION_OF, TRANSFORMERS
 from sidecar.scoring.hardware import cpu_name, threads
 from sidecar.scoring.prompt import Tokens
 
 if TYPE_CHECKING:
     from sidecar.scoring.checkpoints.checkpoint import Checkpoint
 
-FLOAT32, BFLOAT16 = "float32", "bfloat16"
-TRANSFORMERS = "transformers"
-# What OpenVINO's engines are called, by precision.
-OPENVINO = {FLOAT32: "openvino", BFLOAT16: "openvino-bfloat16"}
-PRECISION_OF = {name: precision for precision, name in OPENVINO.items()}
 # Model types that there is a graph for (`encoder_graph`).
 FAMILIES = ("bert", "roberta", "xlm-roberta")
 # Every weight that the graphs compute with, by its name in a classifier or a bare encoder. A model with any other one,

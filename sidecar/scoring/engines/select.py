@@ -7,17 +7,13 @@ from typing import TYPE_CHECKING
 from sidecar.core.errors import ConfigurationError
 from sidecar.scoring.checkpoints.architecture import pads_safely
 from sidecar.scoring.checkpoints.encoder_model import EncoderModel
+from sidecar.scoring.engines.names import ENGINES
 from sidecar.scoring.engines.openvino_select import choose_precision
 from sidecar.scoring.engines.padding import pad_id
 
 if TYPE_CHECKING:
     from sidecar.scoring.checkpoints.checkpoint import Checkpoint, Compiling
     from sidecar.scoring.engines.base import Embedder, Engine
-
-# What the setting may say. `transformers` sorts by length and pads; `packed` pads nothing and computes once what pairs
-# share, for Llama; `openvino` is for BERT and its kin on a CPU; `card` is the model card's helper: pads, in the order
-# given.
-ENGINES = ("auto", "packed", "transformers", "openvino", "card")
 
 
 def choose_engine(  # noqa: PLR0913  every one is a knob of its own, by keyword

@@ -11,12 +11,12 @@ from urllib.parse import quote
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from sidecar.serving.http.asgi import Receive, Scope, Send
+from sidecar.serving.http.errors import JSON, error_body
 from sidecar.serving.http.headers import Headers
 from sidecar.serving.http.http_parser import Http11Parser
 from sidecar.serving.http.open_files import Warnings
 from sidecar.serving.http.request_body import ClientLeft
 from sidecar.serving.http.write_timeout import WriteTimeout
-from sidecar.serving.proxy.errors import JSON, error_body
 
 # OpenSearch takes 8192 bytes, as it is set up by default, and answers longer heads itself. Up to 256 kB more may have
 # come in one piece with the beginning.

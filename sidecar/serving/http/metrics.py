@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from sidecar.serving.proxy.shadow_log import kept_at_top
-from sidecar.serving.proxy.upstream import Result, Try
-
 if TYPE_CHECKING:
     from sidecar.serving.http.asgi import Exchange
+    from sidecar.serving.proxy.upstream import Try
     from sidecar.serving.scorer.protocol import BatchReport
     from sidecar.serving.scorer.service import Outcome, RerankingService
 
@@ -114,17 +112,17 @@ class Metrics:
     def tried(self, one: Try) -> None:
         """Count a request to a node."""
         self._tries.labels(one.node, one.result.value).inc()
-        if one.result is Result.ANSWERED:
+        if one.answered:
             self._try_seconds.labels(one.node).observe(one.seconds)
-        if one.result is not Result.BROKEN_OFF:
-            self._gauges["upstream_up"].set(one.result is Result.ANSWERED)
+        if not one.broken_off:
+            self._gauges["upstream_up"].set(one.answered)
 
-    def shadow(self, outcome: Outcome, seconds: float) -> None:
-        """Count a reranking that nobody saw."""
+    def shadow(self, outcome: Outcome, seconds: float, kept: float | None) -> None:
+        """Count a reranking that nobody saw; `kept` is the share of the first stage's top that it keeps there."""
         self.outcome("shadow", outcome)
         self._seconds.labels("shadow", "search").observe(seconds)
-        if outcome.ranking is not None:
-            self._kept.labels(outcome.rule).observe(kept_at_top(outcome.ranking))
+        if kept is not None:
+            self._kept.labels(outcome.rule).observe(kept)
 
     def shadow_lost(self, count: int) -> None:
         """Count records of shadows that could not be written."""

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TypeVar
-
-from connectors.opensearch.flow.driving import drive_async
-from connectors.opensearch.flow.search_flow import Flow, OpenSearchRequest
 
 # Below this a body is read in a millisecond or two, and handing it over would cost as much.
 SMALL = 16_384
@@ -24,11 +20,6 @@ async def off_loop(size: int, work: Callable[..., Result], *arguments: object) -
     if size < SMALL:
         return work(*arguments)
     return await asyncio.get_running_loop().run_in_executor(_THREAD, work, *arguments)
-
-
-async def drive(talk: Flow[Result], send: Callable[[OpenSearchRequest], Awaitable[bytes]], size: int) -> Result:
-    """Hold the conversation about a body of `size` bytes to its end; its own work is done off the loop."""
-    return await drive_async(talk, send, partial(off_loop, size))
 
 
 def values_in(body: bytes) -> int:

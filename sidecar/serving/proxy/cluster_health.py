@@ -61,14 +61,14 @@ class ClusterHealth:
     def tried(self, one: Try) -> None:
         """Take note of a try at a node; what goes wrong is logged, at most once in a while."""
         now = self._clock()
-        if one.result is Result.ANSWERED:
+        if one.answered:
             if one.status not in _ILL:
                 if self._logged:
                     _log.info("OpenSearch answers again at %s", one.node)
                     self._logged.clear()
                 self.reason, self._known_at = "", now
             return
-        if one.result is not Result.BROKEN_OFF:
+        if not one.broken_off:
             self.reason, self._known_at = one.reason, now
         if now - self._logged.get((one.node, one.result), float("-inf")) >= QUIET:
             self._logged[one.node, one.result] = now

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from sidecar.serving.http import request_body
 from sidecar.serving.http.asgi import Exchange
 from sidecar.serving.http.callers import network_of
+from sidecar.serving.http.errors import JSON, error_body
 from sidecar.serving.http.headers import Headers, to_client, to_upstream, without
 from sidecar.serving.http.request_body import BodyLimits
-from sidecar.serving.proxy.errors import JSON, error_body
 from sidecar.serving.proxy.routes import PassThrough, passes
 from sidecar.serving.proxy.upstream import Request, Upstream, UpstreamDown, UpstreamSlow
 

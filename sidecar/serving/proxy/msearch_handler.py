@@ -19,9 +19,10 @@ from connectors.opensearch.rewrite import ext
 from sidecar.core.candidates import FirstStage
 from sidecar.core.errors import EngineRejected, SidecarError
 from sidecar.core.reasons import Reason, Why
+from sidecar.serving.http.errors import error_body
 from sidecar.serving.http.headers import without
-from sidecar.serving.http.off_loop import drive, off_loop
-from sidecar.serving.proxy.errors import error_body
+from sidecar.serving.http.off_loop import off_loop
+from sidecar.serving.proxy.driving import drive
 from sidecar.serving.proxy.rerank_options import Decision
 from sidecar.serving.proxy.routes import Kind
 from sidecar.serving.proxy.rules import Arm

@@ -20,7 +20,7 @@ from sidecar.core.explanation import Explanation, explain
 from sidecar.core.reasons import Reason, Why
 from sidecar.scoring.score_mapping import Mapping
 from sidecar.serving.http.headers import Headers, without
-from sidecar.serving.http.off_loop import drive
+from sidecar.serving.proxy.driving import drive
 from sidecar.serving.proxy.rerank_options import RerankOptions
 from sidecar.serving.proxy.routes import Kind
 from sidecar.serving.proxy.rules import search_identity

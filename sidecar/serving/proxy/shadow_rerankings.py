@@ -14,7 +14,7 @@ from sidecar.serving.proxy import search_handler
 from sidecar.serving.proxy.rerank_options import RerankOptions
 from sidecar.serving.proxy.rules import search_identity
 from sidecar.serving.proxy.search_request import SearchCall
-from sidecar.serving.proxy.shadow_log import ShadowFile, shadow_record
+from sidecar.serving.proxy.shadow_log import ShadowFile, kept_at_top, shadow_record
 from sidecar.serving.proxy.upstream import AnswerTooLarge, Upstream, UpstreamDown, UpstreamSlow
 from sidecar.serving.scorer.service import Outcome, RerankingService, Status
 
@@ -51,7 +51,8 @@ class Shadows:
         started = time.perf_counter()
         outcome = await self._outcome(search, chosen, started)
         seconds = time.perf_counter() - started
-        self._metrics.shadow(outcome, seconds)
+        kept = None if outcome.ranking is None else kept_at_top(outcome.ranking)
+        self._metrics.shadow(outcome, seconds, kept)
         if self.record is not None:
             identity = search_identity(search.index, search.body)
             lost = await self.record.write(shadow_record(outcome, search.index, identity, seconds))

@@ -68,6 +68,16 @@ class Try:
     status: int = 0
     reason: str = ""
 
+    @property
+    def answered(self) -> bool:
+        """Whether the node's answer began."""
+        return self.result is Result.ANSWERED
+
+    @property
+    def broken_off(self) -> bool:
+        """Whether the answer began and did not end."""
+        return self.result is Result.BROKEN_OFF
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

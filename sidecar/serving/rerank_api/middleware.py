@@ -12,8 +12,8 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sidecar.serving.http.asgi import Exchange
+from sidecar.serving.http.management_access import key_fits
 from sidecar.serving.http.metrics import Metrics
-from sidecar.serving.management_access import key_fits
 from sidecar.serving.rerank_api.dialect import Dialect
 from sidecar.serving.rerank_api.handler import broken, refused
 from sidecar.serving.rerank_api.problem import Fault, Problem

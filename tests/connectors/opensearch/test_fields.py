@@ -9,8 +9,8 @@ import pytest
 from connectors.opensearch.flow.cluster_state import Cluster
 from connectors.opensearch.flow.driving import drive
 from connectors.opensearch.flow.field_lookup import MOST_INDEXES, paths
-from connectors.opensearch.flow.index_fields import Way, read
 from connectors.opensearch.rewrite.field_plan import reading, unread_indexes
+from connectors.opensearch.rewrite.index_fields import Way, read
 from sidecar.core.documents import PassageFields
 from sidecar.core.errors import EngineRejected
 

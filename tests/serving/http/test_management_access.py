@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sidecar.serving.http.asgi import Exchange
-from sidecar.serving.management_access import obstacle_to_change
+from sidecar.serving.http.management_access import obstacle_to_change
 from tests.serving.served import served
 
 NOWHERE = "http://127.0.0.1:9"

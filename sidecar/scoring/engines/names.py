@@ -1,0 +1,13 @@
+"""The names of the engines, as settings, bench and metrics use them."""
+
+from __future__ import annotations
+
+# The values of the setting. `transformers` sorts by length and pads; `packed` pads nothing and computes once what pairs
+# share, for Llama; `openvino` is for BERT and its kin on a CPU; `card` is the model card's helper: it pads, in the
+# order given.
+ENGINES = ("auto", "packed", "transformers", "openvino", "card")
+TRANSFORMERS = "transformers"
+FLOAT32, BFLOAT16 = "float32", "bfloat16"
+# The names of OpenVINO's engines, by precision.
+OPENVINO = {FLOAT32: "openvino", BFLOAT16: "openvino-bfloat16"}
+PRECISION_OF = {name: precision for precision, name in OPENVINO.items()}
