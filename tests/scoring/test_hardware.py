@@ -63,7 +63,10 @@ def test_a_driver_that_finds_no_device_is_no_accelerator(monkeypatch):
 
 
 def test_it_finds_what_torch_finds():
-    probe = "import torch; from sidecar.scoring import cpu; print(cpu.has_accelerator(), torch.cuda.is_available())"
+    probe = (
+        "import torch; from sidecar.scoring import hardware; "
+        "print(hardware.has_accelerator(), torch.cuda.is_available())"
+    )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     ours, torchs = done.stdout.split()
     assert ours == torchs

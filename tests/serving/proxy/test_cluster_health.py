@@ -207,7 +207,7 @@ asyncio.run(serve(Settings(opensearch_url=sys.argv[1], port=int(sys.argv[2]), ap
 
 
 def test_a_service_without_its_cluster_warns_with_url_and_reason_and_never_with_the_password():
-    fake = [sys.executable, str(Path(__file__).with_name("fake_scorer.py"))]
+    fake = [sys.executable, str(Path(__file__).parents[1] / "fake_scorer.py")]
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     words = [sys.executable, "-c", SERVE, "http://kim:s3cret@127.0.0.1:9", str(port), json.dumps(fake)]

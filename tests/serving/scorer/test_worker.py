@@ -17,7 +17,7 @@ from sidecar.core.candidates import Passage, Score
 from sidecar.core.errors import ModelError, ScorerUnavailable, ScoringError
 from sidecar.serving.scorer.client import ScorerClient
 
-FAKE = (sys.executable, str(Path(__file__).with_name("fake_scorer.py")))
+FAKE = (sys.executable, str(Path(__file__).parents[1] / "fake_scorer.py"))
 PASSAGES = [Passage("", f"score {i}") for i in range(40)]
 
 
@@ -183,10 +183,10 @@ def test_a_scorer_that_was_ready_at_once_does_not_owe_what_the_one_before_did():
 
 PARENT = """
 import asyncio, json, sys
-from sidecar.serving.scorer.client import ScorerProcess
+from sidecar.serving.scorer.client import ScorerClient
 
 async def run():
-    scorer = ScorerProcess({"m": {}}, command=json.loads(sys.argv[1]))
+    scorer = ScorerClient({"m": {}}, command=json.loads(sys.argv[1]))
     await scorer.start()
     print(scorer.pid, flush=True)
     await asyncio.sleep(600)

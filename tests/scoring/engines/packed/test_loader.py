@@ -153,21 +153,21 @@ import sys, threading
 from pathlib import Path
 import torch
 from sidecar.scoring.checkpoints.checkpoint import Placement
-from sidecar.scoring.engines.packed import reading
+from sidecar.scoring.engines.packed import loader
 
 def anonymous():
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) * 1024
 
 place = Placement(device="cpu", dtype=sys.argv[3])
-reading.read_llama(Path(sys.argv[1]), place, adapter=Path(sys.argv[2]))  # the libraries' own memory, once
-peaks, before, copy = [], anonymous(), reading._tensors
+loader.read_llama(Path(sys.argv[1]), place, adapter=Path(sys.argv[2]))  # the libraries' own memory, once
+peaks, before, copy = [], anonymous(), loader._tensors
 def watched(directory):
     for found in copy(directory):
         yield found
         peaks.append(anonymous())
-reading._tensors = watched
-llama = reading.read_llama(Path(sys.argv[1]), place, adapter=Path(sys.argv[2]))
+loader._tensors = watched
+llama = loader.read_llama(Path(sys.argv[1]), place, adapter=Path(sys.argv[2]))
 print((max(peaks) - before) / sum(slot.nbytes for slot in llama.slots().values()))
 """
 
