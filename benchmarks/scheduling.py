@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from benchmarks.identity_scorer import Fixed
 from sidecar.core.candidates import Passage, Score
+from sidecar.core.model_spec import ModelSpec
 from sidecar.scoring.checkpoints.manifest import Manifest
 from sidecar.scoring.score_mapping import Mapping
 from sidecar.serving.scorer.client import ScorerClient
@@ -108,7 +109,7 @@ def _passages(count: int) -> list[Passage]:
 async def measure(seconds: float, slice_seconds: float) -> None:
     """Print a line for each round."""
     command = (sys.executable, "-m", "benchmarks.scheduling", "--scorer")
-    scorer = ScorerClient({"m": {}}, command=command, slice_seconds=slice_seconds)
+    scorer = ScorerClient({"m": ModelSpec(model="m")}, command=command, slice_seconds=slice_seconds)
     await scorer.start()
     try:
         for number in range(ROUNDS):

@@ -152,7 +152,7 @@ def _ranked(candidate: Candidate, score: Score, rank: int, fused: Fused) -> Rank
 def load_reranker(
     model: str = DEFAULT, *, fusion: Fusion | None = None, fields: PassageFields | None = None, **options: Any
 ) -> Reranker:
-    """Load a preset, a directory or a hub name; `options` are those of `sidecar.scoring.loading.load_scorer`.
+    """Load a preset, a directory or a hub name; `options` are the fields of `ModelSpec`.
 
     `fields` names where records hold title and text. Raises a `ModelError`, or `ConfigurationError` for an option that
     contradicts the model.

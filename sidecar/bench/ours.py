@@ -15,7 +15,7 @@ from sidecar.scoring.engines.select import choose_engine
 from sidecar.scoring.loading import load_scorer
 
 if TYPE_CHECKING:
-    from sidecar.scoring.checkpoints.checkpoint import Compiling
+    from sidecar.core.model_spec import Compiling
     from sidecar.scoring.cross_encoder import CrossEncoder
 
 AUTOMATIC = "ours"

@@ -8,14 +8,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
 from rich.console import Console
 
 from sidecar.cli.effects import in_effect
 from sidecar.cli.options import FIELDS, FUSION, MODEL
 from sidecar.core.errors import ConfigurationError, InputError
-from sidecar.reranker import Reranker, load_reranker
+from sidecar.reranker import Reranker
 from sidecar.scoring import Scorer
-from sidecar.scoring.chunks import Chunking
 from sidecar.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,19 +31,18 @@ def build_reranker(settings: Settings, *, remember: bool = True, store: ScoreSto
     Without `remember` a score never depends on what was scored before, so that a resumed run gives the same bytes;
     but what is in the `store` is taken from there.
     """
-    options = settings.as_scorer()
-    if options["chunking"] is not None:
-        options["chunking"] = Chunking(*options["chunking"])
-    if not remember:
-        options["cache_size"] = 0
-    reranker = load_reranker(fusion=settings.as_fusion(), fields=settings.as_fields(), **options)
+    from sidecar.scoring.loading import load
+
+    fusion, spec = settings.as_fusion(), settings.as_model()
+    scorer = load(spec if remember else replace(spec, cache_size=0))
+    reranker = Reranker(scorer, fusion, settings.as_fields())
     if store is None:
         return reranker
     from sidecar.scoring.fingerprint import fingerprint
     from sidecar.scoring.score_store import RememberingScorer
 
-    name = fingerprint(reranker.scorer, settings.as_scorer())
-    return Reranker(RememberingScorer(reranker.scorer, store, name), reranker.fusion, reranker.fields)
+    name = fingerprint(scorer, spec)
+    return Reranker(RememberingScorer(scorer, store, name), reranker.fusion, reranker.fields)
 
 
 @contextmanager

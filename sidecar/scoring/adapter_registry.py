@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sidecar.core.errors import ConfigurationError, ModelError, ModelNotFound
+from sidecar.core.errors import ModelError, ModelNotFound
 from sidecar.scoring.checkpoints.checkpoint import Checkpoint, Placement, check_vocabulary, load_tokenizer
 from sidecar.scoring.checkpoints.lora_adapter import check_complete, tokenizer_directory
 from sidecar.scoring.checkpoints.manifest import Manifest, read_manifest
@@ -32,19 +32,6 @@ from sidecar.scoring.engines.packed.lora import HEAD, Lora, read_lora, unfit_ada
 from sidecar.scoring.engines.packed.weights import Llama, with_matrices_of_its_own
 from sidecar.scoring.engines.padding import pad_id
 from sidecar.scoring.prompt import Prompt, Tokens
-
-GIBIBYTE = 2**30
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedAdapter:
-    """An adapter in memory: `bytes` are its factors' and head's, `merged` whether switching to it costs nothing."""
-
-    name: str
-    directory: Path
-    bytes: int
-    pinned: bool
-    merged: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,8 +46,7 @@ class _Adapter:
 class AdapterRegistry:
     """LoRA adapters of one Llama: loaded, kept and switched.
 
-    `directory` is the base's, `name` what messages call it. `budget` is the most bytes of factors that are kept: the
-    adapter used longest ago goes first, a pinned one never. `merged` is how many adapters' merged weights are kept,
+    `directory` is the base's, `name` what messages call it. `merged` is how many adapters' merged weights are kept,
     each as large as the base's. Everything may be called from any thread; scoring goes one call at a time, and waits
     for no file. Raises ConfigurationError for a base that is no Llama the packed engine can run, ModelError.
     """
@@ -71,31 +57,28 @@ class AdapterRegistry:
         placement: Placement,
         *,
         name: str = "",
-        budget: int = GIBIBYTE,
         merged: int = 2,
         batch_size: int = 128,
         invariant: bool = False,
     ) -> None:
         packs("packed", directory, placement)
         self.name, self.directory, self.placement = name or str(directory), directory, placement
-        self.budget, self.most_merged = budget, max(1, merged)
+        self.most_merged = max(1, merged)
         self.batch_size, self.invariant = batch_size, invariant
         self.base = read_base(directory, placement)
-        # The one used longest ago comes first in both.
-        self._adapters: OrderedDict[str, _Adapter] = OrderedDict()
+        self._adapters: dict[str, _Adapter] = {}
+        # The one used longest ago comes first.
         self._merged: OrderedDict[_Adapter, Llama] = OrderedDict()
-        self._pinned: set[str] = set()
         self._faces: dict[tuple[Manifest, Path], tuple[Prompt, PackedEngine]] = {}
         self._tables = threading.Lock()  # held for moments
         self._reading = threading.Lock()  # held while a tokenizer is read
         self._device = threading.RLock()  # held while merged weights are written or computed with
 
-    def load(self, name: str, directory: Path, manifest: Manifest | None = None) -> LoadedAdapter:
+    def load(self, name: str, directory: Path, manifest: Manifest | None = None) -> None:
         """Read an adapter, under a name of the caller's; one of that name serves until the new one is complete.
 
         `manifest` takes the place of the one in the directory, or of the card's.
-        Raises AdapterMismatch for another base's, ModelError for one that is no plain LoRA or has no score head,
-        ConfigurationError where the pinned ones leave no room for it.
+        Raises AdapterMismatch for another base's, ModelError for one that is no plain LoRA or has no score head.
         """
         reason = unfit_adapter(directory)
         if reason is not None:
@@ -106,39 +89,25 @@ class AdapterRegistry:
         adapter = _Adapter(name, directory, lora, manifest or read_manifest(directory) or Manifest(), manifest)
         self._face(adapter)
         with self._tables:
-            self._make_room(adapter)
             self._adapters[name] = adapter
-            self._adapters.move_to_end(name)
-            return self._about(adapter)
 
-    def reload(self, name: str) -> LoadedAdapter:
+    def reload(self, name: str) -> None:
         """Read an adapter's files again; if they can't be read, the old one stays. Raises ModelNotFound."""
         old = self._find(name)
-        return self.load(name, old.directory, old.given)
-
-    def pin(self, name: str, *, pinned: bool = True) -> None:
-        """Keep an adapter whatever the budget, or with `pinned` False no longer. Raises ModelNotFound."""
-        self._find(name)
-        with self._tables:
-            (self._pinned.add if pinned else self._pinned.discard)(name)
+        self.load(name, old.directory, old.given)
 
     def evict(self, name: str) -> None:
-        """Forget an adapter, pinned or not; a call that computes with it still ends well. Raises ModelNotFound."""
+        """Forget an adapter; a call that computes with it still ends well. Raises ModelNotFound."""
         self._find(name)
         with self._tables:
-            self._forget(name)
+            del self._adapters[name]
 
     def rename(self, name: str, new: str) -> None:
         """Have an adapter serve under another name, in the place of the one that does. Raises ModelNotFound."""
         adapter = self._find(name)
         with self._tables:
-            self._forget(name)
+            del self._adapters[name]
             self._adapters[new] = replace(adapter, name=new)
-
-    def loaded(self) -> list[LoadedAdapter]:
-        """The adapters in memory, the one used longest ago first."""
-        with self._tables:
-            return [self._about(adapter) for adapter in self._adapters.values()]
 
     def use(self, name: str) -> Llama:
         """The weights of an adapter: merged already, or merged now. Raises ModelNotFound.
@@ -146,7 +115,7 @@ class AdapterRegistry:
         They are good until `use` was called for as many other adapters as are kept merged.
         """
         with self._device:
-            adapter = self._find(name, used=True)
+            adapter = self._find(name)
             llama = self._merged.pop(adapter, None)
             if llama is None:
                 llama = self._buffers()
@@ -171,13 +140,11 @@ class AdapterRegistry:
         checkpoint = Checkpoint(name, self.base, prompt.tokenizer, adapter.manifest)
         return CrossEncoder(checkpoint, engine=_Switching(self, name, engine), prompt=prompt)
 
-    def _find(self, name: str, *, used: bool = False) -> _Adapter:
+    def _find(self, name: str) -> _Adapter:
         with self._tables:
             if name not in self._adapters:
                 loaded = ", ".join(sorted(self._adapters)) or "none"
                 raise ModelNotFound(f"No adapter {name!r} is loaded.", remedy=f"Load it first. Loaded are: {loaded}.")
-            if used:
-                self._adapters.move_to_end(name)
             return self._adapters[name]
 
     def _face(self, adapter: _Adapter) -> tuple[Prompt, PackedEngine]:
@@ -197,29 +164,6 @@ class AdapterRegistry:
                 )
                 self._faces[manifest, directory] = Prompt(tokenizer, manifest, segments=False), engine
             return self._faces[manifest, directory]
-
-    def _make_room(self, new: _Adapter) -> None:
-        others = [adapter for adapter in self._adapters.values() if adapter.name != new.name]
-        kept = sum(adapter.lora.bytes for adapter in others if adapter.name in self._pinned)
-        if kept + new.lora.bytes > self.budget:
-            raise ConfigurationError(
-                f"The adapter {new.name!r} has {new.lora.bytes} bytes of factors, pinned ones have {kept}, and the "
-                f"budget is {self.budget}.",
-                remedy="Raise the budget, or unpin an adapter.",
-            )
-        over = sum(adapter.lora.bytes for adapter in others) + new.lora.bytes - self.budget
-        for adapter in others:
-            if over > 0 and adapter.name not in self._pinned:
-                self._forget(adapter.name)
-                over -= adapter.lora.bytes
-
-    def _forget(self, name: str) -> None:
-        self._adapters.pop(name, None)
-        self._pinned.discard(name)
-
-    def _about(self, adapter: _Adapter) -> LoadedAdapter:
-        pinned, merged = adapter.name in self._pinned, adapter in self._merged
-        return LoadedAdapter(adapter.name, adapter.directory, adapter.lora.bytes, pinned, merged)
 
     def _buffers(self) -> Llama:
         """Buffers to merge into: new ones, or those of an adapter that is gone or was used longest ago."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sidecar.core.candidates import Chunk, Passage, Score
-from sidecar.core.errors import ConfigurationError
+from sidecar.core.model_spec import Chunking
 from sidecar.scoring import Scorer
 from sidecar.scoring.checkpoints.manifest import Manifest
 from sidecar.scoring.prompt import CHARACTERS_PER_TOKEN, Prompt
@@ -34,42 +34,24 @@ class ReadsTokens(Scorer, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Chunking:
-    """How to cut: `tokens` of text a chunk at most (None: what fits beside query and title), `overlap` of them shared.
+def split(chunking: Chunking, prompt: Prompt, text: str, room: int) -> tuple[list[Chunk], bool]:
+    """Cut a text with `room` tokens to fit in; returns the chunks, and whether all of the text is in them.
 
-    At most `limit` chunks of a passage are scored. Raises ConfigurationError for a chunk that would not advance.
+    No chunks means that the text is to be scored whole. Time and memory are bounded by its `limit`.
     """
-
-    tokens: int | None = None
-    overlap: int = 32
-    limit: int = 16
-
-    def __post_init__(self) -> None:
-        if self.overlap < 0 or self.limit < 1 or (self.tokens is not None and self.tokens <= self.overlap):
-            raise ConfigurationError(
-                f"Chunks of {self.tokens} tokens with {self.overlap} shared, {self.limit} of them, never advance.",
-                remedy="The overlap must be smaller than a chunk.",
-            )
-
-    def split(self, prompt: Prompt, text: str, room: int) -> tuple[list[Chunk], bool]:
-        """Cut a text with `room` tokens to fit in; returns the chunks, and whether all of the text is in them.
-
-        No chunks means that the text is to be scored whole. Time and memory are bounded by `limit`.
-        """
-        size = min(self.tokens or room, room - RESERVE)
-        if size < min(LEAST_TOKENS, self.tokens or LEAST_TOKENS):
-            return [], True
-        stride = size - min(self.overlap, size // 2)
-        reach = size + (self.limit - 1) * stride
-        offsets, read_all = _offsets(prompt, text, reach + 1)
-        if len(offsets) <= size and read_all:
-            return [], True
-        used = offsets[:reach]
-        starts = [0, *range(stride, max(stride, len(used) - size + stride), stride)]
-        spans = [used[start : start + size] for start in starts]
-        chunks = [Chunk(i, len(spans), span[0][0], span[-1][1]) for i, span in enumerate(spans)]
-        return chunks, read_all and len(offsets) <= reach
+    size = min(chunking.tokens or room, room - RESERVE)
+    if size < min(LEAST_TOKENS, chunking.tokens or LEAST_TOKENS):
+        return [], True
+    stride = size - min(chunking.overlap, size // 2)
+    reach = size + (chunking.limit - 1) * stride
+    offsets, read_all = _offsets(prompt, text, reach + 1)
+    if len(offsets) <= size and read_all:
+        return [], True
+    used = offsets[:reach]
+    starts = [0, *range(stride, max(stride, len(used) - size + stride), stride)]
+    spans = [used[start : start + size] for start in starts]
+    chunks = [Chunk(i, len(spans), span[0][0], span[-1][1]) for i, span in enumerate(spans)]
+    return chunks, read_all and len(offsets) <= reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +120,7 @@ class MaxP:
         """Cut the passages and tokenise their chunks."""
         prompt = self.scorer.prompt
         rooms = {title: prompt.room(query, title) for title in {passage.title for passage in passages}}
-        splits = [self.chunking.split(prompt, passage.text, rooms[passage.title]) for passage in passages]
+        splits = [split(self.chunking, prompt, passage.text, rooms[passage.title]) for passage in passages]
         parts = [
             part for passage, (chunks, _) in zip(passages, splits, strict=True) for part in _parts(passage, chunks)
         ]

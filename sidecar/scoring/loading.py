@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from sidecar.core.errors import GatedModel, ModelError, ModelNotFound
+from sidecar.core.model_spec import ModelSpec
 from sidecar.scoring import Scorer
 from sidecar.scoring.checkpoints.bundled_weights import find_embedded
 from sidecar.scoring.checkpoints.encoder_model import read_encoder
@@ -29,11 +30,11 @@ from sidecar.scoring.checkpoints.manifest import Manifest, read_manifest
 from sidecar.scoring.checkpoints.plain_tokenizer import read_tokenizer
 from sidecar.scoring.checkpoints.presets import CARRIED, DEFAULT, EMBEDDED, MINILM, PRESETS
 from sidecar.scoring.checkpoints.sentence_modules import bi_encoder_manifest, pools_sentences
-from sidecar.scoring.chunks import Chunking, MaxP, ReadsTokens
+from sidecar.scoring.chunks import MaxP, ReadsTokens
 from sidecar.scoring.engines.select import choose_embedder, choose_engine
 
 if TYPE_CHECKING:
-    from sidecar.scoring.checkpoints.checkpoint import Compiling, Placement
+    from sidecar.scoring.checkpoints.checkpoint import Placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,87 +46,53 @@ class Located:
     manifest: Manifest | None
 
 
-def load_scorer(  # noqa: PLR0913  every one is a knob of its own, by keyword
-    model: str = DEFAULT,
-    *,
-    base_model: str | None = None,
-    device: str = "auto",
-    dtype: str = "auto",
-    revision: str | None = None,
-    base_revision: str | None = None,
-    batch_size: int = 128,
-    max_length: int | None = None,
-    compile: Compiling = "never",  # noqa: A002  the name the card and torch use
-    engine: str = "auto",
-    invariant: bool = False,
-    quantization: str = "none",
-    device_map: Any = None,
-    adapter: bool = True,
-    chunking: Chunking | None = None,
-    cache_size: int = 16384,
-    offline: bool = False,
-) -> Scorer:
-    """Load a model to score with.
-
-    `model` is a preset, a directory (with or without `sidecar.json`) or a hub name; `base_model` takes the place of
-    the base an adapter names, and `adapter` False leaves its LoRA out and keeps its score head. `device` is auto, cuda,
-    mps, cpu …, `dtype` auto (what suits the device), float32, bfloat16 or float16, `quantization` none, 8bit or 4bit;
-    `device_map` is transformers' own, for models that do not fit one device. With `chunking` passages that are longer
-    than the model reads are scored by their best chunk; without, they are cut. `revision` and `base_revision` pin
-    commits at the hub; `offline` asks only its local cache. `max_length` takes the place of the manifest's token
-    limit. `compile` says whether and when torch compiles the model (`checkpoint.Placement`). `engine` is one of
-    `engines.names.ENGINES`; with `invariant` a pair's score does not depend on what else is scored with it. A
-    bi-encoder keeps the embeddings of `cache_size` passages.
+def load_scorer(model: str = DEFAULT, **options: Any) -> Scorer:
+    """Load a model to score with; `options` are the fields of `ModelSpec`.
 
     Raises ModelNotFound, GatedModel, AdapterMismatch, ChecksumMismatch, ModelError or ConfigurationError.
     """
-    located = locate(model, revision=revision, offline=offline)
+    return load(ModelSpec(model=model, **options))
 
-    from sidecar.scoring.checkpoints.checkpoint import Placement
 
-    placement = Placement(device, dtype, device_map, compile, quantization)
+def load(spec: ModelSpec) -> Scorer:
+    """Load the model of a specification. Raises as `load_scorer` does."""
+    located = locate(spec.model, revision=spec.revision, offline=spec.offline)
     scorer: ReadsTokens
     if _is_bi_encoder(located):
-        scorer = _load_bi_encoder(
-            located,
-            placement,
-            engine=engine,
-            invariant=invariant,
-            batch_size=batch_size,
-            max_length=max_length,
-            cache_size=cache_size,
-        )
-        return MaxP(scorer, chunking) if chunking else scorer
+        scorer = _load_bi_encoder(located, spec)
+        return MaxP(scorer, spec.chunking) if spec.chunking else scorer
     base = Located(located.name, located.directory, None)
     if is_adapter(located.directory):
-        base = locate_base(located, base_model, revision=base_revision, offline=offline)
-    elif base_model is not None:
-        raise ModelError(f"{model!r} is no adapter, so it takes no base model.", remedy="Leave base_model out.")
-    scorer = _load_cross_encoder(
-        located,
-        base,
-        placement,
-        engine=engine,
-        invariant=invariant,
-        batch_size=batch_size,
-        max_length=max_length,
-        adapter=adapter,
-    )
+        base = locate_base(located, spec.base_model, revision=spec.base_revision, offline=spec.offline)
+    elif spec.base_model is not None:
+        raise ModelError(f"{spec.model!r} is no adapter, so it takes no base model.", remedy="Leave base_model out.")
+    scorer = _load_cross_encoder(located, base, spec)
     if (beside := scorer.manifest.beside) is not None:
         from sidecar.scoring.ensemble import EnsembleScorer
 
-        other = load_scorer(
-            beside.model,
-            device=device,
-            dtype=dtype,
-            batch_size=batch_size,
-            engine=engine,
-            invariant=invariant,
-            cache_size=cache_size,
-            offline=offline,
-        )
-        scorer = EnsembleScorer(scorer, other, beside.weight)
-    return MaxP(scorer, chunking) if chunking else scorer
+        scorer = EnsembleScorer(scorer, load(spec_beside(spec, beside.model)), beside.weight)
+    return MaxP(scorer, spec.chunking) if spec.chunking else scorer
+
+
+def spec_beside(spec: ModelSpec, model: str) -> ModelSpec:
+    """Return the specification of the model that an ensemble's manifest names: run as the first one is."""
+    return ModelSpec(
+        model=model,
+        device=spec.device,
+        dtype=spec.dtype,
+        batch_size=spec.batch_size,
+        engine=spec.engine,
+        invariant=spec.invariant,
+        cache_size=spec.cache_size,
+        offline=spec.offline,
+    )
+
+
+def placement_of(spec: ModelSpec) -> Placement:
+    """Return where and how the model of a specification runs."""
+    from sidecar.scoring.checkpoints.checkpoint import Placement
+
+    return Placement(spec.device, spec.dtype, spec.device_map, spec.compile, spec.quantization)
 
 
 def locate(model: str, *, revision: str | None = None, offline: bool = False) -> Located:
@@ -182,56 +149,45 @@ def _is_bi_encoder(located: Located) -> bool:
     return pools if located.manifest is None else located.manifest.kind == "bi-encoder"
 
 
-def _load_bi_encoder(  # noqa: PLR0913  the rest of load_scorer, by keyword
-    located: Located,
-    placement: Placement,
-    *,
-    engine: str,
-    invariant: bool,
-    batch_size: int,
-    max_length: int | None,
-    cache_size: int,
-) -> ReadsTokens:
+def _load_bi_encoder(located: Located, spec: ModelSpec) -> ReadsTokens:
     from sidecar.scoring.bi_encoder import BiEncoder
     from sidecar.scoring.checkpoints.checkpoint import Checkpoint, load_encoder, load_tokenizer
 
+    placement = placement_of(spec)
     manifest = located.manifest or bi_encoder_manifest(located.directory)
-    read = _read_plainly(engine, placement, located.directory, classifier=False)
+    read = _read_plainly(spec.engine, placement, located.directory, classifier=False)
     model, tokenizer = read or (load_encoder(located.directory, placement), load_tokenizer(located.directory))
-    checkpoint = Checkpoint(located.name, model, tokenizer, with_max_length(manifest, max_length))
+    checkpoint = Checkpoint(located.name, model, tokenizer, with_max_length(manifest, spec.max_length))
     chosen = choose_embedder(
-        checkpoint, engine, batch_size=batch_size, invariant=invariant, reduced=_may_round(placement)
+        checkpoint,
+        spec.engine,
+        batch_size=spec.batch_size,
+        invariant=spec.invariant,
+        reduced=_may_round(placement),
     )
-    return BiEncoder(checkpoint, engine=chosen, cache_size=cache_size)
+    return BiEncoder(checkpoint, engine=chosen, cache_size=spec.cache_size)
 
 
-def _load_cross_encoder(  # noqa: PLR0913  the rest of load_scorer, by keyword
-    located: Located,
-    base: Located,
-    placement: Placement,
-    *,
-    engine: str,
-    invariant: bool,
-    batch_size: int,
-    max_length: int | None,
-    adapter: bool,
-) -> ReadsTokens:
+def _load_cross_encoder(located: Located, base: Located, spec: ModelSpec) -> ReadsTokens:
     from sidecar.scoring.checkpoints.checkpoint import Checkpoint, default_manifest
     from sidecar.scoring.cross_encoder import CrossEncoder
 
+    placement = placement_of(spec)
     lora = located.directory if is_adapter(located.directory) else None
     read = None
-    if adapter and (located.manifest is None or located.manifest.yes_token is None):
-        read = _read_plainly(engine, placement, base.directory, classifier=True, adapter=lora)
-    model, tokenizer = read or _load_with_torch(located, base, placement, engine=engine, lora=lora, adapter=adapter)
+    if spec.adapter and (located.manifest is None or located.manifest.yes_token is None):
+        read = _read_plainly(spec.engine, placement, base.directory, classifier=True, adapter=lora)
+    model, tokenizer = read or _load_with_torch(
+        located, base, placement, engine=spec.engine, lora=lora, adapter=spec.adapter
+    )
     manifest = located.manifest or default_manifest(model, tokenizer)
-    checkpoint = Checkpoint(located.name, model, tokenizer, with_max_length(manifest, max_length))
+    checkpoint = Checkpoint(located.name, model, tokenizer, with_max_length(manifest, spec.max_length))
     chosen = choose_engine(
         checkpoint,
-        engine,
-        batch_size=batch_size,
+        spec.engine,
+        batch_size=spec.batch_size,
         compile=placement.compile,
-        invariant=invariant,
+        invariant=spec.invariant,
         reduced=_may_round(placement),
     )
     return CrossEncoder(checkpoint, engine=chosen)

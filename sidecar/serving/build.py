@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
 from starlette.types import ASGIApp
 
 from connectors.opensearch.auth import client_options
 from sidecar.core.errors import ConfigurationError
+from sidecar.core.model_spec import Compiling, ModelSpec
 from sidecar.opensearch_account import access
 from sidecar.serving.http.held_bytes import HeldBytes
 from sidecar.serving.http.metrics import Metrics
@@ -53,17 +55,17 @@ class ServiceParts:
     loading: asyncio.Task[None]
 
 
-def declared_models(settings: Settings) -> dict[str, dict[str, object]]:
-    """Every model that requests may name, as keyword arguments of `load_scorer`; the first is the default.
+def declared_models(settings: Settings) -> dict[str, ModelSpec]:
+    """Every model that requests may name; the first is the default.
 
     A default that is a path or a hub name goes by the last part of it.
     """
     # A service answers at once, and faster when its model is compiled.
-    compiling = {None: "auto", True: "meanwhile", False: "never"}[settings.compile]
-    default = settings.as_scorer() | {"compile": compiling}
-    others = default | dict.fromkeys(("base_model", "revision", "base_revision"))
+    compiling: dict[bool | None, Compiling] = {None: "auto", True: "meanwhile", False: "never"}
+    default = replace(settings.as_model(), compile=compiling[settings.compile])
+    others = replace(default, base_model=None, revision=None, base_revision=None)
     found = {settings.model.rstrip("/").rpartition("/")[2]: default}
-    return found | {name: others | {"model": model} for name, model in settings.models.items()}
+    return found | {name: replace(others, model=model) for name, model in settings.models.items()}
 
 
 @asynccontextmanager

@@ -27,6 +27,7 @@ from pydantic_settings import (
 from sidecar.core.documents import PassageFields
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.fusion import Arithmetic, Fusion, Method, Normalization
+from sidecar.core.model_spec import Chunking, ModelSpec
 from sidecar.settings.service import ServiceSettings
 from sidecar.settings.service_links import service_links
 from sidecar.settings.training import TrainingSettings
@@ -177,18 +178,27 @@ class Settings(ServiceSettings, TrainingSettings, BaseSettings):
         """The fusion these settings describe. Raises `FusionError` where it is unsound."""
         return Fusion(self.fusion, self.normalization, self.fusion_weight, self.rank_constant, self.fusion_arithmetic)
 
-    def as_scorer(self) -> dict[str, Any]:
-        """The model these settings name, as keyword arguments of `sidecar.scoring.loading.load_scorer`.
+    def as_model(self) -> ModelSpec:
+        """The model these settings name. Raises `ConfigurationError` for chunks that would not advance."""
+        return ModelSpec(
+            model=self.model,
+            base_model=self.base_model,
+            revision=self.revision,
+            base_revision=self.base_revision,
+            device=self.device,
+            dtype=self.dtype,
+            batch_size=self.batch_size,
+            max_length=self.max_length,
+            quantization=self.quantization,
+            engine=self.scoring_engine,
+            invariant=self.batch_invariant,
+            # Before anything is scored: compiled later, the same command would not give the same bytes.
+            compile="before" if self.compile else "never",
+            chunking=None if self.long_passages == "cut" else self._chunking(),
+        )
 
-        All are plain values but `chunking`, which is a `Chunking`'s arguments in order, or None.
-        """
-        same = ("base_model", "revision", "base_revision", "device", "dtype", "batch_size", "max_length")
-        chunking = (self.chunk_tokens, self.chunk_overlap, self.max_chunks) if self.long_passages != "cut" else None
-        named = {name: getattr(self, name) for name in (*same, "quantization")}
-        # Before anything is scored: compiled later, the same command would not give the same bytes.
-        compiling = "before" if self.compile else "never"
-        chosen = {"engine": self.scoring_engine, "invariant": self.batch_invariant, "compile": compiling}
-        return {"model": self.model, **named, **chosen, "chunking": chunking}
+    def _chunking(self) -> Chunking:
+        return Chunking(self.chunk_tokens, self.chunk_overlap, self.max_chunks)
 
     def as_fields(self) -> PassageFields:
         """Where a document's title and text are."""

@@ -9,7 +9,8 @@ import pytest
 
 from sidecar.core.candidates import Chunk, Passage, Score
 from sidecar.core.errors import ConfigurationError
-from sidecar.scoring.chunks import Chunking, MaxP
+from sidecar.core.model_spec import Chunking
+from sidecar.scoring.chunks import MaxP, split
 from sidecar.scoring.loading import load_scorer
 from sidecar.scoring.prompt import Tokens
 from sidecar.scoring.score_mapping import Mapping
@@ -108,7 +109,7 @@ def test_the_best_chunk_equals_the_chunks_scored_by_hand(model, tokens):
     passages = [Passage("A title", LONG), Passage("", LONG[300:]), Passage("T", "short"), Passage("", "")]
     scores = MaxP(model, chunking).score(QUERY, passages)
     for passage, score in zip(passages[:2], scores, strict=False):
-        chunks, complete = chunking.split(model.prompt, passage.text, model.prompt.room(QUERY, passage.title))
+        chunks, complete = split(chunking, model.prompt, passage.text, model.prompt.room(QUERY, passage.title))
         assert complete
         assert chunks[0].start == 0
         assert chunks[-1].end == len(passage.text)

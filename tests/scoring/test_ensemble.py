@@ -11,10 +11,10 @@ import pytest
 
 from sidecar.core.candidates import Passage
 from sidecar.core.errors import ModelError
+from sidecar.core.model_spec import Chunking, ModelSpec
 from sidecar.scoring.checkpoints.bundled_weights import find_embedded
 from sidecar.scoring.checkpoints.manifest import Beside, Manifest, read_manifest, write_manifest
 from sidecar.scoring.checkpoints.presets import MINILM, PLAIN_PAIR
-from sidecar.scoring.chunks import Chunking
 from sidecar.scoring.fingerprint import fingerprint
 from sidecar.scoring.loading import load_scorer
 from tests.scoring.values import values
@@ -94,7 +94,7 @@ def test_another_bi_encoder_beside_it_makes_other_scores(tiny_bert, tmp_path):
     write_manifest(MINILM, beside)
     write_manifest(msgspec.structs.replace(PLAIN_PAIR, max_length=64, beside=Beside(str(beside), WEIGHT)), cross)
     scorer = load_scorer(str(cross), device="cpu")
-    before = fingerprint(scorer, {"model": str(cross)})
-    assert fingerprint(scorer, {"model": str(cross)}) == before
+    before = fingerprint(scorer, ModelSpec(model=str(cross)))
+    assert fingerprint(scorer, ModelSpec(model=str(cross))) == before
     os.utime(beside / "model.safetensors", ns=(1, 1))
-    assert fingerprint(scorer, {"model": str(cross)}) != before
+    assert fingerprint(scorer, ModelSpec(model=str(cross))) != before

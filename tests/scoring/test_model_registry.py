@@ -6,12 +6,13 @@ import shutil
 
 import pytest
 import torch
+from msgspec.structs import replace
 from safetensors.torch import load_file, save_file
 
 from sidecar.core.candidates import Passage
 from sidecar.core.errors import AdapterMismatch, ModelError, NonFiniteScore
-from sidecar.scoring.chunks import Chunking
-from sidecar.scoring.loading import load_scorer
+from sidecar.core.model_spec import Chunking, ModelSpec
+from sidecar.scoring.loading import load, load_scorer
 from sidecar.scoring.model_registry import ModelRegistry
 from tests.scoring.values import values
 
@@ -28,16 +29,16 @@ def adapters(tiny_llama, tiny_models, tmp_path_factory):
 def test_adapters_of_one_base_share_it_and_score_as_if_alone(adapters, tiny_bert):
     first, second = adapters
     models = {
-        "first": {"model": first, "device": "cpu"},
-        "second": {"model": second, "device": "cpu", "max_length": 40},
-        "chunked": {"model": second, "device": "cpu", "chunking": Chunking(tokens=20, overlap=4)},
-        "slow": {"model": first, "device": "cpu", "engine": "transformers"},
-        "bert": {"model": str(tiny_bert), "device": "cpu"},
+        "first": ModelSpec(model=first, device="cpu"),
+        "second": ModelSpec(model=second, device="cpu", max_length=40),
+        "chunked": ModelSpec(model=second, device="cpu", chunking=Chunking(tokens=20, overlap=4)),
+        "slow": ModelSpec(model=first, device="cpu", engine="transformers"),
+        "bert": ModelSpec(model=str(tiny_bert), device="cpu"),
     }
     fleet = ModelRegistry(models, merged=1).scorers
     assert list(fleet) == list(models)
-    for name, options in models.items():
-        assert values(fleet[name], QUERY, PASSAGES) == values(load_scorer(**options), QUERY, PASSAGES), name
+    for name, spec in models.items():
+        assert values(fleet[name], QUERY, PASSAGES) == values(load(spec), QUERY, PASSAGES), name
     shared = fleet["first"].checkpoint.model
     assert fleet["second"].checkpoint.model is shared
     assert fleet["chunked"].scorer.checkpoint.model is shared
@@ -45,13 +46,13 @@ def test_adapters_of_one_base_share_it_and_score_as_if_alone(adapters, tiny_bert
 
 
 def test_an_adapter_alone_is_loaded_by_itself(adapters):
-    [scorer] = ModelRegistry({"one": {"model": adapters[0], "device": "cpu"}}).scorers.values()
+    [scorer] = ModelRegistry({"one": ModelSpec(model=adapters[0], device="cpu")}).scorers.values()
     assert scorer.name == adapters[0]
 
 
 def test_one_that_does_not_fit_the_base_is_refused(adapters, tiny_models, tmp_path):
     other, _ = tiny_models.build_tiny_llama(tmp_path, hidden_size=32)
-    models = {name: {"model": path, "base_model": str(other)} for name, path in zip("ab", adapters, strict=True)}
+    models = {name: ModelSpec(model=path, base_model=str(other)) for name, path in zip("ab", adapters, strict=True)}
     with pytest.raises(AdapterMismatch):
         ModelRegistry(models)
 
@@ -65,9 +66,9 @@ def copies(adapters, tmp_path):
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_a_model_is_read_anew_and_the_others_stay(adapters, copies, shared):
-    models = {"a": {"model": str(copies / "a"), "device": "cpu"}, "b": {"model": str(copies / "b"), "device": "cpu"}}
+    models = {name: ModelSpec(model=str(copies / name), device="cpu") for name in "ab"}
     if not shared:
-        models["b"]["dtype"] = "bfloat16"
+        models["b"] = replace(models["b"], dtype="bfloat16")
     fleet = ModelRegistry(models)
     before = {name: values(scorer, QUERY, PASSAGES) for name, scorer in fleet.scorers.items()}
     new = load_scorer(adapters[1], device="cpu")
@@ -85,9 +86,9 @@ def test_a_model_is_read_anew_and_the_others_stay(adapters, copies, shared):
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_a_model_that_gives_nan_is_never_put_in_place(copies, shared):
-    models = {"a": {"model": str(copies / "a"), "device": "cpu"}, "b": {"model": str(copies / "b"), "device": "cpu"}}
+    models = {name: ModelSpec(model=str(copies / name), device="cpu") for name in "ab"}
     if not shared:
-        models["b"]["dtype"] = "bfloat16"
+        models["b"] = replace(models["b"], dtype="bfloat16")
     fleet = ModelRegistry(models)
     before = {name: values(scorer, QUERY, PASSAGES) for name, scorer in fleet.scorers.items()}
     weights = copies / "a" / "adapter_model.safetensors"

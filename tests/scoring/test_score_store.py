@@ -9,14 +9,14 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
-import msgspec
 import pytest
+from msgspec.structs import replace
 
 from sidecar.core.candidates import Chunk, Passage, Score
 from sidecar.core.errors import ConfigurationError, InputError
+from sidecar.core.model_spec import Chunking, ModelSpec
 from sidecar.scoring.cache_keys import pair_keys
 from sidecar.scoring.checkpoints.manifest import Manifest, write_manifest
-from sidecar.scoring.chunks import Chunking
 from sidecar.scoring.fingerprint import fingerprint
 from sidecar.scoring.loading import load_scorer
 from sidecar.scoring.score_store import RememberingScorer, ScoreStore
@@ -152,20 +152,20 @@ def test_a_file_that_is_no_score_file_is_refused_and_left_alone(tmp_path):
 def test_a_model_goes_by_its_files_its_manifest_and_how_it_is_run(tiny_llama, scorer, tmp_path):
     directory = tmp_path / "adapter"
     shutil.copytree(tiny_llama[1], directory)
-    options = {"model": str(directory), "device": "cpu"}
-    shorter = msgspec.structs.replace(scorer.manifest, max_length=100)
-    names = [fingerprint(scorer, options)]
-    assert fingerprint(scorer, options | {"batch_size": 7}) == names[0]
-    names.append(fingerprint(SimpleNamespace(manifest=shorter, engine_name=scorer.engine_name), options))
-    names.append(fingerprint(SimpleNamespace(manifest=scorer.manifest, engine_name="another"), options))
-    names.append(fingerprint(scorer, options | {"dtype": "bfloat16"}))
-    names.append(fingerprint(scorer, options | {"chunking": (None, 32, 16)}))
-    names.append(fingerprint(scorer, {"model": str(tiny_llama[0]), "device": "cpu"}))
+    spec = ModelSpec(model=str(directory), device="cpu")
+    shorter = replace(scorer.manifest, max_length=100)
+    names = [fingerprint(scorer, spec)]
+    assert fingerprint(scorer, replace(spec, batch_size=7)) == names[0]
+    names.append(fingerprint(SimpleNamespace(manifest=shorter, engine_name=scorer.engine_name), spec))
+    names.append(fingerprint(SimpleNamespace(manifest=scorer.manifest, engine_name="another"), spec))
+    names.append(fingerprint(scorer, replace(spec, dtype="bfloat16")))
+    names.append(fingerprint(scorer, replace(spec, chunking=Chunking())))
+    names.append(fingerprint(scorer, replace(spec, model=str(tiny_llama[0]))))
     weights = directory / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes())  # written again: somebody may have trained on
-    names.append(fingerprint(scorer, options))
+    names.append(fingerprint(scorer, spec))
     write_manifest(Manifest(), directory)
-    names.append(fingerprint(scorer, options))
+    names.append(fingerprint(scorer, spec))
     assert len(set(names)) == len(names)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 
 from sidecar.core.documents import PassageFields
+from sidecar.core.model_spec import ModelSpec
 from sidecar.serving.http.listeners import Listener, reserve
 from sidecar.serving.http.metrics import Metrics
 from sidecar.serving.rerank_api.app import rerank_api
@@ -45,7 +46,9 @@ def served_api(*, limits=None, scorer_options=None, neighbour_of=None, **options
     running = threading.Event()
 
     async def run():
-        scorer = ScorerClient({"m": {}, "other": {}}, command=FAKE, **(scorer_options or {}))
+        scorer = ScorerClient(
+            {name: ModelSpec(model=name) for name in ("m", "other")}, command=FAKE, **(scorer_options or {})
+        )
         await scorer.start()
         service = RerankingService(scorer, cache=ScoreCache(1000), breaker=CircuitBreaker(5, 1.0))
         engine = RerankEngine(

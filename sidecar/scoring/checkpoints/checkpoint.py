@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from sidecar.core.errors import ConfigurationError, ModelError
+from sidecar.core.model_spec import Compiling
 from sidecar.scoring.checkpoints.adapter_settings import changes_base
 from sidecar.scoring.checkpoints.architecture import Traits, check_config, is_decoder, traits_of
 from sidecar.scoring.checkpoints.lora_adapter import check_complete, read_config
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     import torch
 
 DTYPES = ("float32", "bfloat16", "float16")
-Compiling = Literal["never", "before", "meanwhile", "auto"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from sidecar.scoring.engines.openvino_select import choose_precision
 from sidecar.scoring.engines.padding import pad_id
 
 if TYPE_CHECKING:
-    from sidecar.scoring.checkpoints.checkpoint import Checkpoint, Compiling
+    from sidecar.core.model_spec import Compiling
+    from sidecar.scoring.checkpoints.checkpoint import Checkpoint
     from sidecar.scoring.engines.base import Embedder, Engine
 
 

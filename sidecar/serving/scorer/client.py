@@ -13,10 +13,10 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from sidecar.core.candidates import Passage, Score
 from sidecar.core.errors import ModelError, ScorerBusy, ScorerUnavailable, ScoringError
+from sidecar.core.model_spec import ModelSpec
 from sidecar.scoring.score_mapping import Mapping as ScoreMapping
 from sidecar.serving.scorer.admission import Admission, guess_tokens
 from sidecar.serving.scorer.pipe import ScorerPipe
@@ -63,7 +63,7 @@ class ScorerClient:
 
     def __init__(  # noqa: PLR0913  each is a setting of its own, by keyword
         self,
-        models: Mapping[str, Mapping[str, Any]],
+        models: Mapping[str, ModelSpec],
         *,
         command: Sequence[str] = COMMAND,
         slice_seconds: float = 0.25,
@@ -72,7 +72,7 @@ class ScorerClient:
         most_waiting: int = 20_000,
         merged_adapters: int = 2,
     ) -> None:
-        self.models = {name: dict(options) for name, options in models.items()}
+        self.models = dict(models)
         self.mappings: dict[str, ScoreMapping] = {}
         self.identities: dict[str, str] = {}
         self.max_lengths: dict[str, int] = {}

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import struct
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import msgspec
 
 from sidecar.core.candidates import Score
+from sidecar.core.model_spec import ModelSpec
 from sidecar.scoring.score_mapping import Mapping
 
 _LENGTH = struct.Struct(">I")
 
 
 class Load(msgspec.Struct, tag=True, array_like=True, frozen=True):
-    """The first frame to the scorer: what each model's name stands for, as keyword arguments of `load_scorer`."""
+    """The first frame to the scorer: the model that each name stands for."""
 
-    models: dict[str, dict[str, Any]]
+    models: dict[str, ModelSpec]
     slice_seconds: float
     merged_adapters: int = 2
 

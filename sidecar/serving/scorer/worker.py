@@ -128,14 +128,9 @@ def _listen(incoming: BinaryIO, reader: TokenizerThread, wanted: queue.SimpleQue
 
 def load_models(load: Load) -> Models:
     """Load every declared model. Raises what `load_scorer` raises."""
-    from sidecar.scoring.chunks import Chunking
     from sidecar.scoring.model_registry import ModelRegistry
 
-    models = {
-        name: options | {"chunking": Chunking(*options["chunking"]) if options.get("chunking") else None}
-        for name, options in load.models.items()
-    }
-    return ModelRegistry(models, merged=load.merged_adapters)
+    return ModelRegistry(load.models, merged=load.merged_adapters)
 
 
 def fingerprints(load: Load, scorers: Mapping[str, Scorer]) -> dict[str, str]:

@@ -15,6 +15,7 @@ import pytest
 
 from sidecar.core.candidates import Passage, Score
 from sidecar.core.errors import ModelError, ScorerUnavailable, ScoringError
+from sidecar.core.model_spec import ModelSpec
 from sidecar.serving.scorer.client import ScorerClient
 
 FAKE = (sys.executable, str(Path(__file__).parents[1] / "fake_scorer.py"))
@@ -27,7 +28,7 @@ def scored(*values):
 
 def with_scorer(test, models=("m",), **options):
     async def run():
-        scorer = ScorerClient({name: {} for name in models}, command=FAKE, **options)
+        scorer = ScorerClient({name: ModelSpec(model=name) for name in models}, command=FAKE, **options)
         await scorer.start()
         try:
             return await test(scorer)
@@ -183,10 +184,11 @@ def test_a_scorer_that_was_ready_at_once_does_not_owe_what_the_one_before_did():
 
 PARENT = """
 import asyncio, json, sys
+from sidecar.core.model_spec import ModelSpec
 from sidecar.serving.scorer.client import ScorerClient
 
 async def run():
-    scorer = ScorerClient({"m": {}}, command=json.loads(sys.argv[1]))
+    scorer = ScorerClient({"m": ModelSpec(model="m")}, command=json.loads(sys.argv[1]))
     await scorer.start()
     print(scorer.pid, flush=True)
     await asyncio.sleep(600)
@@ -226,7 +228,7 @@ def test_more_than_may_wait_is_refused():
 
 def test_a_model_that_cant_be_loaded_is_said():
     async def run():
-        await ScorerClient({"m": {"model": "nosuchthing"}}).start()
+        await ScorerClient({"m": ModelSpec(model="nosuchthing")}).start()
 
     with pytest.raises(ModelError, match="nosuchthing"):
         asyncio.run(run())
@@ -234,7 +236,7 @@ def test_a_model_that_cant_be_loaded_is_said():
 
 def test_a_process_that_ends_before_it_can_score_is_said():
     async def run():
-        await ScorerClient({"m": {}}, command=(sys.executable, "-c", "pass")).start()
+        await ScorerClient({"m": ModelSpec(model="m")}, command=(sys.executable, "-c", "pass")).start()
 
     with pytest.raises(ModelError, match="ended before it could score"):
         asyncio.run(run())

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from sidecar.scoring.checkpoints.checkpoint import Compiling
+from sidecar.core.model_spec import Compiling
 from sidecar.scoring.engines.packed.block import Steps, angles
 from sidecar.scoring.engines.packed.weights import Llama
 

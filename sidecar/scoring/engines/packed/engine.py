@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch.nn.functional import embedding, linear
 
-from sidecar.scoring.checkpoints.checkpoint import Compiling
+from sidecar.core.model_spec import Compiling
 from sidecar.scoring.checkpoints.manifest import Manifest
 from sidecar.scoring.engines.packed.attention import Attend, plan_attention
 from sidecar.scoring.engines.packed.block import Steps, angles, invariant_steps, rms_norm, rotate, steps_of, tiled
