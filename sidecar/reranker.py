@@ -88,10 +88,10 @@ class Reranker:
             passages, text = _readable(candidates), read_query(query)
             return self.scorer.read(text, passages) if passages else None
 
-        for (key, query, candidates), reading in prefetch(asked, read):
+        for (key, query, candidates), tokenized in prefetch(asked, read):
             started = perf_counter()
             with self._device:
-                scores = [] if reading is None else self.scorer.score_all([reading])[0]
+                scores = [] if tokenized is None else self.scorer.score_all([tokenized])[0]
             yield key, self._arranged(query, candidates, scores, started)
 
     def rank(self, query: str, documents: Iterable[GivenDocument], *, top_k: int | None = None) -> list[RankedDocument]:

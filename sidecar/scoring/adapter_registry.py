@@ -69,7 +69,7 @@ class AdapterRegistry:
         self._adapters: dict[str, _Adapter] = {}
         # The one used longest ago comes first.
         self._merged: OrderedDict[_Adapter, Llama] = OrderedDict()
-        self._faces: dict[tuple[Manifest, Path], tuple[Prompt, PackedEngine]] = {}
+        self._engines: dict[tuple[Manifest, Path], tuple[Prompt, PackedEngine]] = {}
         self._tables = threading.Lock()  # held for moments
         self._reading = threading.Lock()  # held while a tokenizer is read
         self._device = threading.RLock()  # held while merged weights are written or computed with
@@ -87,7 +87,7 @@ class AdapterRegistry:
         if lora.head is None and bool(self.base.head.isnan().any()):
             check_complete({HEAD}, directory)
         adapter = _Adapter(name, directory, lora, manifest or read_manifest(directory) or Manifest(), manifest)
-        self._face(adapter)
+        self._engine_of(adapter)
         with self._tables:
             self._adapters[name] = adapter
 
@@ -136,7 +136,7 @@ class AdapterRegistry:
         adapter is gone.
         """
         adapter = self._find(name)
-        prompt, engine = self._face(adapter)
+        prompt, engine = self._engine_of(adapter)
         checkpoint = Checkpoint(name, self.base, prompt.tokenizer, adapter.manifest)
         return CrossEncoder(checkpoint, engine=_Switching(self, name, engine), prompt=prompt)
 
@@ -147,11 +147,11 @@ class AdapterRegistry:
                 raise ModelNotFound(f"No adapter {name!r} is loaded.", remedy=f"Load it first. Loaded are: {loaded}.")
             return self._adapters[name]
 
-    def _face(self, adapter: _Adapter) -> tuple[Prompt, PackedEngine]:
+    def _engine_of(self, adapter: _Adapter) -> tuple[Prompt, PackedEngine]:
         """Build the part that manifest and tokenizer decide. Each prompt has its own tokenizer, which keeps state."""
         manifest, directory = adapter.manifest, tokenizer_directory(adapter.directory, self.directory)
         with self._reading:
-            if (manifest, directory) not in self._faces:
+            if (manifest, directory) not in self._engines:
                 tokenizer = load_tokenizer(directory)
                 check_vocabulary(tokenizer, self.base.shape.vocabulary, directory)
                 engine = PackedEngine(
@@ -162,8 +162,8 @@ class AdapterRegistry:
                     compile=self.placement.compile,
                     invariant=self.invariant,
                 )
-                self._faces[manifest, directory] = Prompt(tokenizer, manifest, segments=False), engine
-            return self._faces[manifest, directory]
+                self._engines[manifest, directory] = Prompt(tokenizer, manifest, segments=False), engine
+            return self._engines[manifest, directory]
 
     def _buffers(self) -> Llama:
         """Buffers to merge into: new ones, or those of an adapter that is gone or was used longest ago."""

@@ -102,12 +102,12 @@ class BiEncoder:
         ordered = [texts[passage] for passage in passages]
         return Texts(question, ordered, [rows[text] for text in ordered])
 
-    def score_all(self, readings: Sequence[Texts]) -> list[list[Score]]:
+    def score_all(self, tokenized: Sequence[Texts]) -> list[list[Score]]:
         """Cosines of several queries' passages, each text embedded once. Raises NonFiniteScore."""
         wanted = {
             text: row
-            for reading in readings
-            for text, row in zip(reading.texts, reading.rows, strict=True)
+            for one in tokenized
+            for text, row in zip(one.texts, one.rows, strict=True)
             if isinstance(row, Tokens)
         }
         vectors = self.engine.vectors(list(wanted.values()))
@@ -117,15 +117,14 @@ class BiEncoder:
         for text, embedding in fresh.items():
             self._cache.put(text, embedding)
         # A query goes alone: beside passages, known or not, it would come out a little different each time.
-        questions = [self.engine.vectors([reading.query])[0] for reading in readings]
-        return [self._cosines(reading, fresh, question) for reading, question in zip(readings, questions, strict=True)]
+        questions = [self.engine.vectors([one.query])[0] for one in tokenized]
+        return [self._cosines(one, fresh, question) for one, question in zip(tokenized, questions, strict=True)]
 
-    def _cosines(self, reading: Texts, fresh: dict[str, Embedding], question: np.ndarray) -> list[Score]:
-        if not reading.rows:
+    def _cosines(self, one: Texts, fresh: dict[str, Embedding], question: np.ndarray) -> list[Score]:
+        if not one.rows:
             return []
         rows = [
-            row if isinstance(row, Embedding) else fresh[text]
-            for text, row in zip(reading.texts, reading.rows, strict=True)
+            row if isinstance(row, Embedding) else fresh[text] for text, row in zip(one.texts, one.rows, strict=True)
         ]
         # Row by row: how a matrix product rounds depends on how many rows there are.
         cosines: list[float] = (np.stack([row.vector for row in rows]) * question).sum(axis=1).tolist()

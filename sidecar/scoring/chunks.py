@@ -126,10 +126,10 @@ class MaxP:
         ]
         return Chunked(self.scorer.read(query, parts), splits)
 
-    def score_all(self, readings: Sequence[Chunked]) -> list[list[Score]]:
+    def score_all(self, tokenized: Sequence[Chunked]) -> list[list[Score]]:
         """Scores of several queries' passages. Raises what the scorer raises."""
-        found = self.scorer.score_all([reading.parts for reading in readings])
-        return [reading.best(scores) for reading, scores in zip(readings, found, strict=True)]
+        found = self.scorer.score_all([one.parts for one in tokenized])
+        return [one.best(scores) for one, scores in zip(tokenized, found, strict=True)]
 
 
 def _parts(passage: Passage, chunks: Sequence[Chunk]) -> list[Passage]:

@@ -72,13 +72,10 @@ class CrossEncoder:
         """Tokenise a query with each passage."""
         return TokenizedPairs(self.prompt.pairs(query, passages))
 
-    def score_all(self, readings: Sequence[TokenizedPairs]) -> list[list[Score]]:
+    def score_all(self, tokenized: Sequence[TokenizedPairs]) -> list[list[Score]]:
         """Logits of several queries' pairs, on the device together. Raises NonFiniteScore."""
-        logits = self.engine.logits([reading.rows for reading in readings])
+        logits = self.engine.logits([one.rows for one in tokenized])
         return [
-            [
-                Score(value, row.truncated)
-                for value, row in zip(check_finite(values, self.name), reading.rows, strict=True)
-            ]
-            for values, reading in zip(logits, readings, strict=True)
+            [Score(value, row.truncated) for value, row in zip(check_finite(values, self.name), one.rows, strict=True)]
+            for values, one in zip(logits, tokenized, strict=True)
         ]

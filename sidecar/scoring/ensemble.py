@@ -74,10 +74,10 @@ class EnsembleScorer:
         """Tokenise for both."""
         return TokenizedTwice(self.cross.read(query, passages), self.bi.read(query, passages))
 
-    def score_all(self, readings: Sequence[TokenizedTwice]) -> list[list[Score]]:
+    def score_all(self, tokenized: Sequence[TokenizedTwice]) -> list[list[Score]]:
         """Sums of several queries' passages. `truncated` and the chunk are the cross-encoder's."""
-        logits = self.cross.score_all([reading.cross for reading in readings])
-        cosines = self.bi.score_all([reading.bi for reading in readings])
+        logits = self.cross.score_all([one.cross for one in tokenized])
+        cosines = self.bi.score_all([one.bi for one in tokenized])
         return [
             [
                 Score(one.value + self.weight * other.value, one.truncated, one.chunk)

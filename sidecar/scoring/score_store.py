@@ -166,20 +166,17 @@ class RememberingScorer:
         wanted = [passage for passage, score in zip(passages, known, strict=True) if score is None]
         return Remembered(keys, known, self.scorer.read(query, wanted))
 
-    def score_all(self, readings: Sequence[Remembered]) -> list[list[Score]]:
+    def score_all(self, tokenized: Sequence[Remembered]) -> list[list[Score]]:
         """Scores of several queries' passages; only what is not known goes to the device."""
-        open_ones = [reading for reading in readings if None in reading.known]
-        found = self.scorer.score_all([reading.unknown for reading in open_ones]) if open_ones else []
+        open_ones = [one for one in tokenized if None in one.known]
+        found = self.scorer.score_all([one.unknown for one in open_ones]) if open_ones else []
         fresh: dict[bytes, Score] = {}
-        for reading, scores in zip(open_ones, found, strict=True):
-            lacking = (key for key, score in zip(reading.keys, reading.known, strict=True) if score is None)
+        for one, scores in zip(open_ones, found, strict=True):
+            lacking = (key for key, score in zip(one.keys, one.known, strict=True) if score is None)
             fresh.update(zip(lacking, scores, strict=True))
         if fresh:
             self.store.keep(fresh)
-        return [
-            [score or fresh[key] for key, score in zip(reading.keys, reading.known, strict=True)]
-            for reading in readings
-        ]
+        return [[score or fresh[key] for key, score in zip(one.keys, one.known, strict=True)] for one in tokenized]
 
 
 def _row(score: Score) -> tuple[float | int | None, ...]:

@@ -50,7 +50,7 @@ class TokenizesAndScores(Protocol):
         """Tokenise a query with its passages."""
         ...
 
-    def score_all(self, readings: Sequence[Any]) -> list[list[Score]]:
+    def score_all(self, tokenized: Sequence[Any]) -> list[list[Score]]:
         """Scores of each reading, which must be this scorer's own. Raises NonFiniteScore."""
         ...
 

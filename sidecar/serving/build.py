@@ -49,7 +49,7 @@ class ServiceParts:
     service: RerankingService
     upstream: Upstream
     cluster: ClusterHealth
-    face: ProxyApp
+    proxy: ProxyApp
     api: ASGIApp
     metrics: Metrics
     loading: asyncio.Task[None]
@@ -75,7 +75,7 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
     Models are loaded meanwhile: `loading` ends when one answers, or with a `ModelError`. Raises `ConfigurationError`.
     """
     models = declared_models(settings)
-    options = _face_options(settings, tuple(models))
+    options = _proxy_options(settings, tuple(models))
     names = model_names(settings, tuple(models))
     async with AsyncExitStack() as stack:
         upstream = _upstream(settings)
@@ -109,19 +109,19 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
         scorer.on_batch = metrics.batch
         key = settings.api_key.get_secret_value() if settings.api_key else None
         held = HeldBytes(settings.max_held_bytes)
-        face = ProxyApp(_proxy(settings, upstream), service, options, metrics=metrics, held=held)
-        face.ours = Management(service, cluster, metrics, face, api_key=key, allowed_hosts=options.allowed_hosts)
-        face.shadows.record = _shadow_file(settings)
-        stack.push_async_callback(face.shadows.drain)
+        proxy = ProxyApp(_proxy(settings, upstream), service, options, metrics=metrics, held=held)
+        proxy.ours = Management(service, cluster, metrics, proxy, api_key=key, allowed_hosts=options.allowed_hosts)
+        proxy.shadows.record = _shadow_file(settings)
+        stack.push_async_callback(proxy.shadows.drain)
         api = rerank_api(
             RerankEngine(service, names, limits(settings, held), metrics),
             fields=settings.as_fields(),
             api_key=key,
             allowed_hosts=options.allowed_hosts,
             cors_origins=settings.cors_origins,
-            neighbour=await stack.enter_async_context(_lucene(settings, service, options.defaults)),
+            extra=await stack.enter_async_context(_lucene(settings, service, options.defaults)),
         )
-        yield ServiceParts(service, upstream, cluster, face, api, metrics, loading)
+        yield ServiceParts(service, upstream, cluster, proxy, api, metrics, loading)
 
 
 async def _give_up(task: asyncio.Task[None]) -> None:
@@ -235,7 +235,7 @@ async def _lucene(
         await asyncio.to_thread(api.close)
 
 
-def _face_options(settings: Settings, models: tuple[str, ...]) -> ProxyOptions:
+def _proxy_options(settings: Settings, models: tuple[str, ...]) -> ProxyOptions:
     rules = rules_of(settings.rules, models)
     told = settings.advertised_address
     return ProxyOptions(

@@ -42,16 +42,16 @@ async def serve(settings: Settings, command: Sequence[str] = COMMAND) -> None:
     with reserve(settings.host, settings.port) as first, reserve(settings.host, settings.api_port) as second:
         async with parts(settings, command) as running:
             listeners = [
-                (Listener(listener_config(settings, running.face, settings.port, limits, tls)), first),
+                (Listener(listener_config(settings, running.proxy, settings.port, limits, tls)), first),
                 (Listener(listener_config(settings, running.api, settings.api_port, limits, tls)), second),
             ]
-            faces = (("OpenSearch's clients", first), ("the rerank API's", second))
+            ports = (("OpenSearch's clients", first), ("the rerank API's", second))
             scheme = "http" if tls is None else "https"
-            at = ", ".join(f"{scheme}://{settings.host}:{opened.getsockname()[1]} for {face}" for face, opened in faces)
+            at = ", ".join(f"{scheme}://{settings.host}:{opened.getsockname()[1]} for {name}" for name, opened in ports)
             _log.info("listening: %s", at)
             introduction = asyncio.create_task(running.cluster.introduce())
             look_rarely()
-            collecting = asyncio.create_task(collect_when_idle(lambda: running.face.in_flight == 0))
+            collecting = asyncio.create_task(collect_when_idle(lambda: running.proxy.in_flight == 0))
 
             def loaded(loading: asyncio.Task[None]) -> None:
                 if loading.cancelled():

@@ -76,7 +76,7 @@ def prepare(sources: TrainingSources, settings: TrainingSettings, fields: Passag
         labelled=judged,
         drop_contradictions=sources.drop_contradictions,
     )
-    groups = _without_leaks(groups, sources, fields, tell)
+    groups = _without_contaminated(groups, sources, fields, tell)
     groups, teacher = _taught(groups, sources, settings, tell)
     development = None
     if sources.development is not None:
@@ -111,25 +111,27 @@ def read_groups(  # noqa: PLR0913  each decides what is read, by keyword
     return groups
 
 
-def _without_leaks(groups: list[Group], sources: TrainingSources, fields: PassageFields, tell: Tell) -> list[Group]:
+def _without_contaminated(
+    groups: list[Group], sources: TrainingSources, fields: PassageFields, tell: Tell
+) -> list[Group]:
     if not sources.evaluation:
         return groups
-    leaks = find_contamination(groups, read_evaluation(sources.evaluation, fields, tell))
-    if not leaks.all:
+    contamination = find_contamination(groups, read_evaluation(sources.evaluation, fields, tell))
+    if not contamination.all:
         tell(f"none of {len(groups)} queries is known to the evaluation.")
         return groups
     what = (
-        f"of {len(groups)} training queries {len(leaks.queries)} are evaluated on, and {len(leaks.positives)} have "
-        "a positive that is judged relevant there"
+        f"of {len(groups)} training queries {len(contamination.queries)} are evaluated on, and "
+        f"{len(contamination.positives)} have a positive that is judged relevant there"
     )
     if not sources.drop_leaks:
-        first = [f"{groups[at].source}: {groups[at].query!r}" for at in sorted(leaks.all)[:SHOWN]]
+        first = [f"{groups[at].source}: {groups[at].query!r}" for at in sorted(contamination.all)[:SHOWN]]
         raise InputError(
-            f"{what}: {'; '.join(first)}{' …' if len(leaks.all) > SHOWN else ''}.",
+            f"{what}: {'; '.join(first)}{' …' if len(contamination.all) > SHOWN else ''}.",
             remedy="Take them out of the training data, or leave them out by --leaks drop.",
         )
-    kept = [group for at, group in enumerate(groups) if at not in leaks.all]
-    tell(f"{what}; {len(leaks.all)} were left out.")
+    kept = [group for at, group in enumerate(groups) if at not in contamination.all]
+    tell(f"{what}; {len(contamination.all)} were left out.")
     if not kept:
         raise InputError("no query is left to train on.")
     return kept

@@ -83,7 +83,7 @@ class TrainedModel:
 
 
 def train(
-    job: TrainingJob, settings: TrainingSettings, workplace: RunDirectory, watch: TrainingProgress
+    job: TrainingJob, settings: TrainingSettings, run_dir: RunDirectory, progress: TrainingProgress
 ) -> TrainedModel:
     """Train, from the workplace's last checkpoint if it has one.
 
@@ -112,21 +112,21 @@ def train(
             examples,
             collator,
             settings,
-            workplace=workplace,
+            run_dir=run_dir,
             development=job.data.development,
-            watch=watch,
+            progress=progress,
             device=device.type,
         )
-        trainer.train(resume_from_checkpoint=str(workplace.last) if workplace.last else None)
-    outcome = _take_best(trainer, workplace, time.monotonic() - began)
+        trainer.train(resume_from_checkpoint=str(run_dir.last) if run_dir.last else None)
+    outcome = _take_best(trainer, run_dir, time.monotonic() - began)
     return TrainedModel(student, checkpoint, outcome, trainer.is_world_process_zero())
 
 
-def _take_best(trainer: RerankTrainer, workplace: RunDirectory, seconds: float) -> TrainingResult:
+def _take_best(trainer: RerankTrainer, run_dir: RunDirectory, seconds: float) -> TrainingResult:
     state = trainer.state
     best = state.best_global_step or state.global_step
     if trainer.is_world_process_zero():
-        trainer.model.load(workplace.checkpoint(best))
+        trainer.model.load(run_dir.checkpoint(best))
         trainer.model.eval()
     history = {entry["step"]: entry["eval_ndcg"] for entry in state.log_history if "eval_ndcg" in entry}
     loss = trainer.recent_loss if trainer.pairs else None

@@ -53,12 +53,12 @@ class RerankTrainer(Trainer):  # type: ignore[misc]
         collator: Collator,
         settings: TrainingSettings,
         *,
-        workplace: RunDirectory,
+        run_dir: RunDirectory,
         development: Development | None,
-        watch: TrainingProgress,
+        progress: TrainingProgress,
         device: str,
     ) -> None:
-        self.settings, self.workplace, self.development, self.watch = settings, workplace, development, watch
+        self.settings, self.run_dir, self.development, self.progress = settings, run_dir, development, progress
         self.checkpoint = checkpoint
         self.pairs = 0
         self._recent: deque[float] = deque(maxlen=RECENT)
@@ -68,7 +68,7 @@ class RerankTrainer(Trainer):  # type: ignore[misc]
             callbacks.append(EarlyStoppingCallback(settings.train_patience))
         super().__init__(
             model=student,
-            args=_arguments(settings, workplace, len(self._batches), measures=development is not None, device=device),
+            args=_arguments(settings, run_dir, len(self._batches), measures=development is not None, device=device),
             data_collator=collator,
             train_dataset=examples,
             eval_dataset=None if development is None else development.queries,
@@ -122,7 +122,7 @@ class RerankTrainer(Trainer):  # type: ignore[misc]
             figure = self.development.measure(CrossEncoder(self.checkpoint))
         metrics = {FIGURE: figure}
         best = figure if self.state.best_metric is None else max(figure, self.state.best_metric)
-        self.watch.measured(self.state.global_step, figure, best)
+        self.progress.measured(self.state.global_step, figure, best)
         # Early stopping listens to this.
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         self.state.log_history.append({"step": self.state.global_step, **metrics})
@@ -135,12 +135,12 @@ class RerankTrainer(Trainer):  # type: ignore[misc]
 
     def _get_output_dir(self, trial: Any) -> str:
         del trial
-        return str(self.workplace.staging)
+        return str(self.run_dir.staging)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
         if self.is_world_process_zero():
-            self.workplace.keep(self.state.global_step, self.state.best_global_step)
+            self.run_dir.keep(self.state.global_step, self.state.best_global_step)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         del state_dict
@@ -159,16 +159,16 @@ class _Steps(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         del args, control
-        self._trainer.watch.step(state.global_step, state.max_steps, self._trainer.pairs, self._trainer.recent_loss)
+        self._trainer.progress.step(state.global_step, state.max_steps, self._trainer.pairs, self._trainer.recent_loss)
 
 
 def _arguments(
-    settings: TrainingSettings, workplace: RunDirectory, batches: int, *, measures: bool, device: str
+    settings: TrainingSettings, run_dir: RunDirectory, batches: int, *, measures: bool, device: str
 ) -> TrainingArguments:
     in_epoch = math.ceil(batches / settings.train_accumulation)
     every = settings.train_checkpoint_steps or max(1, in_epoch // 4)
     return TrainingArguments(
-        output_dir=str(workplace.directory),
+        output_dir=str(run_dir.directory),
         per_device_train_batch_size=settings.train_batch_queries,
         gradient_accumulation_steps=settings.train_accumulation,
         num_train_epochs=settings.train_epochs,

@@ -75,7 +75,7 @@ def served(opensearch_url, command=FAKE, **options):
             async with parts(settings, command) as running:
                 servers = [
                     uvicorn.Server(listener_config(settings, app, 0, client_limits(settings, 10_000)))
-                    for app in (running.face, running.api)
+                    for app in (running.proxy, running.api)
                 ]
                 tasks = [asyncio.create_task(server.serve()) for server in servers]
                 while not all(server.started for server in servers) and not any(task.done() for task in tasks):  # noqa: ASYNC110  uvicorn has no event for it

@@ -112,7 +112,7 @@ def test_a_caller_who_leaves_has_its_scoring_dropped(service):
     with connected(service, request(body("fox sleep 30", rerank={"timeout_ms": 30_000}))):
         until(lambda: scorer.waiting_passages > 0)
     until(lambda: scorer.waiting_passages == 0, seconds=2.0)
-    assert (scorer._pending, service.running.face.in_flight) == ({}, 0)
+    assert (scorer._pending, service.running.proxy.in_flight) == ({}, 0)
     started = time.monotonic()
     assert outcome(service.search("docs", body("the next"))) == ("applied", "")
     # The slice under way is scored to its end (16 passages, 0.5 s); the other 84 are not.

@@ -89,7 +89,7 @@ def test_of_bodies_beyond_the_memory_searches_pass_unread(upstream):
     with served(upstream.url, max_held_bytes=4 * 1024 * 1024) as running, contextlib.ExitStack() as stack:
         for _ in range(2):
             stack.enter_context(begun(running.url, head(b"/docs/_search", 5_000_000) + b" " * 900_000))
-        until(lambda: running.running.face.held.total >= 1_800_000)
+        until(lambda: running.running.proxy.held.total >= 1_800_000)
         large = body(size=10) | {"docvalue_fields": ["x" * 400_000]}
         answer = running.search("docs", large)
         words = "overloaded: too many bytes of other requests are in memory"
@@ -125,8 +125,8 @@ def test_what_is_held_is_given_back_whatever_becomes_of_a_request(upstream):
             running.search("docs", made)
         running.ask("POST", "/docs/_search", b"\x1f\x8b no gzip", {"content-encoding": "gzip"})
         with begun(running.url, head(b"/docs/_search", 1000)):
-            until(lambda: running.running.face.held.total == 1)
-        until(lambda: running.running.face.held.total == 0)
+            until(lambda: running.running.proxy.held.total == 1)
+        until(lambda: running.running.proxy.held.total == 0)
 
 
 def test_a_client_holds_half_of_the_memory_at_most():
@@ -172,7 +172,7 @@ def test_answers_beyond_the_memory_are_streamed():
         assert ("skipped", words) in outcomes
         for answer, (status, _) in zip(answers, outcomes, strict=True):
             assert ids(answer) == (by_model()[:10] if status == "applied" else [str(i) for i in range(10)])
-        until(lambda: running.running.face.held.total == 0)  # given back once the answer is out
+        until(lambda: running.running.proxy.held.total == 0)  # given back once the answer is out
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def rerank_api(  # noqa: PLR0913  each is a setting of its own, by keyword
     api_key: str | None = None,
     allowed_hosts: frozenset[str] = frozenset(),
     cors_origins: Sequence[str] = (),
-    neighbour: ExtraRouter | None = None,
+    extra: ExtraRouter | None = None,
 ) -> ASGIApp:
     """Build the application. `fields` says where in a document that is an object its title and text are.
 
@@ -56,7 +56,7 @@ def rerank_api(  # noqa: PLR0913  each is a setting of its own, by keyword
     """
 
     def dialect_of(path: str) -> Dialect:
-        return neighbour.dialect if neighbour is not None and neighbour.covers(path) else dialect_at(path)
+        return extra.dialect if extra is not None and extra.covers(path) else dialect_at(path)
 
     app = described()
     answering = RequestHandler(engine, fields)
@@ -64,7 +64,7 @@ def rerank_api(  # noqa: PLR0913  each is a setting of its own, by keyword
         _add(app, endpoint, answering)
     # The neighbour's first: of `/v1/models/search` it knows whether that is an index.
     routers = [models_router(engine), health_router(engine)]
-    for router in routers if neighbour is None else [neighbour.router, *routers]:
+    for router in routers if extra is None else [extra.router, *routers]:
         app.include_router(router)
 
     async def lost(request: Request, error: Exception) -> Response:
@@ -91,14 +91,14 @@ def rerank_api(  # noqa: PLR0913  each is a setting of its own, by keyword
     app.add_exception_handler(RequestValidationError, mistaken)
 
     def verbatim(path: str) -> bool:
-        return neighbour is not None and neighbour.covers(path)
+        return extra is not None and extra.covers(path)
 
-    entrance = AccessPolicy(api_key, allowed_hosts, OPEN_PATHS)
-    door = ApiMiddleware(app, entrance, dialect_at=dialect_of, verbatim=verbatim, metrics=engine.metrics)
+    policy = AccessPolicy(api_key, allowed_hosts, OPEN_PATHS)
+    middleware = ApiMiddleware(app, policy, dialect_at=dialect_of, verbatim=verbatim, metrics=engine.metrics)
     if not cors_origins:
-        return door
+        return middleware
     return CORSMiddleware(
-        door,
+        middleware,
         allow_origins=cors_origins,
         allow_methods=("GET", "POST"),
         allow_headers=("Authorization", "Content-Type", "X-Sidecar-Api-Key", "X-Request-Id", "X-Opaque-Id"),

@@ -47,14 +47,14 @@ class ApiMiddleware:
     def __init__(
         self,
         app: ASGIApp,
-        entrance: AccessPolicy,
+        policy: AccessPolicy,
         *,
         dialect_at: Callable[[str], Dialect],
         verbatim: Callable[[str], bool],
         metrics: Metrics,
     ) -> None:
         self.app = app
-        self.entrance = entrance
+        self.policy = policy
         self.dialect_at = dialect_at
         self.verbatim = verbatim
         self.metrics = metrics
@@ -93,10 +93,10 @@ class ApiMiddleware:
 
     def _refusal(self, exchange: Exchange, path: str) -> Problem | None:
         host = exchange.header(b"host").decode("latin-1")
-        allowed = self.entrance.allowed_hosts
+        allowed = self.policy.allowed_hosts
         if allowed and not {host, host.rpartition(":")[0]} & allowed:
             return Problem(Fault.WRONG_HOST, "this host name is not served here")
-        if path not in self.entrance.open_paths and not key_fits(self.entrance.api_key, exchange):
+        if path not in self.policy.open_paths and not key_fits(self.policy.api_key, exchange):
             return Problem(Fault.NO_KEY, "the API key is missing or wrong")
         return None
 

@@ -14,7 +14,7 @@ from sidecar.scoring import Scorer
 from sidecar.serving.scorer import scheduler as scheduling
 from sidecar.serving.scorer.protocol import BatchReport, Drop, Failed, FromScorer, Ping, Slice
 from sidecar.serving.scorer.scheduler import Scheduler, Waiting
-from sidecar.serving.scorer.tokenizer_thread import PORTION, ArrivedJob, Delivery, TokenizedSlice
+from sidecar.serving.scorer.tokenizer_thread import SLICE, ArrivedJob, Delivery, TokenizedSlice
 
 Parts = Sequence[tuple[int, range]]
 
@@ -27,17 +27,17 @@ class _Held:
     portions: dict[int, Any] = field(default_factory=dict)
     read: int = 0
 
-    def keep(self, reading: Any) -> None:
-        self.portions[self.read] = reading
+    def keep(self, tokenized: Any) -> None:
+        self.portions[self.read] = tokenized
         self.read += 1
 
     def take(self, positions: range) -> list[Any]:
         """The readings of the passages at these positions, the next ones."""
         taken = []
-        for place in range(positions.start // PORTION, (positions.stop - 1) // PORTION + 1):
-            start, stop = (min(max(at - place * PORTION, 0), PORTION) for at in (positions.start, positions.stop))
+        for place in range(positions.start // SLICE, (positions.stop - 1) // SLICE + 1):
+            start, stop = (min(max(at - place * SLICE, 0), SLICE) for at in (positions.start, positions.stop))
             taken.append(self.portions[place].part(start, stop))
-            if stop == PORTION:
+            if stop == SLICE:
                 del self.portions[place]
         return taken
 
@@ -75,26 +75,26 @@ class DeviceLoop:
             self._held[job.number] = _Held(delivery.scorer)
             self.scheduler.add(Waiting(job.number, job.caller, job.model, len(job.passages), delivery.deadline))
         elif delivery.number in self.scheduler.jobs:
-            self._take_portion(delivery)
+            self._take_slice(delivery)
 
-    def _take_portion(self, portion: TokenizedSlice) -> None:
-        if portion.error is not None:
-            self._fail(portion.number, portion.error)
+    def _take_slice(self, part: TokenizedSlice) -> None:
+        if part.error is not None:
+            self._fail(part.number, part.error)
         else:
-            self._held[portion.number].keep(portion.reading)
-            self.scheduler.read(portion.number, portion.lengths)
+            self._held[part.number].keep(part.tokenized)
+            self.scheduler.read(part.number, part.lengths)
 
     def _begin(self, batch: scheduling.Batch) -> None:
-        readings = {number: self._held[number].take(positions) for number, positions in batch.parts}
-        self._score(batch.model, batch.parts, readings)
+        tokenized = {number: self._held[number].take(positions) for number, positions in batch.parts}
+        self._score(batch.model, batch.parts, tokenized)
 
-    def _score(self, model: str, parts: Parts, readings: Mapping[int, list[Any]]) -> None:
-        wanted = [reading for number, _ in parts for reading in readings[number]]
+    def _score(self, model: str, parts: Parts, tokenized: Mapping[int, list[Any]]) -> None:
+        wanted = [one for number, _ in parts for one in tokenized[number]]
         scorer = self._held[parts[0][0]].scorer
         if any(
             self._held[number].scorer is not scorer for number, _ in parts
         ):  # the model was loaded anew while they waited
-            self._apart(model, parts, readings)
+            self._apart(model, parts, tokenized)
             return
         started = time.monotonic()
         try:
@@ -103,19 +103,19 @@ class DeviceLoop:
             if len(parts) == 1:
                 self._fail(parts[0][0], error)
             else:  # whose it is shows when each is scored alone
-                self._apart(model, parts, readings)
+                self._apart(model, parts, tokenized)
             return
-        seconds, tokens = time.monotonic() - started, sum(sum(reading.lengths) for reading in wanted)
+        seconds, tokens = time.monotonic() - started, sum(sum(one.lengths) for one in wanted)
         self.scheduler.measured(model, tokens, seconds)
         slices = []
         for number, positions in parts:
-            scores: list[Score] = [score for _ in readings[number] for score in next(found)]
+            scores: list[Score] = [score for _ in tokenized[number] for score in next(found)]
             slices.append(Slice(number, positions.start, scores))
         self.send(BatchReport(model, tokens, seconds, self.scheduler.tokens, slices))
 
-    def _apart(self, model: str, parts: Parts, readings: Mapping[int, list[Any]]) -> None:
+    def _apart(self, model: str, parts: Parts, tokenized: Mapping[int, list[Any]]) -> None:
         for part in parts:
-            self._score(model, [part], readings)
+            self._score(model, [part], tokenized)
 
     def _fail(self, number: int, error: Exception) -> None:
         self.scheduler.drop(number)

@@ -15,7 +15,7 @@ from sidecar.scoring import Scorer
 from sidecar.serving.scorer.protocol import Drop, Ping, ScoreJob, ToScorer
 
 # Passages tokenised in one go: the jobs take turns, so that ten passages need not wait until a thousand are read.
-PORTION = 64
+SLICE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class TokenizedSlice:
     """A reading of a job's next passages, or what went wrong in reading them."""
 
     number: int
-    reading: Any
+    tokenized: Any
     lengths: list[int]
     error: Exception | None = None
 
@@ -81,12 +81,12 @@ class TokenizerThread:
             self.inbox.put(frame)
 
     def _read(self, job: ScoreJob, scorer: Scorer, start: int) -> None:
-        passages = [Passage(*texts) for texts in job.passages[start : start + PORTION]]
+        passages = [Passage(*texts) for texts in job.passages[start : start + SLICE]]
         try:
-            reading = scorer.read(job.query, passages)
-            self.inbox.put(TokenizedSlice(job.number, reading, list(reading.lengths)))
+            tokenized = scorer.read(job.query, passages)
+            self.inbox.put(TokenizedSlice(job.number, tokenized, list(tokenized.lengths)))
         except Exception as error:  # noqa: BLE001  one job's failure is that job's
             self.inbox.put(TokenizedSlice(job.number, None, [], error))
             return
-        if start + PORTION < len(job.passages):
-            self._unread.append((job, scorer, start + PORTION))
+        if start + SLICE < len(job.passages):
+            self._unread.append((job, scorer, start + SLICE))
