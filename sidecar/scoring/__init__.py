@@ -1,4 +1,4 @@
-"""The only room that knows torch: from a query and its passages to one `Score` each.
+"""Scoring: from a query and its passages to one `Score` each. Beside training, the only package that knows torch.
 
 Importing this package loads no torch; `sidecar.scoring.loading.load_scorer` does.
 """
@@ -17,7 +17,7 @@ __all__ = ["Scorer"]
 
 
 class Scorer(TokenizesAndScores, Protocol):
-    """One score for each passage, in the order given; higher is better. In one step (`score`) or in two (`Reads`).
+    """One score for each passage, in the order given; higher is better. In one step (`score`) or in two.
 
     A cross-encoder gives logits, a bi-encoder cosines. Every value is finite: NaN or infinity is raised as
     `errors.NonFiniteScore`, never returned.
