@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+import connectors.opensearch
+import connectors.pyserini
+import sidecar
 from sidecar.cli import main  # noqa: F401 - importing it registers the commands
 from sidecar.cli.app import app
 from sidecar.cli.options import describe_default
@@ -19,6 +22,8 @@ from sidecar.settings import Settings, variable
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = (ROOT / "docs" / "COMMANDS.md").read_text(encoding="utf-8")
+PYTHON = (ROOT / "docs" / "PYTHON.md").read_text(encoding="utf-8")
 SETTINGS = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
 CONNECTORS = (ROOT / "docs" / "CONNECTORS.md").read_text(encoding="utf-8")
 MODELS = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
@@ -36,9 +41,16 @@ def test_every_setting_is_documented_as_it_is(name):
     assert f"| `{variable(name)}` | {shown} | {field.description} |" in SETTINGS
 
 
-def test_every_command_is_in_the_readme():
+def test_every_command_is_in_the_table_of_commands():
     commands = get_command(app).commands
-    assert {name for name in commands if f"`sidecar {name}" not in README} == set()
+    assert {name for name in commands if f"\n| `sidecar {name}" not in COMMANDS} == set()
+
+
+@pytest.mark.parametrize("package", [sidecar, connectors.opensearch, connectors.pyserini])
+def test_every_public_name_is_documented(package):
+    """Each package has a section of its own, whose table has the names that it exports and no others."""
+    (section,) = re.findall(rf"^### `{package.__name__}`\n(.*?)(?=^##)", PYTHON, re.MULTILINE | re.DOTALL)
+    assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == set(package.__all__)
 
 
 def test_every_option_is_documented_as_it_is():
@@ -53,11 +65,19 @@ def test_every_preset_is_documented():
     assert {name for name in (*CARRIED, *PRESETS) if f"`{name}`" not in MODELS or f"`{name}`" not in README} == set()
 
 
+def anchors(text: str) -> set[str]:
+    """The anchors of a page's headings, as GitHub names them."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_links_lead_somewhere():
-    texts = {path: path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]}
+    texts = {path: path.read_text(encoding="utf-8") for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]}
     for path, text in texts.items():
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
-            assert (path.parent / target).exists(), f"{path.name}: {target}"
+        for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", text):
+            aim = path.parent / target if target else path
+            assert aim.exists(), f"{path.name}: {target}"
+            assert not anchor or anchor in anchors(texts[aim.resolve()]), f"{path.name}: {target}#{anchor}"
 
 
 @pytest.mark.live
@@ -96,7 +116,7 @@ def promises(section: str) -> list[str]:
     return rows + re.findall(r"^- .*(?:\n  .*)*", section, re.MULTILINE)
 
 
-@pytest.mark.parametrize("title", ["What it says", "Never worse than the first stage", "Security", "Operation"])
+@pytest.mark.parametrize("title", ["What a response says", "Never worse than the first stage", "Security", "Operation"])
 def test_every_promise_of_the_service_names_its_test(title):
     """In the text, or in a comment that readers of the page don't see."""
     page = (ROOT / "docs" / "SERVICE.md").read_text(encoding="utf-8")
