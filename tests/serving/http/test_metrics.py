@@ -142,7 +142,7 @@ def test_every_metric_is_documented_as_it_is():
 
 
 def test_every_reason_is_documented():
-    table = PAGE.partition("| reason | it means |")[2]
+    table = PAGE.partition("| reason | meaning |")[2]
     assert set(re.findall(r"^\| `([a-z_]+)` \|", table, re.MULTILINE)) == {reason.value for reason in Reason}
 
 
