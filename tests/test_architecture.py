@@ -92,7 +92,7 @@ ALLOWED = {
     },
     "sidecar.cli": {"sidecar", "connectors"},
     "connectors": set(),
-    "connectors.opensearch.raw_json": set(),
+    "connectors.opensearch.raw_json": {"sidecar.core"},
     "connectors.opensearch.errors": {"sidecar.core"},
     "connectors.opensearch.rewrite": {"sidecar.core", "connectors.opensearch.raw_json"},
     "connectors.opensearch.respond": {

@@ -1,7 +1,7 @@
-"""Take JSON apart one level at a time and join it again; what is not replaced keeps its very bytes.
+"""Splits JSON one level at a time and joins it again; values that are not replaced keep their bytes.
 
-`0.10`, `1e400` and 25-digit numbers come out as they went in, because no value is turned into a Python one. White
-space between the keys of a level that was taken apart is lost; that inside values is kept.
+`0.10`, `1e400` and 25-digit numbers come out as they went in, because no value becomes a Python one. White space
+between the keys of a level that was split is lost; white space inside values is kept.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import TypeVar
 
 import msgspec
 
+from sidecar.core.surrogates import replace_lone_surrogates
+
 Value = TypeVar("Value")
 
-# Each escape of a JSON string in turn; group 1 is a surrogate that has no partner.
-_ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..)|.)", re.DOTALL)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-_VEILED = re.compile(rb"\xffu....", re.DOTALL)
-# The same as bytes, which UTF-8 never holds, and OpenSearch takes.
+_ESCAPED = re.compile(rb"\xffu....", re.DOTALL)
+# A surrogate as bytes, which UTF-8 never holds, and OpenSearch accepts.
 _RAW_SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -41,7 +41,7 @@ def elements(data: bytes | msgspec.Raw) -> list[msgspec.Raw]:
 
 
 def text(data: bytes | msgspec.Raw) -> str:
-    """Decode a string; a lone surrogate becomes U+FFFD, which every tokenizer takes. Raises `Malformed`."""
+    """Decode a string; a lone surrogate becomes U+FFFD, which every tokenizer accepts. Raises `Malformed`."""
     return _decoded(_STRING, mended(bytes(data)))
 
 
@@ -51,26 +51,27 @@ def joined(parts: Mapping[str, msgspec.Raw]) -> bytes:
 
 
 def escape_surrogates(data: bytes) -> bytes:
-    r"""Hide lone surrogates (`\ud83d`) from msgspec, which takes none; `unveiled` brings them back.
+    r"""Hide lone surrogates (`\ud83d`) from msgspec, which accepts none; `restore_surrogates` brings them back.
 
-    A crawled corpus holds some, and one such document must not cost its whole page the reranking. The backslash becomes
-    0xFF, a byte that UTF-8 never holds, so the way back is exact.
+    A crawled corpus holds some, and one such document must not keep its whole page from being reranked. The backslash
+    becomes 0xFF, a byte that UTF-8 never holds, so the way back is exact. Raises `Malformed` for bytes that are not
+    UTF-8.
     """
     if b"\xff" in data:
         raise Malformed("not UTF-8")
     if not _SURROGATE.search(data):
         return data
-    return _ESCAPE.sub(lambda escape: b"\xff" + escape[1] if escape[1] else escape[0], data)
+    return replace_lone_surrogates(data, lambda escape: b"\xff" + escape)
 
 
 def restore_surrogates(data: bytes) -> bytes:
-    """Undo `veiled`."""
+    """Undo `escape_surrogates`."""
     return data.replace(b"\xff", b"\\")
 
 
 def mended(data: bytes) -> bytes:
-    """Write U+FFFD for what `veiled` hid, and for surrogates as bytes: for readers that take no lone surrogate."""
-    shown = _VEILED.sub(rb"\\ufffd", data) if b"\xff" in data else data
+    """Write U+FFFD for escaped surrogates and for surrogates as bytes: for readers that accept no lone surrogate."""
+    shown = _ESCAPED.sub(rb"\\ufffd", data) if b"\xff" in data else data
     return _RAW_SURROGATE.sub(b"\xef\xbf\xbd", shown) if b"\xed" in shown else shown
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -18,14 +17,11 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 from sidecar.core.errors import InputError
+from sidecar.core.surrogates import replace_lone_surrogates
 from sidecar.core.text_lines import numbered_lines
 
 Decoded = TypeVar("Decoded")
 
-# Every escape is matched whole, so that the second half of `\\` never begins one; a whole pair before a half of one.
-_ESCAPES = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
-)
 _ARRAYS = msgspec.json.Decoder(list[msgspec.Raw])
 _ONE_A_LINE = "Each line holds one JSON object."
 
@@ -88,7 +84,7 @@ def _elements(path: Path, content: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _whole_surrogates(line: bytes) -> bytes:
-    return _ESCAPES.sub(lambda found: rb"\ufffd" if found[1] else found[0], line)
+    return replace_lone_surrogates(line, lambda _: rb"\ufffd")
 
 
 def _keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

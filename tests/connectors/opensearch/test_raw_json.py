@@ -27,7 +27,7 @@ def test_what_is_no_object_is_malformed(data):
 
 
 @pytest.mark.parametrize(
-    ("data", "veiled"),
+    ("data", "escaped"),
     [
         (rb'{"a":"\ud83d!"}', b'{"a":"\xffud83d!"}'),
         (rb'{"a":"\uDE00"}', b'{"a":"\xffuDE00"}'),
@@ -37,9 +37,9 @@ def test_what_is_no_object_is_malformed(data):
         (rb'{"a":"\"\u00e9\n"}', rb'{"a":"\"\u00e9\n"}'),
     ],
 )
-def test_lone_surrogates_are_veiled_and_come_back(data, veiled):
-    assert raw_json.escape_surrogates(data) == veiled
-    assert raw_json.restore_surrogates(raw_json.joined(raw_json.members(veiled))) == data
+def test_lone_surrogates_are_escaped_and_come_back(data, escaped):
+    assert raw_json.escape_surrogates(data) == escaped
+    assert raw_json.restore_surrogates(raw_json.joined(raw_json.members(escaped))) == data
 
 
 def test_a_lone_surrogate_reads_as_the_replacement_character():
@@ -47,6 +47,6 @@ def test_a_lone_surrogate_reads_as_the_replacement_character():
     assert raw_json.text(values["a"]) == "\ufffd fox \U0001f98a"
 
 
-def test_bytes_that_are_not_utf8_are_not_veiled():
+def test_bytes_that_are_not_utf8_are_refused():
     with pytest.raises(raw_json.Malformed):
         raw_json.escape_surrogates(b'{"a":"\xff"}')
