@@ -1,6 +1,6 @@
-"""The way into a cluster: its nodes, the account, the certificates. Reads files, and sends nothing.
+"""Options of a connection to a cluster: its nodes, the account, the certificates. Reads files, and sends nothing.
 
-Everything is done by opensearch-py's own means; no secret is in a message or a repr.
+opensearch-py does all the rest; no secret is in a message or a repr.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from sidecar.core.errors import ConfigurationError
 
 AwsService = Literal["es", "aoss"]
 
-# A comma parts two URLs only before the next one's scheme: a password may hold commas.
+# A comma separates two URLs only before the next one's scheme: a password may hold commas.
 _NEXT_URL = re.compile(r",\s*(?=https?://)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who asks, and whom to trust.
+    """The account, and the certificates to trust.
 
-    One of three may say who asks: `user` with `password` (a URL may hold both, too), `token`, or `aws_region`. A
+    The account is one of three: `user` with `password` (a URL may hold both, too), `token`, or `aws_region`. A
     `token` is sent as `Authorization: Bearer …`, or as it is if it names its scheme itself (`ApiKey …`). With
     `aws_region` requests are signed (SigV4) for `aws_service`, `es` (a domain) or `aoss` (serverless), with the
-    credentials that botocore finds. `client_cert` and `client_key` are PEM files, and go together with any of the
-    three. `ca_certs` is a PEM file; without `verify_certs` any certificate is believed.
+    credentials that botocore finds. `client_cert` and `client_key` are PEM files, and may be combined with
+    any of the three. `ca_certs` is a PEM file; without `verify_certs` any certificate is trusted.
     """
 
     user: str | None = None
@@ -46,10 +46,10 @@ class Access:
 
 
 def client_options(url: str, access: Access) -> dict[str, Any]:
-    """Write what `opensearchpy.OpenSearch` takes, `hosts` among it.
+    """Return arguments of `opensearchpy.OpenSearch`, `hosts` among them.
 
     `url` is a node's, or those of several nodes with commas between; one of them may hold the account for all. Raises
-    `ConfigurationError` for what is no http(s) URL, for contradictions, and for files that can't be used.
+    `ConfigurationError` for anything but http(s) URLs, for contradictions, and for files that can't be used.
     """
     nodes = [_node(part) for part in _NEXT_URL.split(url.strip())]
     account = _account([found for _, found in nodes if found], access)
@@ -58,7 +58,7 @@ def client_options(url: str, access: Access) -> dict[str, Any]:
 
 
 def _node(url: str) -> tuple[dict[str, Any], tuple[str, str | None] | None]:
-    """Take a URL apart; it is never repeated in a message, for it may hold a password."""
+    """Parse a URL; it is never repeated in a message, because it may hold a password."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -79,7 +79,7 @@ def _node(url: str) -> tuple[dict[str, Any], tuple[str, str | None] | None]:
 
 
 def _account(in_urls: Sequence[tuple[str, str | None]], access: Access) -> tuple[str, str] | None:
-    """Join the account of the URLs with the one beside them, whose password goes first."""
+    """Combine the account of the URLs with the given one, whose password is preferred."""
     users = {user for user, _ in in_urls} | ({access.user} if access.user else set())
     passwords = {password for _, password in in_urls if password is not None}
     if access.password is not None:
@@ -124,7 +124,7 @@ def _authorization(token: str) -> str:
 
 
 def _signer(region: str, service: AwsService) -> Urllib3AWSV4SignerAuth:
-    """Sign each request as it goes out, the rewritten body with it."""
+    """Return a signer that signs each request as it is sent, with its rewritten body."""
     try:
         import botocore.session
     except ModuleNotFoundError:
@@ -167,7 +167,7 @@ def _tls(access: Access, *, secure: bool) -> dict[str, Any]:
 
 
 def _check(access: Access) -> None:
-    """Read the files once, so that a wrong one is named now and not taken for a node that can't be reached."""
+    """Read the files once, so that a wrong one is named now and not reported as a node that can't be reached."""
     context = ssl.create_default_context()
     name = access.ca_certs
     try:
@@ -175,7 +175,7 @@ def _check(access: Access) -> None:
             context.load_verify_locations(access.ca_certs)
         name = access.client_cert
         if access.client_cert is not None:
-            # opensearch-py takes no encrypted key; without a password here, OpenSSL would ask for it at the terminal.
+            # opensearch-py accepts no encrypted key; without a password here, OpenSSL would ask at the terminal.
             context.load_cert_chain(access.client_cert, access.client_key, password="")
     except (OSError, ValueError) as error:
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""An error that OpenSearch answered with, in our words; its status and bytes are kept. Pure."""
+"""Turns an error answer of OpenSearch into one of our errors, which keeps its status and bytes. No I/O."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _REMEDIES = {
 
 
 class MissingIndex(EngineRejected, IndexNotFound):
-    """OpenSearch has no such index; its status and answer are kept."""
+    """The index does not exist; OpenSearch's status and answer are kept."""
 
 
 def rejection(status: int, text: str) -> EngineRejected:
-    """Say what OpenSearch refused: `text` is its answer, JSON or not."""
+    """Make an error of a rejection; `text` is OpenSearch's answer, JSON or not."""
     kind, reason = _cause(text)
     message = f"OpenSearch answered {status}: {reason}"
     body = text.encode("utf-8", "surrogatepass")
@@ -28,7 +28,7 @@ def rejection(status: int, text: str) -> EngineRejected:
 
 
 def lacks_rerank_ext(body: bytes) -> bool:
-    """Whether an error says that a rerank processor found no `ext.rerank` (a null pointer in 2.19.1)."""
+    """Tell whether an error means that a rerank processor found no `ext.rerank` (a null pointer in 2.19.1)."""
     kind, reason = _cause(body.decode("utf-8", "replace"))
     return kind == "null_pointer_exception" and "RerankSearchExt" in reason
 
@@ -44,7 +44,7 @@ class _ErrorBody(msgspec.Struct):
 
 
 def _cause(text: str) -> tuple[str, str]:
-    """Type and reason of an error's root cause; a text that is not OpenSearch's JSON is its own reason."""
+    """Read type and reason of an error's root cause; a text that is not OpenSearch's JSON is its own reason."""
     try:
         error = msgspec.json.decode(text, type=_ErrorBody).error
     except (msgspec.DecodeError, UnicodeEncodeError):

@@ -1,4 +1,4 @@
-"""Errors that are ours and opensearch-py's at once: whoever catches either, catches them."""
+"""Errors that are of our class and of opensearch-py's class at once, so `except` works with either."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Ours = TypeVar("Ours", bound=EngineError)
 def as_native(ours: Ours, theirs: TransportError) -> Ours:
     """Return our error as one that is of opensearch-py's class, too, with its `status_code`, `error` and `info`.
 
-    So a `RerankingClient` is caught where the client inside it was.
+    Code that catches the errors of a client also catches those of a `RerankingClient` around it.
     """
     return _made(type(ours), type(theirs), vars(ours), theirs.args)
 

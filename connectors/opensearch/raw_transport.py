@@ -1,7 +1,7 @@
-"""A copy of a user's client that hands bytes through, both ways; his own stays as it is.
+"""Copies of a user's client that pass bytes through, both ways; the user's own client stays as it is.
 
-opensearch-py decodes every answer and keeps no status; in the copy an answer's text and status are kept. Connections,
-retries, sniffing, authentication and signing stay those of the user's transport.
+opensearch-py decodes every answer and keeps no status; the copy, a raw client, keeps an answer's text and status.
+Connections, retries, sniffing, authentication and signing stay those of the user's transport.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from urllib3.exceptions import NewConnectionError
 from sidecar.core.errors import ConfigurationError
 
 
-class _Answered(TransportError):
-    """OpenSearch answered with an error: the arguments are its status, its own text, and opensearch-py's error."""
+class _ErrorAnswer(TransportError):
+    """An error answer of OpenSearch: the arguments are its status, its own text, and opensearch-py's error."""
 
 
 def raw_client_of(client: Any) -> Any:
@@ -33,35 +33,35 @@ def raw_client_of(client: Any) -> Any:
         raise ConfigurationError(
             f"the client is a {type(client).__name__}.", remedy="Give an opensearchpy.OpenSearch or AsyncOpenSearch."
         )
-    twin = copy.copy(client)
-    twin.transport = copy.copy(transport)
+    raw = copy.copy(client)
+    raw.transport = copy.copy(transport)
     asynchronous = is_asynchronous(client)
-    _replace_transport(twin, transport, _AsyncRawTransport if asynchronous else _RawTransport)
+    _replace_connections(raw, transport, _AsyncRawConnection if asynchronous else _RawConnection)
     if asynchronous:
         # It makes the connections at the first call, and sniffs.
-        twin.transport._async_call = transport._async_call  # type: ignore[attr-defined]  # noqa: SLF001
-    return twin
+        raw.transport._async_call = transport._async_call  # type: ignore[attr-defined]  # noqa: SLF001
+    return raw
 
 
 def verbatim_client_of(client: Any) -> Any:
-    """As `twin_of`; what is sent and what comes is text, and stays as it is."""
-    twin = raw_client_of(client)
-    twin.transport.serializer, twin.transport.deserializer = _Verbatim(), _Verbatim()
-    return twin
+    """As `raw_client_of`; bodies and answers are text, which is neither encoded nor decoded."""
+    raw = raw_client_of(client)
+    raw.transport.serializer, raw.transport.deserializer = _Verbatim(), _Verbatim()
+    return raw
 
 
 def single_try_client_of(client: Any) -> Any:
-    """As `twin_of`, for a synchronous client; a failure after something was sent is final."""
-    twin = raw_client_of(client)
-    _replace_transport(twin, client.transport, _Once)
-    return twin
+    """As `raw_client_of`, for a synchronous client; a failure after something was sent is final."""
+    raw = raw_client_of(client)
+    _replace_connections(raw, client.transport, _SingleTryConnection)
+    return raw
 
 
-def _replace_transport(twin: Any, transport: Any, line: type[_RawTransport]) -> None:
-    pool = _Pool(transport, line)
-    twin.transport.get_connection = pool.get_connection
-    twin.transport.mark_dead = pool.mark_dead
-    twin.transport.connection_pool = pool
+def _replace_connections(raw: Any, transport: Any, kind: type[_RawConnection]) -> None:
+    pool = _Pool(transport, kind)
+    raw.transport.get_connection = pool.get_connection
+    raw.transport.mark_dead = pool.mark_dead
+    raw.transport.connection_pool = pool
 
 
 def is_asynchronous(client: Any) -> bool:
@@ -70,7 +70,7 @@ def is_asynchronous(client: Any) -> bool:
 
 
 class _Verbatim(JSONSerializer):
-    """Hands text through both ways; it stands in for opensearch-py's serializer and its deserializer."""
+    """Passes text through both ways, in place of opensearch-py's serializer and its deserializer."""
 
     def dumps(self, data: Any) -> Any:
         return data
@@ -80,24 +80,24 @@ class _Verbatim(JSONSerializer):
 
 
 class _Pool:
-    """The user's connections, each dressed as `_Line`; sniffing and dead nodes stay his transport's business."""
+    """The user's connections, each wrapped as `kind`; the user's transport still sniffs and tracks dead nodes."""
 
-    def __init__(self, transport: Any, line: type[_RawTransport]) -> None:
+    def __init__(self, transport: Any, kind: type[_RawConnection]) -> None:
         self.transport = transport
-        self.line = line
+        self.kind = kind
 
-    def get_connection(self) -> _RawTransport:
-        return self.line(self.transport.get_connection())
+    def get_connection(self) -> _RawConnection:
+        return self.kind(self.transport.get_connection())
 
-    def mark_dead(self, line: _RawTransport) -> None:
-        self.transport.mark_dead(line.connection)
+    def mark_dead(self, raw: _RawConnection) -> None:
+        self.transport.mark_dead(raw.connection)
 
-    def mark_live(self, line: _RawTransport) -> None:
-        self.transport.connection_pool.mark_live(line.connection)
+    def mark_live(self, raw: _RawConnection) -> None:
+        self.transport.connection_pool.mark_live(raw.connection)
 
 
-class _RawTransport:
-    """A connection that raises an error answer whole, where opensearch-py would keep only what it parsed of it."""
+class _RawConnection:
+    """A connection that raises an error answer with all its text; opensearch-py keeps only what it parsed."""
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
@@ -107,8 +107,8 @@ class _RawTransport:
         return _fine(self.connection, answer, ignore)
 
 
-class _Once(_RawTransport):
-    """A connection whose failures are final once something was sent, for it may have been done."""
+class _SingleTryConnection(_RawConnection):
+    """A connection whose failures are final once something was sent, because OpenSearch may have acted on it."""
 
     def perform_request(self, *args: Any, **options: Any) -> Any:
         try:
@@ -119,7 +119,7 @@ class _Once(_RawTransport):
             raise TransportError("N/A", error.error, error.info) from error
 
 
-class _AsyncRawTransport(_RawTransport):
+class _AsyncRawConnection(_RawConnection):
     async def perform_request(self, *args: Any, ignore: Collection[int] = (), **options: Any) -> Any:
         answer = await self.connection.perform_request(*args, ignore=range(300, 600), **options)
         return _fine(self.connection, answer, ignore)
@@ -128,12 +128,12 @@ class _AsyncRawTransport(_RawTransport):
 def _fine(connection: Any, answer: tuple[int, Any, str], ignore: Collection[int]) -> tuple[int, Any, str]:
     status, headers, text = answer
     if not 200 <= status < 300 and status not in ignore:
-        raise _Answered(status, text, _theirs(connection, status, headers, text))
+        raise _ErrorAnswer(status, text, _theirs(connection, status, headers, text))
     return answer
 
 
 def _theirs(connection: Any, status: int, headers: Any, text: str) -> TransportError | None:
-    """The error that the user's own connection makes of an answer."""
+    """Return the error that the user's own connection makes of an answer."""
     try:
         connection._raise_error(status, text, headers.get("content-type"))  # noqa: SLF001  opensearch-py's only way
     except TransportError as error:

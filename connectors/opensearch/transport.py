@@ -1,4 +1,7 @@
-"""Bytes in, bytes out through a user's own opensearch-py client, which stays as it is. Retried are reads alone."""
+"""Sends bytes through a user's own opensearch-py client, which stays as it is, and returns bytes.
+
+Only reads are retried.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +24,13 @@ if TYPE_CHECKING:
 
 TIMEOUT = 30.0
 RETRIES = 3
-# What opensearch-py takes as arguments of a call and never writes into the URL.
+# Arguments of an opensearch-py call that are never written into the URL.
 NEVER_IN_URL = {"api_key", "http_auth", "ignore", "opaque_id", "request_timeout", "timeout"}
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A search, or several of them (`multi`), as it is sent; or, where there is a `path`, what to GET beside it.
+    """A search, or several of them (`multi`), as it is sent; or a GET of `path`, where there is one.
 
     `params` are the URL's, except `NEVER_IN_URL`: `request_timeout` and `timeout` (seconds), `ignore` (statuses that
     are no errors), `http_auth`, `api_key` and `opaque_id`.
@@ -58,11 +61,11 @@ def search(
 
 
 def send(client: OpenSearch, call: Call) -> bytes:
-    """Send what is to be sent and return the bytes of the answer. Raises an `EngineError`."""
+    """Send a call and return the bytes of the answer. Raises an `EngineError`."""
     if is_asynchronous(client):
         raise ConfigurationError("the client is asynchronous.", remedy="Give it to an AsyncRerankingClient.")
     try:
-        answer = _begun(client, call)
+        answer = _called(client, call)
     except TransportError as error:
         raise engine_error(client, error) from error
     return _bytes(answer)
@@ -73,29 +76,29 @@ async def send_async(client: AsyncOpenSearch, call: Call) -> bytes:
     if not is_asynchronous(client):
         raise ConfigurationError("the client is synchronous.", remedy="Give it to a RerankingClient.")
     try:
-        answer = await _begun(client, call)
+        answer = await _called(client, call)
     except TransportError as error:
         raise engine_error(client, error) from error
     return _bytes(answer)
 
 
-def _begun(client: Any, call: Call) -> Any:
-    """Call the client's own method: the answer's text, or what is to be awaited for it."""
-    twin = verbatim_client_of(client)
+def _called(client: Any, call: Call) -> Any:
+    """Call the client's own method; return the answer's text, or an awaitable of it."""
+    raw = verbatim_client_of(client)
     own = {key: value for key, value in call.params.items() if key in NEVER_IN_URL}
     url = {key: value for key, value in call.params.items() if key not in NEVER_IN_URL}
     if call.path is not None:
         own.pop("ignore", None)
-        return _get(twin, path=call.path, headers=dict(call.headers), **own)
+        return _get(raw, path=call.path, headers=dict(call.headers), **own)
     if call.multi:
         # opensearch-py refuses an empty body, and ends any other with a new line if it lacks one.
-        return twin.msearch(index=call.index, body=call.body or b"\n", params=url, headers=dict(call.headers), **own)
-    return twin.search(index=call.index, body=call.body or None, params=url, headers=dict(call.headers), **own)
+        return raw.msearch(index=call.index, body=call.body or b"\n", params=url, headers=dict(call.headers), **own)
+    return raw.search(index=call.index, body=call.body or None, params=url, headers=dict(call.headers), **own)
 
 
 @query_params()  # turns accounts, time-outs and trace ids of a call into headers and options, as for a search
-def _get(twin: Any, *, path: str, params: Mapping[str, Any], headers: Mapping[str, str]) -> Any:
-    return twin.transport.perform_request("GET", path, params=params, headers=headers)
+def _get(raw: Any, *, path: str, params: Mapping[str, Any], headers: Mapping[str, str]) -> Any:
+    return raw.transport.perform_request("GET", path, params=params, headers=headers)
 
 
 def _bytes(text: object) -> bytes:
@@ -107,23 +110,23 @@ def for_writing(client: OpenSearch) -> OpenSearch:
 
     A node that took no connection got nothing, so another is tried.
     """
-    twin: OpenSearch = single_try_client_of(client)
-    twin.transport.retry_on_status, twin.transport.retry_on_timeout = (), False
-    return twin
+    raw: OpenSearch = single_try_client_of(client)
+    raw.transport.retry_on_status, raw.transport.retry_on_timeout = (), False
+    return raw
 
 
 def engine_error(client: OpenSearch | AsyncOpenSearch, error: TransportError) -> EngineError:
-    """Say in our words what opensearch-py raised; credentials are in none of them.
+    """Make one of our errors of what opensearch-py raised; its message holds no credentials.
 
     The result is of opensearch-py's class, too: the one that the client would have raised to its own caller.
     """
     # The copy of a client that keeps an error's bytes keeps opensearch-py's own error beside them.
     theirs = error.info if isinstance(error.info, TransportError) else error
-    return as_native(_in_our_words(client, error), theirs)
+    return as_native(_ours(client, error), theirs)
 
 
-def _in_our_words(client: OpenSearch | AsyncOpenSearch, error: TransportError) -> EngineError:
-    # A node that was given up is in the pool no more.
+def _ours(client: OpenSearch | AsyncOpenSearch, error: TransportError) -> EngineError:
+    # The pool no longer holds a node that was given up.
     hosts = ", ".join(str(connection.host) for connection in client.transport.seed_connections)
     if isinstance(error, ConnectionTimeout):
         return EngineUnreachable(

@@ -27,10 +27,10 @@ class InThread(ByLength):
         return super().rank_candidates(query, candidates)
 
 
-def awaited(url, story, reranker=None):
+def awaited(url, searches, reranker=None):
     async def run():
         async with AsyncOpenSearch(url) as client:
-            return await story(AsyncRerankingClient(client, reranker or ByLength(), window=50))
+            return await searches(AsyncRerankingClient(client, reranker or ByLength(), window=50))
 
     return asyncio.run(run())
 
@@ -44,20 +44,20 @@ BODIES = [
 
 
 def test_it_answers_as_the_synchronous_one(opensearch_url, reranking, index):
-    async def story(asynchronous):
+    async def searches(asynchronous):
         return [await asynchronous.search_raw(index=index, body=body) for body in BODIES]
 
-    for body, answer in zip(BODIES, awaited(opensearch_url, story), strict=True):
+    for body, answer in zip(BODIES, awaited(opensearch_url, searches), strict=True):
         assert without_took(answer) == without_took(reranking.search_raw(index=index, body=body)), body
 
 
 def test_several_searches_at_once(opensearch_url, reranking, index):
     lines = [line for body in BODIES for line in ({"index": index}, body)]
 
-    async def story(asynchronous):
+    async def searches(asynchronous):
         return await asynchronous.msearch_raw(body=lines), await asynchronous.msearch(body=lines)
 
-    raw, decoded = awaited(opensearch_url, story)
+    raw, decoded = awaited(opensearch_url, searches)
     assert without_took(raw) == without_took(reranking.msearch_raw(body=lines))
     assert len(decoded["responses"]) == 4
 
@@ -66,17 +66,17 @@ def test_many_at_once_do_not_mix_and_the_model_runs_in_threads(opensearch_url, r
     sizes = [1 + i % 9 for i in range(24)]
     reranker = InThread()
 
-    async def story(asynchronous):
+    async def searches(asynchronous):
         searches = [asynchronous.search(index=index, body={"query": QUERY, "size": size}) for size in sizes]
         return await asyncio.gather(*searches)
 
     whole = ids(reranking.search(index=index, body={"query": QUERY, "size": 9}))
-    assert [ids(answer) for answer in awaited(opensearch_url, story, reranker)] == [whole[:size] for size in sizes]
+    assert [ids(answer) for answer in awaited(opensearch_url, searches, reranker)] == [whole[:size] for size in sizes]
     assert threading.main_thread() not in reranker.threads
 
 
 def test_all_else_is_the_clients_own(opensearch_url, index):
-    async def story(asynchronous):
+    async def searches(asynchronous):
         before = dict(asynchronous.client.transport.__dict__)
         counted = (await asynchronous.count(index=index))["count"]
         await asynchronous.search(index=index, body={"query": QUERY})
@@ -84,7 +84,7 @@ def test_all_else_is_the_clients_own(opensearch_url, index):
         assert isinstance(await asynchronous.client.search(index=index, body={"query": QUERY}), dict)
         return counted
 
-    assert awaited(opensearch_url, story) == DOCS
+    assert awaited(opensearch_url, searches) == DOCS
 
 
 def test_errors_are_those_of_the_synchronous_one(opensearch_url, reranking, index):
@@ -105,10 +105,10 @@ def test_errors_are_those_of_the_synchronous_one(opensearch_url, reranking, inde
 
 
 def test_each_client_has_its_door(opensearch_url):
-    async def story(asynchronous):
+    async def searches(asynchronous):
         with pytest.raises(ConfigurationError, match="synchronous"):
             RerankingClient(asynchronous.client, ByLength()).search(body={})
         with pytest.raises(ConfigurationError, match="synchronous"):
             await AsyncRerankingClient(OpenSearch(opensearch_url), ByLength()).search(body={})
 
-    awaited(opensearch_url, story)
+    awaited(opensearch_url, searches)

@@ -160,8 +160,8 @@ def test_several_searches_and_the_asynchronous_client(opensearch_url, client, ma
     assert [lengths(one) for one in answer.searches] == [FALLING, FALLING]
     assert all("none of the default text fields" in one.warning for one in answer.searches)
 
-    async def story():
+    async def searches():
         async with AsyncOpenSearch(opensearch_url) as asynchronous:
             return await AsyncRerankingClient(asynchronous, ByLength(), window=50).rerank(SearchRequest(index, line))
 
-    assert lengths(asyncio.run(story())) == FALLING
+    assert lengths(asyncio.run(searches())) == FALLING

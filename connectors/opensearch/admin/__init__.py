@@ -1,1 +1,1 @@
-"""What changes or examines a cluster: bulk loading, search pipelines, mappings, permissions."""
+"""Changing and examining a cluster: bulk loading, search pipelines, mappings, permissions."""

@@ -1,4 +1,4 @@
-"""Load documents into an index of OpenSearch, in bulk; it makes the index, never changes one that is there."""
+"""Loads documents into a new index of OpenSearch, in bulk; never changes an index that exists."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_REASONS = 100
 
 @dataclass(frozen=True, slots=True)
 class IndexOptions:
-    """How an index is made. One shard, so that scores of different documents compare.
+    """Options of a new index. One shard, so that scores of different documents can be compared.
 
     `analyzer` is OpenSearch's name for one: `english` stems and drops stop words, much as Anserini's default does. `k1`
     and `b` are BM25's, None for OpenSearch's own 1.2 and 0.75; Anserini's defaults are 0.9 and 0.4. `overwrite` deletes
@@ -48,7 +48,7 @@ class IndexOptions:
 
 @dataclass(frozen=True, slots=True)
 class BulkReport:
-    """How many documents were indexed, and which were rejected: docid and reason, the first `MAX_REASONS` of them."""
+    """The number of documents indexed and rejected; docid and reason of the first `MAX_REASONS` rejected ones."""
 
     indexed: int
     rejected: int
@@ -66,8 +66,8 @@ def load(
     """Create the index, send every document once, and make them searchable.
 
     `progress` gets the number of documents sent so far, after each. A document that OpenSearch rejects is reported and
-    the rest go on; so is the second of two with the same docid. Raises `ConfigurationError` if the index is there and
-    not to be overwritten, or an `EngineError`.
+    the rest are still sent; so is the second of two with the same docid. Raises `ConfigurationError` if the index
+    exists and is not to be overwritten, or an `EngineError`.
     """
     writer = for_writing(client)
     indices = IndicesClient(writer)

@@ -1,4 +1,4 @@
-"""Finds out what a cluster is and what this account may do there; reads only, and changes nothing."""
+"""Finds out a cluster's version and plugins, and what this account may do there; only reads."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Answer(msgspec.Struct):
 class ClusterInfo:
     """A cluster's `version` and `plugins`, None where this account may not see them.
 
-    `searches` tells whether it may search the index asked about (any index, if none was).
+    `searches` tells whether the account may search the given index (any index, if none was given).
     """
 
     version: str | None
@@ -39,7 +39,7 @@ class ClusterInfo:
 
 
 def cluster_info(client: OpenSearch, index: str | None = None) -> ClusterInfo:
-    """Ask a cluster what it is. Raises an `EngineError` where it can't be reached, or the index is not there."""
+    """Find out about a cluster. Raises an `EngineError` if it can't be reached, or the index does not exist."""
     root = _allowed(client, client.info)
     plugins = _allowed(client, lambda: client.cat.plugins(format="json", h="component"))
     return ClusterInfo(
@@ -65,10 +65,10 @@ def _may_search(client: OpenSearch, index: str | None) -> bool:
     return True
 
 
-def _allowed(client: OpenSearch, ask: Any) -> Any:
-    """The answer, or None where it is forbidden to this account."""
+def _allowed(client: OpenSearch, request: Any) -> Any:
+    """Return the answer to a request, or None if it is forbidden to this account."""
     try:
-        return ask()
+        return request()
     except TransportError as error:
         failure = engine_error(client, error)
         if isinstance(failure, EngineRejected) and failure.status == _FORBIDDEN:

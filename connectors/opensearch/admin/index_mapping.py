@@ -1,4 +1,4 @@
-"""Which fields of an index hold text, as its mapping says; reads only."""
+"""Reads from an index's mapping which of its fields hold text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TEXT = {"text", "match_only_text", "keyword", "constant_keyword", "wildcard", "
 
 
 def text_fields(client: OpenSearch, index: str) -> list[str] | None:
-    """Name the fields of an index that may hold text, by dotted path; None where this account may not ask.
+    """Name the fields of an index that may hold text, by dotted path; None if this account may not read the mapping.
 
     Raises an `EngineError`.
     """
@@ -35,9 +35,9 @@ def text_fields(client: OpenSearch, index: str) -> list[str] | None:
 
 
 def reading_of(client: OpenSearch, index: str, fields: PassageFields) -> FieldPlan:
-    """Tell which fields of an index, or of all that an expression names, are to be read; see `reading`.
+    """Choose the fields to read of an index, or of all that an expression names; see `reading`.
 
-    What this account may not see is a warning. Raises an `EngineError`.
+    A mapping that this account may not see is a warning. Raises an `EngineError`.
     """
     path = f"/{quote(index, safe=',*')}/_mapping/field/*"
     try:
@@ -51,7 +51,7 @@ def reading_of(client: OpenSearch, index: str, fields: PassageFields) -> FieldPl
 
 
 def fields_in(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """The text fields of a mapping, in its order, those inside objects too; sub-fields hold nothing of their own."""
+    """List the text fields of a mapping in its order, with those inside objects but without sub-fields."""
     for name, field in mapping.get("properties", {}).items():
         path = f"{prefix}{name}"
         if "properties" in field:

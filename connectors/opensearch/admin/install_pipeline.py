@@ -1,7 +1,7 @@
-"""The story of `install-pipeline`: what is missing is made, what is not as wanted replaced, what is in the way named.
+"""Installs a search pipeline: creates missing parts, replaces parts that differ, and names obstacles.
 
-A pipeline is put last, and only once its model has answered; what it used before is removed after that. So it serves
-all the while, and what was cut off is picked up by the next run.
+The pipeline is written last, and only once its model has answered; the parts it used before are removed after that. So
+searches are served all the while, and the next run completes an interrupted one.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from sidecar.core.errors import ConfigurationError, EngineError, EngineRejected
 
 Say = Callable[[str], None]
 Made = TypeVar("Made")
-# Seconds for searches under way to end, before the model they ask is removed.
+# Seconds for searches under way to end, before the model they use is removed.
 SETTLE = 5.0
 _PROBE = ("is anybody there?", ('yes, "here" is $1\n', "no"))
 
 
 @dataclass(frozen=True, slots=True)
 class Usable:
-    """The parts already in the cluster that can stay, and why the rest can't."""
+    """The parts in the cluster that can stay, and the reasons why others can't."""
 
     connector: Found | None
     model: Found | None
@@ -42,7 +42,7 @@ class Usable:
 
 
 def usable(state: State, wanted: Wanted) -> Usable:
-    """Choose connector and model: those that the pipeline uses if they fit, else any that do. Pure."""
+    """Choose connector and model: those that the pipeline uses if they fit, else any that do. No I/O."""
     in_use = model_of(state.pipeline) if state.pipeline else None
     models = sorted(state.models, key=lambda model: model.id != in_use)
     order = [model.body.get("connector_id") for model in models]
@@ -55,10 +55,10 @@ def usable(state: State, wanted: Wanted) -> Usable:
 
 
 class Installation:
-    """Makes one pipeline, or takes it away; `say` gets a line for each thing done.
+    """Installs one pipeline, or removes it; `say` gets a line for each step done.
 
-    With `allow`, a setting of the cluster that is in the way is changed; else that is an error with the setting in its
-    remedy.
+    With `allow`, a setting of the cluster that prevents a step is changed; else it is an error whose remedy names the
+    setting.
     """
 
     def __init__(self, ml: MlCommons, say: Say, *, allow: bool = False, settle: float = SETTLE) -> None:
@@ -68,7 +68,7 @@ class Installation:
         self._say = say
 
     def install(self, wanted: Wanted) -> None:
-        """Have it all there, as wanted. Raises `ConfigurationError` or an `EngineError`."""
+        """Bring the cluster into the wanted state. Raises `ConfigurationError` or an `EngineError`."""
         state = self._try(wanted, lambda: self.ml.state(wanted.name))
         _refuse_foreign(state, wanted.name)
         kept = usable(state, wanted)
@@ -84,7 +84,7 @@ class Installation:
         self._try(wanted, lambda: self._remove(old, others))
 
     def undo(self, name: str, index: str = "_all") -> None:
-        """Remove what was made under a name, and it alone. Raises as `install` does.
+        """Remove the parts that were created under a name, and no others. Raises as `install` does.
 
         `index` says where to look for indexes that have it as their default pipeline.
         """
@@ -111,7 +111,7 @@ class Installation:
             self._say(f"nothing to remove: nothing named {name} was made by install-pipeline")
 
     def make_default(self, index: str, name: str) -> None:
-        """Have searches of an index go through the pipeline unasked. Raises as `install` does."""
+        """Make the pipeline the default of an index. Raises as `install` does."""
         found = self._try(None, lambda: self.ml.defaults(index))
         others = sorted({pipeline for pipeline in found.values() if pipeline != name})
         if others:
@@ -147,7 +147,7 @@ class Installation:
         return model
 
     def _check(self, wanted: Wanted, model: str) -> None:
-        """Have OpenSearch ask the sidecar once, as the processor will."""
+        """Let OpenSearch call the sidecar once, as the processor will."""
         if isinstance(self.ml, Pretending) and not self.ml.is_deployed(model):
             return
         query, texts = _PROBE
@@ -175,7 +175,7 @@ class Installation:
             self._report("removed", "connector", connector.id)
 
     def _take_back_defaults(self, name: str, index: str) -> None:
-        """An index whose default pipeline is gone answers no search, so it must not stay its default."""
+        """Remove the pipeline as a default first: an index whose default pipeline is gone answers no search."""
         try:
             found = self.ml.defaults(index)
         except EngineRejected as refusal:
@@ -195,7 +195,7 @@ class Installation:
             self.ml.sleep(self.settle)
 
     def _try(self, wanted: Wanted | None, step: Callable[[], Made]) -> Made:
-        """Do a step; what is in its way is changed where that is allowed, each setting once, and named where not."""
+        """Do a step; change a setting that prevents it, if that is allowed and each setting once, or name it."""
         changed: set[str] = set()
         while True:
             try:

@@ -1,4 +1,4 @@
-"""The requests that `install-pipeline` sends, one method each; writes go out once. Decides nothing."""
+"""The requests that `install-pipeline` sends, one method each. A write is sent once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOT_MADE = "-"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Something that is in the cluster."""
+    """A part of a pipeline that the cluster has."""
 
     id: str
     body: Mapping[str, Any]
@@ -50,7 +50,7 @@ class MlCommons:
         self._transport = for_writing(client).transport
         self.sleep = sleep
 
-    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Send one request and decode its answer."""
         try:
             return self._transport.perform_request(method, f"/{path}", body=body)
@@ -58,7 +58,7 @@ class MlCommons:
             raise engine_error(self._client, error) from error
 
     def state(self, name: str) -> State:
-        """Read what of ours is there."""
+        """Read which of our parts the cluster has."""
         return State(
             self._ours("connectors", name),
             self._ours("models", name),
@@ -69,7 +69,7 @@ class MlCommons:
     def _ours(self, kind: str, name: str) -> list[Found]:
         query = {"query": {"term": {"name.keyword": name}}, "size": _MOST, "sort": [{"last_updated_time": "desc"}]}
         try:
-            hits = self.ask("POST", f"_plugins/_ml/{kind}/_search", query)["hits"]["hits"]
+            hits = self.request("POST", f"_plugins/_ml/{kind}/_search", query)["hits"]["hits"]
         except EngineRejected as refusal:
             if refusal.status != _NOT_FOUND:  # before the first of its kind is made there is no index of them
                 raise
@@ -77,9 +77,9 @@ class MlCommons:
         return [Found(hit["_id"], hit["_source"]) for hit in hits if is_ours(hit["_source"])]
 
     def pipeline(self, name: str) -> Mapping[str, Any] | None:
-        """The search pipeline of that name."""
+        """Return the search pipeline of that name."""
         try:
-            found: Mapping[str, Any] | None = self.ask("GET", f"_search/pipeline/{name}").get(name)
+            found: Mapping[str, Any] | None = self.request("GET", f"_search/pipeline/{name}").get(name)
         except EngineRejected as refusal:
             if refusal.status != _NOT_FOUND:
                 raise
@@ -87,20 +87,20 @@ class MlCommons:
         return found
 
     def create_connector(self, body: Mapping[str, Any]) -> str:
-        """Returns its id."""
-        return str(self.ask("POST", "_plugins/_ml/connectors/_create", body)["connector_id"])
+        """Create a connector; return its id."""
+        return str(self.request("POST", "_plugins/_ml/connectors/_create", body)["connector_id"])
 
     def register(self, body: Mapping[str, Any]) -> str:
-        """Register a model; returns its id."""
-        return str(self.ask("POST", "_plugins/_ml/models/_register", body)["model_id"])
+        """Register a model; return its id."""
+        return str(self.request("POST", "_plugins/_ml/models/_register", body)["model_id"])
 
     def is_deployed(self, model: str) -> bool:
-        """Whether a model is ready on every node that is to run it."""
-        return bool(self.ask("GET", f"_plugins/_ml/models/{model}").get("model_state") == "DEPLOYED")
+        """Tell whether a model is ready on every node that is to run it."""
+        return bool(self.request("GET", f"_plugins/_ml/models/{model}").get("model_state") == "DEPLOYED")
 
     def deploy(self, model: str) -> None:
-        """Deploy a model and wait until it is."""
-        self.ask("POST", f"_plugins/_ml/models/{model}/_deploy")
+        """Deploy a model and wait until it is deployed."""
+        self.request("POST", f"_plugins/_ml/models/{model}/_deploy")
         for _ in range(int(_DEPLOY_SECONDS / 0.2)):
             if self.is_deployed(model):
                 return
@@ -111,21 +111,21 @@ class MlCommons:
         )
 
     def predict(self, model: str, query: str, texts: Sequence[str]) -> int:
-        """Have the model score texts; returns how many scores came."""
-        asked = {"query_text": query, "text_docs": list(texts)}
-        answer = self.ask("POST", f"_plugins/_ml/_predict/text_similarity/{model}", asked)
+        """Let the model score texts; return how many scores came."""
+        texts_to_score = {"query_text": query, "text_docs": list(texts)}
+        answer = self.request("POST", f"_plugins/_ml/_predict/text_similarity/{model}", texts_to_score)
         return len(answer["inference_results"][0].get("output") or [])
 
     def put_pipeline(self, name: str, body: Mapping[str, Any]) -> None:
-        """Make a search pipeline, or put another in its place at once."""
-        self.ask("PUT", f"_search/pipeline/{name}", body)
+        """Create a search pipeline, or replace it at once."""
+        self.request("PUT", f"_search/pipeline/{name}", body)
 
     def remove_pipeline(self, name: str) -> None:
         """Delete a search pipeline."""
-        self.ask("DELETE", f"_search/pipeline/{name}")
+        self.request("DELETE", f"_search/pipeline/{name}")
 
     def remove_model(self, model: str) -> None:
-        """Undeploy a model and delete it; fine if it is gone. A model counts as deployed for a moment longer."""
+        """Undeploy a model and delete it, if it is still there. A model counts as deployed for a moment longer."""
         self._unless_gone("POST", f"{model}/_undeploy")
         deadline = time.monotonic() + UNDEPLOYING
         while True:
@@ -140,19 +140,19 @@ class MlCommons:
 
     def _unless_gone(self, method: str, path: str) -> None:
         try:
-            self.ask(method, f"_plugins/_ml/models/{path}")
+            self.request(method, f"_plugins/_ml/models/{path}")
         except EngineRejected as refusal:
             if refusal.status != _NOT_FOUND:
                 raise
 
     def remove_connector(self, connector: str) -> None:
-        """Delete a connector; refused while a model uses it."""
-        self.ask("DELETE", f"_plugins/_ml/connectors/{connector}")
+        """Delete a connector. OpenSearch refuses that while a model uses it."""
+        self.request("DELETE", f"_plugins/_ml/connectors/{connector}")
 
     def remove_group(self, group: str) -> bool:
-        """Delete a group of models; False if others are in it, and it stays."""
+        """Delete a group of models; return False if others are in it, so that it stays."""
         try:
-            self.ask("DELETE", f"_plugins/_ml/model_groups/{group}")
+            self.request("DELETE", f"_plugins/_ml/model_groups/{group}")
         except EngineRejected as refusal:
             if refusal.status != _CONFLICT:
                 raise
@@ -160,21 +160,21 @@ class MlCommons:
         return True
 
     def defaults(self, index: str) -> dict[str, str]:
-        """The default pipeline of each index that an expression names and that has one."""
-        found = self.ask(
+        """Return the default pipeline of each index that an expression names and that has one."""
+        found = self.request(
             "GET", f"{quote(index, safe=',*')}/_settings/{_DEFAULT}?flat_settings=true&expand_wildcards=all"
         )
         named = ((name, one["settings"].get(_DEFAULT, "_none")) for name, one in found.items())
         return {name: pipeline for name, pipeline in named if pipeline != "_none"}
 
     def set_default(self, index: str, name: str | None) -> None:
-        """Set the default pipeline of an index; None takes it back."""
-        self.ask("PUT", f"{quote(index, safe=',*')}/_settings", {_DEFAULT: name})
+        """Set the default pipeline of an index; None removes it."""
+        self.request("PUT", f"{quote(index, safe=',*')}/_settings", {_DEFAULT: name})
 
     def settings(self) -> Mapping[str, Any] | None:
-        """The cluster's settings by their full names, None where this account may not read them."""
+        """Return the cluster's settings by their full names, None if this account may not read them."""
         try:
-            found = self.ask("GET", "_cluster/settings?include_defaults=true&flat_settings=true")
+            found = self.request("GET", "_cluster/settings?include_defaults=true&flat_settings=true")
         except EngineRejected as refusal:
             if refusal.status != _FORBIDDEN:
                 raise
@@ -182,25 +182,25 @@ class MlCommons:
         return {**found.get("defaults", {}), **found["persistent"], **found["transient"]}
 
     def change_settings(self, settings: Mapping[str, Any]) -> None:
-        """Change settings of the cluster, for good."""
-        self.ask("PUT", "_cluster/settings", {"persistent": dict(settings)})
+        """Change settings of the cluster; they survive a restart."""
+        self.request("PUT", "_cluster/settings", {"persistent": dict(settings)})
 
     def search(self, index: str, body: Mapping[str, Any], pipeline: str) -> Any:
         """Search through a pipeline."""
-        return self.ask("POST", f"{quote(index, safe=',*')}/_search?search_pipeline={pipeline}", body)
+        return self.request("POST", f"{quote(index, safe=',*')}/_search?search_pipeline={pipeline}", body)
 
 
 class Pretending(MlCommons):
-    """The same for a dry run: it reads, and writes nothing; what would be made has no id yet."""
+    """`MlCommons` for a dry run: it reads, and writes nothing; a part that would be created has no id yet."""
 
-    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Ask, if the question changes nothing."""
+    def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Send a request that changes nothing; leave out any other."""
         if method == "GET" or re.search(r"/_search\b|/_predict/", path):
-            return super().ask(method, path, body)
+            return super().request(method, path, body)
         return {"connector_id": NOT_MADE, "model_id": NOT_MADE}
 
     def is_deployed(self, model: str) -> bool:
-        """Look, unless it would have to be made first."""
+        """Read a model's state, unless the model would have to be created first."""
         return model != NOT_MADE and super().is_deployed(model)
 
     def deploy(self, model: str) -> None:

@@ -1,4 +1,4 @@
-"""Bodies of what `install-pipeline` makes: connector, model and search pipeline, and how it knows its own. Pure.
+"""Bodies of the parts of a pipeline (connector, model, search pipeline), and how they are recognised. No I/O.
 
 Source: ML Commons' blueprints (https://docs.opensearch.org/latest/ml-commons-plugin/remote-models/blueprints/) and the
 `rerank` processor of neural-search; 2.19.1, measured.
@@ -21,9 +21,9 @@ MARK = "Made by `sidecar install-pipeline`"
 NO_KEY = "none"
 CONNECT_SECONDS = 5
 
-# ML Commons hands the script texts that are escaped for JSON already, and fills in `${parameters.…}` afterwards,
-# wherever it stands: with its own function a document that holds such words fails the whole search (2.19.1). Without
-# a dollar sign in it the body is left alone. A parameter that is a JSON object is not escaped again.
+# ML Commons passes texts to the script that are escaped for JSON already, and fills in `${parameters.…}` afterwards,
+# anywhere in the body: with its own function a document that holds such words fails the whole search (2.19.1). A body
+# without a dollar sign is left alone. A parameter that is a JSON object is not escaped again.
 _SCRIPT = r"""String head = 'HEAD';
 StringBuilder documents = new StringBuilder();
 for (String text : params.text_docs) {
@@ -65,7 +65,7 @@ class Wanted:
 
     @property
     def endpoint(self) -> str:
-        """Where OpenSearch asks, exactly as its regular expression of trusted endpoints sees it."""
+        """The URL that OpenSearch calls, as its regular expression of trusted endpoints matches it."""
         return f"{self.url.rstrip('/')}/v1/rerank"
 
 
@@ -78,7 +78,7 @@ def check_name(name: str) -> None:
 
 
 def connector_body(wanted: Wanted, salt: str) -> dict[str, Any]:
-    """The body that creates the connector; `salt` is for the digest of the key."""
+    """Write the body that creates the connector; `salt` is for the digest of the key."""
     return {
         "name": wanted.name,
         "description": f"{MARK}. {_said_of_key(wanted.api_key, salt)}",
@@ -86,7 +86,7 @@ def connector_body(wanted: Wanted, salt: str) -> dict[str, Any]:
         "protocol": "http",
         # ML Commons wants a credential.
         "credential": {"key": wanted.api_key or NO_KEY},
-        # Seconds. Its own time-out is 30000 of them; what is sent again would only double the load.
+        # Seconds. ML Commons' own time-out is 30000 of them; a second try would only double the load.
         "client_config": {
             "connection_timeout": CONNECT_SECONDS,
             "read_timeout": wanted.seconds,
@@ -97,23 +97,23 @@ def connector_body(wanted: Wanted, salt: str) -> dict[str, Any]:
 
 
 def model_body(name: str, connector: str) -> dict[str, Any]:
-    """The body that registers the model. ML Commons makes a group for it, with the same name and description."""
+    """Write the body that registers the model. ML Commons makes a group of the same name and description for it."""
     return {"name": name, "function_name": "remote", "description": f"{MARK}.", "connector_id": connector}
 
 
 def pipeline_body(wanted: Wanted, model: str) -> dict[str, Any]:
-    """The search pipeline."""
+    """Write the body of the search pipeline."""
     processor = {"ml_opensearch": {"model_id": model}, "context": {"document_fields": list(wanted.fields)}}
     return {"description": f"{MARK}.", "response_processors": [{"rerank": processor}]}
 
 
 def is_ours(found: Mapping[str, Any]) -> bool:
-    """Tell by its description whether something was made by this."""
+    """Tell by a part's description whether `install-pipeline` created it."""
     return str(found.get("description") or "").startswith(MARK)
 
 
 def differences(found: Mapping[str, Any], wanted: Wanted) -> list[str]:
-    """Name what in a connector that is there is not as wanted; empty if all is."""
+    """Name what differs between an existing connector and the wanted one; empty if nothing does."""
     (action, *more) = found.get("actions") or [{}]
     new = _action(wanted)
     parts = {
@@ -128,7 +128,7 @@ def differences(found: Mapping[str, Any], wanted: Wanted) -> list[str]:
 
 
 def model_of(pipeline: Mapping[str, Any]) -> str | None:
-    """The model that a pipeline reranks by."""
+    """Return the model that a pipeline reranks by."""
     for processor in pipeline.get("response_processors") or []:
         if "rerank" in processor:
             return str(processor["rerank"].get("ml_opensearch", {}).get("model_id"))
@@ -148,7 +148,7 @@ def _action(wanted: Wanted) -> dict[str, Any]:
 
 
 def _head(model: str | None) -> str:
-    """How the request begins, as the inside of a string of Painless."""
+    """Write the start of the request, as the inside of a Painless string."""
     head = "{" if model is None else json.dumps({"model": model}, separators=(",", ":"))[:-1] + ","
     return head.replace("$", "\\u0024").replace("\\", "\\\\").replace("'", "\\'")
 
@@ -162,7 +162,7 @@ def _holds(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
 
 
 def _said_of_key(key: str | None, salt: str) -> str:
-    """ML Commons never shows a credential; a salted, slow digest tells later whether it is the same."""
+    """Write a salted, slow digest that tells later whether a key is the same; ML Commons never shows a credential."""
     return "No key." if key is None else f"Key {salt}:{_digest(key, salt)}."
 
 
@@ -193,5 +193,5 @@ def split_fields(text: str) -> tuple[str, ...]:
 
 
 def dotted(fields: Sequence[str]) -> list[str]:
-    """The fields that the processor can't read: it takes the top level of `_source` alone (2.19.1, measured)."""
+    """List the fields that the processor can't read: it reads only the top level of `_source` (2.19.1, measured)."""
     return [name for name in fields if "." in name]

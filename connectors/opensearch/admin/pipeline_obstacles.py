@@ -1,6 +1,7 @@
-"""Why a cluster refuses to call the sidecar, and the setting or permission that would allow it. Pure.
+"""Reasons why a cluster refuses to call the sidecar, and the setting or permission that would allow it. No I/O.
 
-Read off the words of OpenSearch's refusals (2.19.1, measured), for an account may make a pipeline and not see settings.
+They are read from the words of OpenSearch's refusals (2.19.1, measured), because an account may create a pipeline
+without seeing settings.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ PRIVATE = ML + "connector.private_ip_enabled"
 REMOTE = ML + "remote_inference.enabled"
 ONLY_ML_NODES = ML + "only_run_on_ml_node"
 ELIGIBLE = ML + "task_dispatcher.eligible_node_role.remote_model"
-# What installing, replacing and undoing take together. On an index, --index takes `read`, and --default
+# Permissions that installing, replacing and undoing need together. On an index, --index needs `read`, and --default
 # `indices:monitor/settings/get` and `indices:admin/settings/update`.
 PERMISSIONS = tuple(
     f"cluster:admin/{name}"
@@ -44,24 +45,24 @@ _FROM_SIDECAR = "Error from remote service"
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """A setting or right that is lacking; `settings` are those that would allow it, None where no setting would."""
+    """A missing setting or right; `settings` are those that would allow the step, None if no setting would."""
 
     why: str
     remedy: str
     settings: Mapping[str, Any] | None = None
 
     def request(self) -> str:
-        """The request that would allow it, as one would type it."""
+        """The request that would allow the step, as one would type it."""
         return f"PUT _cluster/settings\n{msgspec.json.encode({'persistent': self.settings}).decode()}"
 
     def error(self, refusal: EngineRejected) -> EngineRejected:
-        """The refusal in our words."""
+        """The refusal as an error of ours."""
         allowing = f"\n{self.request()}" if self.settings else ""
         return EngineRejected(self.why, status=refusal.status, body=refusal.body, remedy=self.remedy + allowing)
 
 
 def obstacle(refusal: EngineRejected, endpoint: str, known: Mapping[str, Any] | None) -> Obstacle | None:
-    """Tell what a refusal means, None where it is none of those known here.
+    """Find the obstacle behind a refusal; None if it is not a known one.
 
     `endpoint` is the URL that OpenSearch is to call, `known` the cluster's settings by their full names, None where
     this account may not read them.
@@ -168,7 +169,7 @@ def _no_sidecar(endpoint: str, known: Mapping[str, Any] | None, said: str) -> Ob
     )
 
 
-# The first first: what a sidecar says may hold the words of any other.
+# In this order: the message of a sidecar may hold the words of any other entry.
 _MEANINGS: dict[str, Callable[[str, Mapping[str, Any] | None, str], Obstacle]] = {
     _FROM_SIDECAR: _refused,
     "trusted connector endpoint regex": _untrusted,

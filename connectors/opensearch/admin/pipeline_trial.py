@@ -1,4 +1,4 @@
-"""Tries a search pipeline out on an index: a query in the words of one of its documents. Reads only."""
+"""Tries out a search pipeline on an index: a query in the words of one of its documents. Only reads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NONE = "_none"
 
 
 def try_out(ml: MlCommons, index: str, name: str, fields: Sequence[str]) -> Iterator[str]:
-    """Yield what came of it, a line each. Raises an `EngineError`, OpenSearch's own where the pipeline fails."""
+    """Yield the results, a line each. Raises an `EngineError`, OpenSearch's own if the pipeline fails."""
     hits = ml.search(index, {"size": _LOOKED_INTO}, _NONE)["hits"]["hits"]
     if not hits:
         yield f"{index} has no documents to try the pipeline out on."
@@ -38,7 +38,7 @@ def try_out(ml: MlCommons, index: str, name: str, fields: Sequence[str]) -> Iter
 
 
 def words_in(source: Mapping[str, Any], fields: Sequence[str]) -> str:
-    """The first words of a document's fields; the processor joins values of the top level alone."""
+    """Return the first words of a document's fields; the processor joins only values of the top level."""
     texts = (value for name in fields if isinstance(value := source.get(name), str))
     return " ".join(" ".join(texts).split()[:_WORDS])
 

@@ -1,1 +1,1 @@
-"""Which requests OpenSearch gets for one search, in which order, given its answers; no I/O."""
+"""Search flows: which requests OpenSearch gets for one search, in which order, given its answers. No I/O."""

@@ -1,4 +1,4 @@
-"""Who asks a cluster, as a key for what is learnt of it in their name. Pure.
+"""Keys of callers: knowledge of a cluster that was learnt in one caller's name is kept by their key. No I/O.
 
 What one account may see, another may not. Which header names an account is the cluster's own setting (a JWT may come in
 any), so every header counts but those that are known to name nobody.
@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-# What describes a request, a connection or a trace, and no account.
+# Headers that describe a request, a connection or a trace, and no account.
 _NAMES_NOBODY = frozenset({
     "accept", "accept-charset", "accept-encoding", "accept-language", "b3", "cache-control", "connection",
     "content-encoding", "content-length", "content-type", "date", "dnt", "host", "origin", "pragma", "priority",
@@ -31,9 +31,9 @@ def caller_of(headers: Iterable[tuple[bytes | str, bytes | str]], params: Mappin
     `headers` are those that OpenSearch gets, `params` the arguments of an opensearch-py call.
     """
     named = sorted((_text(name).lower(), _text(value)) for name, value in headers)
-    who = [pair for pair in named if pair[0] not in _NAMES_NOBODY]
-    who += [(name, repr(params[name])) for name in _ACCOUNTS if params and name in params]
-    return digest(*(part for pair in who for part in pair))
+    identifying = [pair for pair in named if pair[0] not in _NAMES_NOBODY]
+    identifying += [(name, repr(params[name])) for name in _ACCOUNTS if params and name in params]
+    return digest(*(part for pair in identifying for part in pair))
 
 
 def digest(*parts: str | bytes | None) -> bytes:

@@ -1,4 +1,4 @@
-"""Holding a conversation to its end: by a synchronous client, by an asynchronous one, or step by step."""
+"""Drivers of a search flow: a synchronous one, an asynchronous one, and a single step."""
 
 from __future__ import annotations
 
@@ -8,50 +8,50 @@ from connectors.opensearch.flow.search_flow import Flow, OpenSearchRequest, Resu
 from sidecar.core.errors import EngineRejected
 
 
-def proceed(talk: Flow[Result], answer: bytes | EngineRejected | None = None) -> OpenSearchRequest | Result:
-    """Hand the last answer over (none at the beginning) and return what to ask next, or the result at the end.
+def proceed(flow: Flow[Result], answer: bytes | EngineRejected | None = None) -> OpenSearchRequest | Result:
+    """Hand the last answer over (None at the start); return the next request, or the result at the end.
 
     Raises the `EngineRejected` that the caller's own search met.
     """
     try:
         if isinstance(answer, EngineRejected):
-            return talk.throw(answer)
-        return next(talk) if answer is None else talk.send(answer)
+            return flow.throw(answer)
+        return next(flow) if answer is None else flow.send(answer)
     except StopIteration as end:
         result: Result = end.value
         return result
 
 
-def drive(talk: Flow[Result], send: Callable[[OpenSearchRequest], bytes]) -> Result:
-    """Hold a conversation to its end by a synchronous `send`."""
-    step = proceed(talk)
+def drive(flow: Flow[Result], send: Callable[[OpenSearchRequest], bytes]) -> Result:
+    """Drive a flow to its end by a synchronous `send`."""
+    step = proceed(flow)
     while isinstance(step, OpenSearchRequest):
         try:
             answer: bytes | EngineRejected = send(step)
         except EngineRejected as refused:
             answer = refused
-        step = proceed(talk, answer)
+        step = proceed(flow, answer)
     return step
 
 
 async def drive_async(
-    talk: Flow[Result],
+    flow: Flow[Result],
     send: Callable[[OpenSearchRequest], Awaitable[bytes]],
     do: Callable[..., Awaitable[OpenSearchRequest | Result]] | None = None,
 ) -> Result:
-    """Hold a conversation to its end by an asynchronous `send`.
+    """Drive a flow to its end by an asynchronous `send`.
 
-    `do` calls a function with arguments for each step between two requests, elsewhere if it likes; without it they are
-    done here.
+    `do` calls a function with its arguments, for each step between two requests; it may do so in another thread.
+    Without `do` the steps run here.
     """
     do = do or _done_here
-    step = await do(proceed, talk)
+    step = await do(proceed, flow)
     while isinstance(step, OpenSearchRequest):
         try:
             answer: bytes | EngineRejected = await send(step)
         except EngineRejected as refused:
             answer = refused
-        step = await do(proceed, talk, answer)
+        step = await do(proceed, flow, answer)
     return step
 
 

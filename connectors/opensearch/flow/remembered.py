@@ -1,4 +1,4 @@
-"""Facts that are remembered for a while, and not more of them than fit."""
+"""A bounded store of facts that are remembered for a while."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
 
-# Index expressions with dates in them are ever new, and so may callers be.
+# Index expressions with dates in them are new every day, and callers may be, too.
 MOST = 1000
 
 
 class Remembered(Generic[Value]):
-    """Facts by key, each for so many seconds and the `most` that were learnt last; `clock` counts seconds."""
+    """Facts by key, each kept for `seconds`, and at most the `most` learnt last; `clock` counts seconds."""
 
     def __init__(self, seconds: float, *, most: int = MOST, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds

@@ -1,1 +1,1 @@
-"""Reading a search response and returning it with its hits in another order; no I/O."""
+"""Reading a search response, and writing it with its hits in another order. No I/O."""

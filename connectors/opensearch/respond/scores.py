@@ -1,4 +1,4 @@
-"""Scores fit for OpenSearch's `_score`: positive, in the order of the fused scores, the tail below. Pure arithmetic."""
+"""Maps fused scores to OpenSearch's `_score`: positive, in the same order, the tail below. Pure arithmetic."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ LOWEST = 1e-290
 
 
 def positive_score(score: float) -> float:
-    """One positive, strictly monotone mapping of a fused score: `s + 1` from 0 on, `exp(s)` below."""
+    """Map a fused score to a positive one, strictly monotone: `s + 1` from 0 on, `exp(s)` below."""
     return score + 1.0 if score >= 0 else math.exp(score)
 
 
 def window_scores(fused: Sequence[float]) -> list[float]:
     """Map the fused scores of a window, in the order given: equal ones stay equal, different ones different.
 
-    Where floats run out (`1e-20 + 1 == 1`, `exp(-800) == 0`) a score is lifted to the next float above its lower
-    neighbour, so the result depends on the window alone, never on the page.
+    If two scores would map to one float (`1e-20 + 1 == 1`, `exp(-800) == 0`), the higher one becomes the next float
+    above its lower neighbour, so the result depends on the window alone, never on the page.
     """
     mapped: dict[float, float] = {}
     least = LOWEST
@@ -29,5 +29,5 @@ def window_scores(fused: Sequence[float]) -> list[float]:
 
 
 def scores_below(lowest: float, count: int) -> list[float]:
-    """Scores for the hits after the scored ones: `lowest / (1 + k)` for k = 1, 2, …, so below it and never rising."""
+    """Return scores for the hits after the scored ones: `lowest / (1 + k)` for k = 1, 2, …, so they never rise."""
     return [lowest / (1 + k) for k in range(1, count + 1)]

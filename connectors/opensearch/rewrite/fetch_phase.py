@@ -1,8 +1,8 @@
-"""Highlights and script fields, which OpenSearch computes for each hit, asked for the page alone. Pure.
+"""Requests what OpenSearch's fetch phase computes for each hit (highlights, script fields) for the page alone. No I/O.
 
-The window is then searched without them; once its order is known, the page's hits are asked for once more, whole. A hit
-is known by its index, its id and its routing, for documents of one index may share an id. All that is not a hit comes
-from the first answer.
+The window is searched without these; once its order is known, a second search fetches the page's hits whole. A hit is
+identified by its index, its id and its routing, because documents of one index may share an id. Everything but the hits
+comes from the first answer.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import msgspec
 
 from connectors.opensearch import raw_json
 
-# Dear for each hit, and no part of it needed to rerank. A long _source is not among them: to filter it takes OpenSearch
-# longer than to send it (docs/EXPERIMENTS.md).
+# Expensive for each hit, and not needed for reranking. A long _source is not among them: filtering it takes OpenSearch
+# longer than sending it (docs/EXPERIMENTS.md).
 PER_HIT = ("highlight", "script_fields")
-# Where these are, a hit depends on the whole search, or would tell of the ids that were asked for.
+# With one of these a hit depends on the whole search, or would show the ids of the second search.
 _WHOLE = ("collapse", "explain", "min_score", "profile", "rescore", "search_pipeline", "terminate_after")
-# What the first answer holds and the second need not.
+# Members that the first answer covers, so the second search leaves them out.
 _ONCE = ("aggregations", "aggs", "suggest", "track_total_hits")
 
 # Index, id and routing, as JSON; the last is empty where a document has none of its own.
@@ -35,7 +35,7 @@ class _Identity(msgspec.Struct, rename={"index": "_index", "docid": "_id", "rout
 
 
 def worthwhile(search: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
-    """Tell whether a search asks for what its page alone needs, and its hits can be asked for once more."""
+    """Tell whether a search requests what only its page needs, and its hits can be fetched by a second search."""
     query = search.get("query")
     return (
         any(name in search for name in PER_HIT)
@@ -47,14 +47,14 @@ def worthwhile(search: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
 
 
 def lean(body: Mapping[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
-    """The search without what only the page needs."""
-    # Where a search asks for script fields, OpenSearch shows no _source but by request.
+    """Leave out of a search what only the page needs."""
+    # If a search requests script fields, OpenSearch shows no _source unless that is requested, too.
     hidden = {"_source": msgspec.Raw(b"false")} if "script_fields" in body and "_source" not in body else {}
     return {name: value for name, value in body.items() if name not in PER_HIT} | hidden
 
 
 def page(body: bytes, hits: Sequence[msgspec.Raw]) -> bytes:
-    """The search for these hits alone: its own query, filtered by their keys. No two of them may share one."""
+    """Write the search for these hits alone: its own query, filtered by their keys, which must be distinct."""
     search = raw_json.members(raw_json.escape_surrogates(body))
     groups: dict[tuple[bytes, bytes], list[bytes]] = {}
     for index, docid, routing in map(_key, hits):
@@ -67,7 +67,7 @@ def page(body: bytes, hits: Sequence[msgspec.Raw]) -> bytes:
 
 
 def are_distinct(hits: Sequence[msgspec.Raw]) -> bool:
-    """Tell whether no two hits have one key, so that each can be asked for alone."""
+    """Tell whether no two hits share a key, so that each can be fetched alone."""
     return len({_key(hit) for hit in hits}) == len(hits)
 
 
@@ -77,10 +77,10 @@ def are_among(hits: Iterable[msgspec.Raw], found: Iterable[msgspec.Raw]) -> bool
 
 
 def merged(hits: Sequence[msgspec.Raw], whole: Sequence[msgspec.Raw]) -> list[msgspec.Raw]:
-    """Put the whole hits in the places of the lean ones; what was deleted meanwhile stays lean.
+    """Put the whole hits in the places of the lean ones; hits that were deleted meanwhile stay lean.
 
-    Hits that share a key are told apart by their places, if nothing moved; else they stay lean, for one must never
-    stand in for another.
+    Hits that share a key are told apart by their places, if none moved; else they stay lean, because one must never
+    replace another.
     """
     places, whole_places = [_place(hit) for hit in hits], [_place(hit) for hit in whole]
     if places == whole_places:
@@ -91,12 +91,12 @@ def merged(hits: Sequence[msgspec.Raw], whole: Sequence[msgspec.Raw]) -> list[ms
 
 
 def params(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The URL's parameters for the second search: what counts the hits is the first one's."""
+    """Return the URL's parameters for the second search; only the first one counts the hits."""
     return {name: value for name, value in given.items() if name not in {"track_total_hits", "rest_total_hits_as_int"}}
 
 
 def _highlights_across_fields(highlight: Any) -> bool:
-    """Tell whether a highlight shows matches of other fields than its own: it would show the ids, too."""
+    """Tell whether a highlight shows matches of other fields than its own: then it would show the ids, too."""
     if isinstance(highlight, list):
         return any(map(_highlights_across_fields, highlight))
     if not isinstance(highlight, Mapping):

@@ -1,4 +1,4 @@
-"""Which fields of which index a model reads, and how OpenSearch is asked for them. Pure."""
+"""Plans which fields of which index a model reads, and how they are requested from OpenSearch. No I/O."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from connectors.opensearch.rewrite.index_fields import IndexFields, Way
 from sidecar.core.documents import PassageFields
 
 DEFAULT = PassageFields()
-# How many indexes, and how many fields of one, a sentence names.
+# The number of indexes, and of fields of one index, that a sentence names.
 NAMED = 3
 NAMED_FIELDS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class FieldPlan:
-    """Title and text fields: `fields`, or those of the hit's index where `by_index` has it.
+    """Title and text fields: those of the hit's index in `by_index`, or else `fields`.
 
-    `from_fields` and `from_stored` are asked for beside `_source`, by the options `fields` and `stored_fields`;
-    `has_source` is False where no index searched keeps one. `choice` says which fields were found in a mapping,
-    `warning` what to know where hits show no text, `refusal` why there is nothing to rerank by. `is_mapped` is False
-    where no index has any of the fields, so that a search of them finds nothing. `looked_at` are the indexes whose
-    mapping was asked for, or could have been.
+    `from_fields` and `from_stored` are requested beside `_source`, by the options `fields` and `stored_fields`;
+    `has_source` is False if no searched index keeps a `_source`. `choice` names fields that were found in a mapping,
+    `warning` explains why hits show no text, `refusal` why nothing can be reranked. `is_mapped` is False if no index
+    has any of the fields, so that a search of them finds nothing. `looked_at` are the indexes whose mapping was
+    requested, or refused.
     """
 
     fields: PassageFields
@@ -37,7 +37,7 @@ class FieldPlan:
     looked_at: frozenset[str] = frozenset()
 
     def of(self, index: str) -> PassageFields:
-        """The fields to read of an index's hits."""
+        """Return the fields to read from an index's hits."""
         return self.by_index.get(index, self.fields)
 
     @property
@@ -50,10 +50,10 @@ class FieldPlan:
 def reading(
     fields: PassageFields, found: Mapping[str, IndexFields], lacking: Sequence[str], *, all_lack: bool
 ) -> FieldPlan:
-    """Tell how the text of these indexes is had, whose hits showed none; `all_lack` says that no other hit did.
+    """Plan how to read the text of indexes whose hits showed none; `all_lack` says that no other hit showed any.
 
-    Where the text fields are those by default and an index has none of them, its mapping's text fields are read, joined
-    by new lines. Fields that somebody chose are never replaced.
+    If the text fields are the default ones and an index has none of them, the text fields of its mapping are read,
+    joined by new lines. Fields that somebody chose are never replaced.
     """
     looked = [_look(index, found[index], fields) for index in dict.fromkeys(lacking) if index in found]
     ways = [(name, one.index.way(name)) for one in looked for name in one.fields.all]
@@ -77,12 +77,12 @@ def reading(
 
 
 def unread_indexes(fields: PassageFields, found: Mapping[str, IndexFields]) -> list[str]:
-    """List the indexes that have none of the text fields, or none whose text can be had."""
+    """List the indexes that have none of the text fields, or none whose text can be read."""
     return [name for name, index in found.items() if not any(index.way(text).is_readable for text in fields.text)]
 
 
 def unknown(fields: PassageFields, lacking: Sequence[str], status: int) -> FieldPlan:
-    """Say that the hits of these indexes show no text, and that their mapping was refused."""
+    """Return the plan for indexes whose hits show no text and whose mapping was refused."""
     may = "this account may not read the mapping (indices:admin/mappings/fields/get)"
     why = may if status in {401, 403} else f"OpenSearch answered {status} when asked for the mapping"
     return FieldPlan(fields, warning=_unread(fields, lacking, why), looked_at=frozenset(lacking))
@@ -90,7 +90,7 @@ def unknown(fields: PassageFields, lacking: Sequence[str], status: int) -> Field
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
-    """One index as its mapping shows it: the fields to read, and what is to be said of it."""
+    """One index as its mapping shows it: the fields to read, and the messages about them."""
 
     name: str
     index: IndexFields

@@ -1,4 +1,4 @@
-"""OpenSearch's `filter_path`, on the bytes of a response: which members of it a caller wants to see. Pure.
+"""OpenSearch's `filter_path` on the bytes of a response: leaves the members that a caller wants to see. No I/O.
 
 A path names members level by level; arrays don't count as levels. `*` stands for any part of a name, `**` for one level
 or more, a backslash keeps a dot in a name. Paths that begin with `-` take away from what the others leave. Objects and
@@ -17,9 +17,9 @@ import msgspec
 
 from connectors.opensearch import raw_json
 
-# OpenSearch encodes a response anew where it filters it. This filters nothing away, and does just that.
+# OpenSearch encodes a response anew if it filters it. This filter has that effect, and removes nothing.
 NOTHING = "-rerank_sidecar_takes_nothing_away"
-# No path asked for by a person leads deeper; what lies there counts as matched by none.
+# No path that a person writes leads deeper; deeper values count as matched by no path.
 MAX_DEPTH = 200
 
 _SEPARATOR = re.compile(r"(?<!\\)\.")
@@ -35,7 +35,7 @@ class NoPaths(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """The paths to keep (all, if there are none) and those to take away from that."""
+    """The paths to keep (all, if there are none), and those to remove from these."""
 
     keep: tuple[Path, ...]
     drop: tuple[Path, ...]
@@ -53,7 +53,7 @@ def parsed(text: str) -> Filters | None:
 
 
 def filtered(response: bytes, filters: Filters | None) -> bytes:
-    """Leave of a response what the filters do; what is left keeps its bytes. Raises `splice.Malformed`."""
+    """Apply filters to a response; the values that stay keep their bytes. Raises `raw_json.Malformed`."""
     if filters is None:
         return response
     try:
@@ -78,7 +78,7 @@ def _path(text: str) -> Path:
 
 
 def _left(value: bytes | msgspec.Raw, paths: Sequence[Path], *, keeping: bool, depth: int) -> bytes | None:
-    """Return the rest of a value that no path has matched yet, None for nothing."""
+    """Return the part of a value that stays, None for nothing; no path has matched the value itself yet."""
     first = bytes(value)[:1]
     if depth == 0 or first not in {b"{", b"["}:
         return None if keeping else bytes(value)

@@ -1,4 +1,4 @@
-"""The texts of a query at the paths that they have once OpenSearch has written the query out in full. Pure.
+"""Finds texts of a query by the paths that they have once OpenSearch has written the query out in full. No I/O.
 
 OpenSearch resolves a `query_text_path` in the search as it understood it, not as it was typed:
 `{"match": {"text": "x"}}` becomes `{"match": {"text": {"query": "x", …}}}`, a lone clause becomes a list, `wrapper` and
@@ -32,7 +32,7 @@ _BY_FIELD = {
     "term": "value",
     "wildcard": "wildcard",
 }
-# What else a field's object may call its text when it is typed.
+# Other keys of a text in a field's object, as people may write it.
 _TYPED_AS: Mapping[str, tuple[str, ...]] = {"span_term": ("term",), "wildcard": ("value",)}
 # Queries of the shape {"query": text}.
 _BY_QUERY = {"combined_fields", "multi_match", "query_string", "simple_query_string"}
@@ -63,9 +63,9 @@ _RENAMED: Mapping[str, str] = {"field_masking_span": "span_field_masking", "must
 def text_at(search: Mapping[str, Any], path: str, url_query: str | None = None) -> str | None:
     """Find the text at a dotted path of a search, written out in full; None where there is no text.
 
-    Paths lead into `query` (which `url_query`, the URL's `q`, replaces), `post_filter`, `rescore` and `suggest`. As it
-    can be told what is meant, a path may also leave out the number of a lone clause and the last key, as in the short
-    form of a query (`query.match.text`); OpenSearch takes only the full one.
+    Paths lead into `query` (which `url_query`, the URL's `q`, replaces), `post_filter`, `rescore` and `suggest`. A path
+    may also leave out the number of a lone clause and the last key, as in the short form of a query
+    (`query.match.text`), because that is unambiguous; OpenSearch accepts only the full path.
     """
     top, *keys = path.split(".")
     value = _top(search, top, url_query)

@@ -1,7 +1,7 @@
-"""Which fields of an index hold text, and how that text is had, as the index's mapping says. Pure.
+"""Reads from an index's mapping which fields hold text, and how to get that text. No I/O.
 
-Read is `GET /INDEX/_mapping/field/*`, for which the right to read an index is enough: it names every field by its
-dotted path, with aliases, derived fields and multi-fields among them, and what `_source` leaves out.
+The mapping is the answer to `GET /INDEX/_mapping/field/*`, for which the right to read an index is enough: it names
+every field by its dotted path, including aliases, derived fields and multi-fields, and what `_source` leaves out.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
-# What a person writes in; other types that hold text hold exact values.
+# Types of fields for prose; other types that hold text hold exact values.
 _TEXT = {"match_only_text", "search_as_you_type", "text"}
 
 
 class Way(Enum):
-    """How the text of a field is had in a search."""
+    """How a search gets the text of a field."""
 
     SOURCE = "in _source"
     FIELDS = "by the option `fields`: an alias, a multi-field, a derived or a constant one"
@@ -28,7 +28,7 @@ class Way(Enum):
 
     @property
     def is_readable(self) -> bool:
-        """Whether there is a way."""
+        """Whether a search can get the text."""
         return self in {Way.SOURCE, Way.FIELDS, Way.STORED}
 
 
@@ -82,7 +82,7 @@ class IndexFields:
         return sorted(self._copied.get(name, ()))
 
     def way(self, name: str) -> Way:
-        """How the text of that field is had."""
+        """Tell how a search gets the text of that field."""
         field = self._fields.get(name)
         if field is None:
             return Way.ABSENT
@@ -97,7 +97,7 @@ class IndexFields:
         return Way.COPIED if name in self._copied else Way.LOST
 
     def _is_beneath(self, name: str) -> bool:
-        """Whether it is a field of a field, which has its text from there."""
+        """Tell whether a field is a sub-field, which takes its text from the field above."""
         return name.rpartition(".")[0] in self._fields
 
     def _is_left_out(self, name: str) -> bool:
@@ -106,7 +106,7 @@ class IndexFields:
 
 
 def read(answer: bytes) -> dict[str, IndexFields]:
-    """Read the fields of each index; none where the answer is of another shape."""
+    """Read the fields of each index; none if the answer has another shape."""
     try:
         return {index: IndexFields(found.mappings) for index, found in _ANSWER.decode(answer).items()}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

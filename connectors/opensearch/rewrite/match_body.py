@@ -1,4 +1,4 @@
-"""The search body for a question of plain words: what `sidecar search` and `sidecar run` ask OpenSearch. Pure."""
+"""Writes the search body for a query of plain words, as `sidecar search` and `sidecar run` send it. No I/O."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Which text a search's `_source` filters would hide, and how to borrow it through `fields`. Pure.
+"""Finds text that a search's `_source` filters would hide, and requests it through the option `fields`. No I/O.
 
-OpenSearch writes `fields` beside `_source` in each hit, from the same document; what was borrowed leaves again. It
-gives only what is mapped: text that the mapping ignores stays out of reach where `_source` is filtered. What `_source`
-never holds (aliases, multi-fields, stored fields of which it is no part) is borrowed in the same way.
+OpenSearch writes `fields` beside `_source` in each hit, from the same document; such borrowed fields are taken out of
+the response again. The option gives mapped fields only: text that the mapping ignores can't be read if `_source` is
+filtered. Text that `_source` never holds (aliases, multi-fields, separately stored fields) is borrowed in the same way.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from connectors.opensearch.rewrite.field_plan import FieldPlan
 
 @dataclass(frozen=True, slots=True)
 class Borrowed:
-    """Additions to what the caller asked for: names for the options `fields` and `stored_fields`."""
+    """Names added to the caller's options `fields` and `stored_fields`."""
 
     fields: tuple[str, ...] = ()
     stored: tuple[str, ...] = ()
@@ -32,15 +32,15 @@ class Borrowed:
 
 
 def borrowed(search: Mapping[str, Any], params: Mapping[str, Any], reading: FieldPlan) -> Borrowed:
-    """Find what to ask for in addition: all that is read where `_source` won't be whole, else what it never holds.
+    """Find the fields to add: all that are read if `_source` won't be whole, else those that it never holds.
 
-    Left out is what the caller asked for.
+    Fields that the caller requested are left out.
     """
     wanted = reading.from_fields if _source_is_whole(search, params) else reading.names
-    asked = _asked_for(search, params)
+    requested = _requested(search, params)
     # The option `fields` gives nothing that only `stored_fields` does.
-    stored = _not_among(reading.from_stored, asked)
-    free = _not_among(wanted, asked + _names(search.get("fields", [])))
+    stored = _not_among(reading.from_stored, requested)
+    free = _not_among(wanted, requested + _names(search.get("fields", [])))
     # An index without _source refuses the option `fields`.
     by_fields = [name for name in free if name not in reading.from_stored] if reading.has_source else []
     return Borrowed(tuple(by_fields), tuple(stored))
@@ -50,16 +50,16 @@ def _not_among(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
     return [name for name in names if not any(fnmatchcase(name, pattern) for pattern in patterns)]
 
 
-def _asked_for(search: Mapping[str, Any], params: Mapping[str, Any]) -> list[str]:
-    """List the names and patterns of what the caller will find in a hit's `fields`, beside those of that option."""
-    asked: list[Any] = []
+def _requested(search: Mapping[str, Any], params: Mapping[str, Any]) -> list[str]:
+    """List names and patterns of what other options than `fields` put into a hit's `fields`."""
+    requested: list[Any] = []
     for key in ("docvalue_fields", "stored_fields"):
         value = params[key].split(",") if key in params else search.get(key, [])
-        asked += value if isinstance(value, list) else [value]
+        requested += value if isinstance(value, list) else [value]
     collapse = search.get("collapse")
-    asked += [collapse.get("field")] if isinstance(collapse, Mapping) else []
-    asked += search.get("script_fields") or []
-    return _names(asked)
+    requested += [collapse.get("field")] if isinstance(collapse, Mapping) else []
+    requested += search.get("script_fields") or []
+    return _names(requested)
 
 
 def _names(entries: Sequence[Any]) -> list[str]:
@@ -76,20 +76,20 @@ def _source_is_whole(search: Mapping[str, Any], params: Mapping[str, Any]) -> bo
 
 
 def _source_is_shown(search: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
-    """Tell whether OpenSearch shows `_source` unasked: not to who asks for stored or script fields."""
+    """Tell whether OpenSearch shows `_source` by default: not if stored or script fields are requested."""
     return not ("stored_fields" in params or "stored_fields" in search or search.get("script_fields"))
 
 
-def with_fields(asked: msgspec.Raw | None, borrowed: Sequence[str]) -> msgspec.Raw:
-    """Write the `fields` to send: the caller's, as they are, and the borrowed ones."""
-    entries = raw_json.elements(asked) if asked is not None else []
+def with_fields(own: msgspec.Raw | None, borrowed: Sequence[str]) -> msgspec.Raw:
+    """Write the `fields` to send: the caller's own, as they are, and the borrowed ones."""
+    entries = raw_json.elements(own) if own is not None else []
     return msgspec.Raw(msgspec.json.encode([*entries, *borrowed]))
 
 
 def with_stored_fields(
     raw: Mapping[str, msgspec.Raw], search: Mapping[str, Any], params: Mapping[str, Any], names: Sequence[str]
 ) -> tuple[dict[str, msgspec.Raw], dict[str, Any]]:
-    """Write the body and the parameters that ask for these stored fields, too, and show no less of `_source`."""
+    """Add stored fields to a body and its parameters, so that `_source` is shown as before."""
     body, url = dict(raw), dict(params)
     if not names:
         return body, url

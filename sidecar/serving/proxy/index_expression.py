@@ -1,4 +1,4 @@
-"""Which indices a search may reach, told by its index expression alone, and whether a rule's covers them all. Pure.
+"""Index expressions: which indices a search may reach, and whether a rule's expression covers them all. No I/O.
 
 Source: OpenSearch's index name expressions: names and `*` patterns with commas between, `-` takes away what an earlier
 pattern brought in, `<logs-{now/d}>` is date math, commas at the end count for nothing. Aliases are names like others.
@@ -15,7 +15,7 @@ _DATE = re.compile(r"\{(?:[^{}]|\{[^{}]*\})*\}")
 
 @dataclass(frozen=True, slots=True)
 class IndexExpression:
-    """Patterns of what is searched, and of what is taken away again; `*` stands for anything, a date too."""
+    """Patterns of searched indices, and of excluded ones; `*` stands for anything, also for a date."""
 
     included: tuple[str, ...]
     excluded: tuple[str, ...] = ()
@@ -27,14 +27,14 @@ class IndexExpression:
         excluded: list[str] = []
         for part in expression.rstrip(",").split(","):
             if part.startswith("-") and any("*" in earlier for earlier in included):
-                # What a date may be is not known, so it takes nothing away for certain.
+                # The date is unknown, so no index is excluded for certain.
                 excluded += [] if part.startswith("-<") else [part[1:]]
             else:
                 included.append(_pattern(part))
         return cls(tuple(included), tuple(excluded))
 
     def covers(self, searched: IndexExpression) -> bool:
-        """Whether every index that `searched` may reach is among these."""
+        """Tell whether every index that `searched` may reach is among these."""
         return all(any(_is_within(part, one) for one in self.included) for part in searched.included) and not any(
             _overlap(part, one) and not any(_is_within(one, gone) for gone in searched.excluded)
             for part in searched.included
@@ -49,12 +49,12 @@ def _pattern(part: str) -> str:
 
 
 def _is_within(pattern: str, other: str) -> bool:
-    """Whether all names of a pattern are names of another: its `*` is met by nothing but a `*`."""
+    """Tell whether all names of a pattern are names of the other one: only a `*` matches a `*`."""
     return re.fullmatch(".*".join(map(re.escape, other.split("*"))), pattern, re.DOTALL) is not None
 
 
 def _overlap(one: str, other: str) -> bool:
-    """Whether a name may be of both patterns: told for certain where one of them is a name, else by both their ends."""
+    """Tell whether a name may match both patterns: certain if one of them is a name, else judged by their ends."""
     if "*" not in one or "*" not in other:
         return _is_within(one, other) or _is_within(other, one)
     head, its_head = one.partition("*")[0], other.partition("*")[0]

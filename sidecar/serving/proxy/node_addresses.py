@@ -1,6 +1,6 @@
-"""The addresses that `GET /_nodes` tells: clients that sniff connect to them, past the sidecar, so they become its own.
+"""Replaces the addresses in answers to `GET /_nodes` by the sidecar's own: clients that sniff connect to them.
 
-Pure, on raw bytes: what is no address keeps its very bytes.
+No I/O; everything but the addresses keeps its bytes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 from connectors.opensearch import raw_json
 from sidecar.core.errors import ConfigurationError
 
-# Node information, for whatever nodes and metrics; statistics and hot threads hold no address to connect to.
+# Node information, for any nodes and metrics; statistics and hot threads hold no address to connect to.
 _TOLD_BY = re.compile(rb"/+_nodes(/+(?!stats|usage|hot_threads|reload_secure_settings)[^/]+){0,2}/*")
 # A host name, an IPv4 address or an IPv6 one in brackets, and a port.
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
@@ -22,7 +22,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def tells_addresses(method: str, raw_path: bytes) -> bool:
-    """Whether a request asks for node information."""
+    """Tell whether a request reads node information."""
     return method == "GET" and _TOLD_BY.fullmatch(raw_path) is not None
 
 
@@ -36,14 +36,14 @@ def check_address(address: str) -> str:
 
 
 def address_in(host: bytes, scheme: str) -> str | None:
-    """Return the address by which a client came, from its `Host`; None where it names none."""
+    """Return the address that a client used, from its `Host`; None if that names none."""
     named = host.decode("latin-1")
     address = named if re.search(r":\d+$", named) else f"{named}:{_PORTS[scheme]}"
     return address if _ADDRESS.fullmatch(address) else None
 
 
 def with_address(body: bytes, address: str) -> bytes:
-    """Write `address` for each node's HTTP address; a body that is no node information comes back as it is."""
+    """Write `address` as each node's HTTP address; a body that is not node information stays as it is."""
     try:
         top = raw_json.members(body)
         if "nodes" not in top:

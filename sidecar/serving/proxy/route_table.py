@@ -1,6 +1,6 @@
-"""OpenSearch's REST routes that only read, as it declares them itself, and which of them are searches. Pure.
+"""The table of OpenSearch's REST routes that only read, as it declares them itself, and which of them are searches.
 
-Whatever is not in the table writes, or may write. Sources: the `routes()` of the REST handlers of 2.19.1, of its
+A route that is not in the table may write. Sources: the `routes()` of the REST handlers of 2.19.1, of its
 modules, and of the plugins that are named.
 """
 
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """The kind of a request, as the proxy tells them apart."""
+    """The kind of a request, for the proxy."""
 
     SEARCH = "search"
     MSEARCH = "msearch"
@@ -22,7 +22,7 @@ class Kind(StrEnum):
 
 
 class PassThrough(StrEnum):
-    """How much of OpenSearch can be reached through the proxy."""
+    """The part of OpenSearch that can be reached through the proxy."""
 
     ALL = "all"
     READ_ONLY = "read-only"
@@ -51,14 +51,14 @@ TABLE = (
         "GET POST", "/_msearch/template /{index}/_msearch/template", PassThrough.SEARCH, Kind.MSEARCH_TEMPLATE
     ),
     Entry("GET POST", "/_count /{index}/_count", PassThrough.SEARCH),
-    # A search that goes on over several requests.
+    # A search that continues over several requests.
     Entry("GET POST DELETE", "/_search/scroll /_search/scroll/{name}"),
     Entry("POST", "/{index}/_search/point_in_time"),
     Entry("DELETE", "/_search/point_in_time"),
     Entry("GET", "/_search/point_in_time/_all"),
     Entry("POST", "/_plugins/_asynchronous_search"),
     Entry("GET", "/_plugins/_asynchronous_search/{any}"),
-    # Documents, and what a search client asks beside searching.
+    # Documents, and other requests of search clients.
     Entry("GET HEAD", "/{index}/_doc/{any} /{index}/_source/{any}"),
     Entry("GET POST", "/_mget /{index}/_mget /{index}/_explain/{any} /_validate/query /{index}/_validate/query"),
     Entry("GET POST", "/{index}/_termvectors /{index}/_termvectors/{any} /_mtermvectors /{index}/_mtermvectors"),

@@ -1,7 +1,7 @@
-"""Which requests are ours to look at, and which may pass, told by method and raw path as OpenSearch routes them. Pure.
+"""Routes requests by method and raw path, as OpenSearch does: which are searches, and which may pass. No I/O.
 
-OpenSearch compares the segments of the raw path, so `%5Fsearch` is no `_search`; it decodes what a placeholder matches
-(`%3Clogs-%7Bnow%2Fd%7D%3E` is an index expression), and slashes at the end count for nothing (2.19.1, measured).
+OpenSearch compares the segments of the raw path, so `%5Fsearch` is not `_search`; it decodes the segment of a
+placeholder (`%3Clogs-%7Bnow%2Fd%7D%3E` is an index expression), and ignores slashes at the end (2.19.1, measured).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Route:
 
 
 def _is_index(segment: bytes) -> bool:
-    """Whether a segment names indices. OpenSearch takes an empty one, before a literal, for all of them."""
+    """Tell whether a segment names indices. An empty one, before a literal, means all indices to OpenSearch."""
     decoded = unquote_to_bytes(segment)
     if b"/" in _DATE_MATH.sub(b"", decoded):
         return False
@@ -54,12 +54,12 @@ _PLACEHOLDERS: dict[bytes, Callable[[bytes], bool]] = {b"{index}": _is_index, b"
 
 
 def _segments(raw_path: bytes) -> tuple[bytes, ...]:
-    """Split a path as OpenSearch does: one slash at the beginning and all at the end separate nothing."""
+    """Split a path as OpenSearch does, which ignores one slash at the beginning and all slashes at the end."""
     return tuple(raw_path.removeprefix(b"/").rstrip(b"/").split(b"/"))
 
 
 def _by_length() -> dict[tuple[str, int], list[tuple[tuple[bytes, ...], Entry]]]:
-    """The table's patterns, by method and number of segments."""
+    """Index the table's patterns by method and number of segments."""
     found: dict[tuple[str, int], list[tuple[tuple[bytes, ...], Entry]]] = defaultdict(list)
     for entry in TABLE:
         for path in entry.paths.split():
@@ -73,7 +73,7 @@ _PATTERNS = _by_length()
 
 
 def route(method: str, raw_path: bytes) -> Route:
-    """Tell what a request is; whatever the table does not know writes, for all we know."""
+    """Find the route of a request; a request that is not in the table may write."""
     if raw_path == RESERVED or raw_path.startswith(RESERVED + b"/"):
         return Route(Kind.OURS)
     segments = _segments(raw_path) if raw_path.startswith(b"/") else ()
@@ -90,7 +90,7 @@ def _fits(pattern: bytes, segment: bytes) -> bool:
 
 
 def passes(method: str, raw_path: bytes, allowed: PassThrough) -> bool:
-    """Whether a request that is not ours may reach OpenSearch."""
+    """Tell whether a request that is not ours may reach OpenSearch."""
     if allowed is PassThrough.ALL:
         return True
     narrowest = route(method, raw_path).narrowest

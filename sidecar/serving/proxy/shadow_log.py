@@ -1,4 +1,4 @@
-"""Records what a shadow reranking would have changed: one JSON line for each search, appended to a file."""
+"""Writes down what a shadow reranking would have changed: one JSON line for each search, appended to a file."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from sidecar.core.candidates import Ranking
 if TYPE_CHECKING:
     from sidecar.serving.scorer.service import Outcome
 
-# How far down the two orders are compared, and how many of the largest moves are told.
+# The depth to which the two orders are compared, and the number of the largest moves in a record.
 DEPTH = 10
 MOVES = 10
 _log = logging.getLogger("sidecar.shadow")
 
 
 class Move(msgspec.Struct, frozen=True):
-    """A hit that would have changed its place: ranks count from 1."""
+    """A hit that would have changed its rank; ranks count from 1."""
 
     docid: str
     first_stage_rank: int
@@ -35,8 +35,8 @@ class Move(msgspec.Struct, frozen=True):
 class ShadowRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """One search under a shadow rule.
 
-    `qid` is the same for every page of a search and tells nothing of it; `first_stage` and `reranked` are the document
-    ids at the top of both orders, `kept` the share of them that both have, `moves` the largest, `ms` wall times.
+    `qid` is the same for every page of a search and reveals nothing of it; `first_stage` and `reranked` are document
+    ids at the top of both orders, `kept` the share of them that both have, `moves` the largest moves, `ms` wall times.
     """
 
     time: str
@@ -56,7 +56,7 @@ class ShadowRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def shadow_record(outcome: Outcome, index: str, qid: str, seconds: float) -> ShadowRecord:
-    """Describe an outcome that nobody saw, its query's text included."""
+    """Describe the outcome of a shadow reranking, with its query's text."""
     stages = {**outcome.seconds, "total": seconds}
     now = time.time()
     record = ShadowRecord(
@@ -85,7 +85,7 @@ def shadow_record(outcome: Outcome, index: str, qid: str, seconds: float) -> Sha
 
 
 def kept_at_top(ranking: Ranking, depth: int = DEPTH) -> float:
-    """The share of the first stage's top that reranking keeps there."""
+    """Return the share of the first stage's top that reranking keeps there."""
     top = ranking.hits[:depth]
     return sum(hit.candidate.rank <= depth for hit in top) / len(top) if top else 1.0
 
@@ -100,10 +100,10 @@ def _moves(ranking: Ranking) -> tuple[Move, ...]:
 
 
 class ShadowFile:
-    """A file of records. Each is appended whole by one write, so that several processes may share it.
+    """A file of records. Each record is appended by one write, so that several processes may share the file.
 
-    It is opened anew for each, so that it may be moved away at any time; its mode is 0600. Unless `queries`, no record
-    holds a query's text.
+    The file is opened anew for each record, so that it may be moved away at any time; its mode is 0600. Without
+    `queries` no record holds a query's text.
     """
 
     def __init__(self, path: Path, *, queries: bool = False) -> None:
@@ -111,7 +111,7 @@ class ShadowFile:
         self.queries = queries
 
     async def write(self, record: ShadowRecord) -> int:
-        """Append a record; return how many were lost, 1 where it could not be written."""
+        """Append a record; return the number of lost records, 1 if it could not be written."""
         if not self.queries:
             record = msgspec.structs.replace(record, query=None)
         try:
@@ -122,7 +122,7 @@ class ShadowFile:
         return 0
 
     def append(self, line: bytes) -> None:
-        """Append bytes. Raises OSError, also where a part alone could be written."""
+        """Append bytes. Raises OSError, also if only a part could be written."""
         file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             if os.write(file, line) < len(line):

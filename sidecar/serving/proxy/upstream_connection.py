@@ -1,4 +1,4 @@
-"""When a connection to OpenSearch may carry another caller's request, and how bytes outside ASCII go out unchanged."""
+"""Connections to OpenSearch that are reused only when clean, and that send bytes outside ASCII unchanged."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _READ_TO_ITS_END = frozenset({*range(200, 300), 304, 404, 409})
 class Answer(aiohttp.ClientResponse):
     """An answer whose connection is used again only if nothing is left on it, of the request or of the answer.
 
-    That is: the request was sent to its end before the answer began, its status says that OpenSearch read it to its
-    end, and the answer was read to its end. All other connections are closed.
+    The request was then sent to its end before the answer began, the status shows that OpenSearch read it to its end,
+    and the answer was read to its end. All other connections are closed.
     """
 
     async def start(self, connection: Any) -> aiohttp.ClientResponse:
-        """Await the answer's head. Raises `aiohttp.ServerDisconnectedError` where an answer was there before."""
+        """Await the answer's head. Raises `aiohttp.ServerDisconnectedError` if an answer was there before."""
         if connection.protocol is None or connection.protocol.should_close:
-            # What came while nobody had asked is no answer to this request.
+            # Bytes that came before the request are no answer to it.
             raise aiohttp.ServerDisconnectedError
         lease = _Lease(connection)
         await super().start(cast("Any", lease))
@@ -57,7 +57,7 @@ class _Lease:
             self.release()
 
     def release(self) -> None:
-        """Give the connection back, or close it; wait with that until it was judged."""
+        """Give the connection back, or close it; postpone that until it is known to be clean or not."""
         self._released = True
         if self._clean is not None:
             (self._connection.release if self._clean else self._connection.close)()
@@ -70,7 +70,7 @@ class Dropped(aiohttp.ClientError):
 async def sent_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     """Keep aiohttp from sending a request again by itself; as a client's middleware it raises `Dropped` instead.
 
-    aiohttp repeats PUT and DELETE too where a connection is lost, although OpenSearch may have done what they say.
+    aiohttp also repeats PUT and DELETE if a connection is lost, although OpenSearch may have acted on them.
     """
     try:
         return await handler(request)
@@ -91,7 +91,7 @@ class RawRequest(aiohttp.ClientRequest):
 
 
 class _LatinConnection:
-    """An aiohttp connection whose first write, the head and maybe some of the body, is put into Latin-1."""
+    """An aiohttp connection whose first write, the head and maybe some of the body, is encoded in Latin-1."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection

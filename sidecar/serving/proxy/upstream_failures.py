@@ -1,4 +1,4 @@
-"""Why a node did not answer, in words that hold no URL, for a URL may hold a password. Pure."""
+"""Says why a node did not answer, without its URL, which may hold a password. No I/O."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WORDS: tuple[tuple[type[Exception], str], ...] = (
 
 
 def failure_of(error: aiohttp.ClientError) -> str:
-    """Name what kept a node from answering."""
+    """Name the reason why a node did not answer."""
     if isinstance(error, Dropped) and isinstance(error.__cause__, aiohttp.ClientError):
         return failure_of(error.__cause__)
     if isinstance(error, aiohttp.ClientConnectorCertificateError):

@@ -37,11 +37,11 @@ def raised(call):
 
 
 def asynchronously(url, ask):
-    async def story():
+    async def searches():
         async with AsyncOpenSearch(url, max_retries=0, timeout=0.2) as bare:
             return await ask(bare)
 
-    return lambda: asyncio.run(story())
+    return lambda: asyncio.run(searches())
 
 
 @pytest.mark.parametrize("method", ["search", "msearch"])
