@@ -1,7 +1,4 @@
-"""Requests as callers write them, and the conversations they begin; what every connector to OpenSearch shares.
-
-Nothing is sent from here. Whoever sends says so by a `Call`.
-"""
+"""Searches as callers write them, and what opensearch-py makes of their arguments. No I/O."""
 
 from __future__ import annotations
 
@@ -9,13 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from connectors.opensearch.flow import msearch_flow
-from connectors.opensearch.flow.caller import caller_of
-from connectors.opensearch.flow.cluster_state import Cluster
-from connectors.opensearch.flow.search_flow import Conversation, Flow, OpenSearchRequest
-from connectors.opensearch.rewrite.request import WINDOW, Hydrate
-from connectors.opensearch.transport import NEVER_IN_URL, Call
-from sidecar.core.documents import PassageFields
+from connectors.opensearch.rewrite.request import WINDOW
+from connectors.opensearch.transport import NEVER_IN_URL
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +15,7 @@ class SearchRequest:
     """A search as OpenSearch takes it.
 
     `body` is its JSON, or what the client's serializer makes JSON of. `params` are the URL's, as opensearch-py names
-    them; `from` and `size` may be among them. The first `window` hits are reranked, whatever page is asked for.
+    them; `from` and `size` may be among them. The first `window` hits are reranked, whatever page is requested.
     """
 
     index: str | Sequence[str] | None = None
@@ -31,6 +23,10 @@ class SearchRequest:
     params: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     window: int = WINDOW
+
+    def encoded(self, serializer: Any) -> bytes:
+        """Return the bytes of the body; `serializer` is the client's."""
+        return _line(self.body, serializer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,64 +39,24 @@ class MultiSearchRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     window: int = WINDOW
 
-
-class SearchFlows:
-    """Begins the conversations of one connector: `serializer` is its client's, `fields` say where text is.
-
-    `hydrate="page"` asks for highlights and script fields of the page alone, by a second request.
-    """
-
-    def __init__(self, serializer: Any, fields: PassageFields | None = None, hydrate: Hydrate = "window") -> None:
-        self.serializer = serializer
-        self.hydrate = hydrate
-        self.fields = fields or PassageFields()
-        self.cluster = Cluster()
-
-    def search(self, request: SearchRequest) -> Conversation:
-        """Begin a search's conversation."""
-        params = _params(request.params)
-        return self._begin(_index(request.index), self._line(request.body), params, request.window, _caller(request))
-
-    def searches(self, request: MultiSearchRequest) -> Flow[msearch_flow.Stages]:
-        """Begin the conversation of several searches."""
-        caller = _caller(request)
-
-        def begin(search: msearch_flow.SubSearch) -> Conversation:
-            index = msearch_flow.index_in(search.header) or _index(request.index)
-            return self._begin(index, search.body, {}, request.window, caller)
-
-        return msearch_flow.msearch_flow(self._lines(request.body), _params(request.params), begin)
-
-    def _begin(
-        self, index: str | None, body: bytes, params: Mapping[str, Any], window: int, caller: bytes
-    ) -> Conversation:
-        return self.cluster.begin(
-            index, body, params, window=window, fields=self.fields, caller=caller, hydrate=self.hydrate
-        )
-
-    def _line(self, body: bytes | str | Mapping[str, Any] | None) -> bytes:
-        text = self.serializer.dumps(body) if isinstance(body, Mapping) else body
-        return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text or b""
-
-    def _lines(self, body: bytes | str | Iterable[str | Mapping[str, Any]]) -> bytes:
-        raw = self._line(body) if isinstance(body, bytes | str) else b"\n".join(map(self._line, body))
+    def encoded(self, serializer: Any) -> bytes:
+        """Return the bytes of the body; `serializer` is the client's."""
+        if isinstance(self.body, bytes | str):
+            raw = _line(self.body, serializer)
+        else:
+            raw = b"\n".join(_line(one, serializer) for one in self.body)
         # As opensearch-py does it.
         return raw if raw.endswith(b"\n") else raw + b"\n"
 
 
-def call(request: SearchRequest | MultiSearchRequest, ask: OpenSearchRequest) -> Call:
-    """Say where an ask of a request's conversation goes."""
-    params = ask.params if ask.path is None else request.params
-    multi = isinstance(request, MultiSearchRequest)
-    return Call(_index(request.index), ask.body, params, request.headers, multi=multi, path=ask.path)
-
-
-def _caller(request: SearchRequest | MultiSearchRequest) -> bytes:
-    return caller_of(request.headers.items(), request.params)
-
-
-def _index(index: str | Sequence[str] | None) -> str | None:
+def index_expression(index: str | Sequence[str] | None) -> str | None:
+    """Write index names as OpenSearch's URLs have them."""
     return index if index is None or isinstance(index, str) else ",".join(index)
+
+
+def written_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the parameters of a call as OpenSearch's URLs have them; opensearch-py's own arguments stay as they are."""
+    return {key: value if key in NEVER_IN_URL else _written(value) for key, value in params.items()}
 
 
 def search_request(  # noqa: PLR0913  they are opensearch-py's
@@ -138,12 +94,13 @@ def _given(params: Mapping[str, Any] | None, url: Mapping[str, Any]) -> dict[str
     return {key: value for key, value in both.items() if value is not None}
 
 
-def _params(params: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value if key in NEVER_IN_URL else _written(value) for key, value in params.items()}
-
-
 def _written(value: Any) -> Any:
     """Write a parameter as URLs have it: true and false in lower case, lists with commas."""
     if isinstance(value, bool):
         return str(value).lower()
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+
+
+def _line(body: bytes | str | Mapping[str, Any] | None, serializer: Any) -> bytes:
+    text = serializer.dumps(body) if isinstance(body, Mapping) else body
+    return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text or b""

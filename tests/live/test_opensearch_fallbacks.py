@@ -58,11 +58,9 @@ def test_a_window_that_the_index_refuses_shrinks_to_what_it_allows(reranking, na
     answer = reranking.rerank(SearchRequest(narrow, body, window=50))
     assert (answer.skipped, answer.window, len(answer.ranking.hits)) == (None, 20, 20)
     assert ids(json.loads(answer.body)) == ids(reranking.search(index=narrow, body=body, window=20))
-    # It is remembered: the next search asks for no more.
-    sent = []
-    talk = reranking.connector.talks.search(SearchRequest(narrow, body, window=50))
-    sent.append(next(talk).body)
-    assert json.loads(sent[0])["size"] == 20
+    # It is remembered: the next search requests no more.
+    flow = reranking.connector.search_flow(SearchRequest(narrow, body, window=50))
+    assert json.loads(next(flow).body)["size"] == 20
 
 
 def test_a_page_beyond_what_the_index_allows_is_refused_in_its_words(reranking, narrow):

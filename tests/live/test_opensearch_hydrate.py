@@ -65,10 +65,10 @@ def test_a_page_has_the_bytes_it_has_in_the_window(reranking, paging, index):
 
 def test_the_second_search_is_for_the_page_alone(paging, index):
     sent = []
-    talk = paging.connector.talks.search(SearchRequest(index, {"query": QUERY, **HIGHLIGHT, "aggs": {}}))
-    step = next(talk)
+    flow = paging.connector.search_flow(SearchRequest(index, {"query": QUERY, **HIGHLIGHT, "aggs": {}}))
+    step = next(flow)
     while step.path is not None:  # which search pipeline it goes through
-        step = talk.send(b"{}")
+        step = flow.send(b"{}")
     sent.append(step.body)
     assert b"highlight" not in sent[0]
     assert b"aggs" in sent[0]
@@ -97,12 +97,12 @@ def test_several_searches_and_the_asynchronous_client(opensearch_url, reranking,
     theirs = without_took(reranking.msearch_raw(body=lines))
     assert without_took(paging.msearch_raw(body=lines)) == theirs
 
-    async def story():
+    async def searches():
         async with AsyncOpenSearch(opensearch_url) as client:
             asynchronous = AsyncRerankingClient(client, ByLength(), window=50, hydrate="page")
             return await asynchronous.msearch_raw(body=lines)
 
-    assert without_took(asyncio.run(story())) == theirs
+    assert without_took(asyncio.run(searches())) == theirs
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import urllib.error
 import pytest
 
 from connectors.opensearch.rewrite.request import Unranked, plan
+from connectors.opensearch.rewrite.search_body import SearchBody
 from tests.connectors.opensearch.query_text_paths import CASES
 from tests.live.rerank_server import rerank_pipeline, rerank_server
 
@@ -59,7 +60,7 @@ def with_path(search, path):
 
 
 def ours(search, path):
-    made = plan(json.dumps(with_path(search, path)).encode())
+    made = plan(SearchBody(json.dumps(with_path(search, path)).encode()))
     if isinstance(made, Unranked):
         assert made.reason == f"ext.rerank: {path!r} is not a text"
         return None

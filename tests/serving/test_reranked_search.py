@@ -105,6 +105,14 @@ def test_explain_says_how_each_hit_came_to_its_place(service):
     }
 
 
+def test_explain_works_with_a_filter_path_that_leaves_no_hits(service):
+    asked = json.dumps(body(rerank={"explain": True}, size=2)).encode()
+    answer = service.ask("POST", "/docs/_search?filter_path=took", asked, JSON)
+    assert outcome(answer) == ("applied", "")
+    assert [hit["_rerank"]["rerank_score"] for hit in answer.json()["hits"]["hits"]] == [50.0, 49.0]
+    assert answer.json()["ext"]["rerank"]["status"] == "applied"
+
+
 def test_window_fusion_fields_and_model_can_be_asked_for(service):
     assert ids(service.search("docs", body(rerank={"window": 20}, size=25))) == by_model(20)[:25]
     fused = service.search("docs", body(rerank={"fusion": {"method": "rrf"}, "explain": True}, size=1)).json()

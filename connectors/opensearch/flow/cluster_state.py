@@ -1,33 +1,55 @@
-"""Knowledge of one cluster, and the conversations that make use of it. Pure: it sends nothing."""
+"""Knowledge of one cluster, and the search flows that use and extend it. No I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from connectors.opensearch.flow.caller import digest
 from connectors.opensearch.flow.field_lookup import FieldLookups
-from connectors.opensearch.flow.max_result_window import WindowLimits
-from connectors.opensearch.flow.search_flow import Conversation, search_flow
+from connectors.opensearch.flow.remembered import Remembered
+from connectors.opensearch.flow.search_flow import SearchFlow, search_flow
 from connectors.opensearch.flow.search_pipelines import Pipelines
 from connectors.opensearch.rewrite.request import Hydrate
+from connectors.opensearch.rewrite.search_body import SearchBody
 from sidecar.core.documents import PassageFields
 from sidecar.core.reasons import Why
 
+# Seconds. A window limit is rarely raised; if it was, one search in five minutes is enough to find out.
+LIMIT_REMEMBERED = 300.0
+
+
+class WindowLimits:
+    """Limits that searches met lately, by a key for index and caller; `clock` counts seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._met: Remembered[int] = Remembered(LIMIT_REMEMBERED, clock=clock)
+
+    def window(self, key: object, wanted: int) -> int:
+        """Return the window to request: as large as wanted, if that was not refused lately."""
+        limit = self._met.get(key)
+        return wanted if limit is None else min(limit, wanted)
+
+    def remember(self, key: object, limit: int | None) -> None:
+        """Keep a limit that was met."""
+        if limit is not None:
+            self._met.keep(key, limit)
+
 
 class Cluster:
-    """The windows that its indexes allow, its search pipelines and fields: what one caller learns, no other is told."""
+    """Windows that the indexes allow, search pipelines, and fields; what one caller learns, no other one is told."""
 
     def __init__(self) -> None:
         self.limits = WindowLimits()
         self.pipelines = Pipelines()
         self.lookups = FieldLookups()
 
-    def begin(  # noqa: PLR0913  the conversation's own
+    def search(  # noqa: PLR0913  the search flow's own
         self,
         index: str | None,
-        body: bytes,
+        body: SearchBody,
         params: Mapping[str, Any],
         *,
         window: int,
@@ -35,10 +57,10 @@ class Cluster:
         caller: bytes,
         hydrate: Hydrate = "window",
         declined: Why | None = None,
-    ) -> Conversation:
-        """Begin a search's conversation; `index` is its index expression, None for all. See `conversation`.
+    ) -> SearchFlow:
+        """Start a search flow (`search_flow`); `index` is its index expression, None for all.
 
-        `caller` is the key of who searches (`caller_of`).
+        `caller` is the caller's key (`caller_of`).
         """
         key = digest(caller, index)
         first_stage = yield from search_flow(

@@ -1,4 +1,4 @@
-"""Finds out how the text of hits is had that show none: asks for their mapping, and remembers. It sends nothing."""
+"""Finds out how to get the text of hits that show none: requests their mapping, and remembers it. No I/O."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ MOST_BYTES = 3000
 
 
 class FieldLookups:
-    """Knowledge of one cluster's fields; one caller is told nothing that another learnt."""
+    """Knowledge of one cluster's fields; one caller is told nothing that another one learnt."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._known: Remembered[FieldPlan] = Remembered(REMEMBERED, clock=clock)
 
     def of(self, key: bytes, fields: PassageFields) -> FieldLookup:
-        """The lookup of a search; `key` is that of its index expression and who asks."""
+        """Return the lookup for a search; `key` is that of its index expression and caller."""
         return FieldLookup(digest(key, repr(fields)), fields, self._known)
 
 
 @dataclass(frozen=True, slots=True)
 class FieldLookup:
-    """One search's view of what is known."""
+    """One search's view of what is known about the fields."""
 
     key: bytes
     fields: PassageFields
@@ -54,9 +54,9 @@ class FieldLookup:
         return len(looked_at) < MOST_INDEXES and not looked_at.issuperset(lacking)
 
     def learn(self, indexes: Sequence[str], *, all_lack: bool) -> Flow[FieldPlan]:
-        """Ask how the text of indexes is had whose hits show none; `all_lack` says that no other hit shows any.
+        """Find out how to get the text of indexes whose hits show none; `all_lack` says that no other hit shows any.
 
-        Of more than `MOST_INDEXES` the first are asked for.
+        Of more than `MOST_INDEXES` only the first ones are looked up.
         """
         known = self.known
         lacking = [*dict.fromkeys([*(known.looked_at if known is not None else ()), *indexes])][:MOST_INDEXES]
@@ -75,7 +75,7 @@ class FieldLookup:
 
 
 def paths(indexes: Sequence[str]) -> Iterator[str]:
-    """Write where the fields of these indexes are asked for, in several paths where one would be too long."""
+    """Write the paths at which OpenSearch tells the fields of these indexes; several if one would be too long."""
     names: list[str] = []
     size = 0
     for index in indexes:

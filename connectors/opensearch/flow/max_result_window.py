@@ -1,17 +1,11 @@
-"""The largest window an index allows (`max_result_window`): read off OpenSearch's refusal, remembered for a while."""
+"""Finds the largest window that an index allows (`max_result_window`) in OpenSearch's rejection. No I/O."""
 
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import msgspec
-
-from connectors.opensearch.flow.remembered import Remembered
-
-# A limit is rarely raised; where it was, one search in five minutes is all that it costs to find out.
-SECONDS = 300.0
 
 _TYPE = "illegal_argument_exception"
 _TOO_LARGE = re.compile(
@@ -43,41 +37,24 @@ class _Answer(msgspec.Struct):
     shards: _Shards = msgspec.field(default_factory=_Shards, name="_shards")
 
 
-def limit_in(answer: bytes, asked: int) -> int | None:
-    """Read the smallest limit off OpenSearch's answer to a search of `asked` hits, None if it names none.
+def limit_in(answer: bytes, requested: int) -> int | None:
+    """Find the smallest limit in OpenSearch's answer to a search of `requested` hits, None if it names none.
 
-    Believed are only exceptions of OpenSearch's own type, as the cause of a shard's failure and in its exact words:
-    what a script throws, or a query quotes, is of another type, and stands elsewhere.
+    Only an exception of OpenSearch's own type counts, as the cause of a shard's failure and in its exact words: the
+    words that a script throws, or a query quotes, have another type and another place.
     """
     try:
         found = msgspec.json.decode(answer, type=_Answer)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return min(_limits(found, asked), default=None)
+    return min(_limits(found, requested), default=None)
 
 
-def _limits(answer: _Answer, asked: int) -> Iterator[int]:
+def _limits(answer: _Answer, requested: int) -> Iterator[int]:
     causes = [failure.reason for failure in answer.shards.failures]
     if isinstance(answer.error, _Error):
         causes += answer.error.root_cause
     for cause in causes:
         found = _TOO_LARGE.fullmatch(cause.reason or "") if cause.type == _TYPE else None
-        if found and int(found[2]) == asked and 0 < int(found[1]) < asked:
+        if found and int(found[2]) == requested and 0 < int(found[1]) < requested:
             yield int(found[1])
-
-
-class WindowLimits:
-    """Limits that were met lately, by a key for the index and who searched it; `clock` counts seconds."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._met: Remembered[int] = Remembered(SECONDS, clock=clock)
-
-    def window(self, key: object, wanted: int) -> int:
-        """The window to ask for: as large as wanted, if that was not refused lately."""
-        limit = self._met.get(key)
-        return wanted if limit is None else min(limit, wanted)
-
-    def remember(self, key: object, limit: int | None) -> None:
-        """Keep a limit that was met."""
-        if limit is not None:
-            self._met.keep(key, limit)

@@ -1,8 +1,8 @@
-"""The conversation with OpenSearch over one search: what to ask next, given its answers. Pure: it sends nothing.
+"""The search flow: which request OpenSearch gets next for one search, given its answers. No I/O.
 
-Whoever drives it (a synchronous client, an asynchronous one, one item of an `_msearch`, a proxy) sends each `Ask` to
-the search's own path (or reads from the path it names) with the search's own headers, and hands back the answer's bytes
-or throws the refusal in.
+A driver (a synchronous client, an asynchronous one, one search of an `_msearch`, the proxy) sends each
+`OpenSearchRequest` to the search's own path, or reads from the path that the request names, with the search's own
+headers. It sends the bytes of the answer into the flow, or throws the rejection in.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from connectors.opensearch import raw_json
 from connectors.opensearch.errors import lacks_rerank_ext
 from connectors.opensearch.flow.max_result_window import limit_in
 from connectors.opensearch.respond import response
-from connectors.opensearch.respond.response import SearchResponse
-from connectors.opensearch.rewrite import fetch_phase as page_hydration
-from connectors.opensearch.rewrite.ext import without_our_ext
+from connectors.opensearch.respond.response import NO_ADDITIONS, Additions, SearchResponse
+from connectors.opensearch.rewrite import fetch_phase
 from connectors.opensearch.rewrite.field_plan import FieldPlan
 from connectors.opensearch.rewrite.filter_path import filtered
 from connectors.opensearch.rewrite.request import Hydrate, Plan, Unranked, plan, unfiltered
+from connectors.opensearch.rewrite.search_body import SearchBody
 from sidecar.core.candidates import Candidate, FirstStage, Ranking
 from sidecar.core.documents import PassageFields
 from sidecar.core.errors import EngineRejected
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from connectors.opensearch.flow.field_lookup import FieldLookup
 
 _TAKES_EXT = Why(Reason.PIPELINE, "its search pipeline takes ext.rerank for itself")
-# Refusals that the caller's own, smaller search would meet just the same, or that ask for fewer requests.
+# Rejections that the caller's own, smaller search would meet just the same, or that mean to send fewer requests.
 FINAL = {401, 403, 404, 429, 502, 503, 504}
 
 
 @dataclass(frozen=True, slots=True)
 class OpenSearchRequest:
-    """One search to send: the body and the URL's parameters; or, where there is a `path`, what to GET beside it."""
+    """One search to send: its body and the URL's parameters; or a GET of `path`, where there is one."""
 
     body: bytes
     params: Mapping[str, Any]
@@ -66,15 +66,15 @@ class NativeResponse:
 
 
 Result = TypeVar("Result")
-# Asks, is sent the bytes of each answer (or has an `EngineRejected` thrown in), and returns its result.
+# Yields requests, is sent the bytes of each answer (or has an `EngineRejected` thrown in), and returns its result.
 Flow = Generator[OpenSearchRequest, bytes, Result]
-Conversation = Flow[FirstStage[NativeResponse]]
-# Tells, of a search's body and parameters, why it must go as it came, or None.
-Overrule = Callable[[bytes, Mapping[str, Any]], Flow[Why | None]]
+SearchFlow = Flow[FirstStage[NativeResponse]]
+# Says, given a search's body and parameters, why the search must be sent as it came, or None.
+Overrule = Callable[[SearchBody, Mapping[str, Any]], Flow[Why | None]]
 
 
 def search_flow(  # noqa: PLR0913  each is a decision of its own, by keyword
-    body: bytes,
+    body: SearchBody,
     params: Mapping[str, Any],
     *,
     window: int,
@@ -83,35 +83,35 @@ def search_flow(  # noqa: PLR0913  each is a decision of its own, by keyword
     declined: Why | None = None,
     overrule: Overrule | None = None,
     lookup: FieldLookup | None = None,
-) -> Conversation:
-    """Search for the window; what can't be reranked is asked for as it came, and the reason is kept.
+) -> SearchFlow:
+    """Search for the window; a search that can't be reranked is sent as it came, and the reason is kept.
 
-    So is what is `declined`, and what `overrule` has a reason against, the latter with the caller's own `ext.rerank`.
-    Where an index allows no window of this size, it shrinks to what is allowed. Where hits show no text, `lookup` finds
-    out how it is had. A search that OpenSearch refuses, or can't answer whole, once it is rewritten is replayed once as
-    it came, but for an `ext.rerank` that no pipeline asked for. Ends with the `EngineRejected` thrown in where the
-    caller's own search would have met it, too.
+    A `declined` search is sent as it came, too, and so is one that `overrule` gives a reason against; the latter keeps
+    its `ext.rerank`. If an index does not allow a window of this size, the window shrinks to the allowed one. If hits
+    show no text, `lookup` finds out how to get it. If OpenSearch refuses the rewritten search or fails on some shards,
+    the original search is sent once, without an `ext.rerank` that no pipeline needs. Raises the `EngineRejected` that
+    the caller's own search would have met.
     """
     known = lookup.known if lookup is not None else None
-    asking = partial(plan, body, fields=fields, params=params, hydrate=hydrate)
-    planned = asking(window=window, reading=known) if declined is None else Unranked(declined, without_our_ext(body))
+    planning = partial(plan, body, fields=fields, params=params, hydrate=hydrate)
+    planned = planning(window=window, reading=known) if declined is None else Unranked(declined, body.forwarded)
     own = planned.body if isinstance(planned, Unranked) else planned.original
-    if overrule is not None and (isinstance(planned, Plan) or own != body):
+    if overrule is not None and (isinstance(planned, Plan) or own != body.raw):
         reason = yield from overrule(body, params)
         if reason is not None:
-            return skipped((yield OpenSearchRequest(body, params)), reason)
+            return skipped((yield OpenSearchRequest(body.raw, params)), reason)
     if isinstance(planned, Unranked):
-        return (yield from _as_it_came(body, own, params, planned.reason))
+        return (yield from _as_it_came(body.raw, own, params, planned.reason))
     reading = known or FieldPlan(fields)
-    planned, found = yield from _narrowed(planned, reading, asking)
+    planned, found = yield from _narrowed(planned, reading, planning)
     limit = found.limit
     if lookup is not None and lookup.is_new(found.lacking):
         reading = yield from lookup.learn(found.lacking, all_lack=found.all_lack)
-        planned, found = yield from _read_anew(planned, found, reading, asking)
+        planned, found = yield from _read_anew(planned, found, reading, planning)
     if reading.refusal and found.all_lack:
-        return (yield from _as_it_came(body, own, params, Why(Reason.NO_TEXT, reading.refusal), limit))
+        return (yield from _as_it_came(body.raw, own, params, Why(Reason.NO_TEXT, reading.refusal), limit))
     if found.reason is not None or found.answer is None:
-        as_it_came = OpenSearchRequest(body if found.lacks_ext else own, params)
+        as_it_came = OpenSearchRequest(body.raw if found.lacks_ext else own, params)
         reason = found.reason or Why(Reason.ANSWER_UNREADABLE, "there is no response to rerank")
         return skipped((yield as_it_came), _TAKES_EXT if found.lacks_ext else reason, limit)
     if found.answer.failed_shards:
@@ -126,9 +126,9 @@ def search_flow(  # noqa: PLR0913  each is a decision of its own, by keyword
 
 @dataclass(frozen=True, slots=True)
 class _FoundWindow:
-    """The answer to a rewritten search, or the `reason` why it is no use.
+    """The answer to a rewritten search, or the `reason` why it can't be used.
 
-    `limit` is the largest window allowed; `lacks_ext` says that a pipeline asked for the `ext.rerank` we took out.
+    `limit` is the largest window allowed; `lacks_ext` says that a pipeline needs the `ext.rerank` that was taken out.
     `lacking` are the indexes whose hits show no text, and `all_lack` says that no other hit shows any.
     """
 
@@ -143,23 +143,23 @@ class _FoundWindow:
 
 
 def _narrowed(
-    planned: Plan, reading: FieldPlan, asking: Callable[..., Plan | Unranked]
+    planned: Plan, reading: FieldPlan, planning: Callable[..., Plan | Unranked]
 ) -> Flow[tuple[Plan, _FoundWindow]]:
     """Search for the window, and for what the index allows where that is less and holds the page."""
     found = yield from _window(planned, reading)
     limit = found.limit
     if limit is not None and planned.start + planned.size <= limit:
-        narrower = asking(window=min(planned.window, limit), reading=reading)
+        narrower = planning(window=min(planned.window, limit), reading=reading)
         if isinstance(narrower, Plan):
             return narrower, replace((yield from _window(narrower, reading)), limit=limit)
     return planned, found
 
 
 def _read_anew(
-    planned: Plan, found: _FoundWindow, reading: FieldPlan, asking: Callable[..., Plan | Unranked]
+    planned: Plan, found: _FoundWindow, reading: FieldPlan, planning: Callable[..., Plan | Unranked]
 ) -> Flow[tuple[Plan, _FoundWindow]]:
-    """Read the candidates by what was learnt of their fields; searches once more only for what the answer lacks."""
-    anew = asking(window=planned.window, reading=reading)
+    """Read the candidates by what was learnt of their fields; search again only if the answer lacks some of them."""
+    anew = planning(window=planned.window, reading=reading)
     if isinstance(anew, Unranked) or found.answer is None:
         return planned, found
     if (anew.body, anew.params) == (planned.body, planned.params):
@@ -174,7 +174,7 @@ def _window(planned: Plan, reading: FieldPlan) -> Flow[_FoundWindow]:
         if refused.status in FINAL:
             raise
         reason = Why(Reason.WINDOW_REFUSED, f"OpenSearch refused the window: {refused.message}")
-        limit = limit_in(refused.body, planned.asked)
+        limit = limit_in(refused.body, planned.requested)
         return _FoundWindow(reason=reason, limit=limit, lacks_ext=lacks_rerank_ext(refused.body))
     return _read(raw, planned, reading)
 
@@ -192,39 +192,44 @@ def _read(raw: bytes, planned: Plan, reading: FieldPlan) -> _FoundWindow:
 
 def _limit_of_shards(answer: SearchResponse, planned: Plan) -> int | None:
     return (
-        limit_in(raw_json.joined({"_shards": answer.top["_shards"]}), planned.asked) if answer.failed_shards else None
+        limit_in(raw_json.joined({"_shards": answer.top["_shards"]}), planned.requested)
+        if answer.failed_shards
+        else None
     )
 
 
-def finish(first_stage: FirstStage[NativeResponse], ranking: Ranking | None) -> Flow[bytes]:
-    """Cut the caller's page out of OpenSearch's answer, in the ranking's order; None leaves the answer as it is.
+def finish(
+    first_stage: FirstStage[NativeResponse], ranking: Ranking | None, added: Additions = NO_ADDITIONS
+) -> Flow[bytes]:
+    """Cut the caller's page out of OpenSearch's answer, in the ranking's order; None leaves its hits as they are.
 
-    Asks once more only for a page whose hits are not whole yet (`hydrate`); where OpenSearch refuses that, or does not
-    find all of them, for the whole window. Ends with the `EngineRejected` thrown in where the index is gone meanwhile.
+    Sends a second request only if the hits of the page lack what the fetch phase computes for each (`hydrate`): for
+    the page, and if OpenSearch refuses that or does not find all hits, for the whole window. Raises the
+    `EngineRejected` thrown in if the index is gone meanwhile.
     """
     planned, answer = first_stage.native.plan, first_stage.native.answer
     if planned is None or answer is None or ranking is None:
-        return first_stage.native.raw
+        return response.unranked(first_stage.native.raw, added)
     hits = response.page_of(answer, planned, ranking)
     if planned.whole is not None:  # without hits, too: a highlight that makes no sense is refused all the same
-        answer = replace(answer, found=(yield from _hydrated(answer.found, hits, planned, planned.whole)))
-    return response.respond(answer, planned, ranking)
+        answer = replace(answer, found=(yield from _fetched(answer.found, hits, planned, planned.whole)))
+    return response.respond(answer, planned, ranking, added)
 
 
-def _hydrated(
+def _fetched(
     window: Sequence[msgspec.Raw], page: Sequence[msgspec.Raw], planned: Plan, whole: bytes
 ) -> Flow[list[msgspec.Raw]]:
-    """Make the hits of the page whole: by a search for them alone, or for the window where that does not find them."""
-    if page_hydration.are_distinct(window):
+    """Fetch the whole hits of the page: by a search for these alone, or for the window if that does not find them."""
+    if fetch_phase.are_distinct(window):
         try:
-            params = page_hydration.params(planned.params)
-            found = _hits((yield OpenSearchRequest(page_hydration.page(whole, page), params)))
-            if page_hydration.are_among(page, found):
-                return page_hydration.merged(window, found)
+            params = fetch_phase.params(planned.params)
+            found = _hits((yield OpenSearchRequest(fetch_phase.page(whole, page), params)))
+            if fetch_phase.are_among(page, found):
+                return fetch_phase.merged(window, found)
         except EngineRejected as refused:
             if refused.status in FINAL:
                 raise
-    return page_hydration.merged(window, _hits((yield OpenSearchRequest(whole, planned.params))))
+    return fetch_phase.merged(window, _hits((yield OpenSearchRequest(whole, planned.params))))
 
 
 def _hits(raw: bytes) -> list[msgspec.Raw]:
@@ -236,8 +241,8 @@ def _hits(raw: bytes) -> list[msgspec.Raw]:
 
 def _as_it_came(
     body: bytes, own: bytes, params: Mapping[str, Any], reason: Why, limit: int | None = None
-) -> Conversation:
-    """Send the caller's own search: less our `ext.rerank`, unless a pipeline turns out to need that."""
+) -> SearchFlow:
+    """Send the caller's own search: without `ext.rerank`, unless a pipeline turns out to need that."""
     try:
         return skipped((yield OpenSearchRequest(own, params)), reason, limit)
     except EngineRejected as refused:
@@ -247,7 +252,7 @@ def _as_it_came(
 
 
 def skipped(raw: bytes, reason: Why, limit: int | None = None) -> FirstStage[NativeResponse]:
-    """OpenSearch's own answer, not to be reranked, and why."""
+    """Return OpenSearch's own answer, not to be reranked, and the reason."""
     return FirstStage(query="", candidates=(), native=NativeResponse(raw, limit=limit), skipped=reason)
 
 

@@ -1,4 +1,4 @@
-"""Who reranks: a search pipeline with a `rerank` processor goes before us. Pure: it sends nothing.
+"""Tells whether the search pipeline of a search reranks already; then the sidecar does not. No I/O.
 
 OpenSearch takes the pipeline that the URL names, else the one in the body (a name, or a pipeline written out), else the
 default of the indices if all of them that have one agree; a search without an index has none (2.19.1, measured).
@@ -17,11 +17,11 @@ from connectors.opensearch import raw_json
 from connectors.opensearch.flow.caller import digest
 from connectors.opensearch.flow.remembered import Remembered
 from connectors.opensearch.flow.search_flow import Flow, OpenSearchRequest
-from connectors.opensearch.rewrite.json_text import json_text
+from connectors.opensearch.rewrite.search_body import SearchBody
 from sidecar.core.errors import EngineRejected
 from sidecar.core.reasons import Reason, Why
 
-# Seconds. The two questions take 4 ms each (2.19.1, loopback, 2 busy cores), much as a small search does; a pipeline
+# Seconds. The two requests take 4 ms each (2.19.1, loopback, 2 busy cores), much as a small search does; a pipeline
 # that was changed may go unnoticed for that long.
 REMEMBERED = 60.0
 NONE = "_none"
@@ -52,7 +52,7 @@ class _OfIndex(msgspec.Struct):
 class Pipelines:
     """Knowledge of one cluster's search pipelines; it is remembered for `REMEMBERED` seconds.
 
-    An account that may see pipelines, and one that may not, learn nothing from each other: all is kept by who asked.
+    An account that may see pipelines, and one that may not, learn nothing from each other: all is kept by caller.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -60,12 +60,12 @@ class Pipelines:
         self._reranking: Remembered[bool] = Remembered(REMEMBERED, clock=clock)
 
     def overrule(
-        self, index: str | None, body: bytes, params: Mapping[str, Any], *, caller: bytes = b""
+        self, index: str | None, body: SearchBody, params: Mapping[str, Any], *, caller: bytes = b""
     ) -> Flow[Why | None]:
-        """Tell why a search must go as it came: the pipeline it goes through reranks. None if none does.
+        """Say why a search must be sent as it came: its pipeline reranks. None if that does not.
 
-        What this account may not see, and what is not there, is taken for a pipeline that does not rerank. `caller` is
-        the key of who asks (`caller_of`).
+        A pipeline that this account may not see, or that does not exist, counts as one that does not rerank. `caller`
+        is the caller's key (`caller_of`).
         """
         pipeline = params["search_pipeline"] if "search_pipeline" in params else _in(body)
         if isinstance(pipeline, msgspec.Raw):
@@ -77,13 +77,13 @@ class Pipelines:
         return _reason(repr(str(pipeline))) if (yield from self._named(str(pipeline), caller)) else None
 
     def _default(self, index: str, caller: bytes) -> Flow[str]:
-        """The name of the pipeline that an index expression's searches go through."""
+        """Find the name of the default pipeline of an index expression."""
         key = digest(caller, index)
         known = self._defaults.get(key)
         if known is not None:
             return known
         path = f"/{quote(index, safe=',*')}/_settings/index.search.default_pipeline"
-        raw, lasting = yield from _asked(f"{path}?ignore_unavailable=true&allow_no_indices=true")
+        raw, lasting = yield from _get(f"{path}?ignore_unavailable=true&allow_no_indices=true")
         named = {of.settings.index.search.default_pipeline for of in (_read(raw, dict[str, _OfIndex]) or {}).values()}
         name = named.pop() if len(named) == 1 else NONE
         if lasting:
@@ -91,34 +91,30 @@ class Pipelines:
         return name
 
     def _named(self, pipeline: str, caller: bytes) -> Flow[bool]:
-        """Whether the pipeline of that name reranks."""
+        """Tell whether the pipeline of that name reranks."""
         key = digest(caller, pipeline)
         known = self._reranking.get(key)
         if known is not None:
             return known
-        raw, lasting = yield from _asked(f"/_search/pipeline/{quote(pipeline, safe='')}")
+        raw, lasting = yield from _get(f"/_search/pipeline/{quote(pipeline, safe='')}")
         reranks = _reranks((_read(raw, dict[str, _Pipeline]) or {}).get(pipeline))
         if lasting:
             self._reranking.keep(key, reranks)
         return reranks
 
 
-def _asked(path: str) -> Flow[tuple[bytes, bool]]:
-    """Ask for what lies at a path: the answer, empty for a refusal, and whether it is to be remembered."""
+def _get(path: str) -> Flow[tuple[bytes, bool]]:
+    """Read a path: return the answer, empty for a rejection, and whether to remember it."""
     try:
         return (yield OpenSearchRequest(b"", {}, path)), True
     except EngineRejected as refusal:
         return b"", refusal.status in LASTING
 
 
-def _in(body: bytes) -> str | msgspec.Raw | None:
+def _in(body: SearchBody) -> str | msgspec.Raw | None:
     """Find a body's pipeline: its name, or the pipeline as it is written out."""
     try:
-        raw = (
-            raw_json.members(raw_json.escape_surrogates(json_text(body))).get("search_pipeline")
-            if body.strip()
-            else None
-        )
+        raw = body.members.get("search_pipeline")
         if raw is None:
             return None
         return raw if bytes(raw).startswith(b"{") else raw_json.text(raw)

@@ -1,29 +1,30 @@
-"""The very response OpenSearch gave, its hits in another order. Pure: bytes in, bytes out.
+"""OpenSearch's own response with its hits in another order. Bytes in, bytes out, no I/O.
 
-Replaced are the order of the hits, their `_score`, and `max_score`; cut is the page asked for. All else (total,
-aggregations, highlight, `_source`, `_shards`, `took`, …) keeps its bytes.
+It replaces the order of the hits, their `_score` and `max_score`, and cuts the page that was requested. On request it
+adds the true `took` and an explanation. All else (total, aggregations, highlight, `_source`, `_shards`, …) keeps its
+bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
 
 from connectors.opensearch import raw_json
-from connectors.opensearch.respond import documents
 from connectors.opensearch.respond.scores import scores_below, window_scores
 from connectors.opensearch.rewrite.field_plan import FieldPlan
-from connectors.opensearch.rewrite.filter_path import filtered
+from connectors.opensearch.rewrite.filter_path import Filters, filtered
 from connectors.opensearch.rewrite.request import Plan
-from sidecar.core.candidates import Candidate, Ranking
-from sidecar.core.documents import PassageFields
+from sidecar.core.candidates import Candidate, Passage, Ranking
+from sidecar.core.documents import PassageFields, passage_in
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResponse:
-    """A search response taken apart: `top` are its members, `hits` those of its `hits`, `found` the hits themselves."""
+    """A parsed search response: `top` are its members, `hits` those of its `hits`, `found` the hits themselves."""
 
     top: dict[str, msgspec.Raw]
     hits: dict[str, msgspec.Raw]
@@ -31,8 +32,39 @@ class SearchResponse:
 
     @property
     def failed_shards(self) -> int:
-        """How many shards could not answer; their hits are missing."""
+        """The number of shards that could not answer; their hits are missing."""
         return msgspec.json.decode(self.top.get("_shards", b"{}"), type=_Shards).failed
+
+
+@dataclass(frozen=True, slots=True)
+class Additions:
+    """What a response tells beside OpenSearch's answer.
+
+    `took` returns the milliseconds that the whole search took, at the time of writing. `rerank` is written as
+    `ext.rerank`; `hits` are written as `_rerank` into the first hits of the page, in order.
+    """
+
+    took: Callable[[], int] | None = None
+    rerank: Mapping[str, Any] | None = None
+    hits: Sequence[Mapping[str, Any]] = ()
+
+    def write(self, top: dict[str, msgspec.Raw]) -> None:
+        """Add `took` and `ext.rerank` to the members of a response."""
+        if self.took is not None and "took" in top:
+            top["took"] = msgspec.Raw(b"%d" % self.took())
+        if self.rerank is not None:
+            ext = raw_json.members(top["ext"]) if "ext" in top else {}
+            ext["rerank"] = _encoded(self.rerank)
+            top["ext"] = msgspec.Raw(raw_json.joined(ext))
+
+    def shown_by(self, filters: Filters | None) -> Filters | None:
+        """Return a caller's `filter_path` so that it keeps these additions, too."""
+        if filters is None or not filters.keep or self.rerank is None:
+            return filters
+        return replace(filters, keep=(*filters.keep, ("ext", "rerank"), ("hits", "hits", "_rerank")))
+
+
+NO_ADDITIONS = Additions()
 
 
 class _Shards(msgspec.Struct):
@@ -48,7 +80,7 @@ class _Hit(msgspec.Struct, rename={"index": "_index", "docid": "_id", "score": "
 
 
 def read(response: bytes) -> SearchResponse:
-    """Take a response apart. Raises `splice.Malformed` where it holds no hits."""
+    """Parse a response. Raises `raw_json.Malformed` if it holds no hits."""
     try:
         return _read(response)
     except raw_json.Malformed:
@@ -66,7 +98,7 @@ def candidates(
 ) -> list[Candidate]:
     """List the hits of the window, read by `reading` if there is one, else by `fields`.
 
-    Raises `splice.Malformed` where a hit has no score.
+    Raises `raw_json.Malformed` if a hit has no score.
     """
     reading = reading or FieldPlan(fields)
     found = []
@@ -77,14 +109,31 @@ def candidates(
             raise raw_json.Malformed(str(error)) from error
         if hit.score is None:
             raise raw_json.Malformed(f"hit {hit.docid!r} has no score")
-        # `fields` first: where it was borrowed, `_source` is what the caller's filters left of it.
+        # `fields` first: if it was borrowed, `_source` is what the caller's filters left of it.
         read_from = (hit.fields, hit.source) if plan.borrowed else (hit.source, hit.fields)
-        found.append(Candidate(hit.docid, rank, hit.score, documents.passage(read_from, reading.of(hit.index))))
+        found.append(Candidate(hit.docid, rank, hit.score, passage(read_from, reading.of(hit.index))))
     return found
 
 
+def passage(sources: Iterable[msgspec.Raw], fields: PassageFields) -> Passage:
+    """Read title and text of a hit; `sources` are the objects to look in, best first. Raises `raw_json.Malformed`."""
+    return passage_in([raw_json.members(source) for source in sources], fields, _opened)
+
+
+def _opened(value: msgspec.Raw) -> Any:
+    """Parse one level: an object's or array's values stay raw, a number is its text; None for true, false and null."""
+    first = bytes(value)[:1]
+    if first == b"{":
+        return raw_json.members(value)
+    if first == b"[":
+        return raw_json.elements(value)
+    if first == b'"':
+        return raw_json.text(value)
+    return bytes(value).decode() if first in b"-0123456789" else None
+
+
 def without_text(answer: SearchResponse, candidates: Sequence[Candidate]) -> tuple[list[str], bool]:
-    """List the indexes of which no candidate has text (a title is none), and tell whether they are all there are."""
+    """List the indexes of which no candidate has text (titles do not count), and tell whether these are all indexes."""
     if all(map(_shows_text, candidates)):
         return [], False
     shows: dict[str, bool] = {}
@@ -100,17 +149,17 @@ def _shows_text(candidate: Candidate) -> bool:
 
 
 def sources(answer: SearchResponse) -> list[bytes]:
-    """List each hit's `_source` as one line of JSON, null where there is none."""
+    """List each hit's `_source` as one line of JSON, null if there is none."""
     found = [raw_json.members(hit).get("_source", b"null") for hit in answer.found]
-    # A source comes back as it was sent, line ends between its tokens included.
+    # A source comes back as it was indexed, with line ends between its tokens.
     return [b" ".join(raw_json.mended(bytes(source)).splitlines()) for source in found]
 
 
-def respond(answer: SearchResponse, plan: Plan, ranking: Ranking) -> bytes:
+def respond(answer: SearchResponse, plan: Plan, ranking: Ranking, added: Additions = NO_ADDITIONS) -> bytes:
     """Cut the caller's page out of the reranked list.
 
-    The scored hits come first, then the rest in the engine's order: what had no text, then what lies beyond the
-    window. If nothing was scored, the engine's own scores stay.
+    The scored hits come first, then the others in the engine's order: hits without text, then hits beyond the window.
+    If nothing was scored, the engine's own scores stay.
     """
     scored = [hit for hit in ranking.hits if hit.score is not None]
     order = _order(answer, ranking)
@@ -119,23 +168,36 @@ def respond(answer: SearchResponse, plan: Plan, ranking: Ranking) -> bytes:
     if mapped:
         mapped += scores_below(min(mapped), len(order) - len(mapped))
         if bytes(hits.get("max_score", b"null")) != b"null":
-            hits["max_score"] = _number(max(mapped))
-    page = [
-        _hit(answer.found[position], mapped[place] if mapped else None, plan.borrowed)
-        for place, position in _page(order, plan)
-    ]
+            hits["max_score"] = _encoded(max(mapped))
+    page = []
+    for number, (place, position) in enumerate(_page(order, plan)):
+        told = added.hits[number] if number < len(added.hits) else None
+        page.append(_hit(answer.found[position], mapped[place] if mapped else None, plan.borrowed, told))
     hits["hits"] = msgspec.Raw(b"[" + b",".join(page) + b"]")
-    whole = raw_json.restore_surrogates(raw_json.joined(answer.top | {"hits": msgspec.Raw(raw_json.joined(hits))}))
-    return filtered(whole, plan.filters)
+    top = answer.top | {"hits": msgspec.Raw(raw_json.joined(hits))}
+    added.write(top)
+    return filtered(raw_json.restore_surrogates(raw_json.joined(top)), added.shown_by(plan.filters))
+
+
+def unranked(response: bytes, added: Additions) -> bytes:
+    """Write the additions into a response whose hits stay as they are; what is no JSON object keeps its bytes."""
+    if added is NO_ADDITIONS:
+        return response
+    try:
+        top = raw_json.members(raw_json.escape_surrogates(response))
+    except raw_json.Malformed:
+        return response
+    added.write(top)
+    return raw_json.restore_surrogates(raw_json.joined(top))
 
 
 def page_of(answer: SearchResponse, plan: Plan, ranking: Ranking) -> list[msgspec.Raw]:
-    """The hits of the caller's page, as they are, in their final order."""
+    """Return the hits of the caller's page, as they are, in their final order."""
     return [answer.found[position] for _, position in _page(_order(answer, ranking), plan)]
 
 
 def _order(answer: SearchResponse, ranking: Ranking) -> list[int]:
-    """Places of the hits in the engine's order, in their final one."""
+    """Return the hits' places in the engine's order, in the final order."""
     order = [hit.candidate.rank - 1 for hit in ranking.hits if hit.score is not None]
     return order + sorted(set(range(len(answer.found))) - set(order))
 
@@ -144,21 +206,25 @@ def _page(order: list[int], plan: Plan) -> list[tuple[int, int]]:
     return list(enumerate(order))[plan.start : plan.start + plan.size]
 
 
-def _hit(raw: msgspec.Raw, score: float | None, borrowed: frozenset[str]) -> bytes:
-    """One hit with its new score, if any, and without what was borrowed."""
-    if score is None and not borrowed:
+def _hit(
+    raw: msgspec.Raw, score: float | None, borrowed: frozenset[str], explanation: Mapping[str, Any] | None
+) -> bytes:
+    """Write one hit with its new score and its explanation, if any, and without the borrowed fields."""
+    if score is None and not borrowed and explanation is None:
         return bytes(raw)
     hit = raw_json.members(raw)
     if score is not None:
-        hit["_score"] = _number(score)
+        hit["_score"] = _encoded(score)
     if borrowed and "fields" in hit:
         fields = {name: value for name, value in raw_json.members(hit["fields"]).items() if name not in borrowed}
         if fields:
             hit["fields"] = msgspec.Raw(raw_json.joined(fields))
         else:
             del hit["fields"]
+    if explanation is not None:
+        hit["_rerank"] = _encoded(explanation)
     return raw_json.joined(hit)
 
 
-def _number(value: float) -> msgspec.Raw:
+def _encoded(value: object) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(value))

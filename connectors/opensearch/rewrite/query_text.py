@@ -1,4 +1,4 @@
-"""The text a person asked for, derived from the query DSL. Pure; takes what scores, never what only filters."""
+"""The text to rerank by: named by `ext.rerank`, or derived from the clauses of a query that score. No I/O."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from connectors.opensearch.rewrite.full_query import MAX_DEPTH, opened
+from connectors.opensearch.rewrite.full_query import MAX_DEPTH, opened, text_at
 
+# As OpenSearch has it for a query_text_path.
+MAX_PATH = 1000
 # A model reads no more of a query, and the patterns below take quadratic time on hostile input (0.1 s for this much).
 MAX_QUERY_STRING = 4000
 
@@ -26,14 +28,37 @@ _ESCAPED = re.compile(r"\\(.)")
 _SUFFIX = re.compile(r"(?:~[\d.]*|\^[\d.]+)+$")
 
 
+class WrongExt(ValueError):
+    """`ext.rerank` names no text."""
+
+
+def named_text(search: Mapping[str, Any], ours: object, url_query: str | None = None) -> str:
+    """Find the text that `ext.rerank` names, itself or by its path in the search as OpenSearch writes it out in full.
+
+    `url_query` is the URL's `q`. Raises `WrongExt`.
+    """
+    context = ours.get("query_context") if isinstance(ours, Mapping) else None
+    given = context if isinstance(context, Mapping) else {}
+    text, path = given.get("query_text"), given.get("query_text_path")
+    if (text is None) == (path is None):
+        raise WrongExt("ext.rerank.query_context needs exactly one of query_text and query_text_path")
+    if path is not None:
+        if not isinstance(path, str) or len(path) > MAX_PATH:
+            raise WrongExt(f"ext.rerank: query_text_path is not a path of at most {MAX_PATH} characters")
+        text = text_at(search, path, url_query)
+    if not isinstance(text, str):
+        raise WrongExt(f"ext.rerank: {'query_text' if path is None else path!r} is not a text")
+    return text
+
+
 def query_text(query: object) -> str:
     """Join all text of the clauses that score, in order, each once, by spaces; empty if there is none.
 
-    Read are match, match_phrase, match_phrase_prefix, match_bool_prefix, multi_match, combined_fields, query_string,
+    It reads match, match_phrase, match_phrase_prefix, match_bool_prefix, multi_match, combined_fields, query_string,
     simple_query_string, more_like_this, intervals, span_term, neural and neural_sparse, wherever bool.must,
     bool.should, dis_max, function_score, script_score, nested, has_child, has_parent, boosting.positive, hybrid,
     wrapper, template and other span queries hold them. Exact values (term, terms, terms_set, prefix, wildcard, …) are
-    no text that a person typed.
+    not text that a person typed.
     """
     return " ".join(dict.fromkeys(text.strip() for text in _texts(query, MAX_DEPTH) if text.strip()))
 

@@ -1,11 +1,10 @@
-"""Rewrite a search body so that the engine answers with a whole window. Pure: bytes in, bytes out.
+"""Rewrites a search body so that the engine answers with a whole window. Bytes in, bytes out, no I/O.
 
 The window never depends on `from` and `size`, so every page is a slice of one reranked list.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,12 +13,11 @@ from typing import Any, Literal
 import msgspec
 
 from connectors.opensearch import raw_json
-from connectors.opensearch.rewrite.ext import WrongExt, ext_of_others, named_text
 from connectors.opensearch.rewrite.fetch_phase import lean, worthwhile
 from connectors.opensearch.rewrite.field_plan import FieldPlan
 from connectors.opensearch.rewrite.filter_path import NOTHING, Filters, NoPaths, parsed
-from connectors.opensearch.rewrite.json_text import json_text
-from connectors.opensearch.rewrite.query_text import query_text, without_operators
+from connectors.opensearch.rewrite.query_text import WrongExt, named_text, query_text, without_operators
+from connectors.opensearch.rewrite.search_body import SearchBody
 from connectors.opensearch.rewrite.source_filter import borrowed, with_fields, with_stored_fields
 from sidecar.core.documents import PassageFields
 from sidecar.core.errors import ConfigurationError
@@ -27,7 +25,7 @@ from sidecar.core.reasons import Reason, Why
 
 WINDOW = 100
 Hydrate = Literal["window", "page"]
-# Beyond that a body costs more time to read than a window to rerank; OpenSearch itself takes 100 MB.
+# A larger body takes longer to parse than a window takes to rerank; OpenSearch itself accepts 100 MB.
 MAX_BODY = 10 * 1024 * 1024
 # In characters. No model reads more of a query, and each passage is read with it.
 MAX_QUERY = 10_000
@@ -42,13 +40,13 @@ _NOT_RERANKED = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A rewritten search: what to send instead, and what its caller asked for.
+    """A rewritten search: what to send instead, and what its caller requested.
 
-    `body` and `params` are to be sent; if the engine refuses them, `original` is: the caller's own body, less our
-    `ext.rerank`. `query` is the text to rerank by. `start` and `size` cut the caller's page
-    out of the reranked list, of which the first `window` hits are scored. `borrowed` are fields the caller did not ask
-    for: they carry the text that his `_source` hides, and leave the response again. `filters` are his `filter_path`.
-    Where `body` lacks what only the page needs (see `fetch_phase`), `whole` is the window with it.
+    `body` and `params` are to be sent; if the engine refuses them, `original` is sent: the caller's own body without
+    `ext.rerank`. `query` is the text to rerank by. `start` and `size` cut the caller's page out of the reranked list,
+    of which the first `window` hits are scored. `borrowed` are fields that the caller did not request: they hold the
+    text that the caller's `_source` hides, and are taken out of the response again. `filters` are the caller's
+    `filter_path`. If `body` leaves out what only the page needs (see `fetch_phase`), `whole` is the window with it.
     """
 
     body: bytes
@@ -63,14 +61,14 @@ class Plan:
     whole: bytes | None = None
 
     @property
-    def asked(self) -> int:
-        """How many hits `body` asks for."""
+    def requested(self) -> int:
+        """The number of hits that `body` requests."""
         return max(self.window, self.start + self.size)
 
 
 @dataclass(frozen=True, slots=True)
 class Unranked:
-    """A search that can't be reranked, and why. `body` is to be sent: the caller's own, less our `ext.rerank`."""
+    """A search that can't be reranked, and the reason. `body` is to be sent: the caller's own without `ext.rerank`."""
 
     reason: Why
     body: bytes
@@ -85,7 +83,7 @@ class _NotRerankable(Exception):
 
 
 def plan(  # noqa: PLR0913  each is a decision of its own, by keyword
-    body: bytes,
+    body: SearchBody,
     *,
     window: int = WINDOW,
     fields: PassageFields = PassageFields(),
@@ -93,28 +91,23 @@ def plan(  # noqa: PLR0913  each is a decision of its own, by keyword
     hydrate: Hydrate = "window",
     reading: FieldPlan | None = None,
 ) -> Plan | Unranked:
-    """Rewrite a search to fetch `max(window, from + size)` hits with their text, or say why it can't be.
+    """Rewrite a search to fetch `max(window, from + size)` hits with their text, or say why that is impossible.
 
-    `params` are the URL's; OpenSearch lets them override the body (2.19 and 3.3, measured), and so does this. What
-    is malformed is left for the engine to refuse in its own words. `hydrate` says for which hits OpenSearch computes
-    what reranking does not need: the window's, or the page's alone, by a second request. `reading` is what is known of
-    the fields beyond their names. Raises `ConfigurationError` for a window below 1.
+    `params` are the URL's; OpenSearch lets them override the body (2.19 and 3.3, measured), and so does this. A
+    malformed search is left for the engine to refuse in its own words. `hydrate` says for which hits OpenSearch
+    computes what reranking does not need: for the window's, or by a second request for the page's alone. `reading` is
+    what is known of the fields beyond their names. Raises `ConfigurationError` for a window below 1.
     """
     if window < 1:
         raise ConfigurationError(f"the window is {window} hits.", remedy="Rerank at least 1 hit, usually 100.")
     params = params or {}
-    if len(body) > MAX_BODY:
-        return Unranked(Why(Reason.BODY_TOO_LARGE, "the body is larger than 10 MB"), body)
+    if len(body.raw) > MAX_BODY:
+        return Unranked(Why(Reason.BODY_TOO_LARGE, "the body is larger than 10 MB"), body.raw)
     try:
-        text = json_text(body)
-        raw = raw_json.members(raw_json.escape_surrogates(text)) if text.strip() else {}
-        search = json.loads(text, object_pairs_hook=_unique) if text.strip() else {}
+        raw, search = body.members_to_forward, body.values()
     except (ValueError, RecursionError):
-        return Unranked(Why(Reason.NOT_JSON, "the body is not well-formed JSON"), body)
-    foreign_ext = ext_of_others(raw)
-    if foreign_ext is not None:
-        raw = {key: value for key, value in raw.items() if key != "ext"} | foreign_ext
-    forwarded = raw_json.restore_surrogates(raw_json.joined(raw)) if foreign_ext is not None else body
+        return Unranked(Why(Reason.NOT_JSON, "the body is not well-formed JSON"), body.raw)
+    forwarded = body.forwarded
     try:
         _require_rerankable(search, params)
         start, size = _page(search, params)
@@ -144,16 +137,8 @@ def plan(  # noqa: PLR0913  each is a decision of its own, by keyword
 
 
 def unfiltered(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Ask for the whole response: what `filter_path` hides is needed, and is taken away from ours in the end."""
+    """Request the whole response: reranking needs what `filter_path` hides, which is filtered when we respond."""
     return {key: NOTHING if key == "filter_path" and value else value for key, value in params.items()}
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """OpenSearch refuses a key that occurs twice; a dict would lose the first silently."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key occurs twice")
-    return found
 
 
 def _require_rerankable(search: Mapping[str, Any], params: Mapping[str, Any]) -> None:
@@ -183,7 +168,7 @@ def _filters(params: Mapping[str, Any]) -> Filters | None:
 
 
 def _by_score(sort: object) -> bool:
-    """Tell whether a sort of a body says no more than the default, `_score` descending, which shows no sort values."""
+    """Tell whether a body's sort is the default one, `_score` descending, which shows no sort values."""
     if isinstance(sort, list):
         return not sort or (len(sort) == 1 and not isinstance(sort[0], list) and _by_score(sort[0]))
     if isinstance(sort, Mapping) and list(sort) == ["_score"]:
@@ -199,7 +184,7 @@ def _by_score_in_url(sort: str) -> bool:
 
 
 def _page(search: Mapping[str, Any], params: Mapping[str, Any]) -> tuple[int, int]:
-    """Read the page asked for, as OpenSearch does: the first 10 hits by default."""
+    """Read the requested page as OpenSearch does: the first 10 hits by default."""
     start, size = _whole(search, params, "from", 0), _whole(search, params, "size", 10)
     if size == 0:
         raise _NotRerankable(Reason.NO_HITS, "size is 0: there are no hits to rerank")
@@ -207,7 +192,7 @@ def _page(search: Mapping[str, Any], params: Mapping[str, Any]) -> tuple[int, in
 
 
 def _whole(search: Mapping[str, Any], params: Mapping[str, Any], key: str, default: int) -> int:
-    """Read a whole number from 0 on. OpenSearch takes `"10"` and `10.0` in a body, too, and cuts 2.7 to 2."""
+    """Read a whole number from 0 on. OpenSearch accepts `"10"` and `10.0` in a body, too, and cuts 2.7 to 2."""
     value = params[key] if key in params else search.get(key, default)
     try:
         number = -1 if value is None or isinstance(value, bool) else int(value)
@@ -223,7 +208,7 @@ def _query_of(search: Mapping[str, Any], params: Mapping[str, Any]) -> str:
     ext = search.get("ext")
     ours = ext.get("rerank") if isinstance(ext, Mapping) else None
     if isinstance(ours, Mapping) and "query_context" not in ours:
-        ours = None  # it asks for reranking, and leaves the text to the query
+        ours = None  # it requests reranking, and leaves the text to the query
     if ours is not None:
         try:
             text = named_text(search, ours, str(params["q"]) if "q" in params else None)
@@ -237,5 +222,5 @@ def _query_of(search: Mapping[str, Any], params: Mapping[str, Any]) -> str:
         raise _NotRerankable(
             Reason.NO_QUERY_TEXT, "no query text found; name it in ext.rerank.query_context.query_text"
         )
-    # No tokenizer takes half a surrogate pair.
+    # No tokenizer accepts half a surrogate pair.
     return _SURROGATE.sub("\ufffd", text[:MAX_QUERY])

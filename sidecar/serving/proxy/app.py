@@ -1,4 +1,4 @@
-"""The face that OpenSearch's clients see: searches that ask for it are reranked, all else passes through unchanged."""
+"""The proxy in front of OpenSearch: reranks searches that request it, and passes everything else through unchanged."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from connectors.opensearch.rewrite.ext import without_our_ext
+from connectors.opensearch.rewrite.search_body import SearchBody
 from sidecar.core.errors import SidecarError
 from sidecar.core.reasons import Reason, Why
 from sidecar.serving.http import request_body
@@ -20,16 +20,16 @@ from sidecar.serving.http.response_compression import compressed
 from sidecar.serving.proxy import msearch_handler, search_handler
 from sidecar.serving.proxy.forward import Forwarder, refuse, upstream_failed
 from sidecar.serving.proxy.node_addresses import address_in, tells_addresses, with_address
-from sidecar.serving.proxy.outcome_headers import outcome_headers, server_timing
-from sidecar.serving.proxy.rerank_options import UNDECIDED, Decision, RerankOptions, decide
+from sidecar.serving.proxy.rerank_options import UNDECIDED, ParsedSearch, RerankOptions, parse_search
 from sidecar.serving.proxy.routes import Kind, Route, route
 from sidecar.serving.proxy.rules import Arm, Rule, rule_for
+from sidecar.serving.proxy.search_handler import outcome_headers, server_timing
 from sidecar.serving.proxy.search_request import (
     NotRead,
     SearchCall,
+    forwarded_template,
     read_search,
     rendered,
-    template_without_our_ext,
     unwritable,
 )
 from sidecar.serving.proxy.shadow_rerankings import Shadows
@@ -41,7 +41,7 @@ _log = logging.getLogger("sidecar.opensearch")
 
 @dataclass(frozen=True, slots=True)
 class ProxyOptions:
-    """The operator's decisions: defaults of a reranking, rules, and limits."""
+    """The operator's settings: defaults of a reranking, rules, and limits."""
 
     defaults: RerankOptions
     models: Sequence[str]
@@ -53,7 +53,7 @@ class ProxyOptions:
 
 
 class ProxyApp:
-    """An ASGI application. `ours` answers what lies under `/_sidecar`; `enabled` is the switch of all reranking."""
+    """An ASGI application. `ours` answers paths under `/_sidecar`; `enabled` switches all reranking on and off."""
 
     def __init__(
         self,
@@ -84,12 +84,12 @@ class ProxyApp:
                 await refuse(exchange, 403, "this host name is not served here")
             elif found.kind is Kind.OURS:
                 await self.ours(exchange)
+            elif found.kind is not Kind.OTHER:
+                outcome = await self._search(exchange, found)
             elif (address := self._address_to_tell(exchange)) is not None:
                 await self.proxy.pass_on_changed(exchange, partial(with_address, address=address))
-            elif found.kind is Kind.OTHER:
-                await self.proxy.pass_on(exchange)
             else:
-                outcome = await self._search(exchange, found)
+                await self.proxy.pass_on(exchange)
         except request_body.ClientLeft:
             pass
         except request_body.BodyTooSlow:
@@ -105,7 +105,7 @@ class ProxyApp:
     def _host_is_allowed(self, exchange: Exchange) -> bool:
         allowed = self.options.allowed_hosts
         if exchange.raw_path.startswith(b"/_sidecar/health/"):
-            return True  # whoever probes a container knows its address alone
+            return True  # a probe of a container knows its address alone
         host = exchange.header(b"host").decode("latin-1")
         return not allowed or host in allowed or host.rpartition(":")[0] in allowed
 
@@ -117,68 +117,68 @@ class ProxyApp:
         return address_in(exchange.header(b"host"), exchange.scheme) if told == "auto" else told
 
     async def _search(self, exchange: Exchange, found: Route) -> Outcome | None:
-        """Rerank a search if it asks for it, or a rule does; None if nobody does."""
+        """Rerank a search if it requests that, or a rule does; None if nobody does."""
         with self.held.hold(self.proxy.peer_of(exchange)) as hold:
             return await self._search_within(exchange, found, hold)
 
     async def _search_within(self, exchange: Exchange, found: Route, hold: Hold) -> Outcome | None:
         body = request_body.Body(exchange.receive, self.proxy.body_limits, hold)
-        search = None
+        call = None
         try:
-            search = await read_search(exchange, found, body, self.proxy, hold)
-            search = await self._out_of_template(exchange, search)
-            decision = await off_loop(len(search.body), self._decision, search)
+            call = await read_search(exchange, found, body, self.proxy, hold)
+            call = await self._out_of_template(exchange, call)
+            parsed = await off_loop(len(call.body.raw), self._parsed, call)
         except NotRead as reason:
-            return await self._pass_unranked(exchange, body, reason.why, search)
+            return await self._pass_unranked(exchange, body, reason.why, call)
         except SidecarError as error:
             await refuse(exchange, 400, error.message)
             return None
-        if decision is None:
+        if parsed is None:
             await self.proxy.pass_on(exchange, body)
             return None
         declined = self._not_now()
-        why = unwritable(exchange) or decision.left_out or (None if decision.asked else declined)
+        why = unwritable(exchange) or parsed.left_out or (None if parsed.requested else declined)
         if why is not None:
-            return await self._pass_unranked(exchange, body, why, decision=decision)
-        chosen = decision.terms
-        if chosen is None or decision.arm is not Arm.SHADOW:
-            return await self._rerank_safely(exchange, body, search, decision, declined)
-        await self._pass_unranked(exchange, body, Why(Reason.SHADOW, "the rule only shadows"), decision=decision)
-        self.shadows.start(search, chosen)
+            return await self._pass_unranked(exchange, body, why, parsed=parsed)
+        options = parsed.options
+        if options is None or parsed.arm is not Arm.SHADOW:
+            return await self._rerank_safely(exchange, body, call, parsed, declined)
+        await self._pass_unranked(exchange, body, Why(Reason.SHADOW, "the rule only shadows"), parsed=parsed)
+        self.shadows.start(call, options)
         return None
 
-    def _decide(self, index: str, body: bytes) -> Decision:
-        """Decide on a search. Raises `InputError` or `FusionError` for what can't be."""
-        return decide(index, body, self.options.rules, self.options.defaults, self.options.models)
+    def _decide(self, index: str, body: SearchBody) -> ParsedSearch:
+        """Decide on a search. Raises `InputError` or `FusionError` for an `ext.rerank` that can't be followed."""
+        return parse_search(index, body, self.options.rules, self.options.defaults, self.options.models)
 
-    def _decision(self, search: SearchCall) -> Decision | None:
-        """Decide on a request, None if it does not concern us. Raises as `_decide`, and `NotRead`."""
-        found: Decision | None = None
-        if search.kind is Kind.MSEARCH:
-            found = msearch_handler.decision(search, self._decide)
-        elif search.kind is Kind.SEARCH:
-            decided = self._decide(search.index, search.body)
-            found = decided if decided.concerns_us else None
-        if found is not None and values_in(search.body) > self.options.max_values:
+    def _parsed(self, call: SearchCall) -> ParsedSearch | None:
+        """Parse a call and decide on it; None if nobody requests reranking. Raises as `_decide`, and `NotRead`."""
+        parsed: ParsedSearch | None = None
+        if call.kind is Kind.MSEARCH:
+            parsed = msearch_handler.parse_searches(call, self._decide)
+        elif call.kind is Kind.SEARCH:
+            decided = self._decide(call.index, call.body)
+            parsed = decided if decided.concerns_us else None
+        if parsed is not None and values_in(call.body.raw) > self.options.max_values:
             raise NotRead(Reason.BODY_TOO_LARGE, f"the body has more than {self.options.max_values} values")
-        return found
+        return parsed
 
-    async def _out_of_template(self, exchange: Exchange, search: SearchCall) -> SearchCall:
-        """Return the search that a template renders to, if it may ask for reranking or a rule may. Raises `NotRead`."""
-        if search.kind not in {Kind.TEMPLATE, Kind.MSEARCH_TEMPLATE}:
-            return search
-        stored = search.kind is Kind.TEMPLATE and b'"id"' in search.body
-        if b"rerank" not in search.body and not stored and rule_for(self.options.rules, search.index) is None:
-            return search
+    async def _out_of_template(self, exchange: Exchange, call: SearchCall) -> SearchCall:
+        """Return the search that a template renders to, if it or a rule may request reranking. Raises `NotRead`."""
+        if call.kind not in {Kind.TEMPLATE, Kind.MSEARCH_TEMPLATE}:
+            return call
+        stored = call.kind is Kind.TEMPLATE and b'"id"' in call.body.raw
+        if b"rerank" not in call.body.raw and not stored and rule_for(self.options.rules, call.index) is None:
+            return call
         why = unwritable(exchange)
-        if why is None and search.kind is Kind.MSEARCH_TEMPLATE:
+        if why is None and call.kind is Kind.MSEARCH_TEMPLATE:
             why = Why(Reason.TEMPLATE, "templates in an _msearch are not reranked")
         if why is not None:
             raise NotRead(why.reason, why)
-        return await rendered(search, self.proxy.upstream)
+        return await rendered(call, self.proxy.upstream)
 
     def _not_now(self) -> Why | None:
-        """Why nothing is reranked at the moment."""
+        """Say why nothing is reranked at the moment; None if it is."""
         if not self.enabled:
             return Why(Reason.SWITCHED_OFF, "reranking is switched off")
         busy = self.in_flight + len(self.shadows)
@@ -191,26 +191,26 @@ class ProxyApp:
         exchange: Exchange,
         body: request_body.Body,
         why: Why,
-        search: SearchCall | None = None,
-        decision: Decision = UNDECIDED,
+        call: SearchCall | None = None,
+        parsed: ParsedSearch = UNDECIDED,
     ) -> Outcome:
-        """Pass a request through, and say why it is not reranked; less our `ext`, where the `search` in it is given."""
+        """Pass a request through, and say why it is not reranked; without `ext.rerank` if the `call` is given."""
         status = Status.FAILED if why.reason is Reason.INTERNAL_ERROR else Status.SKIPPED
-        model = decision.terms.model if decision.terms else ""
-        outcome = Outcome(status, why, model=model, rule=decision.rule.index if decision.rule else "")
+        model = parsed.options.model if parsed.options else ""
+        outcome = Outcome(status, why, model=model, rule=parsed.rule.index if parsed.rule else "")
         instead = None
-        if search is not None and unwritable(exchange) is None:
-            kept = await off_loop(len(search.body), _without_our_ext, search)
-            instead = search.with_body(kept) if kept != search.body else None
-        await self.proxy.pass_on(exchange, body, extra=outcome_headers(outcome, decision.said_rule), instead=instead)
+        if call is not None and unwritable(exchange) is None:
+            kept = await off_loop(len(call.body.raw), _forwarded, call)
+            instead = call.with_body(kept) if kept != call.body.raw else None
+        await self.proxy.pass_on(exchange, body, extra=outcome_headers(outcome, parsed.decided_by), instead=instead)
         return outcome
 
     async def _rerank_safely(
-        self, exchange: Exchange, body: request_body.Body, search: SearchCall, decision: Decision, declined: Why | None
+        self, exchange: Exchange, body: request_body.Body, call: SearchCall, parsed: ParsedSearch, declined: Why | None
     ) -> Outcome:
-        """Answer with the caller's own search where we have a fault of our own."""
+        """Rerank; on a fault of the sidecar's own answer with the caller's own search."""
         try:
-            return await self._rerank(exchange, search, decision, declined)
+            return await self._rerank(exchange, call, parsed, declined)
         except (UpstreamDown, UpstreamSlow, request_body.ClientLeft):
             raise
         except AnswerTooLarge as too_large:
@@ -220,25 +220,25 @@ class ProxyApp:
                 raise
             _log.exception("a fault of ours")
             why = Why(Reason.INTERNAL_ERROR, "a fault of the sidecar's, see its log")
-        return await self._pass_unranked(exchange, body, why, search, decision)
+        return await self._pass_unranked(exchange, body, why, call, parsed)
 
     async def _rerank(
-        self, exchange: Exchange, search: SearchCall, decision: Decision, declined: Why | None
+        self, exchange: Exchange, call: SearchCall, parsed: ParsedSearch, declined: Why | None
     ) -> Outcome:
-        """Answer a search by its terms, or several searches, which have their own; as it came if it is `declined`."""
-        upstream, service, started, chosen = self.proxy.upstream, self.service, exchange.started, decision.terms
+        """Answer a search, or several searches, each with its own options; as it came if it is `declined`."""
+        upstream, service, started, options = self.proxy.upstream, self.service, exchange.started, parsed.options
         self.in_flight += 1
         try:
-            if chosen is None:
-                story = msearch_handler.answer(search, self._decide, upstream, service, started, declined=declined)
+            if options is None:
+                work = msearch_handler.answer(call, parsed.searches, upstream, service, started, declined=declined)
             else:
-                story = search_handler.answer(search, chosen, upstream, service, started, declined=declined)
-            answered = await request_body.unless_left(exchange.receive, story)
+                work = search_handler.answer(call, options, upstream, service, started, declined=declined)
+            answered = await request_body.unless_left(exchange.receive, work)
         finally:
             self.in_flight -= 1
         outcome = answered.outcome
-        said = outcome_headers(outcome, decision.said_rule)
-        if chosen is not None and outcome.status is Status.FAILED and chosen.on_failure == "error":
+        said = outcome_headers(outcome, parsed.decided_by)
+        if options is not None and outcome.status is Status.FAILED and options.on_failure == "error":
             await refuse(exchange, 503, f"reranking failed: {outcome.words}", said)
             return outcome
         headers, body = await compressed(answered.headers, answered.body, exchange.header(b"accept-encoding"))
@@ -247,12 +247,13 @@ class ProxyApp:
         return outcome
 
 
-def _without_our_ext(search: SearchCall) -> bytes:
-    if search.kind is Kind.SEARCH:
-        return without_our_ext(search.body)
-    if search.kind is Kind.TEMPLATE:
-        return template_without_our_ext(search.body)
-    return msearch_handler.without_our_ext(search)
+def _forwarded(call: SearchCall) -> bytes:
+    """Write a call's body without `ext.rerank`."""
+    if call.kind is Kind.SEARCH:
+        return call.body.forwarded
+    if call.kind is Kind.TEMPLATE:
+        return forwarded_template(call.body)
+    return msearch_handler.forwarded(call)
 
 
 async def _nothing(exchange: Exchange) -> None:

@@ -1,4 +1,4 @@
-"""Whether OpenSearch answers, and who it is: by what requests meet anyway, and by asking where there were none."""
+"""Knows whether OpenSearch answers, and its name: from other requests, or by a request of its own if need be."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import msgspec
 from sidecar.serving.http.headers import Headers
 from sidecar.serving.proxy.upstream import AnswerTooLarge, Request, Result, Try, Upstream, UpstreamDown, UpstreamSlow
 
-# Seconds for which an answer says that there will be others, and a refusal that there will be none.
+# Seconds for which an answer counts as proof that OpenSearch answers, and a failure as proof that it does not.
 FRESH, FAILED_FRESH = 5.0, 1.0
-# Seconds that OpenSearch has to say who it is, and that whoever asks for its health waits for it.
-ASKING, WAITING = 5.0, 1.0
+# Seconds that OpenSearch has for its answer, and that a health check waits for it.
+CHECKING, WAITING = 5.0, 1.0
 # Seconds in which one kind of failure of one node is logged once.
 QUIET = 10.0
-# The security plugin answers this without an account, so that asking again and again is no failed login in its log.
+# The security plugin answers this without an account, so repeated checks are no failed logins in its log.
 _OPEN_PATH = "/_plugins/_security/health"
-# What a cluster answers that is not formed yet, or a proxy before one that is gone.
+# Answers of a cluster that is not formed yet, or of a proxy in front of one that is gone.
 _ILL = frozenset({502, 503, 504})
 _log = logging.getLogger("sidecar.upstream")
 
@@ -36,10 +36,10 @@ class _About(msgspec.Struct):
 
 
 class ClusterHealth:
-    """Keeps a cluster's health. `tried` has to be told of every try at a node.
+    """A cluster's health. `tried` must be called with every try at a node.
 
-    `reason` says why it does not answer, "" where it does. `about` is its name and version, "" while they are unknown;
-    `authorization` is the account to ask for them with.
+    `reason` says why the cluster does not answer, "" if it does. `about` is its name and version, "" while they are
+    unknown; `authorization` is the account to read them with.
     """
 
     def __init__(
@@ -56,10 +56,10 @@ class ClusterHealth:
         self._clock = clock
         self._known_at = float("-inf")
         self._logged: dict[tuple[str, Result], float] = {}
-        self._asking: asyncio.Task[None] | None = None
+        self._checking: asyncio.Task[None] | None = None
 
     def tried(self, one: Try) -> None:
-        """Take note of a try at a node; what goes wrong is logged, at most once in a while."""
+        """Take note of a try at a node; failures are logged, at most once in a while."""
         now = self._clock()
         if one.answered:
             if one.status not in _ILL:
@@ -75,26 +75,26 @@ class ClusterHealth:
             _log.warning("OpenSearch at %s: %s", one.node, one.reason)
 
     async def check(self) -> str:
-        """Return why OpenSearch does not answer, "" if it does: as known a moment ago, or it is asked now.
+        """Return why OpenSearch does not answer, "" if it does, as known a moment ago or by a new check.
 
-        Where it takes longer than a moment, what was known before is returned.
+        If the check takes longer than a moment, the last known reason is returned.
         """
         if self._clock() - self._known_at >= (FAILED_FRESH if self.reason else FRESH):
-            if self._asking is None or self._asking.done():
-                self._asking = asyncio.create_task(self.ask())
-            await asyncio.wait({self._asking}, timeout=WAITING)
+            if self._checking is None or self._checking.done():
+                self._checking = asyncio.create_task(self.refresh())
+            await asyncio.wait({self._checking}, timeout=WAITING)
         return self.reason
 
-    async def ask(self) -> None:
-        """Ask OpenSearch for its name, or whether it is there where it does not tell that to everybody."""
+    async def refresh(self) -> None:
+        """Read OpenSearch's name, or only check that it answers if it does not show its name to everybody."""
         if not self._upstream.checks_accounts:
             await self._get("/", [])
         if self._upstream.checks_accounts:  # as may have just turned out
             await (self._get("/", self._account) if self._account else self._get(_OPEN_PATH, []))
 
     async def introduce(self) -> None:
-        """Ask, and log what was found."""
-        await self.ask()
+        """Check once, and log the result."""
+        await self.refresh()
         where = ", ".join(self._upstream.nodes)
         if self.reason:
             _log.warning("no OpenSearch at %s: %s; requests get 502 until it answers", where, self.reason)
@@ -102,17 +102,17 @@ class ClusterHealth:
             _log.info("OpenSearch at %s: %s", where, self.about or "its name and version are for accounts alone")
 
     async def stop(self) -> None:
-        """Ask no more."""
-        if self._asking is not None:
-            self._asking.cancel()
-            await asyncio.gather(self._asking, return_exceptions=True)
+        """End a check under way."""
+        if self._checking is not None:
+            self._checking.cancel()
+            await asyncio.gather(self._checking, return_exceptions=True)
 
     async def _get(self, path: str, headers: Headers) -> None:
         try:
-            async with asyncio.timeout(ASKING):
-                reply = await self._upstream.ask(Request("GET", path, headers, is_read=True))
+            async with asyncio.timeout(CHECKING):
+                reply = await self._upstream.fetch(Request("GET", path, headers, is_read=True))
         except TimeoutError:
-            self.reason, self._known_at = f"no answer within {ASKING:g} s", self._clock()
+            self.reason, self._known_at = f"no answer within {CHECKING:g} s", self._clock()
             return
         except (UpstreamDown, UpstreamSlow, AnswerTooLarge):
             return  # `tried` knows
@@ -123,7 +123,7 @@ class ClusterHealth:
 
 
 def _named(body: bytes) -> str:
-    """A cluster's name, distribution and version, "" where the answer says nothing of the kind."""
+    """Read a cluster's name, distribution and version; "" if the answer holds none of these."""
     try:
         found = msgspec.json.decode(body, type=_About)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""Requests that are not ours, streamed to OpenSearch and back unchanged: bytes, status, headers."""
+"""Forwards requests that are not ours: streams them to OpenSearch, and the answers back, unchanged."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _log = logging.getLogger("sidecar.proxy")
 
 
 class Forwarder:
-    """A way to OpenSearch for whole requests.
+    """Forwards whole requests to OpenSearch.
 
-    `body_limits` are those of their bodies. `trusted` are the addresses of proxies that may say who a caller is,
-    `passed` patterns of further headers that anybody may send. `lent` is the `Authorization` of callers who bring none;
+    `body_limits` are those of their bodies. `trusted` are the addresses of proxies that may name a caller, `passed`
+    patterns of further headers that any client may send. `lent` is the `Authorization` for callers who send none;
     without it the sidecar has no rights of its own.
     """
 
@@ -43,30 +43,30 @@ class Forwarder:
         self._lent = lent
 
     def headers(self, exchange: Exchange) -> Headers:
-        """The request's headers for OpenSearch."""
+        """Return the request's headers for OpenSearch."""
         found = to_upstream(exchange.headers, trusted=exchange.peer in self.trusted, passed=self.passed)
         if self._lent is not None and not exchange.header(b"authorization"):
             found.append((b"authorization", self._lent))
         return found
 
     def peer_of(self, exchange: Exchange) -> str:
-        """The network that a request comes from: behind a declared proxy, that of the address that it names last."""
+        """Return the network that a request comes from: behind a declared proxy, that of the last address it names."""
         address = exchange.peer
         if address in self.trusted:
             address = exchange.header(b"x-forwarded-for").rpartition(b",")[2].strip().decode("latin-1") or address
         return network_of(address)
 
     async def pass_on_changed(self, exchange: Exchange, change: Callable[[bytes], bytes]) -> None:
-        """Pass a read on, and its answer back with its body changed. Raises what `Upstream.ask` does.
+        """Forward a read, and return its answer with its body changed. Raises what `Upstream.fetch` does.
 
-        OpenSearch is not told that the caller takes compressed answers, so that there is a body to change.
+        OpenSearch is not told that the caller accepts compressed answers, so that the body can be changed.
         """
         if not passes(exchange.method, exchange.raw_path, self.allowed):
             await refuse(exchange, 403, f"only {self.allowed.value} requests pass here")
             return
         headers = without(self.headers(exchange), b"accept-encoding", b"content-length", b"transfer-encoding")
         peer = self.peer_of(exchange)
-        reply = await self.upstream.ask(Request(exchange.method, exchange.target, headers, is_read=True, peer=peer))
+        reply = await self.upstream.fetch(Request(exchange.method, exchange.target, headers, is_read=True, peer=peer))
         body = change(reply.body) if reply.status == 200 else reply.body
         await exchange.answer(reply.status, reply.headers, body)
 
@@ -79,8 +79,8 @@ class Forwarder:
     ) -> None:
         """Stream a request through, and its answer back with the `extra` headers.
 
-        `body` is the request's where part of it was read already; `instead` is to be sent in its place. An answer that
-        breaks off in its middle breaks off at the caller, too. Raises `ClientLeft`.
+        `body` is the request's, if part of it was read already; `instead` is sent in place of the request. An answer
+        that breaks off also breaks off at the caller. Raises `ClientLeft`.
         """
         if not passes(exchange.method, exchange.raw_path, self.allowed):
             await refuse(exchange, 403, f"only {self.allowed.value} requests pass here")
@@ -104,7 +104,7 @@ class Forwarder:
 
 
 async def upstream_failed(exchange: Exchange, failure: UpstreamDown | UpstreamSlow) -> None:
-    """Answer for an OpenSearch that did not."""
+    """Answer with an error because OpenSearch did not answer."""
     exchange.problem = str(failure)
     if isinstance(failure, UpstreamSlow):
         await refuse(exchange, 504, f"OpenSearch gave no answer in time ({failure})")
@@ -113,7 +113,7 @@ async def upstream_failed(exchange: Exchange, failure: UpstreamDown | UpstreamSl
 
 
 async def refuse(exchange: Exchange, status: int, reason: str, extra: Headers | None = None) -> None:
-    """Answer with an error in OpenSearch's shape; of an answer that has begun, the connection's end is the error."""
+    """Answer with an error in OpenSearch's shape; if an answer has begun, only the connection can be closed."""
     if exchange.answered:
         _log.warning("an answer was cut off: %s", reason)
         return

@@ -1,4 +1,4 @@
-"""Several searches in one request (`_msearch`) through the proxy: each has its own terms, outcome and response."""
+"""Answers several searches in one request (`_msearch`): each has its own options, outcome and response."""
 
 from __future__ import annotations
 
@@ -13,63 +13,76 @@ import msgspec
 
 from connectors.opensearch import raw_json
 from connectors.opensearch.flow import msearch_flow
-from connectors.opensearch.flow.search_flow import Conversation, NativeResponse, OpenSearchRequest, skipped
-from connectors.opensearch.respond.explain import explained
-from connectors.opensearch.rewrite import ext
+from connectors.opensearch.flow.msearch_flow import SubSearch
+from connectors.opensearch.flow.search_flow import NativeResponse, OpenSearchRequest, SearchFlow, skipped
+from connectors.opensearch.respond.response import NO_ADDITIONS, Additions
+from connectors.opensearch.rewrite.search_body import SearchBody
 from sidecar.core.candidates import FirstStage
 from sidecar.core.errors import EngineRejected, SidecarError
 from sidecar.core.reasons import Reason, Why
 from sidecar.serving.http.errors import error_body
 from sidecar.serving.http.headers import without
 from sidecar.serving.http.off_loop import off_loop
-from sidecar.serving.proxy.driving import drive
-from sidecar.serving.proxy.rerank_options import Decision
+from sidecar.serving.proxy.driving import FlowDriver
+from sidecar.serving.proxy.rerank_options import ParsedSearch
 from sidecar.serving.proxy.routes import Kind
 from sidecar.serving.proxy.rules import Arm
 from sidecar.serving.proxy.search_handler import (
     REFUSED,
     SearchAnswer,
-    UpstreamLine,
     exceptions,
     explanation_of,
-    of,
+    labelled,
     ranking_for,
     rerank,
 )
-from sidecar.serving.proxy.search_request import SearchCall, template_without_our_ext
+from sidecar.serving.proxy.search_request import SearchCall, forwarded_template
 from sidecar.serving.proxy.upstream import Upstream
 from sidecar.serving.scorer.service import Outcome, RerankingService, Status
 
-# What is to become of one search, by the index expression of its header line and its body.
-Choose = Callable[[str, bytes], Decision]
+# Decides on one search, by its index expression and its body. Raises a `SidecarError` for what can't be followed.
+Decide = Callable[[str, SearchBody], ParsedSearch]
+# The first stage of a search, or OpenSearch's rejection of it.
+Stage = FirstStage[NativeResponse] | EngineRejected
 
 
-def decision(search: SearchCall, choose: Choose) -> Decision | None:
-    """Whether one of the searches asks for reranking itself, or a rule does; None if nobody does."""
+def parse_searches(call: SearchCall, decide: Decide) -> ParsedSearch | None:
+    """Parse each search and decide on it; None if none requests reranking, and no rule does."""
     try:
-        each = [_chosen(one, search.index, choose) for one in msearch_flow.searches(search.body)]
+        found = msearch_flow.searches(call.body.raw)
     except raw_json.Malformed:
         return None  # OpenSearch will say what is wrong with it
-    except SidecarError:
-        return Decision(asked=True)
-    if not any(one.concerns_us for one in each):
+    each = tuple(_parsed(one, call.index, decide) for one in found)
+    if not any(one.concerns_us or one.refused for one in each):
         return None
-    return Decision(asked=any(one.asked for one in each))
+    return ParsedSearch(requested=any(one.requested or one.refused for one in each), searches=each)
 
 
-def without_our_ext(search: SearchCall) -> bytes:
-    """Write the searches as they are to be forwarded where none is reranked."""
+def _parsed(one: SubSearch, index: str, decide: Decide) -> ParsedSearch:
+    index = msearch_flow.index_in(one.header) or index
     try:
-        found = msearch_flow.searches(search.body)
+        made = decide(index, one.body)
+    except SidecarError as error:
+        return ParsedSearch(index, one.body, refused=error, header=one.header)
+    # A shadow is seen by nobody, and of several searches in one request none is made.
+    return replace(ParsedSearch(index, one.body) if made.arm is Arm.SHADOW else made, header=one.header)
+
+
+def forwarded(call: SearchCall) -> bytes:
+    """Write the searches without `ext.rerank`, to be sent if none of them is reranked."""
+    try:
+        found = msearch_flow.searches(call.body.raw)
     except raw_json.Malformed:
-        return search.body
-    take_out = template_without_our_ext if search.kind is Kind.MSEARCH_TEMPLATE else ext.without_our_ext
-    return msearch_flow.lines(msearch_flow.SubSearch(one.header, take_out(one.body)) for one in found)
+        return call.body.raw
+    templates = call.kind is Kind.MSEARCH_TEMPLATE
+    return msearch_flow.lines(
+        (one.header, forwarded_template(one.body) if templates else one.body.forwarded) for one in found
+    )
 
 
 async def answer(  # noqa: PLR0913  each comes from somewhere else
-    search: SearchCall,
-    choose: Choose,
+    call: SearchCall,
+    searches: tuple[ParsedSearch, ...],
     upstream: Upstream,
     service: RerankingService,
     started: float,
@@ -80,68 +93,62 @@ async def answer(  # noqa: PLR0913  each comes from somewhere else
 
     With `declined` none is reranked, for that reason.
     """
-    line = UpstreamLine(search, upstream)
-    chosen: list[Decision] = []
-    windows: list[int] = []
-
-    def begin(one: msearch_flow.SubSearch) -> Conversation:
-        made = Decision()
-        try:
-            made = _chosen(one, search.index, choose)
-        except SidecarError as error:
-            return _refused(error)
-        finally:
-            chosen.append(made)
-        terms = made.terms
-        if terms is None:
-            return _as_it_came(one.body, made.left_out)
-        windows.append(terms.window)
-        most = service.scorer.most_waiting
-        if sum(windows) > most:
-            words = f"the windows of the searches before it hold the {most} passages that may wait"
-            return _as_it_came(ext.without_our_ext(one.body), Why(Reason.OVERLOADED, words))
-        index = msearch_flow.index_in(one.header) or search.index or None
-        return upstream.cluster.begin(
-            index,
-            one.body,
-            {},
-            window=terms.window,
-            fields=terms.fields,
-            caller=line.account,
-            hydrate="page",
-            declined=declined,
-        )
-
+    driver = FlowDriver(call, upstream)
+    windows, most, flows = 0, service.scorer.most_waiting, []
+    for one in searches:
+        windows += 0 if one.options is None else one.options.window
+        too_many = one.options is not None and windows > most
+        flows.append(_overloaded(one.body, most) if too_many else _flow(one, driver.caller, upstream, declined))
+    each = [SubSearch(one.header, one.body) for one in searches]
     try:
-        found = await drive(msearch_flow.msearch_flow(search.body, line.params, begin), line.send, len(search.body))
+        found = await driver.drive(msearch_flow.searches_flow(each, driver.params, flows))
     except EngineRejected as refused:
-        return SearchAnswer(refused.status, line.reply.headers, refused.body, REFUSED)
-    headers = without(line.reply.headers, b"content-length")
+        return SearchAnswer(refused.status, driver.reply.headers, refused.body, REFUSED)
+    headers = without(driver.reply.headers, b"content-length")
     fetched = time.perf_counter() - started
     if found.whole is not None:
-        return SearchAnswer(line.reply.status, headers, found.whole, Outcome(Status.SKIPPED, found.skipped))
-    caller = search.caller.key(proved=upstream.checks_accounts)
+        return SearchAnswer(driver.reply.status, headers, found.whole, Outcome(Status.SKIPPED, found.skipped))
+    caller = call.caller.key(proved=upstream.checks_accounts)
     outcomes = await _one_by_one(
-        _outcome(stage, made, service, started, caller) for stage, made in zip(found.stages, chosen, strict=True)
+        _outcome(stage, one, service, started, caller) for stage, one in zip(found.stages, searches, strict=True)
     )
+    reranked = list(zip(found.stages, searches, outcomes, strict=True))
     rankings = [
         ranking_for(stage, outcome) if outcome is not None and not isinstance(stage, EngineRejected) else None
-        for stage, outcome in zip(found.stages, outcomes, strict=True)
+        for stage, _, outcome in reranked
     ]
+
+    def additions() -> list[Additions]:
+        return [_additions(stage, one, outcome, service) for stage, one, outcome in reranked]
+
     try:
-        bodies = await drive(msearch_flow.finish(found, rankings), line.send, len(search.body))
+        added = await off_loop(len(call.body.raw), additions)
+        bodies = await driver.drive(msearch_flow.finish(found, rankings, added))
     except EngineRejected as refused:
-        return SearchAnswer(refused.status, line.reply.headers, refused.body, REFUSED)
+        return SearchAnswer(refused.status, driver.reply.headers, refused.body, REFUSED)
+    bodies = [_failure(one, outcome) or body for body, one, outcome in zip(bodies, searches, outcomes, strict=True)]
     took = int((time.perf_counter() - started) * 1000)
     timed = replace(found, top={**(found.top or {}), "took": msgspec.Raw(b"%d" % took)})
-
-    def answered() -> bytes:
-        told = [_told(*one, service) for one in zip(bodies, found.stages, chosen, outcomes, strict=True)]
-        return msearch_flow.joined(timed, told)
-
+    body = await off_loop(len(call.body.raw), msearch_flow.joined, timed, bodies)
     summary = _summary([outcome for outcome in outcomes if outcome is not None])
-    return SearchAnswer(
-        line.reply.status, headers, await off_loop(len(search.body), answered), summary, {"fetch": fetched}
+    return SearchAnswer(driver.reply.status, headers, body, summary, {"fetch": fetched})
+
+
+def _flow(one: ParsedSearch, caller: bytes, upstream: Upstream, declined: Why | None) -> SearchFlow:
+    """Start the flow of one search."""
+    if one.refused is not None:
+        return _refused(one.refused)
+    if one.options is None:
+        return _as_it_came(one)
+    return upstream.cluster.search(
+        one.index or None,
+        one.body,
+        {},
+        window=one.options.window,
+        fields=one.options.fields,
+        caller=caller,
+        hydrate="page",
+        declined=declined,
     )
 
 
@@ -156,42 +163,38 @@ async def _one_by_one(work: Iterable[Coroutine[Any, Any, Outcome | None]]) -> li
 
 
 async def _outcome(
-    stage: FirstStage[NativeResponse] | EngineRejected,
-    made: Decision,
-    service: RerankingService,
-    started: float,
-    caller: str,
+    stage: Stage, one: ParsedSearch, service: RerankingService, started: float, caller: str
 ) -> Outcome | None:
-    """Rerank one search; None if nobody asked for anything."""
-    if not made.concerns_us:
+    """Rerank one search; None if nobody requests it."""
+    if not one.concerns_us:
         return None
+    options = one.options
     if isinstance(stage, EngineRejected):
-        return REFUSED if made.terms is None else of(made.terms, REFUSED)
-    chosen = made.terms
-    if chosen is None:
-        return Outcome(Status.SKIPPED, made.left_out)
-    return await rerank(stage, chosen, service, chosen.seconds - (time.perf_counter() - started), caller)
+        return REFUSED if options is None else labelled(options, REFUSED)
+    if options is None:
+        return Outcome(Status.SKIPPED, one.left_out)
+    return await rerank(stage, options, service, options.seconds - (time.perf_counter() - started), caller)
 
 
-def _told(
-    body: bytes,
-    stage: FirstStage[NativeResponse] | EngineRejected,
-    made: Decision,
-    outcome: Outcome | None,
-    service: RerankingService,
-) -> bytes:
-    """One search's response, with what became of it."""
+def _additions(stage: Stage, one: ParsedSearch, outcome: Outcome | None, service: RerankingService) -> Additions:
+    """Return what one search's response tells about its reranking."""
     if outcome is None or isinstance(stage, EngineRejected):
-        return body
-    chosen, rule = made.terms, {"rule": made.said_rule} if made.rule else {}
-    if chosen is None:
-        return explained(body, took=None, account={"status": outcome.status.value, "reason": outcome.words, **rule})
-    if outcome.status is Status.FAILED and chosen.on_failure == "error":
-        return error_body(503, f"reranking failed: {outcome.words}")
-    said = explanation_of(outcome, chosen, stage, service.mapping(chosen.model)) or {
-        "account": {"status": outcome.status.value, "reason": outcome.words, **exceptions(stage, chosen), **rule}
-    }
-    return explained(body, took=None, **said)
+        return NO_ADDITIONS
+    said: dict[str, Any] = {"status": outcome.status.value, "reason": outcome.words}
+    rule = {"rule": one.decided_by} if one.rule else {}
+    if one.options is None:
+        return Additions(rerank=said | rule)
+    if one.options.explain:
+        return explanation_of(outcome, one.options, stage, service.mapping(one.options.model))
+    return Additions(rerank=said | exceptions(stage, one.options) | rule)
+
+
+def _failure(one: ParsedSearch, outcome: Outcome | None) -> bytes | None:
+    """Write the error that the caller wants instead of the first stage's order, if reranking failed."""
+    options = one.options
+    if outcome is None or options is None or outcome.status is not Status.FAILED or options.on_failure != "error":
+        return None
+    return error_body(503, f"reranking failed: {outcome.words}")
 
 
 def _summary(outcomes: list[Outcome]) -> Outcome:
@@ -207,16 +210,16 @@ def _summary(outcomes: list[Outcome]) -> Outcome:
     return Outcome(Status.PARTIAL, Why(Reason.PARTLY_SCORED, words), each=outcomes)
 
 
-def _chosen(one: msearch_flow.SubSearch, index: str, choose: Choose) -> Decision:
-    made = choose(msearch_flow.index_in(one.header) or index, one.body)
-    # A shadow is seen by nobody, and of several searches in one request none is made.
-    return Decision() if made.arm is Arm.SHADOW else made
+def _as_it_came(one: ParsedSearch) -> SearchFlow:
+    reason = one.left_out or Why(Reason.NOT_ASKED, "nobody asked for it")
+    return skipped((yield OpenSearchRequest(one.body.raw, {})), reason)
 
 
-def _as_it_came(body: bytes, reason: Why | None) -> Conversation:
-    return skipped((yield OpenSearchRequest(body, {})), reason or Why(Reason.NOT_ASKED, "nobody asked for it"))
+def _overloaded(body: SearchBody, most: int) -> SearchFlow:
+    words = f"the windows of the searches before it hold the {most} passages that may wait"
+    return skipped((yield OpenSearchRequest(body.forwarded, {})), Why(Reason.OVERLOADED, words))
 
 
-def _refused(error: SidecarError) -> Conversation:
+def _refused(error: SidecarError) -> SearchFlow:
     raise EngineRejected(error.message, status=400, body=error_body(400, error.message))
-    yield OpenSearchRequest(b"", {})  # what makes it a conversation
+    yield OpenSearchRequest(b"", {})  # what makes it a generator

@@ -1,4 +1,4 @@
-"""Which searches are reranked without asking for it: the rules of the settings, and the share of searches they take."""
+"""The rules of the settings: which searches are reranked unrequested, and which share of them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from connectors.opensearch import raw_json
-from connectors.opensearch.rewrite.json_text import json_text
+from connectors.opensearch.rewrite.search_body import SearchBody
 from sidecar.core.errors import ConfigurationError, FusionError
 from sidecar.core.fusion import Fusion, Method, Normalization
 from sidecar.serving.proxy.index_expression import IndexExpression
 
-# What no index name holds; a date in a rule would be that of nobody's search.
+# Characters that no index name holds; a date in a rule would be that of no search.
 _NO_INDEX = frozenset('\\/?"<>| #[]')
 
 
-class AskedFusion(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class RequestedFusion(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A fusion as `ext.rerank` and rules write it out."""
 
     method: Method = Method.LINEAR
@@ -30,11 +30,11 @@ class AskedFusion(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     rank_constant: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 60
 
 
-def fusion_of(asked: AskedFusion | Method) -> Fusion:
-    """Return the fusion that is asked for. Raises `FusionError` for an unsound one."""
-    if isinstance(asked, Method):
-        return Fusion(asked)
-    return Fusion(asked.method, asked.normalization, asked.weight, asked.rank_constant)
+def fusion_of(requested: RequestedFusion | Method) -> Fusion:
+    """Return the requested fusion. Raises `FusionError` for an unsound one."""
+    if isinstance(requested, Method):
+        return Fusion(requested)
+    return Fusion(requested.method, requested.normalization, requested.weight, requested.rank_constant)
 
 
 class Arm(StrEnum):
@@ -46,11 +46,11 @@ class Arm(StrEnum):
 
 
 class Rule(BaseModel):
-    """Reranks without being asked: searches all of whose indices are among those of `index`.
+    """A rule: searches all of whose indices are among those of `index` are reranked, even if they do not request it.
 
     `index` is an index expression, as `logs-*,-logs-old`. `percent` of the searches are reranked, the same ones at
-    every page. With `shadow` the answer is the first stage's, and what reranking would have done is only counted. The
-    rest is as in `ext.rerank`.
+    every page. With `shadow` the answer is the first stage's, and the effect of reranking is only counted. The rest is
+    as in `ext.rerank`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -77,8 +77,8 @@ class Rule(BaseModel):
     @classmethod
     def _as_in_a_search(cls, value: object) -> Fusion | None:
         try:
-            asked = msgspec.convert(value, AskedFusion | Method | None)
-            return None if asked is None else fusion_of(asked)
+            requested = msgspec.convert(value, RequestedFusion | Method | None)
+            return None if requested is None else fusion_of(requested)
         except msgspec.ValidationError as error:
             raise ValueError(str(error)) from None
         except FusionError as error:
@@ -88,9 +88,9 @@ class Rule(BaseModel):
         """Whether every index that an index expression may reach is one of this rule's."""
         return self._expression.covers(IndexExpression.parse(index))
 
-    def arm(self, index: str, body: bytes) -> Arm:
+    def arm(self, index: str, body: SearchBody) -> Arm:
         """Return the arm of a search that this rule covers."""
-        # Where all are reranked, which is usual, nothing is drawn: a draw takes the search apart.
+        # Where all are reranked, which is usual, nothing is drawn: a draw parses the search.
         if self.percent < 100 and _draw(index, body) >= self.percent:
             return Arm.CONTROL
         return Arm.SHADOW if self.shadow else Arm.TREATMENT
@@ -101,7 +101,7 @@ class Rule(BaseModel):
 
 
 def rules_of(settings: Sequence[dict[str, object]], models: Sequence[str]) -> tuple[Rule, ...]:
-    """Read the rules of the settings. Raises `ConfigurationError` that says which is wrong, and what of it."""
+    """Read the rules of the settings. Raises a `ConfigurationError` that names the wrong rule and its fault."""
     found = []
     for number, rule in enumerate(settings, 1):
         try:
@@ -128,16 +128,16 @@ def rule_for(rules: Sequence[Rule], index: str) -> Rule | None:
     return next((rule for rule in rules if rule.covers(index)), None)
 
 
-def search_identity(index: str, body: bytes) -> str:
-    """A name that all pages of a search share and that tells nothing of it: its index and query, hashed."""
+def search_identity(index: str, body: SearchBody) -> str:
+    """Return a name that all pages of a search share and that reveals nothing of it: its index and query, hashed."""
     try:
-        search = raw_json.members(raw_json.escape_surrogates(json_text(body))) if body.strip() else {}
+        query = bytes(body.members.get("query", b""))
     except raw_json.Malformed:
-        search = {}
-    same = index.encode("utf-8", "replace") + b"\0" + bytes(search.get("query", b""))
+        query = b""
+    same = index.encode("utf-8", "replace") + b"\0" + query
     return hashlib.blake2b(same, digest_size=8).hexdigest()
 
 
-def _draw(index: str, body: bytes) -> float:
-    """A number in [0, 100) that is the same for every page of a search."""
+def _draw(index: str, body: SearchBody) -> float:
+    """Return a number in [0, 100) that is the same for every page of a search."""
     return int(search_identity(index, body), 16) / 2**64 * 100

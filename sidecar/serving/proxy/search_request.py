@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 import msgspec
 
 from connectors.opensearch import raw_json
-from connectors.opensearch.rewrite.ext import without_our_ext
-from connectors.opensearch.rewrite.json_text import json_text
-from connectors.opensearch.rewrite.url_params import url_params
+from connectors.opensearch.rewrite.search_body import SearchBody, url_params
 from sidecar.core.reasons import Reason, Why
 from sidecar.serving.http import request_body
 from sidecar.serving.http.asgi import Exchange, in_ascii
@@ -20,14 +19,15 @@ from sidecar.serving.http.held_bytes import Hold
 from sidecar.serving.http.off_loop import off_loop
 from sidecar.serving.proxy.forward import Forwarder
 from sidecar.serving.proxy.routes import Kind, Route
+from sidecar.serving.proxy.rules import search_identity
 from sidecar.serving.proxy.upstream import AnswerTooLarge, Request, Upstream
 
-# Of a search template, what OpenSearch adds to the search that it renders to.
+# Members of a search template that OpenSearch adds to the rendered search.
 _ADDED = ("explain", "profile")
 
 
 class NotRead(Exception):
-    """A search that can't be read, and so passes unranked; `why` says why not."""
+    """A search that can't be read, and so passes unranked, for the reason `why`."""
 
     def __init__(self, reason: Reason, words: str) -> None:
         super().__init__(words)
@@ -36,9 +36,9 @@ class NotRead(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SearchCall:
-    """A search as it came: `headers` are those for OpenSearch, `body` is decompressed.
+    """A search, or several, as called: `headers` are those for OpenSearch, `body` is decompressed.
 
-    `peer` is the address in whose share of the connections to OpenSearch it goes, `hold` counts its answers' bytes.
+    It counts against the share of `peer` in the connections to OpenSearch; `hold` counts the bytes of its answers.
     """
 
     method: str
@@ -46,14 +46,19 @@ class SearchCall:
     query: str
     headers: Headers
     index: str
-    body: bytes
+    body: SearchBody
     caller: Caller
     kind: Kind = Kind.SEARCH
     peer: str = ""
     hold: Hold | None = None
 
+    @property
+    def identity(self) -> str:
+        """A name that all pages of the search share and that reveals nothing of it."""
+        return search_identity(self.index, self.body)
+
     def with_body(self, body: bytes) -> Request:
-        """The request that asks this search's path with another body."""
+        """Return the request for this search's path with another body."""
         target = f"{self.path}?{self.query}" if self.query else self.path
         headers = without(self.headers, b"content-length", b"content-encoding")
         return Request(self.method, target, headers, body, is_read=True, peer=self.peer)
@@ -77,7 +82,7 @@ async def read_search(
         in_ascii(exchange.query),
         proxy.headers(exchange),
         found.index,
-        plain,
+        SearchBody(plain),
         exchange.caller,
         found.kind,
         proxy.peer_of(exchange),
@@ -94,11 +99,11 @@ def _from_url(search: SearchCall) -> SearchCall:
     body = params.pop("source").encode()
     content_type = params.pop("source_content_type").encode("latin-1", "replace")
     headers = [*without(search.headers, b"content-type"), (b"content-type", content_type)]
-    return replace(search, query=urlencode(params), headers=headers, body=body)
+    return replace(search, query=urlencode(params), headers=headers, body=SearchBody(body))
 
 
 def is_json(content_type: bytes) -> bool:
-    """Whether a `Content-Type` is one of JSON."""
+    """Tell whether a `Content-Type` is one of JSON."""
     return media_type(content_type).endswith(b"json")
 
 
@@ -106,11 +111,11 @@ async def rendered(search: SearchCall, upstream: Upstream) -> SearchCall:
     """Have OpenSearch render a search template, in the caller's name. Raises `NotRead` where it does not."""
     headers = without(search.headers, b"content-length", b"content-encoding", b"accept-encoding")
     headers.append((b"accept-encoding", b"identity"))
-    request = Request("POST", "/_render/template", headers, search.body, is_read=True, peer=search.peer)
+    request = Request("POST", "/_render/template", headers, search.body.raw, is_read=True, peer=search.peer)
     try:
-        reply = await upstream.ask(request, search.hold)
+        reply = await upstream.fetch(request, search.hold)
         made = raw_json.members(raw_json.escape_surrogates(reply.body)).get("template_output", b"")
-        template = raw_json.members(raw_json.escape_surrogates(json_text(search.body)))
+        template = _template(search.body)
         body = raw_json.joined(raw_json.members(made) | {key: template[key] for key in _ADDED if key in template})
     except AnswerTooLarge as too_large:
         raise NotRead(Reason.ANSWER_TOO_LARGE, str(too_large)) from None
@@ -118,26 +123,31 @@ async def rendered(search: SearchCall, upstream: Upstream) -> SearchCall:
         words = f"OpenSearch does not render its template alone (status {reply.status})"
         raise NotRead(Reason.TEMPLATE, words) from None
     path = search.path.rstrip("/").removesuffix("/template")
-    return replace(search, path=path, body=raw_json.restore_surrogates(body), kind=Kind.SEARCH)
+    return replace(search, path=path, body=SearchBody(raw_json.restore_surrogates(body)), kind=Kind.SEARCH)
 
 
-def template_without_our_ext(body: bytes) -> bytes:
+def forwarded_template(body: SearchBody) -> bytes:
     """Take `ext.rerank` out of a template that is written out as an object; one that is a text stays."""
     try:
-        template = raw_json.members(raw_json.escape_surrogates(json_text(body)))
+        template = _template(body)
     except raw_json.Malformed:
-        return body
-    source = bytes(template.get("source", b""))
-    kept = without_our_ext(raw_json.restore_surrogates(source)) if source.startswith(b"{") else source
-    if kept == raw_json.restore_surrogates(source):
-        return body
-    return raw_json.restore_surrogates(
-        raw_json.joined(template | {"source": msgspec.Raw(raw_json.escape_surrogates(kept))})
-    )
+        return body.raw
+    source = SearchBody(raw_json.restore_surrogates(bytes(template.get("source", b""))))
+    if not source.raw.startswith(b"{") or not source.has_rerank:
+        return body.raw
+    kept = msgspec.Raw(raw_json.escape_surrogates(source.forwarded))
+    return raw_json.restore_surrogates(raw_json.joined({**template, "source": kept}))
+
+
+def _template(body: SearchBody) -> Mapping[str, msgspec.Raw]:
+    """Parse a template. Raises `raw_json.Malformed`, for an empty body, too."""
+    if not body.text.strip():
+        raise raw_json.Malformed("there is no template")
+    return body.members
 
 
 def unwritable(exchange: Exchange) -> Why | None:
-    """Tell why a request can't be rewritten, whatever it asks."""
+    """Say why a request can't be rewritten, whatever it requests; None if it can be."""
     if exchange.header(b"authorization").startswith(b"AWS4-HMAC-SHA256"):
         words = "the request is signed (AWS SigV4), and rewriting it would break the signature"
         return Why(Reason.SIGNED, words)

@@ -1,4 +1,4 @@
-"""Rerankings that nobody sees: of searches that were answered already, to count what they would have changed."""
+"""Shadow rerankings: of searches that were answered already, to count what reranking would have changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from sidecar.serving.http.held_bytes import HeldBytes
 from sidecar.serving.http.metrics import Metrics
 from sidecar.serving.proxy import search_handler
 from sidecar.serving.proxy.rerank_options import RerankOptions
-from sidecar.serving.proxy.rules import search_identity
 from sidecar.serving.proxy.search_request import SearchCall
 from sidecar.serving.proxy.shadow_log import ShadowFile, kept_at_top, shadow_record
 from sidecar.serving.proxy.upstream import AnswerTooLarge, Upstream, UpstreamDown, UpstreamSlow
@@ -22,7 +21,7 @@ _log = logging.getLogger("sidecar.shadow")
 
 
 class Shadows:
-    """The shadow rerankings under way. `record` takes what each would have changed, where that is wanted."""
+    """The shadow rerankings under way. `record`, if there is one, writes down what each would have changed."""
 
     def __init__(self, upstream: Upstream, service: RerankingService, metrics: Metrics, held: HeldBytes) -> None:
         self.record: ShadowFile | None = None
@@ -36,9 +35,9 @@ class Shadows:
         """How many are under way."""
         return len(self._tasks)
 
-    def start(self, search: SearchCall, chosen: RerankOptions) -> None:
-        """Rerank a search behind its answer."""
-        task = asyncio.create_task(self._rerank(search, chosen))
+    def start(self, call: SearchCall, options: RerankOptions) -> None:
+        """Rerank a search after its answer."""
+        task = asyncio.create_task(self._rerank(call, options))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -46,23 +45,22 @@ class Shadows:
         """Wait for those under way."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _rerank(self, search: SearchCall, chosen: RerankOptions) -> None:
+    async def _rerank(self, call: SearchCall, options: RerankOptions) -> None:
         """Rerank, count what that would have changed, and record it."""
         started = time.perf_counter()
-        outcome = await self._outcome(search, chosen, started)
+        outcome = await self._outcome(call, options, started)
         seconds = time.perf_counter() - started
         kept = None if outcome.ranking is None else kept_at_top(outcome.ranking)
         self._metrics.shadow(outcome, seconds, kept)
         if self.record is not None:
-            identity = search_identity(search.index, search.body)
-            lost = await self.record.write(shadow_record(outcome, search.index, identity, seconds))
+            lost = await self.record.write(shadow_record(outcome, call.index, call.identity, seconds))
             self._metrics.shadow_lost(lost)
 
-    async def _outcome(self, search: SearchCall, chosen: RerankOptions, started: float) -> Outcome:
+    async def _outcome(self, call: SearchCall, options: RerankOptions, started: float) -> Outcome:
         try:
-            with self._held.hold(search.peer) as hold:
-                counted = replace(search, hold=hold)
-                answered = await search_handler.answer(counted, chosen, self._upstream, self._service, started)
+            with self._held.hold(call.peer) as hold:
+                counted = replace(call, hold=hold)
+                answered = await search_handler.answer(counted, options, self._upstream, self._service, started)
         except (UpstreamDown, UpstreamSlow, AnswerTooLarge) as failure:
             why = Why(Reason.UPSTREAM_FAILED, str(failure))
         except Exception:  # noqa: BLE001  nobody waits for it, and the log has it
@@ -70,4 +68,4 @@ class Shadows:
             why = Why(Reason.INTERNAL_ERROR, "a fault of ours")
         else:
             return answered.outcome
-        return search_handler.of(chosen, Outcome(Status.FAILED, why))
+        return search_handler.labelled(options, Outcome(Status.FAILED, why))

@@ -1,6 +1,6 @@
-"""OpenSearch as the proxy sees it: one or several nodes, asked with the caller's own bytes and headers.
+"""Sends requests to the nodes of OpenSearch, with the caller's own bytes and headers.
 
-Nothing is decoded, decompressed, redirected or kept; reads may be tried on another node, writes never.
+It does not decode, decompress, redirect or keep anything; reads may be tried on another node, writes never.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from sidecar.serving.proxy.upstream_failures import failure_of
 
 # Seconds for which a node that refused a connection is passed over, where there are others.
 REST = 5.0
-# Seconds after which the next node is asked, where one takes no connection.
+# Seconds after which the next node is tried, if one accepts no connection.
 CONNECT = 10.0
-# Answers with many warnings are long; OpenSearch itself takes 8192 bytes, as it is set up by default.
+# Answers with many warnings have long headers; OpenSearch itself accepts 8192 bytes by default.
 MAX_HEADER = 65536
 _NO_ACCOUNT = 401
-# Of an answer that is read whole, in bytes: a window of 100 documents of a megabyte each fits twice.
+# The largest answer that is read whole, in bytes: a window of 100 documents of a megabyte each fits twice.
 MAX_ANSWER = 256 * 1024 * 1024
 
 
@@ -60,7 +60,7 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """One try at a node (its URL): its result, the seconds until it was known, the status or a failure's reason."""
+    """One try at a node (its URL): its result, the seconds until then, the status or the reason of a failure."""
 
     node: str
     result: Result
@@ -81,9 +81,9 @@ class Try:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request for OpenSearch. `target` is the raw path with its query; `body` a stream for what passes through.
+    """One request for OpenSearch. `target` is the raw path with its query; `body` may be a stream.
 
-    `peer` is the address in whose share of the connections it goes.
+    The request counts against the share of `peer` in the connections.
     """
 
     method: str
@@ -95,7 +95,7 @@ class Request:
 
     @property
     def may_be_repeated(self) -> bool:
-        """Whether it may be sent again: it changes nothing, and its body is still there."""
+        """Whether the request may be sent again: it changes nothing, and its body is still there."""
         return self.is_read and not isinstance(self.body, AsyncIterator)
 
 
@@ -112,9 +112,9 @@ class Reply:
 class UpstreamLimits:
     """Limits of requests to a cluster.
 
-    `seconds` is how long an answer may take to begin, and each part to follow; one that is read whole has to end within
-    them, and be no larger than `max_answer`. Of all `connections` one peer has `share` at most: what OpenSearch answers
-    at a time, it answers by turns, so the others wait for as much as one peer may ask at a time.
+    `seconds` is how long an answer may take to begin, and each part to follow; an answer that is read whole has to end
+    within them, and be no larger than `max_answer`. One peer has at most `share` of all `connections`: OpenSearch works
+    on requests in turn, so other peers wait for as many requests as one peer may send at a time.
     """
 
     seconds: float
@@ -126,8 +126,8 @@ class UpstreamLimits:
 class Upstream:
     """The nodes of one cluster.
 
-    `checks_accounts` is whether the cluster was seen to refuse somebody for not proving who they are (401); one without
-    security takes any account. `on_try` is told of every try at a node.
+    `checks_accounts` tells whether the cluster has refused a caller who did not prove their account (401); a cluster
+    without security accepts any account. `on_try` is called with every try at a node.
     """
 
     def __init__(self, nodes: Sequence[str], limits: UpstreamLimits, *, tls: ssl.SSLContext | bool = True) -> None:
@@ -145,7 +145,7 @@ class Upstream:
             timeout=aiohttp.ClientTimeout(
                 total=None,
                 connect=limits.seconds,
-                # A lone node that is slow to take a connection is waited for: there is none to turn to.
+                # A lone node that is slow to accept a connection is waited for: there is no other one.
                 sock_connect=min(CONNECT, limits.seconds) if len(nodes) > 1 else limits.seconds,
                 sock_read=limits.seconds,
             ),
@@ -168,7 +168,7 @@ class Upstream:
         """Close the connections."""
         await self._session.close()
 
-    async def ask(self, request: Request, hold: Hold | None = None) -> Reply:
+    async def fetch(self, request: Request, hold: Hold | None = None) -> Reply:
         """Send a request and read the answer whole, counted by `hold`.
 
         Raises `UpstreamDown`, `UpstreamSlow` or `AnswerTooLarge`.
@@ -197,7 +197,7 @@ class Upstream:
             size += len(part)
             if size > self._max_answer:
                 raise AnswerTooLarge(f"OpenSearch's answer is larger than {self._max_answer} bytes")
-            # All of it at once, where it is said how much it is: of two that come together one has to have room.
+            # All of it at once, if its length is known: of two answers at the same time one must fit.
             wanted = max(size, min(answer.content_length or 0, self._max_answer)) - counted
             if not hold.take(wanted):
                 raise AnswerTooLarge("OpenSearch's answer is too large beside those that are in memory already")
@@ -205,7 +205,7 @@ class Upstream:
             yield part
 
     async def parts(self, answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-        """Yield an answer's body as it arrives. Raises `UpstreamDown` or `UpstreamSlow` where it breaks off."""
+        """Yield an answer's body as it arrives. Raises `UpstreamDown` or `UpstreamSlow` if it breaks off."""
         try:
             async for part in answer.content.iter_any():
                 yield part
@@ -232,7 +232,7 @@ class Upstream:
             try:
                 yield answer
             finally:
-                # What was not read to its end (the caller left) is no connection to use again.
+                # An answer that was not read to its end (the caller left) leaves no reusable connection.
                 if answer.content.at_eof():
                     answer.release()
                 else:
@@ -267,7 +267,7 @@ class Upstream:
         try:
             return await self._send(node, request)
         except Dropped:
-            # Kept open for long, a connection may be closed by the other side just as it is used again.
+            # The other side may close an idle connection just as it is used again.
             if not request.may_be_repeated:
                 raise
             return await self._send(node, request)
@@ -282,7 +282,7 @@ class Upstream:
         )
 
     def _in_turn(self) -> list[URL]:
-        """All nodes, beginning with the next one; those that just failed come last."""
+        """Return all nodes, beginning with the next one; those that just failed come last."""
         first = next(self._turn) % len(self._nodes)
         now = time.monotonic()
         turned = self._nodes[first:] + self._nodes[:first]
@@ -290,7 +290,7 @@ class Upstream:
 
 
 def node_url(host: Mapping[str, Any]) -> str:
-    """A node's URL, from what opensearch-py calls a host; it never holds an account."""
+    """Return a node's URL for one of opensearch-py's hosts; it never holds an account."""
     name = f"[{host['host']}]" if ":" in host["host"] else host["host"]
     scheme = "https" if host["use_ssl"] else "http"
     return f"{scheme}://{name}:{host['port']}/{host.get('url_prefix', '').strip('/')}"

@@ -11,6 +11,7 @@ from connectors.opensearch.flow.driving import drive
 from connectors.opensearch.flow.field_lookup import MOST_INDEXES, paths
 from connectors.opensearch.rewrite.field_plan import reading, unread_indexes
 from connectors.opensearch.rewrite.index_fields import Way, read
+from connectors.opensearch.rewrite.search_body import SearchBody
 from sidecar.core.documents import PassageFields
 from sidecar.core.errors import EngineRejected
 
@@ -151,21 +152,21 @@ def told(body, answers, mapping, fields=None, cluster=None):
     """Search, each search answered in turn and each question about fields by `mapping`."""
     sent, asked, waiting = [], [], iter(answers)
 
-    def send(ask):
-        if ask.path is None:
-            sent.append(json.loads(ask.body))
+    def send(request):
+        if request.path is None:
+            sent.append(json.loads(request.body))
             return json.dumps({"took": 1, "hits": {"hits": next(waiting)}}).encode()
-        if "_mapping" not in ask.path:
+        if "_mapping" not in request.path:
             return b"{}"
-        asked.append(ask.path)
+        asked.append(request.path)
         if isinstance(mapping, int):
             raise EngineRejected("no", status=mapping)
         return mapping
 
-    talk = (cluster or Cluster()).begin(
-        "docs", json.dumps(body).encode(), {}, window=9, fields=fields or PassageFields(), caller=b"ada"
+    flow = (cluster or Cluster()).search(
+        "docs", SearchBody(json.dumps(body).encode()), {}, window=9, fields=fields or PassageFields(), caller=b"ada"
     )
-    return drive(talk, send), sent, asked
+    return drive(flow, send), sent, asked
 
 
 BODY = {"query": {"match": {"title": "fox"}}}
@@ -260,18 +261,20 @@ def test_an_index_that_turns_up_later_is_looked_at_too():
 
 def test_of_ever_so_many_indexes_the_first_are_asked_for_once():
     cluster, hits = Cluster(), [hit("1", index=f"i{n}", title="t") for n in range(MOST_INDEXES + 20)]
-    talk = cluster.begin("*", json.dumps(BODY).encode(), {}, window=500, fields=PassageFields(), caller=b"")
+    body = SearchBody(json.dumps(BODY).encode())
+    flow = cluster.search("*", body, {}, window=500, fields=PassageFields(), caller=b"")
     asked = []
 
-    def send(ask):
-        asked.append(ask.path)
-        return json.dumps({"took": 1, "hits": {"hits": hits}}).encode() if ask.path is None else b"{}"
+    def send(request):
+        asked.append(request.path)
+        return json.dumps({"took": 1, "hits": {"hits": hits}}).encode() if request.path is None else b"{}"
 
-    assert drive(talk, send).skipped is None
+    assert drive(flow, send).skipped is None
     assert sum(path.count(",") + 1 for path in asked if path and "_mapping" in path) == MOST_INDEXES
     asked.clear()
-    talk = cluster.begin("*", json.dumps(BODY).encode(), {}, window=500, fields=PassageFields(), caller=b"")
-    assert drive(talk, send).native.warning.endswith("and OpenSearch shows no mapping of it")
+    body = SearchBody(json.dumps(BODY).encode())
+    flow = cluster.search("*", body, {}, window=500, fields=PassageFields(), caller=b"")
+    assert drive(flow, send).native.warning.endswith("and OpenSearch shows no mapping of it")
     assert asked == [None]
 
 

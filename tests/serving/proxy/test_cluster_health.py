@@ -117,10 +117,10 @@ def test_it_recovers_as_soon_as_a_request_is_answered(caplog):
 
     async def work(upstream, health, clock):
         with pytest.raises(UpstreamDown):
-            await upstream.ask(Request("GET", "/docs", []))
+            await upstream.fetch(Request("GET", "/docs", []))
         down = await health.check()
         stub.answer = OPENSEARCH
-        await upstream.ask(Request("GET", "/docs", []))
+        await upstream.fetch(Request("GET", "/docs", []))
         return down, await health.check()
 
     with Stub(lambda _: [(0, None)]) as stub:
@@ -135,7 +135,7 @@ def test_a_failure_that_goes_on_is_logged_once_in_a_while(caplog):
     async def work(upstream, health, clock):
         for _ in range(100):
             with pytest.raises(UpstreamDown):
-                await upstream.ask(Request("GET", "/", []))
+                await upstream.fetch(Request("GET", "/", []))
             clock[0] += 0.25
 
     asyncio.run(with_upstream(NOWHERE, work))
@@ -189,7 +189,7 @@ def test_an_answer_that_breaks_off_is_counted_and_says_nothing_of_the_cluster():
     async def work(upstream, health, _):
         upstream.on_try = lambda one: (tries.append(one), health.tried(one))
         with pytest.raises(UpstreamDown):
-            await upstream.ask(Request("GET", "/docs", []))
+            await upstream.fetch(Request("GET", "/docs", []))
         return health.reason
 
     half = answer(200, "{}").replace(b"content-length: 2", b"content-length: 20")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from connectors.opensearch.rewrite.search_body import SearchBody
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.fusion import Fusion, Method, Normalization
-from sidecar.serving.proxy.rerank_options import RerankOptions, decide
+from sidecar.serving.proxy.rerank_options import RerankOptions, parse_search
 from sidecar.serving.proxy.rules import Arm, Rule, rules_of
 
 COVERED = [
@@ -65,24 +66,25 @@ def test_a_rule_says_all_that_a_search_may_say():
         "model": "n",
     }
     rules = rules_of([said], ["m", "n"])
-    found = decide("docs", b'{"query":{"match":{"text":"fox"}}}', rules, DEFAULTS, ["m", "n"])
-    terms = found.terms
-    assert (terms.model, terms.window, terms.seconds) == ("n", 50, 0.25)
-    assert (terms.fields.title, terms.fields.text) == ((), ("title",))
-    assert terms.fusion == Fusion(Method.LINEAR, Normalization.Z_SCORE, 0.7)
-    assert (found.said_rule, found.asked) == ("titles; arm=treatment", False)
-    own = decide("docs", b'{"ext":{"rerank":{"window":7,"fusion":"rrf","timeout_ms":9}}}', rules, DEFAULTS, ["m", "n"])
-    assert (own.terms.window, own.terms.fusion.method, own.terms.seconds) == (7, Method.RRF, 0.009)
-    assert (own.terms.fields.text, own.said_rule, own.asked) == (("title",), "", True)
+    found = parse_search("docs", SearchBody(b'{"query":{"match":{"text":"fox"}}}'), rules, DEFAULTS, ["m", "n"])
+    options = found.options
+    assert (options.model, options.window, options.seconds) == ("n", 50, 0.25)
+    assert (options.fields.title, options.fields.text) == ((), ("title",))
+    assert options.fusion == Fusion(Method.LINEAR, Normalization.Z_SCORE, 0.7)
+    assert (found.decided_by, found.requested) == ("titles; arm=treatment", False)
+    body = SearchBody(b'{"ext":{"rerank":{"window":7,"fusion":"rrf","timeout_ms":9}}}')
+    own = parse_search("docs", body, rules, DEFAULTS, ["m", "n"])
+    assert (own.options.window, own.options.fusion.method, own.options.seconds) == (7, Method.RRF, 0.009)
+    assert (own.options.fields.text, own.decided_by, own.requested) == (("title",), "", True)
 
 
 def test_an_arm_is_the_same_for_every_page_and_however_the_body_is_written():
     rule = Rule(index="docs", percent=50)
     query = '{"query":{"match":{"text":"fox %d"}}%s}'
-    arms = [rule.arm("docs", (query % (i, "")).encode()) for i in range(200)]
+    arms = [rule.arm("docs", SearchBody((query % (i, "")).encode())) for i in range(200)]
     assert 70 < arms.count(Arm.TREATMENT) < 130
-    assert [rule.arm("docs", (query % (i, ',"from":10')).encode()) for i in range(200)] == arms
-    assert [rule.arm("docs", ("/* a */" + query % (i, "")).encode("utf-16")) for i in range(200)] == arms
+    assert [rule.arm("docs", SearchBody((query % (i, ',"from":10')).encode())) for i in range(200)] == arms
+    assert [rule.arm("docs", SearchBody(("/* a */" + query % (i, "")).encode("utf-16"))) for i in range(200)] == arms
 
 
 WRONG = [

@@ -11,6 +11,7 @@ from connectors.opensearch.flow.caller import caller_of
 from connectors.opensearch.flow.cluster_state import Cluster
 from connectors.opensearch.flow.driving import drive
 from connectors.opensearch.flow.remembered import Remembered
+from connectors.opensearch.rewrite.search_body import SearchBody
 from sidecar.core.documents import PassageFields
 from sidecar.core.errors import EngineRejected
 from tests.connectors.opensearch.flow.test_max_result_window import cause, refused, too_large
@@ -27,16 +28,16 @@ def searched(cluster, caller, pipeline, index="docs", **params):
     """Search in a caller's name, for whom the pipeline is this; the reason of a skip, and what was asked for it."""
     asked = []
 
-    def send(ask):
-        if ask.path is None:
+    def send(request):
+        if request.path is None:
             return HIT
-        asked.append(ask.path)
+        asked.append(request.path)
         if pipeline == FORBIDDEN:
             raise EngineRejected("no permissions", status=FORBIDDEN)
         return pipeline
 
-    talk = cluster.begin(index, BODY, params, window=100, fields=PassageFields(), caller=caller)
-    return drive(talk, send).skipped, len(asked)
+    flow = cluster.search(index, SearchBody(BODY), params, window=100, fields=PassageFields(), caller=caller)
+    return drive(flow, send).skipped, len(asked)
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -56,16 +57,16 @@ def test_a_window_that_one_caller_was_refused_stays_theirs():
     def windows(caller, index="docs"):
         sent = []
 
-        def send(ask):
-            if ask.path is not None:
+        def send(request):
+            if request.path is not None:
                 return b"{}"
-            sent.append(json.loads(ask.body)["size"])
+            sent.append(json.loads(request.body)["size"])
             if sent[-1] > 50:
                 raise EngineRejected("no", status=400, body=refused(cause(too_large())))
             return HIT
 
-        talk = cluster.begin(index, BODY, {}, window=100, fields=PassageFields(), caller=caller)
-        assert drive(talk, send).native.plan.window == 50
+        flow = cluster.search(index, SearchBody(BODY), {}, window=100, fields=PassageFields(), caller=caller)
+        assert drive(flow, send).native.plan.window == 50
         return sent
 
     assert windows(ADA) == [100, 50]

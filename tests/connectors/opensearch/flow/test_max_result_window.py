@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from connectors.opensearch.flow.max_result_window import SECONDS, WindowLimits, limit_in
+from connectors.opensearch.flow.cluster_state import LIMIT_REMEMBERED, WindowLimits
+from connectors.opensearch.flow.max_result_window import limit_in
 from connectors.opensearch.flow.remembered import MOST
 
 
@@ -79,7 +80,7 @@ def test_a_limit_is_kept_for_a_while():
     limits.remember("docs", None)
     assert [limits.window("docs", wanted) for wanted in (100, 50, 10)] == [50, 50, 10]
     assert limits.window("others", 100) == 100
-    clock.now = SECONDS
+    clock.now = LIMIT_REMEMBERED
     assert limits.window("docs", 100) == 100
 
 

@@ -9,7 +9,6 @@ import pytest
 from connectors.opensearch import raw_json
 from connectors.opensearch.flow import msearch_flow
 from connectors.opensearch.flow.driving import proceed
-from connectors.opensearch.flow.msearch_flow import SubSearch
 from connectors.opensearch.flow.search_flow import OpenSearchRequest, search_flow
 from sidecar.core.documents import PassageFields
 from sidecar.core.errors import EngineRejected
@@ -21,11 +20,11 @@ REFUSED = b'{"error":{"type":"x","reason":"too large"},"status":400}'
 FORBIDDEN = b'{"error":{"type":"security_exception","reason":"no permissions"},"status":403}'
 
 
-def begun(body, **params):
-    def begin(search):
+def started(body, **params):
+    def start(search):
         return search_flow(search.body, {}, window=7, fields=PassageFields())
 
-    return msearch_flow.msearch_flow(body, params, begin)
+    return msearch_flow.msearch_flow(body, params, start)
 
 
 def answered(*responses, took=3):
@@ -41,12 +40,11 @@ def answered(*responses, took=3):
     ],
 )
 def test_lines_are_read_in_pairs_and_kept(body, pairs):
-    assert msearch_flow.searches(body) == [SubSearch(*pair) for pair in pairs]
+    assert [(search.header, search.body.raw) for search in msearch_flow.searches(body)] == pairs
 
 
 def test_an_empty_header_that_comes_first_is_written_out():
-    assert msearch_flow.lines([SubSearch(b"", b"{}"), SubSearch(b"", b"{}")]) == b"{}\n{}\n{}\n{}\n"
-    assert msearch_flow.searches(b"{}\n{}\n{}\n{}\n") == [SubSearch(b"{}", b"{}")] * 2
+    assert msearch_flow.lines([(b"", b"{}"), (b"", b"{}")]) == b"{}\n{}\n{}\n{}\n"
 
 
 @pytest.mark.parametrize(
@@ -63,24 +61,24 @@ def test_an_empty_header_that_comes_first_is_written_out():
 def test_what_can_not_be_told_apart_goes_as_it_came(body, reason):
     with pytest.raises(raw_json.Malformed, match=reason):
         msearch_flow.searches(body)
-    talk = begun(body, filter_path="took")
-    assert proceed(talk) == OpenSearchRequest(body, {"filter_path": "took"})
-    stages = proceed(talk, b"whatever")
+    flow = started(body, filter_path="took")
+    assert proceed(flow) == OpenSearchRequest(body, {"filter_path": "took"})
+    stages = proceed(flow, b"whatever")
     assert (stages.whole, stages.stages) == (b"whatever", ())
     assert reason in stages.skipped
 
 
 def test_all_ask_at_once_and_each_gets_its_own_answer():
     body = b'{"index":"a"}\n' + FOX + b'\n{}\n{"size":0}\n{"index":"b"}\n' + FOX + b"\n"
-    talk = begun(body, typed_keys="true")
-    first = proceed(talk)
+    flow = started(body, typed_keys="true")
+    first = proceed(flow)
     assert first == OpenSearchRequest(
         b'{"index":"a"}\n' + WIDE + b'\n{}\n{"size":0}\n{"index":"b"}\n' + WIDE + b"\n", {"typed_keys": "true"}
     )
     # The third is refused its window and asks once more, alone.
-    second = proceed(talk, answered(HIT, HIT, REFUSED, took=3))
+    second = proceed(flow, answered(HIT, HIT, REFUSED, took=3))
     assert second == OpenSearchRequest(b'{"index":"b"}\n' + FOX + b"\n", {"typed_keys": "true"})
-    stages = proceed(talk, answered(HIT, took=4))
+    stages = proceed(flow, answered(HIT, took=4))
     skipped = [stage.skipped for stage in stages.stages]
     assert skipped == [
         None,
@@ -92,9 +90,9 @@ def test_all_ask_at_once_and_each_gets_its_own_answer():
 
 
 def test_a_forbidden_search_fails_alone():
-    talk = begun((b"{}\n" + FOX + b"\n") * 2)
-    proceed(talk)
-    stages = proceed(talk, answered(FORBIDDEN, HIT))
+    flow = started((b"{}\n" + FOX + b"\n") * 2)
+    proceed(flow)
+    stages = proceed(flow, answered(FORBIDDEN, HIT))
     assert isinstance(stages.stages[0], EngineRejected)
     assert (stages.stages[0].status, stages.stages[0].body) == (403, FORBIDDEN)
     assert stages.stages[1].skipped is None
@@ -102,26 +100,26 @@ def test_a_forbidden_search_fails_alone():
 
 def test_a_request_that_is_refused_whole_goes_as_it_came_without_our_ext():
     with_ext = FOX[:-1] + b',"ext":{"rerank":{"query_context":{"query_text":"x"}}}}'
-    talk = begun(b"{}\n" + with_ext + b"\n", filter_path="took")
-    proceed(talk)
+    flow = started(b"{}\n" + with_ext + b"\n", filter_path="took")
+    proceed(flow)
     refused = EngineRejected("OpenSearch answered 400: odd", status=400)
-    assert proceed(talk, refused) == OpenSearchRequest(b"{}\n" + FOX + b"\n", {"filter_path": "took"})
-    stages = proceed(talk, b"own")
+    assert proceed(flow, refused) == OpenSearchRequest(b"{}\n" + FOX + b"\n", {"filter_path": "took"})
+    stages = proceed(flow, b"own")
     assert (stages.whole, stages.skipped) == (b"own", "OpenSearch refused the windows: OpenSearch answered 400: odd")
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 503])
 def test_a_refusal_that_any_request_would_meet_is_final(status):
-    talk = begun(b"{}\n" + FOX + b"\n")
-    proceed(talk)
+    flow = started(b"{}\n" + FOX + b"\n")
+    proceed(flow)
     with pytest.raises(EngineRejected):
-        proceed(talk, EngineRejected("no", status=status))
+        proceed(flow, EngineRejected("no", status=status))
 
 
 @pytest.mark.parametrize("answer", [b"", b"[]", b"{}", answered(), answered(HIT, HIT), b"\xff"])
 def test_an_answer_to_something_else_is_not_reranked(answer):
     body = b"{}\n" + FOX + b"\n"
-    talk = begun(body)
-    proceed(talk)
-    assert proceed(talk, answer) == OpenSearchRequest(body, {})
-    assert json.loads(answered(HIT)) == json.loads(proceed(talk, answered(HIT)).whole)
+    flow = started(body)
+    proceed(flow)
+    assert proceed(flow, answer) == OpenSearchRequest(body, {})
+    assert json.loads(answered(HIT)) == json.loads(proceed(flow, answered(HIT)).whole)

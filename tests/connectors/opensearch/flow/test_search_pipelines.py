@@ -11,6 +11,7 @@ from connectors.opensearch.flow import msearch_flow
 from connectors.opensearch.flow.driving import drive
 from connectors.opensearch.flow.search_flow import search_flow
 from connectors.opensearch.flow.search_pipelines import REMEMBERED, Pipelines
+from connectors.opensearch.rewrite.search_body import SearchBody
 from sidecar.core.documents import PassageFields
 from sidecar.core.errors import EngineRejected
 from sidecar.core.reasons import Reason, Why
@@ -28,16 +29,16 @@ class Cluster:
     def __init__(self):
         self.asked, self.refused = [], None
 
-    def __call__(self, ask):
-        self.asked.append(ask.path or ask.body)
+    def __call__(self, request):
+        self.asked.append(request.path or request.body)
         if self.refused:
             raise EngineRejected("no", status=self.refused)
-        if ask.path.startswith("/_search/pipeline/"):
-            name = ask.path.removeprefix("/_search/pipeline/")
+        if request.path.startswith("/_search/pipeline/"):
+            name = request.path.removeprefix("/_search/pipeline/")
             if name not in PIPELINES:
                 raise EngineRejected("{}", status=404)
             return json.dumps({name: PIPELINES[name]}).encode()
-        names = ask.path.removesuffix(SETTINGS).removeprefix("/").split(",")
+        names = request.path.removesuffix(SETTINGS).removeprefix("/").split(",")
         found = {
             n: {"settings": {"index": {"search": {"default_pipeline": DEFAULTS[n]}}}} for n in names if n in DEFAULTS
         }
@@ -50,7 +51,7 @@ def cluster():
 
 
 def overruled(cluster, index="docs", body=b"{}", pipelines=None, **params):
-    return drive((pipelines or Pipelines()).overrule(index, body, params), cluster)
+    return drive((pipelines or Pipelines()).overrule(index, SearchBody(body), params), cluster)
 
 
 def reason(name):
@@ -116,18 +117,19 @@ LACKS_EXT = EngineRejected("null", status=500, body=NULL_POINTER)
 
 
 def told(script, body, overrule=None, declined=None):
-    """Hold a conversation in which each ask is answered from the script; return its end and what was sent."""
+    """Drive a search flow, each request answered from the script; return its result and what was sent."""
     sent, answers = [], iter(script)
 
-    def send(ask):
-        sent.append(ask.body)
+    def send(request):
+        sent.append(request.body)
         answer = next(answers)
         if isinstance(answer, EngineRejected):
             raise answer
         return answer
 
-    talk = search_flow(body, {}, window=7, fields=PassageFields(), overrule=overrule, declined=declined)
-    return drive(talk, send), sent
+    fields = PassageFields()
+    flow = search_flow(SearchBody(body), {}, window=7, fields=fields, overrule=overrule, declined=declined)
+    return drive(flow, send), sent
 
 
 def test_a_pipeline_that_turns_out_to_need_the_ext_gets_it():
@@ -164,27 +166,25 @@ def test_a_search_that_is_declined_goes_without_the_ext_unless_a_pipeline_needs_
     assert sent == [b'{"size":3}', b'{"size":3,' + EXT + b"}"]
 
 
-def test_searches_of_one_index_ask_once(cluster):
+def test_searches_of_one_index_look_a_pipeline_up_once(cluster):
     pipelines = Pipelines(lambda: 0.0)
-    begun = []
 
-    def begin(search):
-        begun.append(search)
+    def start(search):
         overrule = partial(pipelines.overrule, msearch_flow.index_in(search.header))
         return search_flow(search.body, {}, window=7, fields=PassageFields(), overrule=overrule)
 
     line = b'{"query":{"match":{"text":"fox"}}}\n'
     lines = [b'{"index":"docs"}\n', line, b'{"index":["docs"]}\n', line, b'{"index":["unlike","bare"]}\n', line]
 
-    def send(ask):
-        if ask.path:
-            return cluster(ask)
-        cluster.asked.append(ask.body)
+    def send(request):
+        if request.path:
+            return cluster(request)
+        cluster.asked.append(request.body)
         return b'{"took":1,"responses":[%s]}' % b",".join([HIT] * 3)
 
-    stages = drive(msearch_flow.msearch_flow(b"".join(lines), {}, begin), send).stages
+    stages = drive(msearch_flow.msearch_flow(b"".join(lines), {}, start), send).stages
     assert [stage.skipped for stage in stages] == [reason("'rr'"), reason("'rr'"), None]
-    assert [ask for ask in cluster.asked if isinstance(ask, str)] == [
+    assert [request for request in cluster.asked if isinstance(request, str)] == [
         f"/docs{SETTINGS}",
         "/_search/pipeline/rr",
         f"/unlike,bare{SETTINGS}",

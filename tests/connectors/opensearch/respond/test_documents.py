@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from connectors.opensearch.respond.documents import passage
+from connectors.opensearch.respond.response import passage
 from sidecar.core.candidates import Passage
 from sidecar.core.documents import PassageFields
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from connectors.opensearch import raw_json
 from connectors.opensearch.respond import response
+from connectors.opensearch.respond.response import NO_ADDITIONS, Additions
+from connectors.opensearch.rewrite.filter_path import parsed
 from connectors.opensearch.rewrite.request import Plan
 from sidecar.core.candidates import Candidate, Passage, Ranked, Ranking
 from sidecar.core.documents import PassageFields
@@ -149,3 +153,64 @@ def test_failed_shards_are_counted():
     assert response.read(FOUR).failed_shards == 0
     assert response.read(FOUR.replace(b'"failed":0', b'"failed":2')).failed_shards == 2
     assert response.read(b'{"hits":{"hits":[]}}').failed_shards == 0
+
+
+EXPLANATION = {"status": "applied"}
+EACH = [{"rerank_score": 2.5}, {"rerank_score": 0.5}]
+EXPLAINED_A = A[:-1] + b',"_rerank":{"rerank_score":0.5}}'
+EXPLAINED_B = B[:-1] + b',"_rerank":{"rerank_score":2.5}}'
+
+
+def test_took_and_the_explanation_are_written_with_the_page():
+    answer, found = listed(FOUR, a_plan(size=3))
+    added = Additions(took=lambda: 41, rerank=EXPLANATION, hits=EACH)
+    made = response.respond(answer, a_plan(size=3), ranking(found[:2], 0.5, 2.5), added)
+    page = whole(b"3.5", EXPLAINED_B % b"3.5", EXPLAINED_A % b"1.5", C % b"0.75")
+    assert made == page.replace(b'"took":3', b'"took":41')[:-1] + b',"ext":{"rerank":{"status":"applied"}}}'
+
+
+@pytest.mark.parametrize(
+    ("filter_path", "rest"),
+    [
+        ("took", b'{"took":41,"hits":{"hits":[{"_rerank":{"rerank_score":2.5}},{"_rerank":{"rerank_score":0.5}}]},'),
+        (
+            "hits.hits._id",
+            b'{"hits":{"hits":[{"_id":"b","_rerank":{"rerank_score":2.5}},{"_id":"a","_rerank":{"rerank_score":0.5}}]},',
+        ),
+    ],
+)
+def test_a_filter_path_keeps_the_explanation(filter_path, rest):
+    plan = replace(a_plan(size=2), filters=parsed(filter_path))
+    answer, found = listed(FOUR, plan)
+    added = Additions(took=lambda: 41, rerank=EXPLANATION, hits=EACH)
+    made = response.respond(answer, plan, ranking(found[:2], 0.5, 2.5), added)
+    assert made == rest + b'"ext":{"rerank":{"status":"applied"}}}'
+
+
+def test_a_filter_path_that_takes_the_hits_away_takes_their_explanations_too():
+    plan = replace(a_plan(size=2), filters=parsed("-hits,-aggregations,-x,-_shards"))
+    answer, found = listed(FOUR, plan)
+    added = Additions(took=lambda: 41, rerank=EXPLANATION, hits=EACH)
+    made = response.respond(answer, plan, ranking(found[:2], 0.5, 2.5), added)
+    assert made == b'{"took":41,"timed_out":false,"ext":{"rerank":{"status":"applied"}}}'
+
+
+@pytest.mark.parametrize(
+    ("raw", "made"),
+    [
+        (b'{ "took" : 3 , "x" : [ 0.10 ] }', b'{"took":41,"x":[ 0.10 ],"ext":{"rerank":{"status":"applied"}}}'),
+        (
+            b'{"took":3,"ext":{"a":0.10,"rerank":1},"bad":"\\ud83d"}',
+            b'{"took":41,"ext":{"a":0.10,"rerank":{"status":"applied"}},"bad":"\\ud83d"}',
+        ),
+        (b'{"hits":{}}', b'{"hits":{},"ext":{"rerank":{"status":"applied"}}}'),
+        (b"[1]", b"[1]"),
+        (b"took 3", b"took 3"),
+    ],
+)
+def test_a_response_that_is_not_reranked_gets_the_additions_alone(raw, made):
+    assert response.unranked(raw, Additions(took=lambda: 41, rerank=EXPLANATION)) == made
+
+
+def test_without_additions_a_response_keeps_its_bytes():
+    assert response.unranked(b'{ "took" : 3 }', NO_ADDITIONS) == b'{ "took" : 3 }'

@@ -9,6 +9,7 @@ import pytest
 from connectors.opensearch.flow.driving import drive
 from connectors.opensearch.flow.search_flow import finish, search_flow
 from connectors.opensearch.rewrite import fetch_phase
+from connectors.opensearch.rewrite.search_body import SearchBody
 from sidecar.core.candidates import Ranked, Ranking
 from sidecar.core.documents import PassageFields
 from sidecar.core.errors import EngineRejected
@@ -31,15 +32,15 @@ def answered(*script):
     """The page of the reversed window, and the bodies that were sent; each is answered from the script in turn."""
     sent, answers = [], iter(script)
 
-    def send(ask):
-        sent.append(json.loads(ask.body))
+    def send(request):
+        sent.append(json.loads(request.body))
         answer = next(answers)
         if isinstance(answer, EngineRejected):
             raise answer
         return answer
 
-    raw = json.dumps(BODY).encode()
-    found = drive(search_flow(raw, {}, window=5, fields=PassageFields(), hydrate="page"), send)
+    body = SearchBody(json.dumps(BODY).encode())
+    found = drive(search_flow(body, {}, window=5, fields=PassageFields(), hydrate="page"), send)
     order = [Ranked(c, rank, -rank, -rank) for rank, c in enumerate(reversed(found.candidates), start=1)]
     page = json.loads(drive(finish(found, Ranking("fox", tuple(order), {})), send))["hits"]["hits"]
     return [(one["_source"]["text"], one.get("highlight", {}).get("text")) for one in page], sent

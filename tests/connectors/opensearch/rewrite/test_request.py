@@ -8,6 +8,7 @@ import pytest
 
 from connectors.opensearch.rewrite.filter_path import NOTHING, Filters
 from connectors.opensearch.rewrite.request import MAX_BODY, MAX_QUERY, Plan, Unranked, plan
+from connectors.opensearch.rewrite.search_body import SearchBody
 from sidecar.core.documents import PassageFields
 from sidecar.core.errors import ConfigurationError
 
@@ -16,13 +17,13 @@ SECOND_QUERY = b'{"query":{"dis_max":{"queries":[{"match_all":{}},{"match":{"t":
 
 
 def planned(body, window=100, **params):
-    made = plan(body, window=window, fields=PassageFields(("title",), ("text", "body")), params=params)
+    made = plan(SearchBody(body), window=window, fields=PassageFields(("title",), ("text", "body")), params=params)
     assert isinstance(made, Plan), made
     return made
 
 
 def unranked(body, **params):
-    made = plan(body, window=100, fields=PassageFields(("title",), ("text", "body")), params=params)
+    made = plan(SearchBody(body), window=100, fields=PassageFields(("title",), ("text", "body")), params=params)
     assert isinstance(made, Unranked), made
     return made
 
@@ -96,7 +97,7 @@ def test_the_window_is_the_callers_choice():
     assert planned(b"{" + MATCH + b"}", window=1000).body == b"{" + MATCH + b',"from":0,"size":1000}'
     assert planned(b"{" + MATCH + b"}", window=3).body == b"{" + MATCH + b',"from":0,"size":10}'
     with pytest.raises(ConfigurationError, match="window is 0"):
-        plan(b"{}", window=0)
+        plan(SearchBody(b"{}"), window=0)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +209,7 @@ def test_what_a_body_costs_has_an_end():
 @pytest.mark.parametrize("number", [b"1e400", b"NaN", b"-Infinity", b"1" * 5000, b"0" * 50])
 def test_numbers_that_are_none(number):
     body = b'{"query":{"match":{"text":' + number + b"}}}"
-    made = plan(body)
+    made = plan(SearchBody(body))
     assert (made.body if isinstance(made, Unranked) else made.original) == body
 
 
