@@ -88,8 +88,9 @@ format: $(READY)  ## Put the code in shape
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make pins"
 
-docs: $(READY)  ## Write docs/cli.md out of the commands
+docs: $(READY)  ## Write docs/cli.md from the commands and docs/settings.md from the settings
 	@$(BIN)/python -m sidecar.cli.reference > docs/cli.md
+	@$(BIN)/python -m sidecar.cli.settings_page > docs/settings.md
 
 pins: $(READY)  ## Resolve requirements/*.txt anew from pyproject.toml
 	@$(COMPILE) --upgrade --extra pyserini --group dev pyproject.toml -o requirements/develop.txt

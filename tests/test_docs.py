@@ -15,8 +15,9 @@ import connectors.pyserini
 import sidecar
 from sidecar.cli import main  # noqa: F401 - importing it registers the commands
 from sidecar.cli.app import app
-from sidecar.cli.options import describe_default
 from sidecar.cli.reference import reference
+from sidecar.cli.setting_sections import SECTIONS
+from sidecar.cli.settings_page import settings_page
 from sidecar.scoring.checkpoints.presets import CARRIED, PRESETS
 from sidecar.settings import Settings, variable
 
@@ -33,12 +34,31 @@ def python_blocks(text: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
-@pytest.mark.parametrize("name", Settings.model_fields)
-def test_every_setting_is_documented_as_it_is(name):
-    field = Settings.model_fields[name]
-    default = describe_default(field)
-    shown = "unset" if default == "unset" else f"`{default}`"
-    assert f"| `{variable(name)}` | {shown} | {field.description} |" in SETTINGS
+def test_every_setting_is_documented_once_as_it_is():
+    assert settings_page() == SETTINGS, "run `make docs`"
+    assert sorted(name for names in SECTIONS.values() for name in names) == sorted(Settings.model_fields)
+    assert [name for name in Settings.model_fields if SETTINGS.count(f"\n| `{variable(name)}` |") != 1] == []
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "| `SIDECAR_DTYPE` | auto, float32, bfloat16, float16 | `auto` | ",
+        "| `SIDECAR_WINDOW` | 1 to 10000 | `100` | ",
+        "| `SIDECAR_OPENSEARCH_TIMEOUT` | above 0, at most 600 | `30.0` | ",
+        "| `SIDECAR_TRAIN_LORA_DROPOUT` | at least 0, below 1 | `0.05` | ",
+        "| `SIDECAR_API_CONCURRENT` | at least 1 | `64` | ",
+        "| `SIDECAR_FUSION` | rerank, linear, rrf, geometric, harmonic | `rerank` | ",
+        "| `SIDECAR_RM3` | true, false | `false` | ",
+        "| `SIDECAR_TITLE_FIELDS` | names with commas between | `title` | ",
+        "| `SIDECAR_MODELS` | a table, or a JSON object | unset | ",
+        "| `SIDECAR_RULES` | a list, or a JSON array | unset | ",
+        "| `SIDECAR_TLS_CERT` | a path | unset | ",
+        "| `SIDECAR_API_KEY` | text | unset | ",
+    ],
+)
+def test_allowed_values_are_in_words(row):
+    assert f"\n{row}" in SETTINGS
 
 
 def test_every_command_is_in_the_table_of_commands():
@@ -57,7 +77,7 @@ def test_every_option_is_documented_as_it_is():
     assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == reference(), "run `make docs`"
     commands = get_command(app).commands
     options = {(name, flag) for name in commands for one in commands[name].params for flag in one.opts}
-    shown = set(re.findall(r"(?<=[` ])--[a-z0-9-]+(?=[`,])", reference()))
+    shown = set(re.findall(r"(?<=[` ])--[a-z0-9-]+(?=[`, ])", reference()))
     assert {(name, flag) for name, flag in options if flag.startswith("--") and flag not in shown} == set()
 
 

@@ -1,4 +1,4 @@
-"""Every knob, declared once; the only reader of `SIDECAR_*` variables and of `sidecar.toml`.
+"""Every setting, declared once; the only reader of `SIDECAR_*` variables and of `sidecar.toml`.
 
 Order of precedence: command-line flags, environment variables, the TOML file, the defaults below. The command line
 takes names, types and help from here (`sidecar.cli.options`).
@@ -6,11 +6,10 @@ takes names, types and help from here (`sidecar.cli.options`).
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,6 +27,7 @@ from sidecar.core.documents import PassageFields
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.fusion import Arithmetic, Fusion, Method, Normalization
 from sidecar.core.model_spec import Chunking, ModelSpec
+from sidecar.settings.mistakes import messages, nearest
 from sidecar.settings.service import ServiceSettings
 from sidecar.settings.service_links import service_links
 from sidecar.settings.training import TrainingSettings
@@ -45,107 +45,125 @@ class Settings(ServiceSettings, TrainingSettings, BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True)
 
     model: str = Field(
-        "minilm-reranker", description="Reranker: a preset, a directory (adapter or full model) or a hub name."
+        "minilm-reranker",
+        description="Reranker: a preset, a directory, or a name at the hub.",
     )
-    base_model: str | None = Field(None, description="Base model of an adapter; by default the one it names.")
-    revision: str | None = Field(None, description="Revision of the model on the hub.")
-    base_revision: str | None = Field(None, description="Revision of the base model on the hub.")
-    device: str = Field("auto", description="Where to score: auto, cpu, cuda, cuda:1, mps.")
+    base_model: str | None = Field(None, description="Base model of an adapter. Unset: the one that the adapter names.")
+    revision: str | None = Field(None, description="Revision of the model at the hub.")
+    base_revision: str | None = Field(None, description="Revision of the base model at the hub.")
+    device: str = Field("auto", description="Device that scores: auto, cpu, cuda, cuda:1 or mps.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto",
-        description="Precision; auto: float32 on a CPU (encoders in bfloat16 where that is as good and faster), on a "
-        "GPU bfloat16 if it has it, or float16.",
+        description="Precision. auto: on a GPU bfloat16, or float16 if the GPU has no bfloat16; on a CPU float32, or "
+        "bfloat16 for an encoder whose scores stay the same and come faster.",
     )
-    batch_size: int = Field(128, ge=1, le=4096, description="Pairs in one forward pass, at most.")
-    max_length: int | None = Field(None, ge=8, le=131072, description="Tokens of a pair; by default the model's own.")
+    batch_size: int = Field(128, ge=1, le=4096, description="Largest number of pairs in one forward pass.")
+    max_length: int | None = Field(
+        None, ge=8, le=131072, description="Largest number of tokens of a pair. Unset: the limit of the model."
+    )
     scoring_engine: Literal["auto", "packed", "transformers", "openvino", "card"] = Field(
-        "auto", description="What computes the scores; auto: the fastest that is exact. card: the model card's helper."
+        "auto",
+        description="Scoring engine. auto: the fastest exact one. card: the code of the model card.",
     )
     batch_invariant: bool = Field(
-        False, description="The same score to the last bit, whatever else is scored with a pair; slower."
+        False, description="Give a pair the same score, to the last bit, in every batch; slower."
     )
     compile: bool | None = Field(
         None,
-        description="Compile the model with torch.compile: slower start, faster scoring; unset: the service does it in "
-        "the background for a Llama on a GPU.",
+        description="Compile the model with torch.compile: slower start, faster scoring. Unset: only the service does "
+        "it, in the background, for a Llama on a GPU.",
     )
 
     quantization: Literal["none", "8bit", "4bit"] = Field(
-        "none", description="Weights in 8 or 4 bits, through bitsandbytes; the score head never."
+        "none", description="Quantise the weights, except the score head, with bitsandbytes."
     )
     long_passages: Literal["cut", "chunk"] = Field(
         "cut",
-        description="What becomes of passages longer than the model reads; chunk: the best of their chunks counts.",
+        description="How to score passages that are too long. cut: only their beginning. chunk: their best chunk.",
     )
     chunk_tokens: int | None = Field(
-        None, ge=8, le=131072, description="Tokens of text in a chunk; by default what fits beside query and title."
+        None, ge=8, le=131072, description="Tokens of text in a chunk. Unset: as many as fit beside query and title."
     )
-    chunk_overlap: int = Field(32, ge=0, le=4096, description="Tokens that a chunk shares with the one before.")
-    max_chunks: int = Field(16, ge=1, le=1024, description="Chunks of one passage, at most; what follows is not read.")
+    chunk_overlap: int = Field(32, ge=0, le=4096, description="Tokens that a chunk shares with the previous one.")
+    max_chunks: int = Field(
+        16, ge=1, le=1024, description="Largest number of chunks of a passage; the text after them is not read."
+    )
     score_file: Path | None = Field(
-        None, description="File that keeps scores from run to run: another fusion or window then costs no scoring."
+        None, description="File that keeps scores between runs, so that another fusion or window needs no scoring."
     )
 
-    window: int = Field(100, ge=1, le=10_000, description="First-stage hits to rerank, whatever the page asked for.")
-    fusion: Method = Field(Method.RERANK, description="How model and first-stage scores become one.")
-    normalization: Normalization = Field(Normalization.MIN_MAX, description="Scale of the scores before a mean.")
+    window: int = Field(
+        100, ge=1, le=10_000, description="Number of first-stage hits to rerank, whatever page is requested."
+    )
+    fusion: Method = Field(
+        Method.RERANK,
+        description="How to combine the scores of the model and of the first stage. rerank: the model alone.",
+    )
+    normalization: Normalization = Field(
+        Normalization.MIN_MAX, description="How to normalise the scores before --fusion linear, geometric or harmonic."
+    )
     fusion_weight: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="The model's share; the first stage has the rest. Unset: 0.9 for linear, else equal shares.",
+        description="Weight of the model; the first stage has the rest. Unset: 0.9 for linear, otherwise 0.5.",
     )
-    rank_constant: int = Field(60, ge=1, le=10_000, description="The k of reciprocal rank fusion.")
+    rank_constant: int = Field(60, ge=1, le=10_000, description="Constant k of reciprocal rank fusion.")
     fusion_arithmetic: Arithmetic = Field(
-        Arithmetic.EXACT, description="exact, or opensearch to repeat its processors with their clamps."
+        Arithmetic.EXACT,
+        description="Arithmetic of the fusion. opensearch: that of its processors, with their lower bounds.",
     )
 
     title_fields: Fields = Field(
-        PassageFields().title, description="Document fields that may hold the title, first found wins."
+        PassageFields().title, description="Document fields that may hold the title; the first that is found is used."
     )
     text_fields: Fields = Field(
-        PassageFields().text,
-        description="Document fields that may hold the passage, first found wins.",
+        PassageFields().text, description="Document fields that may hold the text; the first that is found is used."
     )
     join_fields: str | None = Field(
-        None, description="Join all text fields that hold text, with this between them; unset: the first alone."
+        None, description="Join all text fields with this text between them. Unset: use the first that is found."
     )
 
-    k1: float = Field(0.9, ge=0, le=100, description="BM25's k1: of a Lucene search, or of a new OpenSearch index.")
-    b: float = Field(0.4, ge=0, le=1, description="BM25's b, likewise.")
+    k1: float = Field(0.9, ge=0, le=100, description="k1 of BM25, to search with Lucene or for a new OpenSearch index.")
+    b: float = Field(0.4, ge=0, le=1, description="b of BM25, to search with Lucene or for a new OpenSearch index.")
 
-    rm3: bool = Field(False, description="Widen a query of a Lucene index by RM3, pseudo-relevance feedback.")
-    rm3_fb_terms: int = Field(10, ge=1, le=1000, description="Words that RM3 adds.")
-    rm3_fb_docs: int = Field(10, ge=1, le=1000, description="Hits that RM3 takes its words from.")
-    rm3_original_query_weight: float = Field(0.5, ge=0, le=1, description="The query's own share under RM3.")
+    rm3: bool = Field(False, description="Expand queries of a Lucene index by RM3, a pseudo-relevance feedback.")
+    rm3_fb_terms: int = Field(10, ge=1, le=1000, description="Number of terms that RM3 adds.")
+    rm3_fb_docs: int = Field(10, ge=1, le=1000, description="Number of hits that RM3 takes its terms from.")
+    rm3_original_query_weight: float = Field(0.5, ge=0, le=1, description="Weight of the original query in RM3.")
 
     pyserini_url: str | None = Field(
-        None, description="Pyserini REST server that has the Lucene index; unset: the index is local.", repr=False
+        None,
+        description="URL of the Pyserini REST server of the index. Unset: the index is local.",
+        repr=False,
     )
-    pyserini_api_key: SecretStr | None = Field(None, description="One of the Pyserini server's keys.")
+    pyserini_api_key: SecretStr | None = Field(None, description="API key of the Pyserini server.")
     pyserini_timeout: float = Field(30.0, gt=0, le=600, description="Seconds to wait for the Pyserini server.")
 
     opensearch_url: str = Field(
-        "http://localhost:9200", description="OpenSearch node, or several with commas between.", repr=False
+        "http://localhost:9200", description="URL of OpenSearch, or of several nodes with commas between.", repr=False
     )
     opensearch_user: str | None = Field(None, description="User name for basic authentication.")
     opensearch_password: SecretStr | None = Field(None, description="Password for basic authentication.")
     opensearch_token: SecretStr | None = Field(
-        None, description="Token for `Authorization: Bearer …`; `ApiKey …` names another scheme."
+        None, description="Token that is sent as `Authorization: Bearer TOKEN`; `ApiKey TOKEN` uses that scheme."
     )
     opensearch_client_cert: Path | None = Field(None, description="PEM file of a client certificate.")
-    opensearch_client_key: Path | None = Field(None, description="PEM file of its key, if that is a file of its own.")
-    opensearch_ca_certs: Path | None = Field(None, description="CA bundle that signs OpenSearch's certificate.")
-    opensearch_verify_certs: bool = Field(True, description="Whether to verify OpenSearch's certificate.")
+    opensearch_client_key: Path | None = Field(None, description="PEM file of its key, if it is a separate file.")
+    opensearch_ca_certs: Path | None = Field(None, description="CA bundle that verifies the certificate of OpenSearch.")
+    opensearch_verify_certs: bool = Field(True, description="Verify the certificate of OpenSearch.")
     opensearch_aws_region: str | None = Field(
-        None, description="AWS region to sign requests for, with the credentials that AWS tools find."
+        None, description="Region to sign requests to AWS for, with the credentials of the AWS tools."
     )
     opensearch_aws_service: Literal["es", "aoss"] = Field(
-        "es", description="AWS service to sign requests for: es is a domain, aoss is serverless."
+        "es", description="Service to sign requests to AWS for. es: a domain. aoss: OpenSearch Serverless."
     )
     opensearch_timeout: float = Field(30.0, gt=0, le=600, description="Seconds to wait for OpenSearch.")
     opensearch_retries: int = Field(
-        3, ge=0, le=10, description="Times a read is sent again, to the next node, where one is busy or gone."
+        3,
+        ge=0,
+        le=10,
+        description="Times that a read is sent again if a node is busy or gone.",
     )
 
     @field_validator("title_fields", "text_fields", mode="before")
@@ -227,7 +245,9 @@ def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
     try:
         return Settings(**{name: value for name, value in (flags or {}).items() if value is not None})
     except ValidationError as error:
-        raise ConfigurationError("\n".join(_explain(error)), remedy="See `sidecar settings`.") from None
+        raise ConfigurationError(
+            "\n".join(messages(error, Settings.model_fields)), remedy="See `sidecar settings`."
+        ) from None
     except SettingsError as error:
         named = re.search(r'field "(\w+)"', str(error))
         name = variable(named[1]) if named else "A variable"
@@ -272,16 +292,3 @@ def _read_file() -> dict[str, Any]:
         if name not in Settings.model_fields:
             raise ConfigurationError(f"{path}: {name} is no setting{nearest(name, Settings.model_fields)}")
     return values
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """End a complaint about `name`: with ", did you mean X?" for the closest known name, or with a full stop."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f", did you mean {close[0]}?" if close else "."
-
-
-def _explain(error: ValidationError) -> Iterable[str]:
-    for problem in error.errors(include_url=False, include_input=False, include_context=False):
-        name = ".".join(str(part) for part in problem["loc"]) or "settings"
-        unknown = nearest(name, Settings.model_fields) if problem["type"] == "extra_forbidden" else ""
-        yield f"{name}: {problem['msg'][:1].lower()}{problem['msg'][1:]}{unknown}"

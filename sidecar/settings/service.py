@@ -1,4 +1,4 @@
-"""The knobs of `sidecar serve`, declared once; `sidecar.settings` reads them with all the others."""
+"""The settings of `sidecar serve`, declared once; `sidecar.settings` reads them with all the others."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ Names = Annotated[tuple[str, ...], NoDecode]
 class ServiceSettings(BaseModel):
     """Settings of the service; every limit is here."""
 
-    host: str = Field("127.0.0.1", description="Address to listen on; loopback, unless you open it.")
-    port: int = Field(9280, ge=0, le=65535, description="Port of the OpenSearch face.")
-    api_port: int = Field(9281, ge=0, le=65535, description="Port of the rerank API; 0 chooses a free one.")
-    tls_cert: Path | None = Field(
-        None, description="PEM file of the certificate, with its chain, for TLS on both ports."
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 listens on every IPv4 address.")
+    port: int = Field(
+        9280, ge=0, le=65535, description="Port of the proxy in front of OpenSearch; 0 chooses a free port."
     )
-    tls_key: Path | None = Field(None, description="PEM file of its key, if that is a file of its own.")
+    api_port: int = Field(9281, ge=0, le=65535, description="Port of the rerank API; 0 chooses a free port.")
+    tls_cert: Path | None = Field(None, description="PEM file of the certificate and its chain, for TLS on both ports.")
+    tls_key: Path | None = Field(None, description="PEM file of the key of the certificate, if it is a separate file.")
     tls_client_ca: Path | None = Field(
-        None, description="CA bundle that signs clients' certificates; set, a client has to show one."
+        None, description="CA bundle that verifies client certificates; if it is set, every client must have one."
     )
     api_key: SecretStr | None = Field(
-        None, description="Key that the rerank API and /_sidecar ask for; it never reaches OpenSearch."
+        None,
+        description="Key that clients of the rerank API and of /_sidecar must send; it is never sent to OpenSearch.",
     )
     models: dict[str, str] = Field(
         {}, description='More models that requests may name: {"name": "preset, directory or hub name"}.'
@@ -34,84 +35,102 @@ class ServiceSettings(BaseModel):
         2,
         ge=1,
         le=64,
-        description="Adapters of one base that are kept merged: each costs a base of memory, no switching.",
+        description="Adapters of one base model that are kept merged; each takes the memory of a base model.",
     )
     model_aliases: dict[str, str] = Field(
-        {}, description='Names that clients hard-code, and the declared model behind each: {"rerank-v3.5": "minilm"}.'
+        {}, description='Other names of declared models, for clients with fixed names: {"rerank-v3.5": "minilm"}.'
     )
     lucene_indexes: dict[str, str] = Field(
-        {}, description='Lucene indexes that the rerank API searches as Pyserini does: {"name": "directory"}.'
+        {}, description='Lucene indexes that the rerank API searches, with the API of Pyserini: {"name": "directory"}.'
     )
     rules: list[dict[str, Any]] = Field(
         [],
-        description="Indexes to rerank unasked, the first that fits: [{index, percent, shadow, model, window, …}, …].",
+        description="Indexes whose searches are reranked without ext.rerank: "
+        "[{index, percent, shadow, model, window, …}, …]; the first rule that matches is used.",
     )
     shadow_file: Path | None = Field(
-        None, description="File to which what shadow rules would have changed is appended, a JSON line for each search."
+        None, description="File for what shadow rules would have changed: one JSON line for each search."
     )
-    shadow_queries: bool = Field(False, description="Whether those lines hold the query's text.")
+    shadow_queries: bool = Field(False, description="Write the text of the queries into shadow_file.")
     pass_through: Literal["all", "read-only", "search"] = Field(
-        "all", description="What of OpenSearch can be reached through the sidecar."
+        "all", description="Requests to OpenSearch that pass through the proxy."
     )
-    budget_ms: int = Field(3000, ge=1, le=600_000, description="Milliseconds for a reranked search, all told.")
+    budget_ms: int = Field(3000, ge=1, le=600_000, description="Milliseconds that a reranked search may take in total.")
     on_failure: Literal["first-stage", "error"] = Field(
-        "first-stage", description="Answer when reranking fails: OpenSearch's own hits, or 503."
+        "first-stage",
+        description="Response if reranking fails. first-stage: the hits of OpenSearch. error: status 503.",
     )
-    max_body_bytes: int = Field(10_485_760, ge=1024, description="Largest body that is looked at.")
-    api_seconds: float = Field(120, gt=0, le=3600, description="Seconds a request to the rerank API may be scored.")
-    api_concurrent: int = Field(64, ge=1, description="Requests to the rerank API at a time; the next ones get 429.")
-    max_documents: int = Field(2000, ge=1, description="Documents in one request to the rerank API.")
-    max_characters: int = Field(10_000_000, ge=1, description="Characters in one request to the rerank API.")
-    max_concurrent: int = Field(64, ge=1, description="Searches reranked at a time; the next ones are not.")
-    max_queue: int = Field(20_000, ge=1, description="Passages that may wait to be scored.")
-    slice_seconds: float = Field(
-        0.25, gt=0, le=60, description="Seconds that the device is busy before the next caller has a turn."
+    max_body_bytes: int = Field(
+        10_485_760, ge=1024, description="Largest body of a request or response that the sidecar parses."
     )
-    score_cache: int = Field(100_000, ge=0, description="Scores kept in memory, so that pages cost one scoring.")
+    api_seconds: float = Field(
+        120, gt=0, le=3600, description="Seconds that scoring a request to the rerank API may take."
+    )
+    api_concurrent: int = Field(
+        64, ge=1, description="Requests to the rerank API that are served at a time; more get status 429."
+    )
+    max_documents: int = Field(2000, ge=1, description="Largest number of documents in a request to the rerank API.")
+    max_characters: int = Field(
+        10_000_000, ge=1, description="Largest number of characters in a request to the rerank API."
+    )
+    max_concurrent: int = Field(
+        64, ge=1, description="Searches that are reranked at a time; more are answered in first-stage order."
+    )
+    max_queue: int = Field(20_000, ge=1, description="Largest number of passages that wait to be scored.")
+    slice_seconds: float = Field(0.25, gt=0, le=60, description="Seconds of scoring before the next caller has a turn.")
+    score_cache: int = Field(
+        100_000, ge=0, description="Scores that are kept in memory, so that the next page of a search needs no scoring."
+    )
     hang_seconds: float = Field(
-        30, gt=0, le=3600, description="A scorer without a sign of life is replaced after this."
+        30, gt=0, le=3600, description="Seconds without progress after which the scorer process is replaced."
     )
-    breaker_failures: int = Field(5, ge=1, description="Failures in a row after which the scorer is left alone.")
-    breaker_seconds: float = Field(10, gt=0, description="Seconds for which it is left alone.")
-    drain_seconds: float = Field(20, ge=0, description="Seconds for requests under way when the service is stopped.")
+    breaker_failures: int = Field(
+        5, ge=1, description="Consecutive failures after which the circuit breaker stops scoring."
+    )
+    breaker_seconds: float = Field(10, gt=0, description="Seconds for which the circuit breaker stops scoring.")
+    drain_seconds: float = Field(
+        20, ge=0, description="Seconds that running requests may take after the service is told to stop."
+    )
     body_seconds: float = Field(
-        60, gt=0, le=3600, description="Seconds in which a body that is looked at has to arrive, all of it."
+        60, gt=0, le=3600, description="Seconds in which a body that the sidecar parses must arrive completely."
     )
     max_body_values: int = Field(
-        100_000, ge=1000, description="Values (clauses, terms, numbers) in a search that is reranked."
+        100_000, ge=1000, description="Largest number of values (clauses, terms, numbers) in a search that is reranked."
     )
     max_held_bytes: int = Field(
         536_870_912,
         ge=1_048_576,
-        description="Bytes of bodies and answers in memory at a time; one client may hold half of them.",
+        description="Bytes of requests and responses in memory at a time; one client may have half of them.",
     )
     slow_client_seconds: float = Field(
-        30, gt=0, description="Seconds a part of a request may take to arrive, and a part of an answer to be taken."
+        30,
+        gt=0,
+        description="Seconds that a client may take to send a part of a request or to receive a part of a response.",
     )
     slow_client_rate: int = Field(
-        1000, ge=1, description="Bytes a second that a client has to send and take, once those seconds are over."
+        1000, ge=1, description="Bytes per second that a client must send and receive after slow_client_seconds."
     )
-    upstream_connections: int = Field(256, ge=1, description="Connections to OpenSearch, at most.")
+    upstream_connections: int = Field(256, ge=1, description="Largest number of connections to OpenSearch.")
     upstream_share: int = Field(
-        16, ge=1, description="How many of them one client address may have; its next requests wait for one."
+        16, ge=1, description="Connections to OpenSearch that one client address may use; its other requests wait."
     )
     lend_account: bool = Field(
-        False, description="Whether callers without an Authorization use the sidecar's own OpenSearch account."
+        False, description="Let callers without an Authorization header use the OpenSearch account of the sidecar."
     )
     trusted_proxies: Names = Field(
-        (), description="Addresses of proxies of which every header (X-Forwarded-For, …) goes on to OpenSearch."
+        (), description="Addresses of proxies whose headers (X-Forwarded-For, …) are all passed on to OpenSearch."
     )
     pass_headers: Names = Field(
-        (), description="More headers that go on to OpenSearch whoever sends them: names, or patterns as x-acme-*."
+        (), description="More headers to pass on to OpenSearch from every client: names, or patterns such as x-acme-*."
     )
     advertised_address: str = Field(
         "auto",
-        description="Address that GET /_nodes tells clients that sniff: auto (by which they came), "
-        "off (OpenSearch's own), or HOST:PORT.",
+        description="Address in the response to GET /_nodes, for clients that sniff: "
+        "auto (the one that they connected to), off (that of OpenSearch), or HOST:PORT.",
     )
-    allowed_hosts: Names = Field((), description="Host names served; empty for any.")
+    allowed_hosts: Names = Field((), description="Host names that the service accepts. Unset: any.")
     cors_origins: Names = Field(
-        (), description="Origins of web pages that may call the rerank API, as https://app.example; * for all."
+        (), description="Origins of web pages that may call the rerank API, such as https://app.example; * allows all."
     )
 
     @field_validator("trusted_proxies", "pass_headers", "allowed_hosts", "cors_origins", mode="before")
