@@ -50,6 +50,12 @@ def run(monkeypatch, tmp_path, capsys, columns):
     return command
 
 
+@pytest.fixture(scope="session")
+def messages():
+    """Return the lines of a stderr without those that say what is going on, which depend on the machine's speed."""
+    return lambda text: [line for line in text.splitlines(keepends=True) if " …" not in line]
+
+
 @pytest.fixture
 def candidates() -> Callable[..., list[Candidate]]:
     """Build candidates d1, d2, … with the given first-stage scores, best first."""

@@ -36,6 +36,7 @@ def run(options: Options, *, clock: Clock, say: Say = lambda _: None) -> Report:
 
     until = clock() + 60 * options.minutes
     with tempfile.TemporaryDirectory(prefix="sidecar-bench-") as folder:
+        say("preparing the model and the pairs")
         with quiet():
             subject = prepare(Path(folder) / "model", options)
         lengths = token_counts(subject)
@@ -49,7 +50,7 @@ def run(options: Options, *, clock: Clock, say: Say = lambda _: None) -> Report:
             say(f"warming up {len(systems)} systems")
             machine = describe(subject)
             chosen = fit(systems, queries, rounds=options.rounds, until=until, clock=clock)
-            say(f"{options.rounds} rounds of {count(chosen)} pairs")
+            say(f"{options.rounds} rounds of {count(chosen)} pairs, in {options.minutes:g} minutes at most")
             timings = interleave(systems, chosen, rounds=options.rounds, clock=clock, memory=memory)
             for system in systems:
                 system.score = _freed  # in float32 the oracle may be as large as several of them

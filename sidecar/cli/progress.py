@@ -1,25 +1,34 @@
-"""How far a long command is, on stderr alone: a bar for a person, a line now and then for a log."""
+"""Shows on stderr what a command is doing: a spinner or a bar on a terminal, a line now and then in a log."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from threading import Event, Lock, Thread
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+from rich.table import Column
 from rich.text import Text
 
-# A night's job leaves about a thousand lines in its log.
+from sidecar.cli.terminal import NARROW, is_terminal, message_console
+
+# Seconds without output after which a person would wonder what is going on; then a log gets its first line.
+QUIET_SECONDS = 2.0
+# Seconds between the next lines: a job of eight hours writes about a thousand.
 LOG_SECONDS = 30.0
+# Seconds between two checks whether a line is due.
+_LOOK_SECONDS = 0.25
 
 
 class Pace:
-    """Counts what is done and says how fast it goes and how long it still takes.
+    """Counts what is done, and tells the rate and the time left.
 
-    `already` was done before this process began, so it is progress but no speed. `clock` gives seconds. A `note` comes
-    last, whatever matters beside speed.
+    `already` was done before this process began: it counts as progress, and not for the rate. `clock` gives seconds. A
+    `note` is a text after the time left.
     """
 
     def __init__(
@@ -55,17 +64,53 @@ class Pace:
 
 @contextmanager
 def progress(doing: str, pace: Pace, *, console: Console | None = None, every: float = LOG_SECONDS) -> Iterator[Meter]:
-    """Show a pace while the block runs: a bar that vanishes on a terminal, elsewhere a line each `every` seconds."""
-    console = console or Console(stderr=True, highlight=False)
-    if not console.is_terminal:
-        yield Meter(pace, _Log(doing, pace, console, every))
+    """Show a pace while the block runs: a bar that vanishes on a terminal; elsewhere a line after two seconds.
+
+    The next lines follow each `every` seconds.
+    """
+    console = console or message_console()
+    if not console.is_interactive:
+        log = _Log(lambda: f"{doing}: {pace}", console, lambda: pace.seconds, every)
+        with log.watched():
+            yield Meter(pace, log.look)
         return
-    bar = Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), _Pace(pace), console=console, transient=True
-    )
+    bar = _shown(_Pace(pace), console, bar=console.width > NARROW)
     task = bar.add_task(doing, total=pace.total, completed=pace.done)
     with bar:
         yield Meter(pace, lambda: bar.update(task, completed=pace.done, total=pace.total))
+
+
+@contextmanager
+def working(
+    doing: str, *, console: Console | None = None, clock: Callable[[], float] = time.monotonic
+) -> Iterator[None]:
+    """Say what is going on while the block runs: a spinner on a terminal; elsewhere a line after two seconds.
+
+    Blocks must not be nested, nor stand inside a `progress`: a terminal has room for one moving line.
+    """
+    console = console or message_console()
+    began = clock()
+    if not console.is_interactive:
+
+        def line() -> str:
+            seconds = clock() - began
+            return f"{doing} …" if seconds < LOG_SECONDS else f"{doing} … {timedelta(seconds=round(seconds))} so far"
+
+        with _Log(line, console, lambda: clock() - began, LOG_SECONDS).watched():
+            yield
+        return
+    spinner = _shown(_Elapsed(), console, bar=False)
+    spinner.add_task(doing, total=None)
+    with spinner:
+        yield
+
+
+def _shown(last: ProgressColumn, console: Console, *, bar: bool) -> Progress:
+    """Make a line of a spinner, what is going on, a bar, and the last column; on a narrow terminal its texts wrap."""
+    what = TextColumn("{task.description}", markup=False, table_column=Column(overflow="fold"))
+    columns = [SpinnerColumn(), what, *([BarColumn(20)] if bar else []), last]
+    # Text for stdout is passed through the console, above the moving line, only if both share a terminal.
+    return Progress(*columns, console=console, transient=True, redirect_stdout=is_terminal(sys.stdout))
 
 
 class Meter:
@@ -76,12 +121,12 @@ class Meter:
         self._show = show
 
     def advance(self, passages: int = 0) -> None:
-        """One more is done; `passages` of it were scored."""
+        """Count one more as done; `passages` of it were scored."""
         self._pace.passages += passages
         self.reach(self._pace.done + 1)
 
     def reach(self, done: int) -> None:
-        """So many are done in all."""
+        """Set how many are done in all."""
         self._pace.done = done
         self._show()
 
@@ -96,15 +141,46 @@ class _Pace(ProgressColumn):
         return Text(str(self._pace))
 
 
-class _Log:
-    def __init__(self, doing: str, pace: Pace, console: Console, every: float) -> None:
-        self._doing, self._pace, self._console, self._every = doing, pace, console, every
-        self._next = pace.seconds + every
+class _Elapsed(ProgressColumn):
+    """Seconds since the beginning, once there are two of them."""
 
-    def __call__(self) -> None:
-        if self._pace.seconds >= self._next:
-            self._next = self._pace.seconds + self._every
-            self._console.print(f"{self._doing}: {self._pace}", soft_wrap=True)
+    def render(self, task: Task) -> Text:
+        seconds = task.elapsed or 0.0
+        return Text("" if seconds < QUIET_SECONDS else f"{timedelta(seconds=int(seconds))}", style="dim")
+
+
+class _Log:
+    """Prints what `line` returns: once after `QUIET_SECONDS`, and again each `every` seconds."""
+
+    def __init__(self, line: Callable[[], str], console: Console, seconds: Callable[[], float], every: float) -> None:
+        self._line, self._console, self._seconds, self._every = line, console, seconds, every
+        self._next = seconds() + min(QUIET_SECONDS, every)
+        self._lock = Lock()
+
+    def look(self) -> None:
+        """Print a line if one is due."""
+        with self._lock:
+            seconds = self._seconds()
+            if seconds >= self._next:
+                self._next = seconds + self._every
+                self._console.print(self._line(), soft_wrap=True, markup=False)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Look again and again while the block runs, in a thread: the block may be silent for long."""
+        ended = Event()
+
+        def watch() -> None:
+            while not ended.wait(_LOOK_SECONDS):
+                self.look()
+
+        thread = Thread(target=watch, name="progress", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
 
 def _digits(rate: float) -> str:
