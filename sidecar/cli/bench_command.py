@@ -1,4 +1,4 @@
-"""`sidecar bench`: competitors and ours in one process, on the same weights, token ids and machine."""
+"""`sidecar bench`: measure our engines and other libraries in one process, on the same weights and token ids."""
 
 from __future__ import annotations
 
@@ -8,77 +8,88 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
-from sidecar.cli.app import app
+from sidecar.cli.app import command
 from sidecar.cli.effects import Condition
-from sidecar.cli.factories import say
 from sidecar.cli.options import takes
-from sidecar.cli.progress import Pace, progress
+from sidecar.cli.progress import Pace, progress, working
+from sidecar.cli.terminal import result_console, say
 from sidecar.settings import Settings
 
 if TYPE_CHECKING:
     from sidecar.bench.options import Options
 
-# Columns that the table needs; on a narrower terminal its lines wrap, and nothing is cut off.
+# Columns that the table needs; a narrower terminal wraps its lines, and nothing is cut off.
 _WIDTH = 140
 
 
 class ModelShape(StrEnum):
-    """The true shapes there are."""
+    """The shapes of models that can be measured with random weights."""
 
     LLAMA_3B = "3b"
     LLAMA_8B = "8b"
 
 
 CONDITIONS = (
-    Condition(("qrels",), lambda mode: mode.agreement, "orders are compared with --agreement alone"),
+    Condition(("qrels",), lambda mode: mode.agreement, "judgements are used with --agreement only"),
     Condition(
-        ("minutes", "rounds", "plot", "scaling"), lambda mode: not mode.agreement, "nothing is timed with --agreement"
+        ("minutes", "rounds", "plot", "scaling"), lambda mode: not mode.agreement, "--agreement measures no time"
     ),
     Condition(
-        ("seed",), lambda mode: mode.model is None or mode.pairs is None, "nothing is drawn for this model and pairs"
+        ("seed",), lambda mode: mode.model is None or mode.pairs is None, "nothing is random with --model and --pairs"
     ),
 )
 
 
-@app.command("bench")
+@command("bench", example="sidecar bench --minutes 1")
 @takes("device", "dtype", conditions=CONDITIONS)
 def bench_command(
     pairs: Annotated[
         Path | None,
-        typer.Option(help="Candidate lists as `rerank` reads them; without, texts of DL19's lengths are made up."),
+        typer.Option(help="Candidate lists, as `rerank` reads them. Unset: generated texts with the lengths of DL19."),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="A cross-encoder; without, the embedded MiniLM with a head drawn by seed.")
+        str | None, typer.Option(help="A cross-encoder. Unset: the embedded MiniLM with a random score head.")
     ] = None,
     shape: Annotated[
         ModelShape | None,
-        typer.Option(help="Random weights of Llama's true shape instead, for a GPU: Llama-3.2-3B or -3.1-8B."),
+        typer.Option(help="Random weights in the shape of Llama-3.2-3B or Llama-3.1-8B, for a GPU."),
     ] = None,
-    minutes: Annotated[float, typer.Option(min=0.1, help="The pairs are cut to what fits in this time.")] = 5.0,
-    rounds: Annotated[int, typer.Option(min=2, help="How often each system is timed, in turn.")] = 10,
-    seed: Annotated[int, typer.Option(help="Draws the head, the weights of a shape, and made-up texts.")] = 0,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures there.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw pairs a second there, as .png or .svg.")] = None,
+    minutes: Annotated[
+        float,
+        typer.Option(
+            min=0.1, help="Minutes that the measurement may take; fewer pairs are scored if there is too little time."
+        ),
+    ] = 5.0,
+    rounds: Annotated[
+        int, typer.Option(min=2, help="Times that each system is measured; the systems take turns.")
+    ] = 10,
+    seed: Annotated[int, typer.Option(help="Seed of random weights and generated texts.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="File for all figures, as JSON.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="File for a plot of pairs per second: .png or .svg.")] = None,
     qrels: Annotated[
-        Path | None, typer.Option(help="With --agreement: judgements, for the difference in nDCG@10.")
+        Path | None, typer.Option(help="Relevance judgements for --agreement, for the difference in nDCG@10.")
     ] = None,
     *,
     agreement: Annotated[
         bool,
-        typer.Option("--agreement", help="Compare our engines' order with plain float32 over all pairs; no timing."),
+        typer.Option(
+            "--agreement", help="Compare the order of each engine with that of plain float32; measure no time."
+        ),
     ] = False,
     scaling: Annotated[
-        bool, typer.Option("--scaling", help="Also ours at 1 to 1000 documents, and with 1 to 64 callers at once.")
+        bool,
+        typer.Option(
+            "--scaling", help="Also measure 1 to 1000 documents in a request, and 1 to 64 concurrent callers."
+        ),
     ] = False,
     settings: Settings,
 ) -> None:
-    """Measure this package's engines and its competitors on the same weights, token ids and machine.
+    """Measure the speed of the scoring engines and of other libraries on the same weights and token ids.
 
-    Systems take turns, round by round; tokenisation is included. A competitor that is not installed is named as left
-    out: `make bench` installs them all.
+    The systems take turns, round by round; tokenisation is included. A library that is not installed is listed as left
+    out; `make bench` installs all of them.
     """
     from sidecar.bench.options import Options
 
@@ -100,10 +111,11 @@ def bench_command(
 
 
 def _time(options: Options, json_file: Path | None, plot: Path | None) -> None:
-    from sidecar.bench import plot as plots
-    from sidecar.bench.report import write
-    from sidecar.bench.run import run
-    from sidecar.bench.tables import notes, series, table
+    with working("importing the libraries"):
+        from sidecar.bench import plot as plots
+        from sidecar.bench.report import write
+        from sidecar.bench.run import run
+        from sidecar.bench.tables import notes, series, table
 
     if plot is not None:
         plots.check(plot)
@@ -116,10 +128,11 @@ def _time(options: Options, json_file: Path | None, plot: Path | None) -> None:
 
 
 def _agree(options: Options, qrels: Path | None, json_file: Path | None) -> None:
-    from sidecar.bench.agreement import agree, notes
-    from sidecar.bench.report import write
-    from sidecar.bench.tables import agreement_table
-    from sidecar.experiments.qrels import read_qrels
+    with working("importing the libraries"):
+        from sidecar.bench.agreement import agree, notes
+        from sidecar.bench.report import write
+        from sidecar.bench.tables import agreement_table
+        from sidecar.experiments.qrels import read_qrels
 
     judged = read_qrels(qrels) if qrels is not None else None
     with progress("scoring", Pace("queries")) as meter:
@@ -130,7 +143,7 @@ def _agree(options: Options, qrels: Path | None, json_file: Path | None) -> None
 
 
 def _show(*parts: object) -> None:
-    console = Console(highlight=False)
+    console = result_console()
     console.width = max(console.width, _WIDTH)
     for part in parts:
         console.print(part, soft_wrap=isinstance(part, str))

@@ -1,4 +1,4 @@
-"""`sidecar fit-calibration`: from judged candidates to a score that reads as a probability of relevance."""
+"""`sidecar fit-calibration`: fit a mapping from scores to probabilities of relevance on judged candidates."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from sidecar.cli.app import app
+from sidecar.cli.app import command
 from sidecar.cli.factories import build_reranker
 from sidecar.cli.options import FIELDS, MODEL, takes
-from sidecar.cli.progress import Pace, progress
+from sidecar.cli.progress import Pace, progress, working
+from sidecar.cli.terminal import message_console, plain_table, print_results, say
 from sidecar.core.candidates import Candidate
 from sidecar.core.errors import InputError
 from sidecar.settings import Settings
@@ -28,35 +27,35 @@ if TYPE_CHECKING:
 
 
 class Unjudged(StrEnum):
-    """How candidates count that nobody judged."""
+    """How to treat candidates without a judgement."""
 
     SKIP = "skip"
     IRRELEVANT = "irrelevant"
 
 
-@app.command("fit-calibration")
+@command("fit-calibration", example="sidecar fit-calibration train.jsonl --output sidecar.json")
 @takes(*MODEL, *FIELDS)
 def calibration_command(
-    candidates: Annotated[Path, typer.Argument(help="Candidate lists with text, or one pair a line.")],
-    qrels: Annotated[Path | None, typer.Option(help="Judgements; without, each candidate's own `label`.")] = None,
-    relevant_from: Annotated[int, typer.Option(help="The lowest grade that counts as relevant.")] = 1,
-    unjudged: Annotated[Unjudged, typer.Option(help="Candidates without a judgement.")] = Unjudged.SKIP,
+    candidates: Annotated[Path, typer.Argument(help="Judged candidate lists with text, or files of one pair a line.")],
+    qrels: Annotated[
+        Path | None, typer.Option(help="Relevance judgements. Unset: the `label` of each candidate.")
+    ] = None,
+    relevant_from: Annotated[int, typer.Option(help="Lowest grade that counts as relevant.")] = 1,
+    unjudged: Annotated[Unjudged, typer.Option(help="How to treat candidates without a judgement.")] = Unjudged.SKIP,
     output: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="File to write instead of the checkpoint's sidecar.json.")
+        Path | None, typer.Option(dir_okay=False, help="File to write. Unset: the sidecar.json of the checkpoint.")
     ] = None,
     *,
     settings: Settings,
 ) -> None:
-    """Fit sigmoid(a·score + b) to judged pairs and keep it beside the checkpoint."""
+    """Fit a calibration, sigmoid(a·score + b), on judged pairs, and store it with the checkpoint."""
     from sidecar.experiments.qrels import read_qrels
     from sidecar.scoring.calibration import calibrate
 
-    judgements = read_qrels(qrels) if qrels else None
-    work = [
-        (query, qid, pairs)
-        for query, qid, pairs in _judged(candidates, judgements, relevant_from, unjudged, settings)
-        if pairs
-    ]
+    with working(f"reading {candidates}"):
+        judgements = read_qrels(qrels) if qrels else None
+        judged = _judged(candidates, judgements, relevant_from, unjudged, settings)
+        work = [(query, qid, pairs) for query, qid, pairs in judged if pairs]
     if not work:
         raise InputError(
             f"{candidates} has no judged candidate with text.",
@@ -71,13 +70,13 @@ def calibration_command(
 def _judged(
     path: Path, qrels: Qrels | None, relevant_from: int, unjudged: Unjudged, settings: Settings
 ) -> Iterator[tuple[str, str, list[tuple[Candidate, bool]]]]:
-    """Each query with its readable candidates and whether they are relevant."""
+    """Yield each query with its candidates that have text, and whether they are relevant."""
     from sidecar.experiments.candidate_files import read_candidates
 
     for found in read_candidates(path, settings.as_fields()):
         grades = found.labels if qrels is None else [qrels.get(found.qid, {}).get(c.docid) for c in found.candidates]
         if unjudged is Unjudged.IRRELEVANT:
-            # Below every threshold; a query that nobody judged stays out.
+            # A grade below every threshold; a query without any judgement is left out.
             known = any(grade is not None for grade in grades) or (qrels is not None and found.qid in qrels)
             grades = [relevant_from - 1 if grade is None else grade for grade in grades] if known else []
         yield (
@@ -117,17 +116,16 @@ def _keep(scorer: Scorer, calibration: Calibration, model: str, output: Path | N
     else:
         sys.stdout.write(as_json(manifest))
     if output is not None:
-        Console(stderr=True, highlight=False).print(f"written: {output}", soft_wrap=True)
+        say(f"written: {output}")
 
 
 def _print(calibration: Calibration) -> None:
-    console = Console(stderr=True, highlight=False)
     mapping = calibration.mapping
-    console.print(
+    say(
         f"sigmoid({mapping.a:.6g} · score {mapping.b:+.6g}), fitted on {calibration.fitted_pairs} pairs; on "
         f"{calibration.held_out_pairs} pairs of {calibration.held_out_queries} queries held out:"
     )
-    table = Table("", "log loss", "Brier", "ECE", box=None, pad_edge=False)
+    table = plain_table("", "log loss", "Brier", "ECE")
     for name, found in (("before", calibration.before), ("after", calibration.after)):
         table.add_row(name, f"{found.log_loss:.4f}", f"{found.brier:.4f}", f"{found.ece:.4f}")
-    console.print(table)
+    print_results(table, console=message_console())

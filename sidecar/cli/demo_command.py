@@ -1,4 +1,4 @@
-"""`sidecar demo`: the main job, start to end, on what every machine has: the documentation of its own Python."""
+"""`sidecar demo`: index, search and rerank the documentation of the installed Python, which every machine has."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from sidecar.cli.app import app
+from sidecar.cli.app import command
 from sidecar.cli.factories import build_reranker
 from sidecar.cli.options import BM25, FUSION, MODEL, takes
-from sidecar.cli.tables import label, side_by_side
+from sidecar.cli.progress import working
+from sidecar.cli.tables import first_stage_and_reranked, label
+from sidecar.cli.terminal import NARROW, print_results, result_console
 from sidecar.reranker import Reranker
 from sidecar.settings import Settings
 
@@ -29,33 +31,38 @@ QUESTIONS = (
 )
 SHOWN = 5
 
-NEXT = """\
-[bold]Next, with an index of your own[/]
-  sidecar index CORPUS.jsonl --index DIR       lines of {"id", "title", "text"}
-  sidecar search "your question" --index DIR   any Lucene index of Pyserini's
-  sidecar search "your question" --url URL --index NAME
-  sidecar serve --url URL                      the service, in front of OpenSearch
-  sidecar demo "your question"                 ask Python's documentation again"""
+# Commands to try next, each with its meaning.
+NEXT = (
+    ("sidecar index corpus.jsonl --index DIR", 'lines of {"id", "title", "text"}'),
+    ('sidecar search "a question" --index DIR', "an index of Lucene"),
+    ('sidecar search "a question" --url URL --index NAME', ""),
+    ("sidecar serve --url URL", "a proxy in front of OpenSearch"),
+    ('sidecar demo "a question"', "this demo again"),
+)
 
 
-@app.command("demo")
+@command("demo", example='sidecar demo "how do I read a file line by line"')
 @takes("window", *MODEL, *FUSION, *BM25)
 def demo_command(
-    question: Annotated[str | None, typer.Argument(help="A question of your own.")] = None, *, settings: Settings
+    question: Annotated[str | None, typer.Argument(help="A question to ask. Unset: three examples.")] = None,
+    *,
+    settings: Settings,
 ) -> None:
-    """Index the documentation of the running Python and rerank BM25's answers to a few questions."""
+    """Index the documentation of the installed Python, and rerank the hits of BM25 for a few questions."""
     from connectors.pyserini.build import build_index
     from connectors.pyserini.connector import PyseriniConnector
     from connectors.pyserini.index import LuceneIndex
     from sidecar.demo_corpus import standard_library
 
-    console = Console(highlight=False)
+    console = result_console()
     with tempfile.TemporaryDirectory(prefix="sidecar-demo-") as folder:
         directory = Path(folder) / "index"
         started = perf_counter()
-        documents = list(standard_library())
+        with working("reading the documentation of Python"):
+            documents = list(standard_library())
         read_at = perf_counter()
-        build_index(documents, directory)
+        with working("starting Java and indexing with Lucene"):
+            build_index(documents, directory)
         indexed_at = perf_counter()
         reranker = build_reranker(settings)
         loaded_at = perf_counter()
@@ -69,22 +76,28 @@ def demo_command(
             for asked in [question] if question else QUESTIONS:
                 _answer(console, asked, connector, reranker, settings.window)
     console.print()
-    console.print(NEXT)
+    console.print("[bold]Next, with an index of your own[/]")
+    for words, meaning in NEXT:
+        told = meaning if console.width >= NARROW else ""
+        console.print(f"  {words:<41}  {told}".rstrip(), markup=False, soft_wrap=True)
 
 
 def _answer(console: Console, question: str, connector: PyseriniConnector, reranker: Reranker, window: int) -> None:
     from connectors.pyserini.connector import LuceneRequest
 
     started = perf_counter()
-    first_stage = connector.fetch(LuceneRequest(question, SHOWN, window))
-    fetched = perf_counter() - started
-    ranking = reranker.rank_candidates(first_stage.query, first_stage.candidates)
+    with working("searching and scoring"):
+        first_stage = connector.fetch(LuceneRequest(question, SHOWN, window))
+        fetched = perf_counter() - started
+        ranking = reranker.rank_candidates(first_stage.query, first_stage.candidates)
     console.print()
     console.print(f"[bold cyan]{escape(question)}[/]")
     if not ranking.hits:
-        console.print("BM25 finds nothing.")
+        console.print("BM25 finds no document.")
         return
-    console.print(side_by_side(first_stage.candidates, ranking, SHOWN, width=console.width))
+    print_results(
+        *first_stage_and_reranked(first_stage.candidates, ranking, SHOWN, width=console.width), console=console
+    )
     best = ranking.hits[0]
     console.print(
         f"[bold]{escape(label(best.candidate))}[/]: BM25's rank {best.candidate.rank}, now 1\n"

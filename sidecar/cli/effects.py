@@ -1,7 +1,7 @@
-"""Which options have an effect in which mode of a command: one without an effect is refused, and not recorded.
+"""Decides which options have an effect in a mode of a command: one without an effect is refused, and not recorded.
 
-Each command declares its conditions, and `takes` checks them. Only options that were typed are refused: variables and
-`sidecar.toml` are shared by commands of all modes.
+Each command declares its conditions, and `takes` checks them. Only options on the command line are refused: variables
+and `sidecar.toml` are shared by all commands.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from sidecar.settings import Settings
 
 
 class SearchEngine(StrEnum):
-    """Which engine holds the index."""
+    """The engine of an index."""
 
     LUCENE = "lucene"
     OPENSEARCH = "opensearch"
 
 
 def chosen_engine(engine: SearchEngine | None, settings: Settings) -> SearchEngine:
-    """Return the engine that was asked for; of none, OpenSearch where a URL of it is set, else Lucene.
+    """Return the engine that was asked for; if none was, OpenSearch if its URL is set, and Lucene otherwise.
 
-    Raises `ConfigurationError` where the URL of a Pyserini server is set as well.
+    Raises `ConfigurationError` if the URL of a Pyserini server is set as well.
     """
     if engine is not None:
         return engine
@@ -35,8 +35,8 @@ def chosen_engine(engine: SearchEngine | None, settings: Settings) -> SearchEngi
         return SearchEngine.LUCENE
     if settings.pyserini_url is not None:
         raise ConfigurationError(
-            "the URLs of an OpenSearch and of a Pyserini server are both set.",
-            remedy="Say which one holds the index: --engine opensearch or --engine lucene.",
+            "a URL of OpenSearch and a URL of a Pyserini server are both set.",
+            remedy="Choose the engine of the index: --engine opensearch or --engine lucene.",
         )
     return SearchEngine.OPENSEARCH
 
@@ -55,40 +55,38 @@ class Condition:
 
 _MEANS = {Method.LINEAR, Method.GEOMETRIC, Method.HARMONIC}
 
-# Of settings alone, so they hold for every command that takes them.
+# They depend on settings only, so they hold for every command that takes these.
 COMMON = (
     Condition(
         ("fusion_weight", "fusion_arithmetic"),
         lambda mode: mode.fusion is not Method.RERANK,
-        "without a fusion (--fusion) the model's score alone decides",
+        "without --fusion only the score of the model counts",
     ),
     Condition(
         ("normalization",),
         lambda mode: mode.fusion in _MEANS,
-        "scores are normalised for --fusion linear, geometric or harmonic alone",
+        "scores are normalised only with --fusion linear, geometric or harmonic",
     ),
-    Condition(
-        ("rank_constant",), lambda mode: mode.fusion is Method.RRF, "it is the k of reciprocal ranks, of --fusion rrf"
-    ),
+    Condition(("rank_constant",), lambda mode: mode.fusion is Method.RRF, "only --fusion rrf has a rank constant"),
     Condition(
         ("chunk_tokens", "chunk_overlap", "max_chunks"),
         lambda mode: mode.long_passages == "chunk",
-        "passages are scored in chunks with --long-passages chunk alone",
+        "passages are scored in chunks only with --long-passages chunk",
     ),
     Condition(
         ("rm3_fb_terms", "rm3_fb_docs", "rm3_original_query_weight"),
         lambda mode: mode.rm3,
-        "the query is widened with --rm3 alone",
+        "queries are expanded only with --rm3",
     ),
     Condition(
         ("opensearch_aws_service",),
         lambda mode: mode.opensearch_aws_region is not None,
-        "requests are signed for AWS with --opensearch-aws-region alone",
+        "requests are signed for AWS only with --opensearch-aws-region",
     ),
     Condition(
         ("pyserini_timeout",),
         lambda mode: mode.pyserini_url is not None,
-        "there is no Pyserini server (--pyserini-url)",
+        "there is no Pyserini server without --pyserini-url",
     ),
 )
 
@@ -96,7 +94,7 @@ COMMON = (
 def in_effect(
     names: Iterable[str], settings: Settings, conditions: Sequence[Condition] = (), **arguments: Any
 ) -> list[str]:
-    """Return those of the names that have an effect in this mode: what a manifest records."""
+    """Return the names that have an effect in this mode, which a manifest records."""
     mode = _mode(settings, arguments)
     idle = {name for one in (*COMMON, *conditions) if not one.holds(mode) for name in one.options}
     return [name for name in names if name not in idle]
@@ -105,7 +103,7 @@ def in_effect(
 def refuse_idle(
     typed: Mapping[str, str], settings: Settings, conditions: Sequence[Condition], arguments: Mapping[str, Any]
 ) -> None:
-    """Raise `ConfigurationError` where an option has no effect in this mode; `typed` has the flag of each one given."""
+    """Raise `ConfigurationError` if an option has no effect in this mode; `typed` has the flags on the command line."""
     mode = _mode(settings, arguments)
     flags: dict[str, list[str]] = {}
     named: set[str] = set()
@@ -122,7 +120,7 @@ def refuse_idle(
                 f"{', '.join(idle)} {'have' if len(idle) > 1 else 'has'} no effect here: {reason}."
                 for reason, idle in flags.items()
             ),
-            remedy="Leave out what has no effect, or change what it depends on.",
+            remedy="Leave out the option, or change what it depends on.",
         )
 
 

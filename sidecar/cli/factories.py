@@ -1,4 +1,4 @@
-"""The parts a command joins, built from the settings: reranker, connector, client."""
+"""Builds the parts of a command from the settings: reranker, connector, client."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
-from rich.console import Console
 
 from sidecar.cli.effects import in_effect
+from sidecar.cli.model_fetch import fetch_missing
 from sidecar.cli.options import FIELDS, FUSION, MODEL
+from sidecar.cli.progress import working
 from sidecar.core.errors import ConfigurationError, InputError
 from sidecar.reranker import Reranker
 from sidecar.scoring import Scorer
@@ -31,10 +32,12 @@ def build_reranker(settings: Settings, *, remember: bool = True, store: ScoreSto
     Without `remember` a score never depends on what was scored before, so that a resumed run gives the same bytes;
     but what is in the `store` is taken from there.
     """
-    from sidecar.scoring.loading import load
-
     fusion, spec = settings.as_fusion(), settings.as_model()
-    scorer = load(spec if remember else replace(spec, cache_size=0))
+    fetch_missing(spec)
+    with working(f"loading the model {spec.model}"):
+        from sidecar.scoring.loading import load
+
+        scorer = load(spec if remember else replace(spec, cache_size=0))
     reranker = Reranker(scorer, fusion, settings.as_fields())
     if store is None:
         return reranker
@@ -47,7 +50,7 @@ def build_reranker(settings: Settings, *, remember: bool = True, store: ScoreSto
 
 @contextmanager
 def open_scores(settings: Settings) -> Iterator[ScoreStore | None]:
-    """The score file of the settings, if they name one, open. Raises what `ScoreStore` does."""
+    """Open the score file of the settings, if they name one. Raises what `ScoreStore` does."""
     if settings.score_file is None:
         yield None
         return
@@ -60,7 +63,7 @@ def open_scores(settings: Settings) -> Iterator[ScoreStore | None]:
 def identity(
     settings: Settings, sources: Mapping[str, Path], output_format: str, names: Sequence[str], **more: object
 ) -> dict[str, Any]:
-    """Everything that decides a run's result, for its journal: a run is only gone on with if all of it is the same.
+    """Return everything that decides a run's result: a run is continued only if all of it is the same.
 
     Of each source the content counts, not its name; `names` are the settings that matter beside model and fusion. Of
     all of them only those in effect are kept.
@@ -69,17 +72,18 @@ def identity(
     deciding = chosen(settings, (*mine, *names))
     if "fusion_weight" in deciding:
         deciding["fusion_weight"] = settings.as_fusion().model_share  # the default depends on the method
-    digests = {name: digest(path) for name, path in sources.items()}
+    with working("computing checksums of the input"):
+        digests = {name: digest(path) for name, path in sources.items()}
     return {**digests, "format": output_format, **deciding, **more}
 
 
 def chosen(settings: Settings, names: Iterable[str]) -> dict[str, Any]:
-    """The values of some settings as JSON has them."""
+    """Return the values of some settings, as JSON values."""
     return settings.model_dump(mode="json", include=set(names))
 
 
 def describe_model(settings: Settings, scorer: Scorer) -> dict[str, Any]:
-    """The model for a manifest: its directory and, from the hub, the commit; then what computed it and where."""
+    """Describe the model for a manifest: its directory, its commit at the hub, its engine and its device."""
     from sidecar.scoring.checkpoints.checkpoint import Placement
     from sidecar.scoring.engines.names import PRECISION_OF
     from sidecar.scoring.loading import locate
@@ -98,20 +102,15 @@ def describe_model(settings: Settings, scorer: Scorer) -> dict[str, Any]:
     }
 
 
-def say(message: str) -> None:
-    """Tell the person something on stderr, in one line however long."""
-    Console(stderr=True, highlight=False, markup=False).print(message, soft_wrap=True)
-
-
 def require(*paths: Path) -> None:
-    """Raise `InputError` where one of the files is not there, before what takes seconds is loaded."""
+    """Raise `InputError` if one of the files does not exist, before anything is loaded that takes seconds."""
     for path in paths:
         if not path.exists():
             raise InputError(f"can't read {path}: No such file or directory.")
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, of a folder's files one after the other, or a dataset's id. Raises InputError."""
+    """Return the SHA-256 of a file, of the files of a folder in order, or a dataset's id. Raises InputError."""
     from sidecar.core.collection_folders import files_in
     from sidecar.experiments.datasets import PREFIX, dataset_id
 
@@ -148,13 +147,17 @@ def build_opensearch_client(settings: Settings) -> OpenSearch:
 def open_lucene(index: str, settings: Settings) -> LuceneIndex | PyseriniServer:
     """Open a local Lucene index, or one behind the Pyserini server of these settings. Raises what the two do."""
     from connectors.pyserini import LuceneIndex, PyseriniServer, Rm3
+    from connectors.pyserini.prebuilt import find_index
 
     if settings.pyserini_url is None:
         rm3 = Rm3(settings.rm3_fb_terms, settings.rm3_fb_docs, settings.rm3_original_query_weight)
-        return LuceneIndex(index, k1=settings.k1, b=settings.b, rm3=rm3 if settings.rm3 else None)
+        # A prebuilt index that is not here yet is fetched by Pyserini, which shows its own progress.
+        find_index(index)
+        with working(f"starting Java and opening the index {index}"):
+            return LuceneIndex(index, k1=settings.k1, b=settings.b, rm3=rm3 if settings.rm3 else None)
     if settings.rm3:
         raise ConfigurationError("A Pyserini server has no RM3.", remedy="Search without --rm3, or a local index.")
-    # Unless BM25 was asked for by number the server has its say: not every index of its is one for BM25.
+    # Without k1 or b in the settings the server uses its own: not every index of a server is one for BM25.
     chosen = not settings.model_fields_set.isdisjoint({"k1", "b"})
     key = settings.pyserini_api_key
     return PyseriniServer(

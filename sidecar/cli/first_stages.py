@@ -1,4 +1,4 @@
-"""The first stage of `sidecar run`, on either engine: topics in, candidate lists out, round by round."""
+"""The first stage of `sidecar run` and `mine`, on either engine: turns topics into candidate lists, round by round."""
 
 from __future__ import annotations
 
@@ -11,39 +11,41 @@ from itertools import islice
 from typing import Any
 
 from sidecar.cli.effects import Condition, SearchEngine, in_effect
-from sidecar.cli.factories import build_opensearch_client, open_lucene, say
+from sidecar.cli.factories import build_opensearch_client, open_lucene
 from sidecar.cli.opensearch_fields import FieldWarnings, fields_to_search
 from sidecar.cli.options import BM25, OPENSEARCH, PYSERINI, RM3
+from sidecar.cli.progress import working
+from sidecar.cli.terminal import say
 from sidecar.core.candidates import FirstStage
 from sidecar.core.errors import EngineError, EngineRejected, InputError
 from sidecar.experiments.candidate_lists import CandidateList
 from sidecar.settings import Settings
 
-# Queries whose hits wait in memory, with their text, to be reranked one by one.
+# Queries whose hits are in memory with their texts until they are reranked.
 ROUND = 32
 
 
-# Of every command that searches an index.
+# For every command that searches an index.
 SEARCHED = (
     Condition(
         (*BM25, *RM3),
         lambda mode: mode.engine is SearchEngine.LUCENE,
-        "an OpenSearch index computes BM25 by its own settings, and has no RM3",
+        "OpenSearch computes BM25 by the settings of the index, and has no RM3",
     ),
     Condition(
         PYSERINI,
         lambda mode: mode.engine is SearchEngine.LUCENE,
-        "a Pyserini server has no part in a search of OpenSearch",
+        "OpenSearch is searched without a Pyserini server",
     ),
     Condition(
         ("opensearch_url", *OPENSEARCH),
         lambda mode: mode.engine is SearchEngine.OPENSEARCH,
-        "OpenSearch has no part in a search of a Lucene index",
+        "a Lucene index is searched without OpenSearch",
     ),
     Condition(
         BM25,
         lambda mode: mode.pyserini_url is None or not mode.set.isdisjoint(BM25),
-        "the server computes BM25 by its own settings",
+        "the Pyserini server computes BM25 by its own settings",
     ),
     Condition(RM3, lambda mode: mode.pyserini_url is None, "a Pyserini server has no RM3"),
 )
@@ -63,7 +65,7 @@ class Stage:
     about: dict[str, Any]
 
     def lists(self, topics: Iterable[tuple[str, str]]) -> Iterator[CandidateList]:
-        """The candidates of each topic, all that were fetched. Raises `EngineError` for a refused query.
+        """Yield the candidates of each topic, all that were fetched. Raises `EngineError` for a refused query.
 
         A query that the engine can't search for, of too many words, has no candidate: a person is told so, and the
         others go on.
@@ -85,19 +87,19 @@ class Stage:
             yield from self.fetch(topics).items()
         except InputError as error:
             if len(topics) > 1:
-                # Which of them it was, each alone will tell.
+                # Fetched one by one, they tell which of them it was.
                 for qid, text in topics.items():
                     yield from self._fetch({qid: text})
                 return
             [qid] = topics
-            say(f"query {qid!r} is left without candidates: {error.message}")
+            say(f"query {qid!r} has no candidates: {error.message}")
             yield qid, None
 
 
 @contextmanager
 def open_stage(engine: SearchEngine, index: str, settings: Settings, *, hits: int, threads: int) -> Iterator[Stage]:
-    """Open the index for a run of so many hits a query. Raises an `EngineError` or `ConfigurationError`."""
-    # All that is fetched are candidates: the run, not the connector, reranks the first of them.
+    """Open the index for a run of `hits` hits for each query. Raises an `EngineError` or `ConfigurationError`."""
+    # Every hit that is fetched is a candidate: the run, not the connector, reranks the first of them.
     depth = max(hits, settings.window)
     with _STAGES[engine](index, settings, depth, threads) as stage:
         yield stage
@@ -128,8 +130,9 @@ def _opensearch(index: str, settings: Settings, depth: int, threads: int) -> Ite
     client = build_opensearch_client(settings)
     connector = OpenSearchConnector(client, settings.as_fields())
     with client, ThreadPoolExecutor(threads) as pool:
-        found = {"engine": "opensearch", "index": index, "documents": size(client, index)}
-        fields, warn = fields_to_search(client, index, settings), FieldWarnings()
+        with working(f"asking OpenSearch for the index {index}"):
+            found = {"engine": "opensearch", "index": index, "documents": size(client, index)}
+            fields, warn = fields_to_search(client, index, settings), FieldWarnings()
 
         def ask(text: str) -> FirstStage[Any]:
             try:
@@ -137,8 +140,8 @@ def _opensearch(index: str, settings: Settings, depth: int, threads: int) -> Ite
             except EngineRejected as error:
                 if error.status == HTTPStatus.BAD_REQUEST and b"maxClauseCount" in error.body:
                     raise InputError(
-                        "OpenSearch can't search for it: it has too many different words.",
-                        remedy="Shorten it, or raise indices.query.bool.max_clause_count.",
+                        "OpenSearch can't search for this query: it has too many different words.",
+                        remedy="Shorten the query, or raise indices.query.bool.max_clause_count.",
                     ) from error
                 raise
 

@@ -1,4 +1,4 @@
-"""`sidecar index`: a corpus into a Lucene index or an OpenSearch one."""
+"""`sidecar index`: load a corpus into an index of Lucene or OpenSearch."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
-from sidecar.cli.app import app
+from sidecar.cli.app import command
 from sidecar.cli.effects import Condition, SearchEngine
-from sidecar.cli.factories import build_opensearch_client, require, say
+from sidecar.cli.factories import build_opensearch_client, require
 from sidecar.cli.options import BM25, OPENSEARCH, takes
 from sidecar.cli.progress import Pace, progress
+from sidecar.cli.terminal import say
 from sidecar.core.corpus import read_corpus, unique
 from sidecar.settings import Settings
 
@@ -20,31 +21,31 @@ CONDITIONS = (
     Condition(
         BM25,
         lambda mode: mode.engine is SearchEngine.OPENSEARCH,
-        "a Lucene index does not store them: give them to what searches it",
+        "a Lucene index does not store them; give them to the command that searches it",
     ),
     Condition(
         ("opensearch_url", *OPENSEARCH),
         lambda mode: mode.engine is SearchEngine.OPENSEARCH,
-        "a Lucene index is built on this machine",
+        "a Lucene index is built on this machine, without OpenSearch",
     ),
 )
 
 
-@app.command("index")
+@command("index", example="sidecar index corpus.jsonl --index indexes/docs")
 @takes(*BM25, *OPENSEARCH, conditions=CONDITIONS, opensearch_url="--url")
 def index_command(
     corpus: Annotated[
         Path, typer.Argument(help="Documents: JSON (_id or id, title, text or contents), docid<TAB>text, or a folder.")
     ],
-    index: Annotated[str, typer.Option(help="Directory of a Lucene index, or name of an OpenSearch one.")],
+    index: Annotated[str, typer.Option(help="Directory of a Lucene index, or name of an OpenSearch index.")],
     engine: Annotated[
-        SearchEngine, typer.Option(help="Which engine to index with; unset: OpenSearch with a URL, else Lucene.")
+        SearchEngine, typer.Option(help="Engine to index with. Unset: OpenSearch if --url is set, else Lucene.")
     ],
     *,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing index.")] = False,
     settings: Settings,
 ) -> None:
-    """Index a corpus; the index appears when it is whole."""
+    """Index a corpus with Lucene or OpenSearch; the index appears once it is complete."""
     require(corpus)
     with progress("indexing", Pace("documents")) as meter:
         build = _lucene if engine is SearchEngine.LUCENE else _opensearch

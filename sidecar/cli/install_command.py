@@ -1,4 +1,4 @@
-"""`sidecar install-pipeline`: OpenSearch's own `rerank` processor, calling the sidecar."""
+"""`sidecar install-pipeline`: make OpenSearch's own `rerank` processor call the sidecar."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
-from sidecar.cli.app import app
+from sidecar.cli.app import command
 from sidecar.cli.effects import Condition
-from sidecar.cli.factories import build_opensearch_client, say
+from sidecar.cli.factories import build_opensearch_client
 from sidecar.cli.options import OPENSEARCH, takes
+from sidecar.cli.progress import working
+from sidecar.cli.terminal import say
 from sidecar.core.errors import ConfigurationError
 from sidecar.settings import Settings
 
@@ -20,43 +22,58 @@ CONDITIONS = (
     Condition(
         ("sidecar_url", "document_fields", "model", "seconds"),
         lambda mode: not mode.undo,
-        "--undo finds by the name what it removes",
+        "--undo finds by --name what it removes",
     ),
 )
 
 
-@app.command("install-pipeline")
+@command(
+    "install-pipeline",
+    example="sidecar install-pipeline --url http://localhost:9200 --sidecar-url http://sidecar.internal:9281",
+)
 @takes(*OPENSEARCH, conditions=CONDITIONS, opensearch_url="--url")
 def install_command(
     sidecar_url: Annotated[
         str | None,
-        typer.Option(help="The rerank API as OpenSearch's nodes reach it, like http://sidecar.internal:9281."),
+        typer.Option(help="URL of the rerank API, as the nodes of OpenSearch reach it."),
     ] = None,
-    name: Annotated[str, typer.Option(help="Name of the search pipeline, its model and its connector.")] = NAME,
+    name: Annotated[str, typer.Option(help="Name of the search pipeline, of its model and of its connector.")] = NAME,
     index: Annotated[
         str | None,
-        typer.Option(help="Index to try the pipeline out on; with --undo, where to look for defaults to take back."),
+        typer.Option(help="Index to test the pipeline on. With --undo: index whose default pipeline is reset."),
     ] = None,
     document_fields: Annotated[
-        str, typer.Option(help="Fields whose text is sent, with commas between; OpenSearch joins them without a space.")
+        str,
+        typer.Option(
+            help="Fields whose text is sent, with commas between; OpenSearch joins the texts without a space."
+        ),
     ] = "title,text",
-    model: Annotated[str | None, typer.Option(help="Model to ask for, one that the sidecar declares.")] = None,
-    seconds: Annotated[int, typer.Option(min=1, max=3600, help="How long OpenSearch waits for the sidecar.")] = 30,
+    model: Annotated[str | None, typer.Option(help="Model to score with; the sidecar must declare it.")] = None,
+    seconds: Annotated[int, typer.Option(min=1, max=3600, help="Seconds that OpenSearch waits for the sidecar.")] = 30,
     *,
     default: Annotated[
         bool,
-        typer.Option("--default", help="Make it the index's default; searches without ext.rerank then fail with 500."),
+        typer.Option(
+            "--default",
+            help="Make it the default pipeline of the index; searches without ext.rerank then fail with 500.",
+        ),
     ] = False,
-    undo: Annotated[bool, typer.Option("--undo", help="Remove what was made under this name.")] = False,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Remove the pipeline, model and connector of this name.")
+    ] = False,
     allow: Annotated[
-        bool, typer.Option("--allow", help="Change settings of the cluster that are in the way; --undo leaves them.")
+        bool,
+        typer.Option(
+            "--allow", help="Change cluster settings that prevent the installation; --undo does not change them back."
+        ),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and change nothing.")] = False,
     settings: Settings,
 ) -> None:
-    """Have OpenSearch's own rerank processor call the sidecar: make connector, model and search pipeline.
+    """Install a search pipeline in OpenSearch whose rerank processor calls the sidecar.
 
-    SIDECAR_API_KEY is the key that the sidecar asks for; the cluster keeps it with the connector.
+    It creates a connector, a model and the pipeline. SIDECAR_API_KEY is the key of the rerank API; the cluster stores
+    it with the connector.
     """
     from connectors.opensearch.admin.install_pipeline import Installation
     from connectors.opensearch.admin.ml_commons import MlCommons, Pretending
@@ -70,22 +87,26 @@ def install_command(
     ml = (Pretending if dry_run else MlCommons)(build_opensearch_client(settings))
     installation = Installation(ml, typer.echo, allow=allow)
     if dry_run:
-        say("a dry run: nothing is changed")
+        say("dry run: nothing is changed")
     if undo:
-        installation.undo(name, index or "_all")
+        with working("removing the pipeline"):
+            installation.undo(name, index or "_all")
         return
     if sidecar_url is None:
         raise ConfigurationError(
-            "where is the sidecar?", remedy="Give --sidecar-url, as OpenSearch's nodes reach it: http://host:9281."
+            "the URL of the sidecar is missing.",
+            remedy="Give --sidecar-url, as the nodes of OpenSearch reach it: http://host:9281.",
         )
     key = settings.api_key.get_secret_value() if settings.api_key else None
     wanted = Wanted(name, sidecar_url, split_fields(document_fields), model, key, seconds)
     if unread := dotted(wanted.fields):
-        say(f"warning: OpenSearch reads no dotted path, so {', '.join(unread)} will be sent empty")
-    installation.install(wanted)
+        say(f"warning: OpenSearch does not read dotted paths, so it will send no text for {', '.join(unread)}")
+    with working("installing the pipeline"):
+        installation.install(wanted)
     if index is None or dry_run:
         return
-    for line in try_out(ml, index, name, wanted.fields):
-        typer.echo(line)
+    with working("testing the pipeline"):
+        for line in try_out(ml, index, name, wanted.fields):
+            typer.echo(line)
     if default:
         installation.make_default(index, name)

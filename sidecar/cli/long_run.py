@@ -1,4 +1,4 @@
-"""Shared by `run` and `rerank`: a journal, a model, progress, and the files that appear at the end."""
+"""The work of `run` and `rerank`: scores what is not in the journal yet, and writes the output at the end."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.cli.effects import Condition
-from sidecar.cli.factories import build_reranker, describe_model, open_scores, say
-from sidecar.cli.progress import Pace, progress
+from sidecar.cli.factories import build_reranker, describe_model, open_scores
+from sidecar.cli.progress import Pace, progress, working
+from sidecar.cli.terminal import say
 from sidecar.core.candidates import Ranking
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.fusion import Method
@@ -23,10 +24,8 @@ from sidecar.experiments.rerank_lists import Depth, TextWatch, rerank_lists
 from sidecar.experiments.run_files import RunFormat
 from sidecar.settings import Settings
 
-# Of commands that write a run.
-TAG = Condition(
-    ("tag",), lambda mode: mode.output_format is RunFormat.TREC, "a run has a column for it in the TREC format alone"
-)
+# For commands that write a run.
+TAG = Condition(("tag",), lambda mode: mode.output_format is RunFormat.TREC, "only the TREC format has a column for it")
 _SHOWN = 5
 
 
@@ -44,9 +43,9 @@ class RunInputs:
 
 @dataclass(frozen=True, slots=True)
 class LongRun:
-    """One output in the making.
+    """One output that is being written.
 
-    `identity` decides whether a journal is gone on with; `first_stage` is what the manifest says of the candidates.
+    A journal is continued only if its `identity` is the same. `first_stage` describes the candidates in the manifest.
     """
 
     command: str
@@ -66,10 +65,10 @@ class LongRun:
         return Demands(self.output_format, self.settings.window, fused, self.remove_query)
 
     def finish(self, work: Callable[[], RunInputs], *, first_stage_output: Path | None = None) -> str:
-        """Do the work and publish it; returns what a person should know of it. Loads the model.
+        """Load the model, do the work, publish the result, and return a summary of it.
 
-        `work` is called when it is certain that an unfinished run is gone on with by right. Raises `InputError` for a
-        run that could not be read, and one without a candidate.
+        `work` is called once it is certain that an unfinished run may be continued. Raises `InputError` for a run that
+        could not be read, and for one without a candidate.
         """
         check_tag(self.tag)
         with (
@@ -87,43 +86,46 @@ class LongRun:
                 def finished(ranking: Ranking) -> None:
                     nonlocal scored
                     scored += ranking.scored
-                    # What comes out of the score file is no speed. It is looked up ahead of what is finished.
+                    # Scores from the score file, which are looked up in advance, don't count for the rate.
                     pace.passages = max(0, scored - (0 if store is None else store.found))
                     meter.advance()
 
                 lists = watch(self.demands.check(todo.lists(journal.done)))
                 rerank_lists(lists, reranker, journal, depth, finished=finished)
             remembered = 0 if store is None else store.found
-            model = describe_model(self.settings, reranker.scorer)
-            manifest = RunManifest(self.command, self.identity, model, self.first_stage, remembered)
-            manifest.write(self.output, journal, seconds=pace.seconds, resumed=resumed)
-            publish(journal, self.output, self.output_format, self.tag, first_stage_output=first_stage_output)
+            seconds = pace.seconds
+            with working(f"writing {self.output}"):
+                model = describe_model(self.settings, reranker.scorer)
+                manifest = RunManifest(self.command, self.identity, model, self.first_stage, remembered)
+                manifest.write(self.output, journal, seconds=seconds, resumed=resumed)
+                publish(journal, self.output, self.output_format, self.tag, first_stage_output=first_stage_output)
         return _summary(pace, resumed, remembered) + _unscored(watch)
 
 
 def keep_finished(*outputs: Path, force: bool, resume: bool = False) -> None:
-    """Raise `ConfigurationError` where an output is there already, unless `force` is set.
+    """Raise `ConfigurationError` if an output exists already, unless `force` is set.
 
     With `resume` a journal beside the first output goes on: the run that it belongs to was allowed to replace it.
     """
     found = [output for output in outputs if output.is_file()]
     if not found or force or (resume and journal_of(outputs[0]).exists()):
         return
+    exist = "exists already, and is" if len(found) == 1 else "exist already, and are"
     raise ConfigurationError(
-        f"{' and '.join(map(str, found))} {'are' if len(found) > 1 else 'is'} there already, finished.",
-        remedy="Write to another file, or replace it by --force.",
+        f"{' and '.join(map(str, found))} {exist} finished.",
+        remedy="Write to another file, or replace it with --force.",
     )
 
 
 @contextmanager
 def kept(journal: Journal) -> Iterator[Journal]:
-    """Open a journal; whatever ends the work early, the person is told that nothing of it is lost."""
+    """Open a journal; if the work ends early, say that its finished queries are kept."""
     try:
         with journal:
             yield journal
     except BaseException:
         if journal.done and journal.path.exists():
-            say(f"{len(journal.done)} finished queries are kept: go on with --resume.")
+            say(f"{len(journal.done)} finished queries are kept; continue with --resume.")
         raise
 
 

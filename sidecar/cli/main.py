@@ -1,4 +1,4 @@
-"""The entry point: every subcommand, and how an error reaches a person."""
+"""The entry point: runs a subcommand, and prints an error as one message."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from rich.console import Console
 from rich.markup import escape
 
-from sidecar.cli import (
+# Importing a module registers its command.
+from sidecar.cli import (  # noqa: F401
     bench_command,
     calibration_command,
     demo_command,
@@ -29,44 +29,27 @@ from sidecar.cli import (
     train_command,
 )
 from sidecar.cli.app import app
+from sidecar.cli.terminal import message_console
 from sidecar.core.errors import SidecarError
 from sidecar.namesakes import find_namesake
-
-COMMANDS = (
-    demo_command,
-    search_command,
-    rerank_command,
-    run_command,
-    index_command,
-    evaluate_command,
-    serve_command,
-    install_command,
-    calibration_command,
-    mine_command,
-    teach_command,
-    train_command,
-    doctor_command,
-    bench_command,
-    settings_command,
-)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; an error is one message on stderr and exit status 1, with `--debug` a traceback too."""
     words = sys.argv[1:] if arguments is None else arguments
-    console = Console(stderr=True)
+    console = message_console()
     try:
         refuse_namesake()
         with ending_in_order():
-            app(words, obj=words)
+            app(words, obj=words, prog_name="sidecar")
     except BrokenPipeError:
-        sys.exit(1)  # whoever read our output has left
+        sys.exit(1)  # the reader of the output has closed it
     except SidecarError as error:
         if "--debug" in words:
             raise
-        console.print(f"[bold red]error:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
+        console.print(f"[bold red]error:[/] {escape(error.message)}", soft_wrap=True)
         if error.remedy:
-            console.print(escape(error.remedy), highlight=False, soft_wrap=True)
+            console.print(escape(error.remedy), soft_wrap=True)
         sys.exit(1)
     except Exception as error:
         if "--debug" in words:
@@ -76,13 +59,13 @@ def main(arguments: list[str] | None = None) -> None:
             highlight=False,
             soft_wrap=True,
         )
-        console.print("This is a fault of ours. `sidecar --debug …` shows where it happened.", highlight=False)
+        console.print("This is a bug of rerank-sidecar. `sidecar --debug …` shows where it happened.", soft_wrap=True)
         sys.exit(1)
 
 
 @contextmanager
 def ending_in_order() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does: files half written go, and a long run says what it keeps."""
+    """Let SIGTERM end the block as Ctrl-C does: incomplete files are removed, and a long run says what it keeps."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         del frame
@@ -100,6 +83,6 @@ def ending_in_order() -> Iterator[None]:
 
 
 def refuse_namesake() -> None:
-    """Raise `SidecarError` where a foreign package has the name of one of ours."""
+    """Raise `SidecarError` if a foreign package has the name of one of ours."""
     if namesake := find_namesake():
         raise SidecarError(namesake.message, remedy=namesake.remedy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sidecar.cli.factories import say
+from sidecar.cli.terminal import say
 from sidecar.core.documents import PassageFields
 from sidecar.core.errors import ConfigurationError
 from sidecar.settings import Settings
@@ -33,13 +33,13 @@ def fields_to_search(client: OpenSearch, index: str, settings: Settings) -> Pass
 
 
 class FieldWarnings:
-    """Says what searches have to say of the fields that were read, each thing once."""
+    """Prints the warnings of searches about the fields that were read, each of them once."""
 
     def __init__(self) -> None:
         self._said = {""}
 
     def __call__(self, warning: str) -> None:
-        """Say it, if it was not said yet."""
+        """Print a warning, unless it was printed before."""
         if warning not in self._said:
             self._said.add(warning)
             say(f"{warning}. {_CHOOSE}")

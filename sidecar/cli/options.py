@@ -1,75 +1,42 @@
-"""Command-line options out of the settings, so that flag, variable, type and help are declared once."""
+"""Command-line options made from the settings, so that flag, variable, type and help are declared once."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-import types
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 from pydantic.fields import FieldInfo
 
 from sidecar.cli.effects import Condition, chosen_engine, refuse_idle
+from sidecar.cli.setting_sections import SECTIONS, choices_of, describe_default, kind_of, range_of, section_of
 from sidecar.settings import Settings, load_settings, variable
-from sidecar.settings.training import TrainingSettings
 
-# Groups of settings that commands take together; the name is the panel they stand under in the help.
-MODEL = (
-    *("model", "base_model", "revision", "base_revision", "device", "dtype", "scoring_engine", "quantization"),
-    *(
-        "batch_invariant",
-        "batch_size",
-        "max_length",
-        "compile",
-        "long_passages",
-        "chunk_tokens",
-        "chunk_overlap",
-        "max_chunks",
-    ),
+# Groups of settings that commands take together.
+MODEL = tuple(name for name in SECTIONS["Model"] if name != "score_file")
+FUSION, FIELDS, BM25, RM3 = SECTIONS["Fusion"], SECTIONS["Documents"], SECTIONS["BM25"], SECTIONS["RM3"]
+PYSERINI = tuple(name for name in SECTIONS["Pyserini server"] if name != "pyserini_api_key")
+# Passwords, tokens and keys have no flag: every user of a machine can read the command lines of its processes.
+_SECRET = {"opensearch_password", "opensearch_token", "api_key"}
+# Tables, lists, and what is set once for a service.
+_IN_FILE = {
+    *("models", "rules", "shadow_file", "shadow_queries", "pass_headers"),
+    *("model_aliases", "lucene_indexes", "cors_origins"),
+}
+OPENSEARCH = tuple(name for name in SECTIONS["OpenSearch"] if name not in _SECRET | {"opensearch_url"})
+SERVICE = tuple(
+    name
+    for section in ("Service", "Limits of the service", "Rerank API")
+    for name in SECTIONS[section]
+    if name not in _SECRET | _IN_FILE
 )
 # What `read_topics` takes, for the help of an option.
 TOPICS = "qid<TAB>text lines, JSON, TREC topics, a BEIR folder, or a name such as dl19-passage or irds:beir/nq"
-FUSION = ("fusion", "normalization", "fusion_weight", "rank_constant", "fusion_arithmetic")
-FIELDS = ("title_fields", "text_fields", "join_fields")
-BM25 = ("k1", "b")
-RM3 = ("rm3", "rm3_fb_terms", "rm3_fb_docs", "rm3_original_query_weight")
-PYSERINI = ("pyserini_url", "pyserini_timeout")
-OPENSEARCH = (
-    "opensearch_user",
-    "opensearch_client_cert",
-    "opensearch_client_key",
-    "opensearch_ca_certs",
-    "opensearch_verify_certs",
-    "opensearch_aws_region",
-    "opensearch_aws_service",
-    "opensearch_timeout",
-    "opensearch_retries",
-)
-SERVICE = (
-    "merged_adapters", "host", "port", "api_port", "tls_cert", "tls_key", "tls_client_ca", "pass_through", "budget_ms",
-    "on_failure", "max_body_bytes", "max_body_values", "max_held_bytes", "api_seconds", "api_concurrent",
-    "max_documents", "max_characters", "max_concurrent", "max_queue", "slice_seconds", "score_cache", "hang_seconds",
-    "breaker_failures", "breaker_seconds", "drain_seconds", "body_seconds", "slow_client_seconds", "slow_client_rate",
-    "upstream_connections", "upstream_share", "lend_account", "trusted_proxies", "allowed_hosts",
-    "advertised_address",
-)  # fmt: skip
-# Of the training alone, so their flags go without the prefix of their names.
-TRAINING = {name: "--" + name.removeprefix("train_").replace("_", "-") for name in TrainingSettings.model_fields}
-
-PANELS = {
-    "Model": (*MODEL, "score_file"),
-    "Fusion": FUSION,
-    "Documents": FIELDS,
-    "BM25": BM25,
-    "RM3": RM3,
-    "Pyserini server": PYSERINI,
-    "OpenSearch": ("opensearch_url", *OPENSEARCH),
-    "Service": SERVICE,
-    "Training": tuple(TRAINING),
-}
+# Only `sidecar train` takes them, so their flags leave out the prefix of their names.
+TRAINING = {name: "--" + name.removeprefix("train_").replace("_", "-") for name in SECTIONS["Training"]}
 
 
 def takes(
@@ -78,8 +45,9 @@ def takes(
     """Give a command the options of these settings; its `settings` parameter receives the loaded `Settings`.
 
     A name becomes the flag `--name-with-dashes`; a keyword argument gives another flag, or several:
-    `opensearch_url="--url"`. An option that was typed and has no effect by the `conditions` is refused. The command's
-    own `engine` may be left out, and is chosen by what is set.
+    `opensearch_url="--url"`. An option on the command line that has no effect by the `conditions` is refused. The
+    command's own `engine` may be left out, and is chosen by what is set. `takes` of the decorated command holds the
+    flags by the names of their settings.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -100,6 +68,7 @@ def takes(
 
         parameters = [_CONTEXT, *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own), *options]
         run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        run.takes = wanted  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         return run
 
@@ -107,7 +76,7 @@ def takes(
 
 
 def _left_out(parameter: inspect.Parameter) -> inspect.Parameter:
-    """Make a parameter of a command one that need not be given."""
+    """Make a parameter of a command optional."""
     kind, *options = get_args(parameter.annotation)
     return parameter.replace(annotation=Annotated[kind | None, *options], default=None)
 
@@ -116,7 +85,7 @@ _CONTEXT = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotati
 
 
 def _typed(context: typer.Context) -> dict[str, str]:
-    """The parameters that were given on the command line, each with its flag."""
+    """Return the parameters on the command line, each with its flag."""
     sources = {one.name: context.get_parameter_source(one.name) for one in context.command.params if one.name}
     flags = {one.name: one.opts[0] for one in context.command.params}
     return {name: flags[name] for name, source in sources.items() if source and source.name == "COMMANDLINE"}
@@ -127,32 +96,29 @@ def _option(name: str, flags: str | tuple[str, ...]) -> inspect.Parameter:
     kind = _flag_type(field)
     given = (flags,) if isinstance(flags, str) else flags
     declared = [f"{flag}/--no-{flag.removeprefix('--')}" if kind is bool else flag for flag in given]
-    shown = describe_default(field)
-    help_text = f"{field.description} [dim]({variable(name)}; default: {shown})[/]"
-    panel = next((panel for panel, members in PANELS.items() if name in members), None)
-    option = typer.Option(*declared, help=help_text, show_default=False, rich_help_panel=panel)
+    # `window` is what most people change, so it stands among the options of the command.
+    panel = section if (section := section_of(name)) != "Search" else None
+    option = typer.Option(
+        *declared, help=setting_help(name), show_default=False, show_choices=False, rich_help_panel=panel
+    )
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
     )
 
 
-def describe_default(field: FieldInfo) -> str:
-    """The default of a setting as one would type it."""
-    value = field.default
-    if value in (None, (), [], {}):
-        return "unset"
-    if isinstance(value, Enum):
-        return str(value.value)
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+def setting_help(name: str) -> str:
+    """Return the help of a setting's flag: its meaning, its allowed values, its variable and its default."""
+    field = Settings.model_fields[name]
+    choices, span = ", ".join(choices_of(field)), range_of(field)
+    values = f" One of {choices}." if choices else f" {span[:1].upper()}{span[1:]}." if span else ""
+    return f"{field.description}{values} ({variable(name)}; default: {describe_default(field)})"
 
 
 def _flag_type(field: FieldInfo) -> Any:
-    """The type typer should parse: the field's own without None; tuples and secrets are typed as text."""
-    annotation: Any = field.annotation
-    if get_origin(annotation) in {types.UnionType, Union}:
-        annotation = next(kind for kind in get_args(annotation) if kind is not type(None))
-    if get_origin(annotation) is tuple:
+    """Return the type that typer should parse: the field's own without None; tuples are typed as text."""
+    kind = kind_of(field)
+    if get_origin(kind) is tuple:
         return str
-    if get_origin(annotation) is Literal:
-        return Enum("Choice", {value: value for value in get_args(annotation)}, type=str)
-    return annotation
+    if get_origin(kind) is Literal:
+        return Enum("Choice", {value: value for value in get_args(kind)}, type=str)
+    return kind

@@ -1,4 +1,4 @@
-"""`sidecar rerank`: a candidate file, or a run with its corpus and queries, in; a reranked run out."""
+"""`sidecar rerank`: rerank a candidate file, or a run with its corpus and queries, and write a run."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from sidecar.cli.app import app
-from sidecar.cli.factories import identity, say
+from sidecar.cli.app import command
+from sidecar.cli.factories import identity
 from sidecar.cli.long_run import TAG, LongRun, RunInputs, keep_finished
 from sidecar.cli.options import FIELDS, FUSION, MODEL, TOPICS, takes
-from sidecar.cli.progress import Pace, progress
+from sidecar.cli.progress import Pace, progress, working
+from sidecar.cli.terminal import say
 from sidecar.core.errors import ConfigurationError
 from sidecar.experiments.candidate_files import read_candidates
 from sidecar.experiments.run_files import RunFormat
@@ -20,44 +21,51 @@ from sidecar.settings import Settings
 RUN_PANEL = "Instead of CANDIDATES"
 
 
-@app.command("rerank")
+@command("rerank", example="sidecar rerank candidates.jsonl --output reranked.jsonl")
 @takes("window", "score_file", *MODEL, *FUSION, *FIELDS, conditions=[TAG])
 def rerank_command(
     output: Annotated[
-        Path, typer.Option(dir_okay=False, help="File to write; OUTPUT.manifest.json appears beside it.")
+        Path, typer.Option(dir_okay=False, help="File to write; OUTPUT.manifest.json is written beside it.")
     ],
     candidates: Annotated[
-        Path | None, typer.Argument(help="Candidate lists with their texts, or pairs such as top1000.dev.")
+        Path | None, typer.Argument(help="Candidate lists with texts, or files of one pair a line such as top1000.dev.")
     ] = None,
-    output_format: Annotated[RunFormat, typer.Option("--format", help="What to write.")] = RunFormat.JSONL,
-    tag: Annotated[str, typer.Option(help="Name of the run in TREC's last column.")] = "rerank-sidecar",
+    output_format: Annotated[RunFormat, typer.Option("--format", help="Format of the output.")] = RunFormat.JSONL,
+    tag: Annotated[
+        str, typer.Option(help="Name of the run, in the last column of the TREC format.")
+    ] = "rerank-sidecar",
     run: Annotated[
-        Path | None, typer.Option(help="First stage's run, TREC or MS MARCO.", rich_help_panel=RUN_PANEL)
+        Path | None, typer.Option(help="Run of the first stage, in TREC or MS MARCO format.", rich_help_panel=RUN_PANEL)
     ] = None,
     corpus: Annotated[
         Path | None,
         typer.Option(
-            help="Its documents: JSON, docid<TAB>text lines, or a folder.",
+            help="Documents of the run: JSON, docid<TAB>text lines, or a folder.",
             rich_help_panel=RUN_PANEL,
         ),
     ] = None,
     queries: Annotated[
         Path | None,
-        typer.Option(help=f"Its queries: {TOPICS}.", rich_help_panel=RUN_PANEL),
+        typer.Option(help=f"Queries of the run: {TOPICS}.", rich_help_panel=RUN_PANEL),
     ] = None,
     *,
     allow_missing: Annotated[
         bool,
-        typer.Option("--allow-missing", help="Let documents pass that the corpus lacks.", rich_help_panel=RUN_PANEL),
+        typer.Option(
+            "--allow-missing", help="Accept documents that the corpus does not have.", rich_help_panel=RUN_PANEL
+        ),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace what a finished run left there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
     remove_query: Annotated[
-        bool, typer.Option("--remove-query", help="Take candidates out whose id is the query's own, as for ArguAna.")
+        bool, typer.Option("--remove-query", help="Remove candidates that have the id of the query, as for ArguAna.")
     ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was cut off.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue a run that was interrupted.")] = False,
     settings: Settings,
 ) -> None:
-    """Rerank the first --window candidates of every query; the others follow in first-stage order."""
+    """Rerank candidate lists, or a run with its corpus and queries.
+
+    The first --window candidates of a query are reranked; the others follow in first-stage order.
+    """
     keep_finished(output, force=force, resume=resume)
     files = _files(candidates, {"run": run, "queries": queries, "corpus": corpus}, allow_missing)
     switches = {"allow_missing": allow_missing, "remove_query": remove_query}
@@ -67,14 +75,14 @@ def rerank_command(
     if candidates:
         summary = reranking.finish(lambda: _lists(candidates, reranking))
     else:
-        # Beyond the window a text is only of use where it is written out.
+        # Texts beyond the window are needed only for an output that holds texts.
         depth = None if output_format is RunFormat.JSONL else settings.window + remove_query
         summary = reranking.finish(lambda: _gather(files, settings, depth, allow_missing))
     say(f"{summary} → {output}")
 
 
 def _files(candidates: Path | None, parts: dict[str, Path | None], allow_missing: bool) -> dict[str, Path]:
-    """The input files by role. Raises `ConfigurationError` unless it is candidates, or a run with its two files."""
+    """Return the input files by role. Raises `ConfigurationError` unless they are candidates, or a run with files."""
     given = {name: path for name, path in parts.items() if path is not None}
     if candidates is not None:
         stray = [f"--{name}" for name in given] + (["--allow-missing"] if allow_missing else [])
@@ -94,7 +102,8 @@ def _files(candidates: Path | None, parts: dict[str, Path | None], allow_missing
 def _lists(candidates: Path, run: LongRun) -> RunInputs:
     fields = run.settings.as_fields()
     # The whole file is checked before the first pair is scored: a typo in the last line costs no hour.
-    queries = sum(1 for _ in run.demands.check(read_candidates(candidates, fields)))
+    with working(f"checking {candidates}"):
+        queries = sum(1 for _ in run.demands.check(read_candidates(candidates, fields)))
     return RunInputs(queries, lambda _: read_candidates(candidates, fields))
 
 

@@ -1,4 +1,4 @@
-"""`sidecar run`: topics in, a reranked run of an index out, with the first stage's run and a manifest beside it."""
+"""`sidecar run`: search and rerank for many topics, and write the run, the run of the first stage and a manifest."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from typing import Annotated
 
 import typer
 
-from sidecar.cli.app import app
+from sidecar.cli.app import command
 from sidecar.cli.effects import SearchEngine, in_effect
-from sidecar.cli.factories import identity, say
+from sidecar.cli.factories import identity
 from sidecar.cli.first_stages import SEARCHED, open_stage
 from sidecar.cli.long_run import TAG, LongRun, RunInputs, keep_finished
 from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, OPENSEARCH, PYSERINI, RM3, TOPICS, takes
+from sidecar.cli.progress import working
+from sidecar.cli.terminal import say
 from sidecar.experiments.run_files import RunFormat
 from sidecar.settings import Settings
 
 
-@app.command("run")
+@command("run", example="sidecar run --topics queries.tsv --index indexes/docs --output run.trec")
 @takes(
     "window",
     "score_file",
@@ -33,32 +35,41 @@ from sidecar.settings import Settings
 )
 def run_command(
     topics: Annotated[Path, typer.Option(help=f"Queries: {TOPICS}.")],
-    index: Annotated[str, typer.Option(help="Lucene index (directory, prebuilt or server's name), or OpenSearch one.")],
+    index: Annotated[str, typer.Option(help="Directory or name of a Lucene index, or name of an OpenSearch index.")],
     output: Annotated[
-        Path, typer.Option(dir_okay=False, help="Run to write; .first-stage and .manifest.json appear beside it.")
+        Path,
+        typer.Option(
+            dir_okay=False, help="Run to write; OUTPUT.first-stage and OUTPUT.manifest.json are written beside it."
+        ),
     ],
     engine: Annotated[
-        SearchEngine, typer.Option(help="Which engine holds the index; unset: OpenSearch with a URL, else Lucene.")
+        SearchEngine, typer.Option(help="Engine of the index. Unset: OpenSearch if --url is set, else Lucene.")
     ],
-    output_format: Annotated[RunFormat, typer.Option("--output-format", help="What to write.")] = RunFormat.TREC,
-    hits: Annotated[int, typer.Option(min=1, max=10_000, help="Depth of the first stage, for each query.")] = 1000,
-    threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of the first stage.")] = 1,
-    tag: Annotated[str, typer.Option(help="Name of the run in TREC's last column.")] = "rerank-sidecar",
+    output_format: Annotated[RunFormat, typer.Option("--output-format", help="Format of the output.")] = RunFormat.TREC,
+    hits: Annotated[int, typer.Option(min=1, max=10_000, help="Hits of the first stage for each query.")] = 1000,
+    threads: Annotated[int, typer.Option(min=1, max=256, help="Threads for the first stage.")] = 1,
+    tag: Annotated[
+        str, typer.Option(help="Name of the run, in the last column of the TREC format.")
+    ] = "rerank-sidecar",
     *,
-    force: Annotated[bool, typer.Option("--force", help="Replace what a finished run left there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
     remove_query: Annotated[
-        bool, typer.Option("--remove-query", help="Take hits out whose id is the query's own, as for ArguAna.")
+        bool, typer.Option("--remove-query", help="Remove hits that have the id of the query, as for ArguAna.")
     ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was cut off.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue a run that was interrupted.")] = False,
     settings: Settings,
 ) -> None:
-    """Retrieve, rerank, fuse and write a run; what lies beyond the window follows in first-stage order."""
+    """Search an index for many queries, rerank the hits and write a run.
+
+    The first --window hits of a query are reranked; the others follow in first-stage order.
+    """
     from sidecar.experiments.topics import read_topics
 
     beside = output.with_name(f"{output.name}.first-stage")
     keep_finished(output, beside, force=force, resume=resume)
-    total = sum(1 for _ in read_topics(topics))
-    # One more is fetched where one may be taken out.
+    with working(f"reading {topics}"):
+        total = sum(1 for _ in read_topics(topics))
+    # One more hit is fetched if one may be removed.
     with open_stage(engine, index, settings, hits=hits + remove_query, threads=threads) as stage:
         names = in_effect(BM25 + RM3, settings, SEARCHED, engine=engine)
         switches = {"hits": hits, "remove_query": remove_query}

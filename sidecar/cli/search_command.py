@@ -1,4 +1,4 @@
-"""`sidecar search`: one query against an index, reranked, in the engine's own format."""
+"""`sidecar search`: search an index for one query, rerank the hits, and print them in the engine's own format."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
 
-from sidecar.cli.app import app
+from sidecar.cli.app import command
 from sidecar.cli.effects import SearchEngine
-from sidecar.cli.factories import build_opensearch_client, build_reranker, open_lucene, say
+from sidecar.cli.factories import build_opensearch_client, build_reranker, open_lucene
 from sidecar.cli.first_stages import SEARCHED
 from sidecar.cli.opensearch_fields import FieldWarnings, fields_to_search
 from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, OPENSEARCH, PYSERINI, RM3, takes
-from sidecar.cli.tables import paragraph, side_by_side
+from sidecar.cli.progress import working
+from sidecar.cli.tables import docids_and_titles, paragraph
+from sidecar.cli.terminal import message_console, print_results, result_console, say
 from sidecar.core.candidates import FirstStage, Ranking
 from sidecar.core.documents import nothing_to_read
 from sidecar.core.explanation import Explanation, explain
 from sidecar.experiments.run_files import trec_lines
+from sidecar.reranker import Reranker
 from sidecar.scoring.score_mapping import Mapping
 from sidecar.settings import Settings
 
@@ -34,23 +36,25 @@ class Format(StrEnum):
     TREC = "trec"
 
 
-@app.command("search")
+@command("search", example='sidecar search "life cycle of a flea" --index indexes/docs')
 @takes(
     "window", *MODEL, *FUSION, *BM25, *RM3, *FIELDS, *PYSERINI, *OPENSEARCH, conditions=SEARCHED, opensearch_url="--url"
 )
 def search_command(
-    query: Annotated[str, typer.Argument(help="What to search for.")],
-    index: Annotated[str, typer.Option(help="Directory of a Lucene index, or name of an OpenSearch one.")],
+    query: Annotated[str, typer.Argument(help="The query.")],
+    index: Annotated[str, typer.Option(help="Directory of a Lucene index, or name of an OpenSearch index.")],
     engine: Annotated[
-        SearchEngine, typer.Option(help="Which engine holds the index; unset: OpenSearch with a URL, else Lucene.")
+        SearchEngine, typer.Option(help="Engine of the index. Unset: OpenSearch if --url is set, else Lucene.")
     ],
-    hits: Annotated[int, typer.Option(min=1, max=10_000, help="How many hits to return.")] = 10,
-    output_format: Annotated[Format, typer.Option("--format", help="json is the engine's own shape.")] = Format.TABLE,
+    hits: Annotated[int, typer.Option(min=1, max=10_000, help="Number of hits to return.")] = 10,
+    output_format: Annotated[
+        Format, typer.Option("--format", help="Format of the output; json is the response format of the engine.")
+    ] = Format.TABLE,
     *,
-    explained: Annotated[bool, typer.Option("--explain", help="Say why each hit stands where it stands.")] = False,
+    explained: Annotated[bool, typer.Option("--explain", help="Explain the rank of each hit.")] = False,
     settings: Settings,
 ) -> None:
-    """Search an index and rerank its first hits."""
+    """Search an index, rerank the first hits, and print them."""
     found = (_lucene if engine is SearchEngine.LUCENE else _opensearch)(query, index, hits, settings)
     if found.first_stage.is_unreadable:
         documents = found.first_stage.native.documents()
@@ -58,7 +62,7 @@ def search_command(
     elif not found.first_stage.candidates and not found.first_stage.skipped:
         say("no document matches the query.")
     if found.first_stage.skipped:
-        Console(stderr=True).print(f"not reranked: {found.first_stage.skipped}")
+        say(f"not reranked: {found.first_stage.skipped}")
     if output_format is Format.JSON:
         sys.stdout.write(found.response.decode() + "\n")
     elif output_format is Format.TREC:
@@ -66,8 +70,9 @@ def search_command(
     elif found.first_stage.skipped:
         sys.stdout.writelines(f"{docid}\t{score}\n" for docid, score in zip(found.docids, found.scores, strict=True))
     else:
-        console = Console()
-        console.print(side_by_side(found.first_stage.candidates, found.ranking, hits, width=console.width))
+        console = result_console()
+        rows = docids_and_titles(found.first_stage.candidates, found.ranking, hits, width=console.width)
+        print_results(*rows, console=console)
     if explained:
         _print(explain(found.ranking, found.mapping)[:hits], output_format)
     if found.first_stage.is_unreadable:
@@ -75,11 +80,11 @@ def search_command(
 
 
 def _print(explanations: list[Explanation], output_format: Format) -> None:
-    """JSON gets a second line, so that the engine's own response stays what it is; a TREC run stays alone on stdout."""
+    """Print the explanations: as a second line of JSON, or as text, which goes to stderr beside a TREC run."""
     if output_format is Format.JSON:
         sys.stdout.write(msgspec.json.encode({"explanation": explanations}).decode() + "\n")
         return
-    console = Console(stderr=output_format is Format.TREC, highlight=False)
+    console = message_console() if output_format is Format.TREC else result_console()
     for explanation in explanations:
         console.print()
         console.print(paragraph(explanation), soft_wrap=True)
@@ -97,15 +102,21 @@ class SearchResult:
     scores: list[float]
 
 
+def _ranked(reranker: Reranker, query: str, first_stage: FirstStage[Any]) -> Ranking:
+    with working(f"scoring {len(first_stage.candidates)} passages"):
+        return reranker.rank_candidates(query, first_stage.candidates)
+
+
 def _lucene(query: str, index: str, hits: int, settings: Settings) -> SearchResult:
     from connectors.pyserini.connector import LuceneRequest, PyseriniConnector
     from connectors.pyserini.hits import rest_response
 
     with open_lucene(index, settings) as searcher:
         connector = PyseriniConnector(searcher, settings.as_fields())
-        first_stage = connector.fetch(LuceneRequest(query, hits, settings.window))
+        with working(f"searching {index}"):
+            first_stage = connector.fetch(LuceneRequest(query, hits, settings.window))
     reranker = build_reranker(settings)
-    ranking = reranker.rank_candidates(query, first_stage.candidates)
+    ranking = _ranked(reranker, query, first_stage)
     answer = connector.respond(first_stage, ranking)
     response = msgspec.json.encode(rest_response(searcher.name, query, answer))
     docids, scores = [hit.docid for hit in answer], [hit.score for hit in answer]
@@ -117,12 +128,13 @@ def _opensearch(query: str, index: str, hits: int, settings: Settings) -> Search
     from connectors.opensearch.rewrite.match_body import match_body
 
     client = build_opensearch_client(settings)
-    fields = fields_to_search(client, index, settings)
-    connector = OpenSearchConnector(client, settings.as_fields())
-    first_stage = connector.fetch(SearchRequest(index, match_body(query, fields, hits), window=settings.window))
+    with working(f"searching {index}"):
+        fields = fields_to_search(client, index, settings)
+        connector = OpenSearchConnector(client, settings.as_fields())
+        first_stage = connector.fetch(SearchRequest(index, match_body(query, fields, hits), window=settings.window))
     FieldWarnings()(first_stage.native.warning)
     reranker = build_reranker(settings)
-    ranking = reranker.rank_candidates(query, first_stage.candidates)
+    ranking = _ranked(reranker, query, first_stage)
     response = connector.respond(first_stage, ranking)
     answer = msgspec.json.decode(response)["hits"]["hits"]
     docids, scores = [hit["_id"] for hit in answer], [hit["_score"] for hit in answer]

@@ -1,4 +1,4 @@
-"""`sidecar train`: training files in; an adapter, or a whole model, with its manifest and card out."""
+"""`sidecar train`: train an adapter or a whole model on training files, and write it with manifest and card."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sidecar.cli.app import app
+from sidecar.cli.app import command
 from sidecar.cli.effects import Condition, in_effect
-from sidecar.cli.factories import chosen, digest, say
+from sidecar.cli.factories import chosen, digest
 from sidecar.cli.options import FIELDS, TRAINING, takes
-from sidecar.cli.progress import Meter, Pace, progress
+from sidecar.cli.progress import Meter, Pace, progress, working
+from sidecar.cli.terminal import say
 from sidecar.core.errors import ConfigurationError
 from sidecar.experiments.datasets import dataset_id
 from sidecar.settings import Settings
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
     from sidecar.training.preparing import TrainingSources
     from sidecar.training.train import TrainedModel, TrainingJob
 
-# May change between two halves of a training: the result is the same.
+# May differ when a training is continued: the result is the same.
 _FREE = "train_gradient_checkpointing"
 
 
 class LeakPolicy(StrEnum):
-    """How training queries count that the evaluation knows."""
+    """What to do if training queries occur in the evaluation."""
 
     REFUSE = "refuse"
     DROP = "drop"
@@ -39,17 +40,17 @@ CONDITIONS = (
     Condition(
         ("train_lora_rank", "train_lora_alpha", "train_lora_dropout", "train_lora_targets"),
         lambda mode: mode.train_method == "lora",
-        "every weight is trained, without a LoRA",
+        "--method full trains every weight",
     ),
     Condition(
         ("train_temperature",),
         lambda mode: mode.train_distillation_weight > 0,
-        "nothing is distilled (--distillation-weight)",
+        "nothing is distilled with --distillation-weight 0",
     ),
     Condition(
         ("train_standardize_teacher", "train_false_negative_margin"),
         lambda mode: bool(mode.teacher_scores),
-        "there is no teacher (--teacher-scores)",
+        "there is no teacher without --teacher-scores",
     ),
     Condition(
         ("train_standardize_teacher",),
@@ -59,48 +60,65 @@ CONDITIONS = (
     Condition(
         ("train_patience", "development_qrels", "development_depth"),
         lambda mode: mode.development is not None,
-        "nothing is measured while training (--development)",
+        "nothing is measured during training without --development",
     ),
-    Condition(("leaks",), lambda mode: bool(mode.evaluation), "there is no evaluation to compare with (--evaluation)"),
+    Condition(("leaks",), lambda mode: bool(mode.evaluation), "there is no evaluation without --evaluation"),
 )
 
 
-@app.command("train")
+@command("train", example="sidecar train train.jsonl --base-model minilm --output my-reranker")
 @takes("base_model", "base_revision", "device", *FIELDS, conditions=CONDITIONS, **TRAINING)
 def train_command(
     context: typer.Context,
     data: Annotated[
-        list[Path], typer.Argument(help="Training files: labelled candidate lists, or another of the known shapes.")
+        list[Path],
+        typer.Argument(help="Training files: labelled candidate lists, or another known format (docs/FILES.md)."),
     ],
-    output: Annotated[Path, typer.Option(help="Folder to write; it appears whole.")],
-    qrels: Annotated[Path | None, typer.Option(help="Judgements of the candidates, instead of their labels.")] = None,
+    output: Annotated[Path, typer.Option(help="Folder to write; it appears once it is complete.")],
+    qrels: Annotated[
+        Path | None, typer.Option(help="Relevance judgements of the candidates. Unset: their labels.")
+    ] = None,
     teacher_scores: Annotated[
-        list[str] | None, typer.Option(help="Scores that `sidecar teach` wrote; FILE=2 weighs twice among several.")
+        list[str] | None,
+        typer.Option(help="File of scores from `sidecar teach`; FILE=2 gives it the weight 2. Can be repeated."),
     ] = None,
-    development: Annotated[Path | None, typer.Option(help="Candidate lists to measure nDCG@10 on.")] = None,
-    development_qrels: Annotated[Path | None, typer.Option(help="Their judgements, instead of labels.")] = None,
-    development_depth: Annotated[int, typer.Option(min=2, help="Candidates of a query to measure.")] = 100,
+    development: Annotated[
+        Path | None, typer.Option(help="Candidate lists to measure nDCG@10 on during training.")
+    ] = None,
+    development_qrels: Annotated[
+        Path | None, typer.Option(help="Relevance judgements of --development. Unset: its labels.")
+    ] = None,
+    development_depth: Annotated[int, typer.Option(min=2, help="Candidates of each query to measure.")] = 100,
     evaluation: Annotated[
-        list[Path] | None, typer.Option(help="Queries, qrels or lists of an evaluation: not to be trained on.")
+        list[Path] | None,
+        typer.Option(
+            help="Queries, qrels or candidate lists of an evaluation, which must not be trained on. Can be repeated."
+        ),
     ] = None,
-    leaks: Annotated[LeakPolicy, typer.Option(help="Training queries that the evaluation knows.")] = LeakPolicy.REFUSE,
-    licence: Annotated[list[str] | None, typer.Option(help="A licence of the data, for the model card.")] = None,
+    leaks: Annotated[
+        LeakPolicy, typer.Option(help="What to do if training queries occur in --evaluation.")
+    ] = LeakPolicy.REFUSE,
+    licence: Annotated[
+        list[str] | None, typer.Option(help="Licence of the data, for the model card. Can be repeated.")
+    ] = None,
     *,
     drop_unusable: Annotated[
-        bool, typer.Option("--drop-unusable", help="Leave out queries that can't be learnt from, and count them.")
+        bool,
+        typer.Option("--drop-unusable", help="Leave out queries that can't be trained on, and count them."),
     ] = False,
     drop_contradictions: Annotated[
-        bool, typer.Option("--drop-contradictions", help="Leave out negatives that are positives of the same query.")
+        bool,
+        typer.Option("--drop-contradictions", help="Leave out negatives that are also positives of the same query."),
     ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was cut off.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue a training that was interrupted.")] = False,
     settings: Settings,
 ) -> None:
-    """Train a reranker on judged queries, with teachers' scores if there are any."""
+    """Train a reranker on judged queries, and on scores of teachers if they are given."""
     from sidecar.training.preparing import TrainingSources, prepare
     from sidecar.training.run_dir import RunDirectory
 
     if settings.base_model is None:
-        raise ConfigurationError("there is no base to train.", remedy="Name one, such as --base-model minilm.")
+        raise ConfigurationError("the base model is missing.", remedy="Give one, such as --base-model minilm.")
     sources = TrainingSources(
         data=data,
         teachers=[_weighted(given) for given in teacher_scores or []],
@@ -113,29 +131,31 @@ def train_command(
         drop_unusable=drop_unusable,
         drop_contradictions=drop_contradictions,
     )
-    digests = {role: digest(path) for role, path in sources.files().items()}
-    workplace = RunDirectory(output, _identity(settings, sources, digests), resume=resume)
-    # These take seconds to load, for torch: a misspelt file is named before.
-    from sidecar.training.student import find_base
-    from sidecar.training.train import TrainingJob, train
+    with working("computing checksums of the data"):
+        digests = {role: digest(path) for role, path in sources.files().items()}
+    run_directory = RunDirectory(output, _identity(settings, sources, digests), resume=resume)
+    # Importing torch takes seconds, so a misspelt file is reported before.
+    with working("preparing data and base model"):
+        from sidecar.training.student import find_base
+        from sidecar.training.train import TrainingJob, train
 
-    prepared = prepare(sources, settings, settings.as_fields(), say)
-    job = TrainingJob(find_base(settings.base_model, revision=settings.base_revision), prepared, settings.device)
-    pace = Pace("steps", already=max(workplace.steps(), default=0))
+        prepared = prepare(sources, settings, settings.as_fields(), say)
+        job = TrainingJob(find_base(settings.base_model, revision=settings.base_revision), prepared, settings.device)
+    pace = Pace("steps", already=max(run_directory.steps(), default=0))
     with progress("training", pace) as meter:
-        trained = train(job, settings, workplace, _Shown(pace, meter))
+        trained = train(job, settings, run_directory, _Shown(pace, meter))
     if not trained.main_process:
         return
-    with workplace.publish() as folder:
+    with working(f"writing {output}"), run_directory.publish() as folder:
         trained.save(folder)
-        card = _card(workplace.output.name, trained, job, settings, sources, digests, licence or [], context.obj)
+        card = _card(run_directory.output.name, trained, job, settings, sources, digests, licence or [], context.obj)
         (folder / "README.md").write_text(str(card), encoding="utf-8")
     say(f"{_summary(trained)} → {output}")
 
 
 @dataclass(slots=True)
 class _Shown:
-    """Shows a training's progress, with the figure that matters."""
+    """Shows the progress of a training, with the loss and the last measurement."""
 
     pace: Pace
     meter: Meter
@@ -171,7 +191,7 @@ def _identity(settings: Settings, sources: TrainingSources, digests: dict[str, s
 
 
 def _row(path: Path, found: str) -> str:
-    """A source by name and digest; a dataset has its id instead of a digest."""
+    """Describe a source by name and digest; a dataset has its id instead of a digest."""
     return f"`{path}`, {found}" if dataset_id(path) is not None else f"`{path.name}`, SHA-256 {found[:16]}…"
 
 

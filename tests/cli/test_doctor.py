@@ -39,7 +39,7 @@ def test_all_that_is_there_is_found(report, client, opensearch_url, tiny_llama):
     client.indices.delete(index="doctor")
     assert (lacking, without["index"]["state"]) == (1, "missing")
     assert "Its fields are body.html, title: set --text-fields or SIDECAR_TEXT_FIELDS." in without["index"]["remedy"]
-    assert found["index"]["found"] == "doctor, 1 documents; read are title, body.html"
+    assert found["index"]["found"] == "doctor, 1 documents; the model reads title, body.html"
     assert (status, {finding["state"] for finding in found.values()}) == (0, {"fine"})
     assert found["device"]["found"].startswith("cpu (")
     size = sum(path.stat().st_size for path in base.glob("*.safetensors")) / 1e9

@@ -17,20 +17,20 @@ from sidecar.cli.options import BM25, FUSION, RM3
 from sidecar.core.errors import ConfigurationError
 from sidecar.settings import Settings, load_settings
 
-ALONE = "without a fusion (--fusion) the model's score alone decides"
-MEANS = "scores are normalised for --fusion linear, geometric or harmonic alone"
-RRF = "it is the k of reciprocal ranks, of --fusion rrf"
-CHUNKS = "passages are scored in chunks with --long-passages chunk alone"
-WIDENED = "the query is widened with --rm3 alone"
-OWN_BM25 = "an OpenSearch index computes BM25 by its own settings, and has no RM3"
-NO_PYSERINI = "a Pyserini server has no part in a search of OpenSearch"
-NO_OPENSEARCH = "OpenSearch has no part in a search of a Lucene index"
-AWS = "requests are signed for AWS with --opensearch-aws-region alone"
-COLUMN = "a run has a column for it in the TREC format alone"
-NOT_STORED = "a Lucene index does not store them: give them to what searches it"
-HERE = "a Lucene index is built on this machine"
-NO_SERVER = "there is no Pyserini server (--pyserini-url)"
-UNMEASURED = "nothing is measured while training (--development)"
+ALONE = "without --fusion only the score of the model counts"
+MEANS = "scores are normalised only with --fusion linear, geometric or harmonic"
+RRF = "only --fusion rrf has a rank constant"
+CHUNKS = "passages are scored in chunks only with --long-passages chunk"
+EXPANDED = "queries are expanded only with --rm3"
+OWN_BM25 = "OpenSearch computes BM25 by the settings of the index, and has no RM3"
+NO_PYSERINI = "OpenSearch is searched without a Pyserini server"
+NO_OPENSEARCH = "a Lucene index is searched without OpenSearch"
+AWS = "requests are signed for AWS only with --opensearch-aws-region"
+COLUMN = "only the TREC format has a column for it"
+NOT_STORED = "a Lucene index does not store them; give them to the command that searches it"
+HERE = "a Lucene index is built on this machine, without OpenSearch"
+NO_SERVER = "there is no Pyserini server without --pyserini-url"
+UNMEASURED = "nothing is measured during training without --development"
 
 RUN = "run --topics t.tsv --index i --output o"
 MINE = "mine --topics t.tsv --qrels q --index i --output o"
@@ -93,9 +93,9 @@ def succeed(words: str) -> None:
                     NO_OPENSEARCH,
                 ),
                 ("--no-opensearch-verify-certs", "--opensearch-verify-certs has", NO_OPENSEARCH),
-                ("--rm3-fb-docs 5", "--rm3-fb-docs has", WIDENED),
-                ("--rm3-original-query-weight 1", "--rm3-original-query-weight has", WIDENED),
-                ("--no-rm3 --rm3-fb-terms 5", "--rm3-fb-terms has", WIDENED),
+                ("--rm3-fb-docs 5", "--rm3-fb-docs has", EXPANDED),
+                ("--rm3-original-query-weight 1", "--rm3-original-query-weight has", EXPANDED),
+                ("--no-rm3 --rm3-fb-terms 5", "--rm3-fb-terms has", EXPANDED),
                 ("--pyserini-timeout 3", "--pyserini-timeout has", NO_SERVER),
                 ("--pyserini-url http://p:1 --rm3", "--rm3 has", "a Pyserini server has no RM3"),
                 ("--engine opensearch --opensearch-aws-service aoss", "--opensearch-aws-service has", AWS),
@@ -109,27 +109,27 @@ def succeed(words: str) -> None:
         ("index c.jsonl --index i --opensearch-user u", "--opensearch-user has", HERE),
         ("index c.jsonl --index i --engine lucene --url http://localhost:1", "--url has", HERE),
         ("serve --opensearch-aws-service aoss", "--opensearch-aws-service has", AWS),
-        ("doctor --text-fields a", "--text-fields has", "fields are looked for in an index (--index)"),
-        ("doctor --opensearch-user u", "--opensearch-user has", "no OpenSearch is asked (--url)"),
-        ("doctor --engine lucene", "--engine has", "there is no index to look into (--index)"),
-        ("install-pipeline --undo --seconds 3", "--seconds has", "--undo finds by the name what it removes"),
-        ("bench --qrels q", "--qrels has", "orders are compared with --agreement alone"),
-        ("bench --agreement --rounds 3 --scaling", "--rounds, --scaling have", "nothing is timed with --agreement"),
-        ("bench --model m --pairs p --seed 3", "--seed has", "nothing is drawn for this model and pairs"),
-        (f"{TRAIN} --method full --lora-rank 3", "--lora-rank has", "every weight is trained, without a LoRA"),
+        ("doctor --text-fields a", "--text-fields has", "fields are checked only with --index"),
+        ("doctor --opensearch-user u", "--opensearch-user has", "OpenSearch is checked only with --url"),
+        ("doctor --engine lucene", "--engine has", "an index is checked only with --index"),
+        ("install-pipeline --undo --seconds 3", "--seconds has", "--undo finds by --name what it removes"),
+        ("bench --qrels q", "--qrels has", "judgements are used with --agreement only"),
+        ("bench --agreement --rounds 3 --scaling", "--rounds, --scaling have", "--agreement measures no time"),
+        ("bench --model m --pairs p --seed 3", "--seed has", "nothing is random with --model and --pairs"),
+        (f"{TRAIN} --method full --lora-rank 3", "--lora-rank has", "--method full trains every weight"),
         (
             f"{TRAIN} --distillation-weight 0 --temperature 3",
             "--temperature has",
-            "nothing is distilled (--distillation-weight)",
+            "nothing is distilled with --distillation-weight 0",
         ),
-        (f"{TRAIN} --standardize-teacher", "--standardize-teacher has", "there is no teacher (--teacher-scores)"),
+        (f"{TRAIN} --standardize-teacher", "--standardize-teacher has", "there is no teacher without --teacher-scores"),
         (
             f"{TRAIN} --teacher-scores a --teacher-scores b --no-standardize-teacher",
             "--standardize-teacher has",
             "the scores of several teachers are always standardised",
         ),
         (f"{TRAIN} --patience 2 --development-depth 9", "--development-depth, --patience have", UNMEASURED),
-        (f"{TRAIN} --leaks drop", "--leaks has", "there is no evaluation to compare with (--evaluation)"),
+        (f"{TRAIN} --leaks drop", "--leaks has", "there is no evaluation without --evaluation"),
     ],
 )  # fmt: skip
 def test_what_has_no_effect_is_refused(said, words, flags, reason):
@@ -140,7 +140,7 @@ def test_every_reason_is_given_and_every_option_once(said):
     assert said("search q --index i --engine opensearch --rm3-fb-terms 3 --rank-constant 5") == [
         f"error: --rm3-fb-terms has no effect here: {OWN_BM25}.",
         f"--rank-constant has no effect here: {RRF}.",
-        "Leave out what has no effect, or change what it depends on.",
+        "Leave out the option, or change what it depends on.",
     ]
 
 
@@ -246,7 +246,7 @@ def test_what_is_finished_is_replaced_by_force_alone(tmp_path, said, tiny_llama)
     (tmp_path / "c.jsonl").write_text(json.dumps(query) + "\n")
     (tmp_path / "o").write_text("mine\n")
     words = f"rerank c.jsonl --output o --device cpu --model {tiny_llama[1]}"
-    refused = ["error: o is there already, finished.", "Write to another file, or replace it by --force."]
+    refused = ["error: o exists already, and is finished.", "Write to another file, or replace it with --force."]
     for more in ("", " --resume"):
         assert said(words + more) == refused
     assert (tmp_path / "o").read_text() == "mine\n"
@@ -257,12 +257,12 @@ def test_what_is_finished_is_replaced_by_force_alone(tmp_path, said, tiny_llama)
 @pytest.mark.parametrize("command", [RUN, MINE, "teach d.jsonl --output o"])
 def test_every_long_command_keeps_what_is_finished(said, tmp_path, command):
     (tmp_path / "o").write_text("mine\n")
-    assert said(command)[0] == "error: o is there already, finished."
+    assert said(command)[0] == "error: o exists already, and is finished."
 
 
 def test_the_first_stages_run_is_kept_too(said, tmp_path):
     (tmp_path / "o.first-stage").write_text("mine\n")
-    assert said(RUN)[0] == "error: o.first-stage is there already, finished."
+    assert said(RUN)[0] == "error: o.first-stage exists already, and is finished."
 
 
 @pytest.mark.parametrize("command", ["train nope.jsonl --base-model minilm --output o", "index nope.jsonl --index i"])

@@ -198,4 +198,4 @@ def test_a_query_that_the_engine_can_not_search_for_is_named_and_the_others_go_o
     topics = [("q1", "fox"), ("q2", "too long"), ("q3", "dog")]
     found = list(Stage(fetch, {}, {}).lists(topics))
     assert [(one.qid, len(one.candidates)) for one in found] == [("q1", 1), ("q2", 0), ("q3", 1)]
-    assert capsys.readouterr().err == ("query 'q2' is left without candidates: it has too many different words.\n")
+    assert capsys.readouterr().err == ("query 'q2' has no candidates: it has too many different words.\n")

@@ -85,13 +85,13 @@ FOUND = {
 }
 
 
-def test_a_server_in_the_place_of_an_index(run, tmp_path, monkeypatch):
+def test_a_server_in_the_place_of_an_index(run, tmp_path, monkeypatch, messages):
     monkeypatch.setenv("SIDECAR_PYSERINI_API_KEY", "hunter2")
     with standing_in() as server:
         server.will_answer(says(FOUND))
         there = ("--pyserini-url", server.url, "--index", "mine", "--window", 2)
         status, out, err = run("search", "dog", *there, "--format", "json")
-        assert (status, err) == (0, "")
+        assert (status, messages(err)) == (0, [])
         answer = json.loads(out)
         docs = {hit["docid"]: hit["doc"] for hit in answer["candidates"]}
         assert (answer["api"], answer["index"], answer["query"]) == ("v1", "mine", {"text": "dog"})

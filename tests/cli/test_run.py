@@ -90,7 +90,7 @@ def test_a_query_of_too_many_words_stops_nothing_and_a_query_is_no_hit_of_its_ow
     process = sidecar(command, cwd=tmp_path)
     _, said = process.communicate()
     assert process.returncode == 0, said
-    assert "query 'long' is left without candidates: Lucene can't search for" in said
+    assert "query 'long' has no candidates: Lucene can't search for" in said
     assert "; 1 queries have no candidate: long" in said
     run, first = read_run(tmp_path / "run.trec"), read_run(tmp_path / "run.trec.first-stage")
     assert {qid: len(hits) for qid, hits in run.items()} == {"q1": 30, "d05": 30}

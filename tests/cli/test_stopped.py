@@ -61,8 +61,9 @@ def folder(jvm, tmp_path_factory):
 class Forks:
     """Starts commands one after the other; each runs in a process of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, messages) -> None:
         self._said = folder / "stderr"
+        self._messages = messages
         self.process = subprocess.Popen(
             [sys.executable, "-c", FORKS],
             cwd=folder,
@@ -80,13 +81,14 @@ class Forks:
         return int(self.process.stdout.readline())
 
     def end(self) -> tuple[int, str]:
-        """Wait for its end: exit status (negative for a signal) and what it said on stderr."""
-        return int(self.process.stdout.readline()), self._said.read_text()
+        """Wait for its end; returns the exit status (negative for a signal) and the messages on stderr."""
+        status = int(self.process.stdout.readline())
+        return status, "".join(self._messages(self._said.read_text()))
 
 
 @pytest.fixture(scope="module")
-def forks(folder):
-    made = Forks(folder)
+def forks(folder, messages):
+    made = Forks(folder, messages)
     yield made
     made.process.kill()
     made.process.wait()
@@ -120,7 +122,7 @@ def test_what_stops_a_command_loses_nothing(folder, forks, tiny_llama, command):
         assert before + STEP <= kept() < QUERIES
         before = kept()
         if number != signal.SIGKILL:
-            assert said == f"{before} finished queries are kept: go on with --resume.\n"
+            assert said == f"{before} finished queries are kept; continue with --resume.\n"
         assert [path.name for path in folder.glob(f"*{name}.cut*")] == [journal.name]
 
     forks.start([*words, f"{name}.cut"])

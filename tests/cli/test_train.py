@@ -35,14 +35,14 @@ def test_a_weight_is_above_nothing():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["train", "train.jsonl", "--output", "out"], "there is no base to train"),
+        (["train", "train.jsonl", "--output", "out"], "the base model is missing"),
         (["train", "train.jsonl", "--output", ".", "--base-model", "minilm"], "is there already"),
         (["train", "absent.jsonl", "--output", "out", "--base-model", "minilm"], "can't read absent.jsonl"),
         (
             ["train", "train.jsonl", "--output", "out", "--base-model", "minilm", "--teacher-scores", "scores.jsonl"],
             "scores.jsonl lacks the scores of 20 passages",
         ),
-        (["mine", "--index", "i", "--output", "o", "--topics", "t"], "half of the judgements is missing"),
+        (["mine", "--index", "i", "--output", "o", "--topics", "t"], "one of two files is missing"),
         (["mine", "--index", "i", "--output", "o", "--click-events", "t", "--qrels", "q"], "judgements or clicks"),
     ],
 )

@@ -345,11 +345,11 @@ def test_the_command_installs_tries_out_and_undoes(node, sidecar, capsys, monkey
     with pytest.raises(OSError, match="500"):
         node.ask("POST", "docs/_search", {"query": {"match_all": {}}})
     code, out, err = run("--sidecar-url", sidecar.api_url, "--index", "docs", "--document-fields", "abstract,body.html")
-    assert (code, "body.html will be sent empty" in err) == (0, True)
+    assert (code, "it will send no text for body.html" in err) == (0, True)
     assert "they have text in title, text: see --document-fields." in out[-1]
     assert run("--undo")[:1] == (0,)
     assert node.ask("POST", "docs/_search", {"query": {"match_all": {}}})["hits"]["total"]["value"] == DOCS
-    assert "where is the sidecar?" in run()[2]
+    assert "the URL of the sidecar is missing" in run()[2]
     assert "--default sets the default of an index" in run("--sidecar-url", sidecar.api_url, "--default")[2]
     assert "Connection refused" in run("--sidecar-url", ALONE)[2]
 

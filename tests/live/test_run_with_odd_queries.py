@@ -30,7 +30,7 @@ def test_a_query_of_too_many_words_stops_nothing(tmp_path, monkeypatch, capsys, 
     assert end.value.code == 0
     client.indices.delete(index=index)
     said = capsys.readouterr().err
-    assert "query 'long' is left without candidates: OpenSearch can't search for it" in said
+    assert "query 'long' has no candidates: OpenSearch can't search for this query" in said
     assert {qid: set(hits) for qid, hits in read_run(tmp_path / "run.trec").items()} == {
         "q1": {"d0", "d1", "d2"},
         "d0": {"d1", "d2"},
