@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.candidates import Candidate, Passage
-from tests.live.nodes import client, ml_node, opensearch_url, secure_node
+from tests.support.live.nodes import client, ml_node, opensearch_url, secure_node
 
 __all__ = ["client", "ml_node", "opensearch_url", "secure_node"]
 
@@ -92,7 +92,7 @@ def judged() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_models():
-    from tests import tiny_models  # torch, transformers and peft: only where they are needed
+    from tests.support.models import tiny_models  # torch, transformers and peft: only where they are needed
 
     return tiny_models
 
@@ -112,7 +112,7 @@ def tiny_bert(tiny_models, tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny_kin(tmp_path_factory):
     """Directory of a tiny checkpoint of an architecture, built when it is first asked for."""
-    from tests import tiny_kin
+    from tests.support.models import tiny_kin
 
     built = {}
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.attack.cluster import prepare
-from tests.attack.honest_callers import HonestCallers
-from tests.attack.raw_requests import sent_all
-from tests.live.nodes import WITH_PLUGINS, running_node
+from tests.support.attack.cluster import prepare
+from tests.support.attack.honest_callers import HonestCallers
+from tests.support.attack.raw_requests import sent_all
+from tests.support.live.nodes import WITH_PLUGINS, running_node
 
 # How many inputs of each class of attack: `make attack` sends many more, and others each time.
 SCALE = int(os.environ.get("SIDECAR_TEST_ATTACK", "1"))

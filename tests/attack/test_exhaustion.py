@@ -14,12 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.attack.cluster import LARGE, SHARED
 from tests.attack.conftest import SCALE, SEED
-from tests.attack.honest_callers import HonestCallers
-from tests.attack.raw_requests import Attempt, head
-from tests.attack.service_process import address_of, serving
-from tests.serving.served import ask
+from tests.support.attack.cluster import LARGE, SHARED
+from tests.support.attack.honest_callers import HonestCallers
+from tests.support.attack.raw_requests import Attempt, head
+from tests.support.servers.served import ask
+from tests.support.servers.service_process import address_of, serving
 
 pytestmark = [pytest.mark.live, pytest.mark.attack]
 

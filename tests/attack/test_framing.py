@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.attack.conftest import SCALE, made_up
-from tests.attack.framing_attacks import CLASSES, RERANKED
-from tests.attack.raw_requests import Attempt, chunked, head, sent_all
-from tests.attack.service_process import address_of, serving
+from tests.support.attack.framing_attacks import CLASSES, RERANKED
+from tests.support.attack.raw_requests import Attempt, chunked, head, sent_all
+from tests.support.servers.service_process import address_of, serving
 
 pytestmark = [pytest.mark.live, pytest.mark.attack]
 

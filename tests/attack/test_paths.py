@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.attack.conftest import SCALE, made_up
-from tests.attack.path_attacks import writing_path
-from tests.attack.service_process import serving
+from tests.support.attack.path_attacks import writing_path
+from tests.support.servers.service_process import serving
 
 pytestmark = [pytest.mark.live, pytest.mark.attack]
 

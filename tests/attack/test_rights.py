@@ -7,12 +7,13 @@ import random
 
 import pytest
 
-from tests.attack.cluster import DOCUMENTS, SHARED
 from tests.attack.conftest import SCALE, SEED
-from tests.attack.raw_requests import words
-from tests.attack.service_process import serving
-from tests.serving.served import FAKE, ask, served
-from tests.serving.stub import Stub
+from tests.support.attack.cluster import DOCUMENTS, SHARED
+from tests.support.attack.raw_requests import words
+from tests.support.servers.scripted import FAKE
+from tests.support.servers.served import ask, served
+from tests.support.servers.service_process import serving
+from tests.support.servers.stub import Stub
 
 pytestmark = [pytest.mark.live, pytest.mark.attack]
 

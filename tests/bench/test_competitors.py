@@ -7,7 +7,7 @@ from sidecar.bench import competitors
 from sidecar.bench.competitors import rerankers_library
 from sidecar.bench.system import LeftOut, Offer, System, load
 from sidecar.core.errors import ConfigurationError
-from tests.bench.values import FakeMemory, make_query
+from tests.support.bench import FakeMemory, make_query
 
 NAMES = {"card-helper-228", "card-helper-longest", "sentence-transformers", "sentence-transformers-onnx"}
 

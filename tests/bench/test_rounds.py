@@ -2,7 +2,7 @@ import pytest
 
 from sidecar.bench.rounds import count, fit, interleave
 from sidecar.bench.system import System
-from tests.bench.values import FakeClock, FakeMemory, make_query
+from tests.support.bench import FakeClock, FakeMemory, make_query
 
 
 def system(name, clock, seconds, seen=None):

@@ -12,7 +12,7 @@ from sidecar.bench.options import Options
 from sidecar.bench.run import run
 from sidecar.core.errors import ConfigurationError
 from sidecar.scoring.engines.names import ENGINES
-from tests.bench.values import make_query
+from tests.support.bench import make_query
 
 OURS = {"ours", *(f"ours-{name}" for name in ENGINES if name != "auto")}
 

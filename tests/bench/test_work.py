@@ -6,7 +6,7 @@ import pytest
 from sidecar.bench.work import by_typicality, cut, queries_for
 from sidecar.core.errors import InputError
 from sidecar.scoring.checkpoints.manifest import Manifest
-from tests.bench.values import make_query
+from tests.support.bench import make_query
 
 
 def test_a_candidate_file_is_read_as_the_model_reads_it(tmp_path):

@@ -16,7 +16,7 @@ from sidecar.cli.options import BM25, RM3
 from sidecar.core.corpus import Document
 from sidecar.experiments.run_reading import read_run
 from sidecar.settings import load_settings
-from tests.stand_in_server import says, standing_in
+from tests.support.servers.stand_in_server import says, standing_in
 
 
 @pytest.fixture(scope="module")

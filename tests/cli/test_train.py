@@ -9,8 +9,8 @@ import pytest
 
 from sidecar.cli.train_command import _weighted
 from sidecar.core.errors import ConfigurationError
-from tests.training import tasks
-from tests.training.five_commands import done
+from tests.support.training import tasks
+from tests.support.training.five_commands import done
 
 
 @pytest.fixture

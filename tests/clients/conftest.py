@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from tests.serving.served import served
+from tests.support.servers.served import served
 
 
 @pytest.fixture(scope="module")

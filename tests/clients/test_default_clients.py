@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.clients.runtimes import HERE, found, go_program, java, run
+from tests.support.clients.runtimes import HERE, found, go_program, java, run
 
 pytestmark = pytest.mark.live
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from opensearchpy import OpenSearch
 
-from tests.clients.runtimes import found, go_program, node_folder, run
+from tests.support.clients.runtimes import found, go_program, node_folder, run
 
 pytestmark = pytest.mark.live
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.dockerfile import ROOT, Builder
-from tests.live.nodes import NODES
+from tests.support.dockerfile import ROOT, Builder
+from tests.support.live.nodes import NODES
 
 pytestmark = [
     pytest.mark.live,

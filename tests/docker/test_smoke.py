@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.docker.dockerfile import ROOT
+from tests.support.dockerfile import ROOT
 
 KEY = "key-of-the-smoke-check"
 

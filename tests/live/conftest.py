@@ -1,5 +1,5 @@
 """Fixtures of the live tests."""
 
-from tests.live.foxes import index, reranking
+from tests.support.live.foxes import index, reranking
 
 __all__ = ["index", "reranking"]

@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.serving.served import FAKE, ask, served
+from tests.support.servers.scripted import FAKE
+from tests.support.servers.served import ask, served
 
 pytestmark = pytest.mark.live
 JSON = {"content-type": "application/json"}

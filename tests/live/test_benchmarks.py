@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.nodes import NODES
+from tests.support.live.nodes import NODES
 
 pytestmark = [
     pytest.mark.live,

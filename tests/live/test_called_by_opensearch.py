@@ -13,9 +13,9 @@ from connectors.opensearch.admin.install_pipeline import Installation
 from connectors.opensearch.admin.ml_commons import MlCommons
 from connectors.opensearch.admin.pipeline_bodies import Wanted
 from connectors.opensearch.transport import connect
-from tests.live.foxes import ids, without_took
-from tests.live.rerank_server import rerank_server
-from tests.serving.served import ask, served
+from tests.support.live.foxes import ids, without_took
+from tests.support.servers.rerank_server import rerank_server
+from tests.support.servers.served import ask, served
 
 pytestmark = pytest.mark.live
 

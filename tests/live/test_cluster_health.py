@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.serving.served import served
+from tests.support.servers.served import served
 
 pytestmark = pytest.mark.live
 

@@ -19,7 +19,7 @@ import pytest
 from connectors.opensearch import MultiSearchRequest, OpenSearchConnector, RerankingClient, SearchRequest, raw_json
 from connectors.opensearch.admin.bulk import IndexOptions
 from sidecar.core.candidates import Ranked, Ranking
-from tests.live.foxes import direct, without_took
+from tests.support.live.foxes import direct, without_took
 
 pytestmark = pytest.mark.live
 

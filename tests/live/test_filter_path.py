@@ -8,8 +8,8 @@ import uuid
 import pytest
 
 from connectors.opensearch import OpenSearchConnector, SearchRequest
-from tests.live.foxes import direct
 from tests.live.test_differential import InOrder
+from tests.support.live.foxes import direct
 
 pytestmark = pytest.mark.live
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.five_commands import MARGIN, commands, done, figures, folder
+from tests.support.training.five_commands import MARGIN, commands, done, figures, folder
 
 __all__ = ["folder"]
 pytestmark = pytest.mark.live

@@ -9,8 +9,8 @@ import urllib.request
 
 import pytest
 
-from tests.serving.served import served
-from tests.serving.wire import request, talk
+from tests.support.servers.served import served
+from tests.support.servers.wire import request, talk
 
 pytestmark = pytest.mark.live
 SMUGGLED = b"DELETE /precious HTTP/1.1\r\nHost: x\r\nX-Ignore: "

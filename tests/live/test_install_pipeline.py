@@ -14,7 +14,7 @@ from connectors.opensearch.admin.pipeline_obstacles import ONLY_ML_NODES, PRIVAT
 from connectors.opensearch.transport import connect
 from sidecar.cli.main import main
 from sidecar.core.errors import ConfigurationError, EngineRejected
-from tests.serving.served import served
+from tests.support.servers.served import served
 
 pytestmark = pytest.mark.live
 

@@ -12,7 +12,7 @@ from connectors.opensearch.admin.pipeline_trial import try_out
 from connectors.opensearch.auth import Access
 from connectors.opensearch.transport import connect
 from sidecar.core.errors import EngineRejected
-from tests.serving.served import served
+from tests.support.servers.served import served
 
 pytestmark = pytest.mark.live
 

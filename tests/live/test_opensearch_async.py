@@ -11,7 +11,7 @@ from opensearchpy import AsyncOpenSearch, OpenSearch
 
 from connectors.opensearch import AsyncRerankingClient, RerankingClient, SearchRequest
 from sidecar.core.errors import ConfigurationError, EngineRejected, EngineUnreachable, IndexNotFound
-from tests.live.foxes import DOCS, QUERY, ByLength, ids, without_took
+from tests.support.live.foxes import DOCS, QUERY, ByLength, ids, without_took
 
 pytestmark = pytest.mark.live
 

@@ -9,7 +9,7 @@ import pytest
 
 from connectors.opensearch.connector import SearchRequest
 from sidecar.core.errors import EngineRejected
-from tests.live.foxes import QUERY, direct, ids, without_took
+from tests.support.live.foxes import QUERY, direct, ids, without_took
 
 pytestmark = pytest.mark.live
 

@@ -11,7 +11,7 @@ from opensearchpy import AsyncOpenSearch
 
 from connectors.opensearch import AsyncRerankingClient, MultiSearchRequest, RerankingClient, SearchRequest
 from sidecar.core.documents import PassageFields
-from tests.live.foxes import ByLength, direct, without_took
+from tests.support.live.foxes import ByLength, direct, without_took
 
 pytestmark = pytest.mark.live
 

@@ -10,7 +10,7 @@ from opensearchpy import RequestError
 
 from connectors.opensearch.requests import MultiSearchRequest
 from sidecar.core.errors import EngineRejected
-from tests.live.foxes import QUERY, ids
+from tests.support.live.foxes import QUERY, ids
 
 pytestmark = pytest.mark.live
 

@@ -6,10 +6,10 @@ import subprocess
 
 import pytest
 
-from tests.live import opensearch_home
-from tests.live.nodes import VERSIONS
-from tests.live.opensearch_home import NoNode, build, jdk
-from tests.live.opensearch_node import Node, NodeFailed
+from tests.support.live import opensearch_home
+from tests.support.live.nodes import VERSIONS
+from tests.support.live.opensearch_home import NoNode, build, jdk
+from tests.support.live.opensearch_node import Node, NodeFailed
 
 
 def a_jdk(folder, version):

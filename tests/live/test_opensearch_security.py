@@ -15,10 +15,11 @@ from connectors.opensearch.transport import connect
 from sidecar.cli.main import main
 from sidecar.core.candidates import Ranked, Ranking
 from sidecar.core.errors import EngineRejected, EngineUnreachable
-from tests.live.foxes import direct, hits, ids, without_took
-from tests.live.opensearch_plugins import make_certificate, token
-from tests.live.rerank_server import rerank_pipeline, rerank_server
-from tests.serving.served import FAKE, served
+from tests.support.live.foxes import direct, hits, ids, without_took
+from tests.support.live.opensearch_plugins import make_certificate, token
+from tests.support.servers.rerank_server import rerank_pipeline, rerank_server
+from tests.support.servers.scripted import FAKE
+from tests.support.servers.served import served
 
 pytestmark = pytest.mark.live
 

@@ -9,7 +9,7 @@ import uuid
 import pytest
 
 from sidecar.serving.proxy.routes import PassThrough, passes
-from tests.serving.served import ask, served
+from tests.support.servers.served import ask, served
 
 pytestmark = pytest.mark.live
 JSON = {"content-type": "application/json"}

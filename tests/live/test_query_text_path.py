@@ -10,8 +10,8 @@ import pytest
 
 from connectors.opensearch.rewrite.request import Unranked, plan
 from connectors.opensearch.rewrite.search_body import SearchBody
-from tests.connectors.opensearch.query_text_paths import CASES
-from tests.live.rerank_server import rerank_pipeline, rerank_server
+from tests.support.query_text_paths import CASES
+from tests.support.servers.rerank_server import rerank_pipeline, rerank_server
 
 pytestmark = pytest.mark.live
 

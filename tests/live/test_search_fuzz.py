@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.live.foxes import DOCS
-from tests.serving.served import Reply, ask, served
+from tests.support.live.foxes import DOCS
+from tests.support.servers.served import Reply, ask, served
 
 pytestmark = pytest.mark.live
 

@@ -12,7 +12,6 @@ import pytest
 from opensearchpy import OpenSearch
 from opensearchpy.helpers import bulk, scan
 
-from tests.live.foxes import direct
 from tests.live.test_differential import (
     BODIES,
     SKIPPED,
@@ -24,7 +23,9 @@ from tests.live.test_differential import (
     window_sized,
     without_profile,
 )
-from tests.serving.served import FAKE, served
+from tests.support.live.foxes import direct
+from tests.support.servers.scripted import FAKE
+from tests.support.servers.served import served
 
 __all__ = ["animals", "targets"]
 pytestmark = pytest.mark.live
@@ -104,7 +105,7 @@ def without_length(headers):
 
 
 def ask_directly(url, *request):
-    from tests.serving.served import ask
+    from tests.support.servers.served import ask
 
     return ask(url, *request)
 

@@ -18,8 +18,8 @@ from sidecar.scoring import loading
 from sidecar.scoring.adapter_registry import AdapterRegistry
 from sidecar.scoring.checkpoints.checkpoint import Placement
 from sidecar.scoring.loading import Located, load_scorer, locate_base
-from tests.scoring.values import values
-from tests.tiny_models import BOS, EOS
+from tests.support.models.tiny_models import BOS, EOS
+from tests.support.models.values import values
 
 QUERY, PASSAGES = "a query", [Passage("", "word " * length) for length in range(1, 6)]
 

@@ -17,7 +17,7 @@ from sidecar.scoring.checkpoints.checkpoint import Placement
 from sidecar.scoring.checkpoints.manifest import Manifest, write_manifest
 from sidecar.scoring.loading import load_scorer
 from sidecar.scoring.reference import load_reference, score_one
-from tests.scoring.values import values
+from tests.support.models.values import values
 
 QUERY = "which passage holds the words"
 PASSAGES = [Passage("", "word " * length) for length in range(1, 12)]

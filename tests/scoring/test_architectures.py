@@ -18,7 +18,7 @@ from sidecar.scoring.checkpoints.manifest import write_manifest
 from sidecar.scoring.checkpoints.presets import QWEN3
 from sidecar.scoring.checkpoints.yes_no_head import answer_head
 from sidecar.scoring.loading import load_scorer
-from tests.scoring.values import values
+from tests.support.models.values import values
 
 FP32 = 1e-5
 QUERY = "which passage holds the words of a query"
@@ -140,7 +140,7 @@ def test_an_adapter_with_answers_is_refused(tiny_llama, tmp_path):
 
 
 def test_segment_ids_go_only_to_a_model_that_has_segments(tiny_kin, tiny_bert, tmp_path):
-    from tests.tiny_kin import build_tiny_modernbert
+    from tests.support.models.tiny_kin import build_tiny_modernbert
 
     [pair] = load_scorer(str(tiny_bert), device="cpu").prompt.pairs("q", [Passage("", "p")])
     assert set(pair.types) == {0, 1}

@@ -13,7 +13,7 @@ from sidecar.core.errors import ModelError, NonFiniteScore
 from sidecar.scoring.bi_encoder import BiEncoder, EmbeddingCache
 from sidecar.scoring.checkpoints.bundled_weights import find_embedded
 from sidecar.scoring.loading import load_scorer
-from tests.scoring.values import values
+from tests.support.models.values import values
 
 QUERY = "which passage holds the words of a query"
 

@@ -15,7 +15,7 @@ from sidecar.scoring.checkpoints.manifest import read_manifest
 from sidecar.scoring.checkpoints.presets import CARRIED, DEFAULT, EMBEDDED, PRESETS
 from sidecar.scoring.loading import load_scorer, locate, own_directory
 from sidecar.settings import Settings
-from tests.scoring.values import values
+from tests.support.models.values import values
 
 QUERY = "how do I bake bread"
 PASSAGES = [

@@ -15,7 +15,7 @@ from sidecar.scoring.loading import load_scorer
 from sidecar.scoring.prompt import Tokens
 from sidecar.scoring.score_mapping import Mapping
 from sidecar.scoring.tokenized import TokenizedPairs
-from tests.scoring.values import values
+from tests.support.models.values import values
 
 QUERY = "which passage holds the words of a query"
 SENTENCE = "the index returns every passage that holds one of the words in a query ordered by its score"

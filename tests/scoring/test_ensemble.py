@@ -17,7 +17,7 @@ from sidecar.scoring.checkpoints.manifest import Beside, Manifest, read_manifest
 from sidecar.scoring.checkpoints.presets import MINILM, PLAIN_PAIR
 from sidecar.scoring.fingerprint import fingerprint
 from sidecar.scoring.loading import load_scorer
-from tests.scoring.values import values
+from tests.support.models.values import values
 
 QUERY = "which passage holds the words of a query"
 PASSAGES = [Passage("Title", "words of a query"), Passage("", "something else"), Passage("", "word " * 90)]

@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.core.candidates import Passage
 from sidecar.scoring.loading import load_scorer
-from tests.scoring.values import values
+from tests.support.models.values import values
 
 QUERY = "what do the letters say"
 DRAW = random.Random(3)

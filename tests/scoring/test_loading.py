@@ -19,7 +19,7 @@ from sidecar.reranker import Reranker, load_reranker
 from sidecar.scoring.checkpoints.checkpoint import Placement, load_tokenizer
 from sidecar.scoring.checkpoints.hub import fetch
 from sidecar.scoring.loading import load_scorer
-from tests.scoring.values import values
+from tests.support.models.values import values
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from sidecar.core.errors import AdapterMismatch, ModelError, NonFiniteScore
 from sidecar.core.model_spec import Chunking, ModelSpec
 from sidecar.scoring.loading import load, load_scorer
 from sidecar.scoring.model_registry import ModelRegistry
-from tests.scoring.values import values
+from tests.support.models.values import values
 
 QUERY = "which passage holds the words"
 PASSAGES = [Passage("", "word " * length) for length in (1, 9, 300)]

@@ -20,8 +20,8 @@ from sidecar.scoring.adapter_registry import AdapterRegistry
 from sidecar.scoring.checkpoints.checkpoint import Placement
 from sidecar.scoring.checkpoints.quiet import quiet_libraries
 from sidecar.scoring.loading import load_scorer
-from tests.scoring.values import values
-from tests.tiny_zoo import DECODERS, ENCODERS, SETTINGS, build_adapter, build_base
+from tests.support.models.tiny_zoo import DECODERS, ENCODERS, SETTINGS, build_adapter, build_base
+from tests.support.models.values import values
 
 FP32 = 1e-5
 QUERY = "which passage holds the words"

@@ -15,7 +15,7 @@ from sidecar.core.candidates import Passage
 from sidecar.core.errors import ConfigurationError, ModelError
 from sidecar.scoring.checkpoints import stored_quantization
 from sidecar.scoring.loading import load_scorer
-from tests.scoring.values import values
+from tests.support.models.values import values
 
 QUERY, PASSAGES = "a query", [Passage("", "word " * length) for length in range(1, 6)]
 BLOCKS = {"quant_method": "fp8", "activation_scheme": "dynamic", "weight_block_size": [128, 128]}

@@ -14,7 +14,7 @@ from sidecar.scoring.cross_encoder import CrossEncoder
 from sidecar.scoring.engines.packed.weights import Llama
 from sidecar.scoring.loading import load_scorer
 from sidecar.scoring.reference import load_reference, score_one, score_one_cut_apart
-from tests.scoring.values import values
+from tests.support.models.values import values
 
 QUERY = "which passage holds the words"
 FP32 = 1e-5

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.serving.hits import opensearch
-from tests.serving.stub import Stub
+from tests.support.servers.hits import opensearch
+from tests.support.servers.stub import Stub
 
 
 @pytest.fixture(scope="module")

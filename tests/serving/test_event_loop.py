@@ -21,17 +21,17 @@ import pytest
 
 from sidecar.serving.http.garbage_collection import collect_when_idle
 from sidecar.serving.http.off_loop import SMALL, off_loop, values_in
-from tests.serving.hits import opensearch
-from tests.serving.served import served
-from tests.serving.stub import Stub
 from tests.serving.test_reranked_search import body, outcome
+from tests.support.servers.hits import opensearch
+from tests.support.servers.served import served
+from tests.support.servers.stub import Stub
 
 JSON = {"content-type": "application/json"}
 # Each in a process of its own, so that neither takes anything from the other, nor from who measures.
 NODE = """
 import sys
-from tests.serving.hits import opensearch
-from tests.serving.stub import Stub
+from tests.support.servers.hits import opensearch
+from tests.support.servers.stub import Stub
 with Stub(opensearch) as stub:
     print(stub.url, flush=True)
     sys.stdin.read()
@@ -39,7 +39,7 @@ with Stub(opensearch) as stub:
 SERVICE = """
 import sys
 from sidecar.serving.http.garbage_collection import look_rarely
-from tests.serving.served import served
+from tests.support.servers.served import served
 sys.setswitchinterval(0.001)
 look_rarely()
 with served(sys.argv[1]) as running:

@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.serving.hits import answer as answered
-from tests.serving.hits import by_model, opensearch
-from tests.serving.served import served
-from tests.serving.stub import Stub
 from tests.serving.test_reranked_search import body, ids, outcome
+from tests.support.servers.hits import answer as answered
+from tests.support.servers.hits import by_model, opensearch
+from tests.support.servers.served import served
+from tests.support.servers.stub import Stub
 
 FIRST_STAGE = [str(i) for i in range(10)]
 

@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.serving.hits import by_model
 from tests.serving.proxy.test_forward import raw
-from tests.serving.served import served
-from tests.serving.stub import Stub
 from tests.serving.test_reranked_search import body, ids, outcome
+from tests.support.servers.hits import by_model
+from tests.support.servers.served import served
+from tests.support.servers.stub import Stub
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,10 @@ import time
 
 import pytest
 
-from tests.serving.api_server import served_api
-from tests.serving.served import served
-from tests.serving.stub import Stub, read_request
-from tests.serving.wire import chunked, request, talk
+from tests.support.servers.api_server import served_api
+from tests.support.servers.served import served
+from tests.support.servers.stub import Stub, read_request
+from tests.support.servers.wire import chunked, request, talk
 
 SMUGGLED = b"DELETE /precious HTTP/1.1\r\nHost: x\r\nX-Ignore: "
 RERANK = json.dumps({"query": "q", "documents": ["score 1", "score 2"]}).encode()

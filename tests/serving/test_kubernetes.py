@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import signal
 
-from tests.serving.served import FAKE
 from tests.serving.test_while_loading import serving, until
+from tests.support.servers.scripted import FAKE
 
 TOLD = (
     "ignored, for they are Kubernetes service links and no settings: SIDECAR_PORT, SIDECAR_SERVICE_HOST "

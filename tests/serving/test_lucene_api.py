@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.serving.api_server import served_api
+from tests.support.servers.api_server import served_api
 
 pytestmark = [pytest.mark.live, pytest.mark.usefixtures("jvm")]
 

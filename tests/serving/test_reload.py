@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from sidecar.core.candidates import Passage
-from tests.serving.served import served
+from tests.support.servers.served import served
 
 KEY = {"X-Sidecar-Api-Key": "s3cret"}
 NOWHERE = "http://127.0.0.1:9"

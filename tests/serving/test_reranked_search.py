@@ -9,10 +9,10 @@ import time
 import pytest
 
 from tests.connectors.opensearch.flow.test_max_result_window import cause, too_large
-from tests.serving.hits import answer as as_http
-from tests.serving.hits import by_model, opensearch
-from tests.serving.served import served
-from tests.serving.stub import Stub
+from tests.support.servers.hits import answer as as_http
+from tests.support.servers.hits import by_model, opensearch
+from tests.support.servers.served import served
+from tests.support.servers.stub import Stub
 
 JSON = {"content-type": "application/json"}
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.serving.hits import opensearch
 from tests.serving.proxy.test_forward import error_of
-from tests.serving.served import served
-from tests.serving.stub import Stub
 from tests.serving.test_reranked_search import body, outcome
+from tests.support.servers.hits import opensearch
+from tests.support.servers.served import served
+from tests.support.servers.stub import Stub
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 CLOSED = [(0, None)]

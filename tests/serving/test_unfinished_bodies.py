@@ -15,13 +15,13 @@ import pytest
 
 from sidecar.serving.http.held_bytes import HeldBytes
 from sidecar.serving.rerank_api.engine import RequestLimits
-from tests.serving.api_server import served_api
-from tests.serving.hits import by_model, opensearch
-from tests.serving.served import served
-from tests.serving.stub import Stub
 from tests.serving.test_hostile_clients import until
 from tests.serving.test_reranked_search import body, ids, outcome
-from tests.serving.wire import request, talk
+from tests.support.servers.api_server import served_api
+from tests.support.servers.hits import by_model, opensearch
+from tests.support.servers.served import served
+from tests.support.servers.stub import Stub
+from tests.support.servers.wire import request, talk
 
 RERANK = {"query": "q", "documents": ["score 1", "score 2"]}
 

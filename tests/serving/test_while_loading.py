@@ -11,10 +11,11 @@ import sys
 import time
 from pathlib import Path
 
-from tests.serving.hits import opensearch
-from tests.serving.served import FAKE, ask
-from tests.serving.stub import Stub
 from tests.serving.test_reranked_search import body, ids, outcome
+from tests.support.servers.hits import opensearch
+from tests.support.servers.scripted import FAKE
+from tests.support.servers.served import ask
+from tests.support.servers.stub import Stub
 
 SERVE = """
 import asyncio, json, sys

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving.hits import opensearch
-from tests.serving.stub import Stub
 from tests.serving.test_reranked_search import body
+from tests.support.servers.hits import opensearch
+from tests.support.servers.stub import Stub
 
 pytestmark = pytest.mark.soak
 
@@ -24,7 +24,7 @@ SERVE = """
 import asyncio, sys
 from sidecar.serving.run import serve
 from sidecar.settings import Settings
-from tests.serving.served import FAKE
+from tests.support.servers.scripted import FAKE
 asyncio.run(serve(Settings(opensearch_url=sys.argv[1], port=int(sys.argv[2]), api_port=0, score_cache=1000), FAKE))
 """
 REQUESTS = 10_000

@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.core.documents import PassageFields
 from sidecar.training.contamination import find_contamination, normalised, read_evaluation
-from tests.training.groups import group
+from tests.support.training.groups import group
 
 FIELDS = PassageFields()
 

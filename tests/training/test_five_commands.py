@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from tests.training.five_commands import MARGIN, commands, done, figures, folder
+from tests.support.training.five_commands import MARGIN, commands, done, figures, folder
 
 __all__ = ["folder"]
 pytestmark = [pytest.mark.live, pytest.mark.usefixtures("jvm")]

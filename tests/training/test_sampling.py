@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from sidecar.training.sampling import Batches, choose_passages
-from tests.training.groups import group
+from tests.support.training.groups import group
 
 
 def test_a_positive_comes_first_and_only_lower_labels_follow():

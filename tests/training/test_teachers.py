@@ -18,7 +18,7 @@ from sidecar.training.teachers import (
     teach,
     without_false_negatives,
 )
-from tests.training.groups import group
+from tests.support.training.groups import group
 
 GROUPS = [group(1, 0, 0), group(0, 1, qid="2", query="another", texts=["long text", "t"])]
 

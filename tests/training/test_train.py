@@ -26,7 +26,7 @@ from sidecar.training.student import find_base, load_student
 from sidecar.training.teachers import standardized
 from sidecar.training.train import TrainingJob, train
 from sidecar.training.trainer import RerankTrainer
-from tests.training import tasks
+from tests.support.training import tasks
 
 FIELDS = PassageFields()
 PASSAGES = [Passage("", "a verified list"), Passage("Title", "unknown value " * 9)]

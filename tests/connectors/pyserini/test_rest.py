@@ -23,7 +23,7 @@ from sidecar.core.errors import (
     IndexNotFound,
     InputError,
 )
-from tests.stand_in_server import says, standing_in
+from tests.support.servers.stand_in_server import says, standing_in
 
 
 @pytest.fixture

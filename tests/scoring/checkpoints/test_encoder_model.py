@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 from sidecar.core.candidates import Passage
 from sidecar.scoring.checkpoints.encoder_model import EncoderModel, read_encoder
 from sidecar.scoring.loading import load_scorer, locate, locate_base
-from tests.scoring.values import values
+from tests.support.models.values import values
 
 FP32 = 1e-5
 HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "accelerate", "scipy", "sklearn", "sentence_transformers"}

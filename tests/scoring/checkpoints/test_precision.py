@@ -10,7 +10,7 @@ from sidecar.core.errors import ConfigurationError
 from sidecar.scoring.checkpoints.checkpoint import Placement
 from sidecar.scoring.checkpoints.precision import automatic_dtype, quantized
 from sidecar.scoring.loading import load_scorer
-from tests.scoring.values import values
+from tests.support.models.values import values
 
 QUERY = "which passage holds the words of a query"
 

@@ -18,7 +18,7 @@ from sidecar.scoring.engines.openvino import OpenVinoEmbedder, OpenVinoEngine, n
 from sidecar.scoring.engines.transformers import PaddedEmbedder
 from sidecar.scoring.loading import load_scorer
 from sidecar.scoring.prompt import Tokens
-from tests.scoring.values import values
+from tests.support.models.values import values
 
 FP32 = 1e-5
 QUERY = "which passage holds the words of a query"

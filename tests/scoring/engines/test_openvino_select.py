@@ -9,7 +9,7 @@ from sidecar.core.candidates import Passage
 from sidecar.scoring.checkpoints.manifest import Manifest, write_manifest
 from sidecar.scoring.engines import autotune, openvino_select
 from sidecar.scoring.loading import load_scorer
-from tests.scoring.values import values
+from tests.support.models.values import values
 
 QUERY = "which passage holds the words of a query"
 

@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from sidecar.serving.http.callers import Caller, account_of, network_of
-from tests.serving.hits import answer, opensearch
-from tests.serving.served import served
-from tests.serving.stub import Stub
 from tests.serving.test_reranked_search import body, outcome
+from tests.support.servers.hits import answer, opensearch
+from tests.support.servers.served import served
+from tests.support.servers.stub import Stub
 
 
 def basic(text):

@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.serving.http.asgi import Exchange
 from sidecar.serving.http.management_access import obstacle_to_change
-from tests.serving.served import served
+from tests.support.servers.served import served
 
 NOWHERE = "http://127.0.0.1:9"
 JSON = {"Content-Type": "application/json"}

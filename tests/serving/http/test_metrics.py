@@ -14,11 +14,11 @@ import yaml
 from sidecar.core.reasons import Reason, Why
 from sidecar.serving.http.metrics import Metrics
 from sidecar.serving.scorer.service import Status
-from tests.serving.hits import answer as hit_answer
-from tests.serving.hits import opensearch
-from tests.serving.served import served
-from tests.serving.stub import Stub
 from tests.serving.test_reranked_search import JSON, body, outcome
+from tests.support.servers.hits import answer as hit_answer
+from tests.support.servers.hits import opensearch
+from tests.support.servers.served import served
+from tests.support.servers.stub import Stub
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import json
 import pytest
 
 from sidecar.serving.http.response_compression import takes_gzip
-from tests.serving.hits import opensearch
-from tests.serving.served import served
-from tests.serving.stub import Stub
 from tests.serving.test_reranked_search import body
+from tests.support.servers.hits import opensearch
+from tests.support.servers.served import served
+from tests.support.servers.stub import Stub
 
 
 @pytest.mark.parametrize("accepted", ["gzip", "deflate, GZIP;q=0.5", "br, *", "x-gzip", "gzip;q=1.0, *;q=0"])

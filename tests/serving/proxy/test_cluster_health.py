@@ -17,9 +17,10 @@ import pytest
 
 from sidecar.serving.proxy.cluster_health import ClusterHealth
 from sidecar.serving.proxy.upstream import Request, Result, Upstream, UpstreamDown, UpstreamLimits
-from tests.serving.hits import answer
-from tests.serving.served import ask, served
-from tests.serving.stub import Stub
+from tests.support.servers.hits import answer
+from tests.support.servers.scripted import FAKE
+from tests.support.servers.served import ask, served
+from tests.support.servers.stub import Stub
 
 NOWHERE = "http://127.0.0.1:9"
 ABOUT = '{"name":"n","cluster_name":"books","version":{"distribution":"opensearch","number":"2.19.1"},"tagline":"x"}'
@@ -207,10 +208,9 @@ asyncio.run(serve(Settings(opensearch_url=sys.argv[1], port=int(sys.argv[2]), ap
 
 
 def test_a_service_without_its_cluster_warns_with_url_and_reason_and_never_with_the_password():
-    fake = [sys.executable, str(Path(__file__).parents[1] / "fake_scorer.py")]
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    words = [sys.executable, "-c", SERVE, "http://kim:s3cret@127.0.0.1:9", str(port), json.dumps(fake)]
+    words = [sys.executable, "-c", SERVE, "http://kim:s3cret@127.0.0.1:9", str(port), json.dumps(FAKE)]
     process = subprocess.Popen(words, cwd=Path(__file__).parents[3], stderr=subprocess.PIPE, text=True)
     lines: list[dict] = []
 

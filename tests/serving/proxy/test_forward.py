@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from sidecar.core.errors import ConfigurationError
-from tests.serving.served import ask, served
-from tests.serving.stub import Stub
+from tests.support.servers.served import ask, served
+from tests.support.servers.stub import Stub
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import pytest
 
 from sidecar.core.errors import ConfigurationError
 from sidecar.serving.proxy.node_addresses import address_in, check_address, tells_addresses, with_address
-from tests.serving.served import served
-from tests.serving.stub import Stub
+from tests.support.servers.served import served
+from tests.support.servers.stub import Stub
 
 NODES = (
     b'{"_nodes":{"total":2},"cluster_name":"c","nodes":{"a":{"name":"n 1","http":{"bound_address":["[::]:9200"],'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.serving.api_server import served_api
+from tests.support.servers.api_server import served_api
 
 
 @pytest.fixture(scope="session")

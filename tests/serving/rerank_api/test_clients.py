@@ -9,8 +9,8 @@ from sidecar.serving.rerank_api.engine import ModelNames
 from sidecar.serving.rerank_api.problem import Problem
 from sidecar.settings import Settings
 from sidecar.version import __version__
-from tests.serving.api_server import served_api
 from tests.serving.rerank_api.test_dialects import QUERY
+from tests.support.servers.api_server import served_api
 
 BODY = {"query": QUERY, "documents": ["score 1", "score 2"]}
 TEI = {"query": QUERY, "texts": ["score 1", "score 2"]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cohere
 import pytest
 
-from tests.serving.api_server import served_api
+from tests.support.servers.api_server import served_api
 
 DOCUMENTS = ["score 0", "score 2", "score -1"]
 

@@ -15,7 +15,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import status_code_conformance
 
 from sidecar.serving.rerank_api.endpoints import ENDPOINTS
-from tests.serving.api_server import served_api
+from tests.support.servers.api_server import served_api
 
 EXAMPLES = int(os.environ.get("SIDECAR_TEST_FUZZ", "8"))
 # One path for each kind of body.

@@ -11,7 +11,7 @@ from fastapi import APIRouter
 
 from sidecar.serving.rerank_api.dialect import Dialect
 from sidecar.serving.rerank_api.engine import RequestLimits
-from tests.serving.api_server import served_api
+from tests.support.servers.api_server import served_api
 
 GOOD = {"query": "q", "documents": ["score 1"]}
 ONE = [{"index": 0, "relevance_score": 0.731058579}]

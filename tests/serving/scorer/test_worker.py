@@ -17,8 +17,8 @@ from sidecar.core.candidates import Passage, Score
 from sidecar.core.errors import ModelError, ScorerUnavailable, ScoringError
 from sidecar.core.model_spec import ModelSpec
 from sidecar.serving.scorer.client import ScorerClient
+from tests.support.servers.scripted import FAKE
 
-FAKE = (sys.executable, str(Path(__file__).parents[1] / "fake_scorer.py"))
 PASSAGES = [Passage("", f"score {i}") for i in range(40)]
 
 

@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from connectors.opensearch.rewrite.full_query import text_at
-from tests.connectors.opensearch.query_text_paths import CASES, MATCH, TERM
+from tests.support.query_text_paths import CASES, MATCH, TERM
 
 
 @pytest.mark.parametrize(("search", "path", "text"), CASES)

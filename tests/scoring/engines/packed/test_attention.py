@@ -7,7 +7,7 @@ import torch
 
 from sidecar.scoring.engines.packed.attention import Buckets, Varlen, alike, kernel_options, varlen_kernel
 from sidecar.scoring.engines.packed.layout import Part, Slot, key_rows, lay_out
-from tests.scoring.engines.packed.devices import DEVICES
+from tests.support.models.devices import DEVICES
 
 HEADS, KV_HEADS, SIZE = 4, 2, 8
 

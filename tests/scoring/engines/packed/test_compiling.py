@@ -11,7 +11,7 @@ from sidecar.scoring.cross_encoder import CrossEncoder
 from sidecar.scoring.engines.packed.block import steps_of
 from sidecar.scoring.engines.packed.compiling import CompiledSteps, pays
 from sidecar.scoring.loading import load_scorer
-from tests.scoring.values import values
+from tests.support.models.values import values
 
 PASSAGES = [Passage("", "word " * length) for length in range(1, 30, 4)]
 

@@ -12,8 +12,8 @@ from sidecar.scoring.cross_encoder import CrossEncoder
 from sidecar.scoring.engines.packed.engine import PackedEngine
 from sidecar.scoring.loading import load_scorer
 from sidecar.scoring.reference import load_reference, score_one, score_one_cut_apart
-from tests.scoring.engines.packed.devices import DEVICES
-from tests.scoring.values import values
+from tests.support.models.devices import DEVICES
+from tests.support.models.values import values
 
 FP32 = 1e-5
 QUERY, LONG_QUERY = "which passage holds the words of a query", "a query that goes on and on " * 30

@@ -25,7 +25,7 @@ from transformers import (
 
 from sidecar.scoring.checkpoints.manifest import write_manifest
 from sidecar.scoring.checkpoints.presets import QWEN3
-from tests.tiny_models import train_bpe
+from tests.support.models.tiny_models import train_bpe
 
 SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 WIDE = {"initializer_range": 0.3, "num_labels": 1}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.attack.raw_requests import Attempt, head, words
+from tests.support.attack.raw_requests import Attempt, head, words
 
 INDICES = words("""
     precious precious newindex newindex newindex,precious _all * p* %70recious <new-{now%2Fd}> -x,precious

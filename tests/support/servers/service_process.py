@@ -12,14 +12,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.serving.served import ask
+from tests.support.servers.served import ask
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SERVE = """
 import asyncio, json, resource, sys
 from sidecar.serving.run import serve
 from sidecar.settings import Settings
-from tests.serving.served import FAKE
+from tests.support.servers.scripted import FAKE
 open_files, options = json.loads(sys.argv[1])
 if open_files:
     resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files))

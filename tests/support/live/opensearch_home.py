@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.live import opensearch_plugins
+from tests.support.live import opensearch_plugins
 
 HERE = Path(__file__).parent
 JVMS = Path("/usr/lib/jvm")

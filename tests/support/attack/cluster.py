@@ -7,7 +7,7 @@ import json
 import secrets
 from dataclasses import dataclass
 
-from tests.live.opensearch_plugins import token
+from tests.support.live.opensearch_plugins import token
 
 # Each account reads one index and nothing else. `mallory` attacks, and may write into `scratch`.
 OWNERS = {"ada": "ada-docs", "bob": "bob-docs", "mallory": "public"}

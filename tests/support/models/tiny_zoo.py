@@ -15,7 +15,7 @@ from tokenizers import processors
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
 from sidecar.scoring.checkpoints.quiet import quiet_libraries
-from tests.tiny_models import build_tokenizer, train_bpe
+from tests.support.models.tiny_models import build_tokenizer, train_bpe
 
 ROWS, WIDTH = 808, 32
 # Sizes by the names that families of architectures have for them.

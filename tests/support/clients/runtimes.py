@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.opensearch_home import NoNode, jdk
+from tests.support.live.opensearch_home import NoNode, jdk
 
 HERE = Path(__file__).parent
-CACHE = Path(os.environ.get("SIDECAR_TEST_CLIENTS", HERE.parents[1] / ".cache" / "clients")).resolve()
+CACHE = Path(os.environ.get("SIDECAR_TEST_CLIENTS", HERE.parents[2] / ".cache" / "clients")).resolve()
 
 
 def absent(told):

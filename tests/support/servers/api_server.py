@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 from contextlib import contextmanager
-from pathlib import Path
 
 import httpx
 
@@ -22,8 +20,7 @@ from sidecar.serving.scorer.client import ScorerClient
 from sidecar.serving.scorer.score_cache import ScoreCache
 from sidecar.serving.scorer.service import RerankingService
 from sidecar.settings import Settings
-
-FAKE = (sys.executable, str(Path(__file__).with_name("fake_scorer.py")))
+from tests.support.servers.scripted import FAKE
 
 
 class Served:

@@ -16,8 +16,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Self
 
-from tests.live import opensearch_plugins
-from tests.live.opensearch_home import HERE, jdk
+from tests.support.live import opensearch_plugins
+from tests.support.live.opensearch_home import HERE, jdk
 
 LOGGING = """\
 status=error

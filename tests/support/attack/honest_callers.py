@@ -10,7 +10,7 @@ import secrets
 import threading
 import time
 
-from tests.attack.service_process import address_of
+from tests.support.servers.service_process import address_of
 
 AFTERWARDS = 12  # answers that are awaited when an attack is over
 JSON = {"Content-Type": "application/json"}

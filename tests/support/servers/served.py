@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import http.client
-import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,8 +15,7 @@ import uvicorn
 from sidecar.serving.build import ServiceParts, parts
 from sidecar.serving.run import client_limits, listener_config
 from sidecar.settings import Settings
-
-FAKE = (sys.executable, str(Path(__file__).with_name("fake_scorer.py")))
+from tests.support.servers.scripted import FAKE
 
 
 @dataclass

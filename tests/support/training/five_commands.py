@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from sidecar.cli.main import main
-from tests.training import tasks
+from tests.support.training import tasks
 
-TEXT = (Path(__file__).parents[2] / "docs" / "TRAINING.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[3] / "docs" / "TRAINING.md").read_text(encoding="utf-8")
 # What the page promises of the toy.
 MARGIN = 0.3
 # By the environment, so that the commands stay as they are: the card's recipe is for three billion weights.

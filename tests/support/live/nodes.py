@@ -11,13 +11,13 @@ import pytest
 from opensearchpy import OpenSearch
 
 from connectors.opensearch.transport import connect
-from tests.live.opensearch_home import NoNode, build, jdk
-from tests.live.opensearch_node import Node
+from tests.support.live.opensearch_home import NoNode, build, jdk
+from tests.support.live.opensearch_node import Node
 
 VERSIONS = ("2.19.1", "3.3.2")
 WITH_PLUGINS = "2.19.1"  # Maven Central has no plugins of 3.x
 NODES = ("url",) if os.environ.get("OPENSEARCH_URL") else VERSIONS
-CACHE = Path(os.environ.get("OPENSEARCH_CACHE", Path(__file__).parents[2] / ".cache" / "opensearch"))
+CACHE = Path(os.environ.get("OPENSEARCH_CACHE", Path(__file__).parents[3] / ".cache" / "opensearch"))
 
 
 @pytest.fixture(scope="session", params=NODES)

@@ -9,7 +9,7 @@ import gzip
 import json
 from itertools import pairwise
 
-from tests.attack.raw_requests import Attempt, as_bytes, chunked, head
+from tests.support.attack.raw_requests import Attempt, as_bytes, chunked, head
 
 BODY = b'{"query":{"match":{"text":"fox"}}}'
 RERANKED = b'{"query":{"match":{"text":"fox"}},"ext":{"rerank":{"query_context":{"query_text":"fox"}}}}'
