@@ -1,4 +1,4 @@
-"""Shared by all tests: candidates by hand, a command run in this process, and where the judged collections lie."""
+"""Fixtures of all tests: candidates, commands, judged collections, tiny models, the JVM and OpenSearch nodes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from connectors.opensearch.transport import connect
 from sidecar.core.candidates import Candidate, Passage
-from tests.support.live.nodes import client, ml_node, opensearch_url, secure_node
-
-__all__ = ["client", "ml_node", "opensearch_url", "secure_node"]
+from tests.support.live.nodes import NODES, WITH_PLUGINS, running_node
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -103,6 +102,12 @@ def tiny_llama(tiny_models, tmp_path_factory):
     return tiny_models.build_tiny_llama(tmp_path_factory.mktemp("tiny-llama"))
 
 
+@pytest.fixture
+def adapter(tiny_llama):
+    """The directory of that adapter, which names its base."""
+    return tiny_llama[1]
+
+
 @pytest.fixture(scope="session")
 def tiny_bert(tiny_models, tmp_path_factory):
     """Directory of a tiny BERT cross-encoder."""
@@ -136,3 +141,38 @@ def jvm():
         if os.environ.get("CI"):
             raise
         pytest.skip(error.message)
+
+
+@pytest.fixture(scope="session", params=NODES)
+def opensearch_url(request, tmp_path_factory):
+    """URL of a real OpenSearch; every test that uses it runs once for each version.
+
+    Skips where the machine has no Maven, JDK or URL; in CI that is a failure.
+    """
+    if request.param == "url":
+        yield os.environ["OPENSEARCH_URL"]
+        return
+    with running_node(request.param, (), tmp_path_factory) as node:
+        yield node.url
+
+
+@pytest.fixture(scope="module")
+def ml_node(tmp_path_factory):
+    """A 2.19.1 node with ML Commons and neural search, for one module: it needs too much memory to stay."""
+    with running_node(WITH_PLUGINS, ("ml",), tmp_path_factory) as node:
+        yield node
+
+
+@pytest.fixture(scope="module")
+def secure_node(tmp_path_factory):
+    """The same with the security plugin and TLS; `login` has its administrator and certificates."""
+    with running_node(WITH_PLUGINS, ("ml", "security"), tmp_path_factory) as node:
+        yield node
+
+
+@pytest.fixture(scope="session")
+def client(opensearch_url):
+    """A client of that OpenSearch."""
+    made = connect(opensearch_url)
+    yield made
+    made.close()

@@ -266,3 +266,25 @@ def test_help_loads_neither_torch_nor_the_jvm(command):
 def test_files_stay_short_enough_to_read():
     long = {name: lines for name, path in MODULES.items() if (lines := len(path.read_text().splitlines())) > 300}
     assert long == {}
+
+
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+
+
+def test_what_tests_share_lies_in_their_support():
+    shared = {path.relative_to(ROOT / "tests") for path in TESTS if not path.name.startswith("test_")}
+    assert {str(path) for path in shared if path.parts[0] != "support" and path.name != "conftest.py"} == set()
+
+
+def test_no_test_imports_from_another():
+    found = set()
+    for path in TESTS:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            elif isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            else:
+                continue
+            found |= {(path.name, name) for name in names if re.match(r"tests\.(.*\.)?(test_|conftest\b)", name)}
+    assert found == set()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import random
 from dataclasses import dataclass, field
 
 import pytest
@@ -13,9 +11,6 @@ from tests.support.attack.honest_callers import HonestCallers
 from tests.support.attack.raw_requests import sent_all
 from tests.support.live.nodes import WITH_PLUGINS, running_node
 
-# How many inputs of each class of attack: `make attack` sends many more, and others each time.
-SCALE = int(os.environ.get("SIDECAR_TEST_ATTACK", "1"))
-SEED = os.environ.get("SIDECAR_TEST_ATTACK_SEED", "0")
 REPORT = pytest.StashKey["Report"]()
 
 
@@ -50,11 +45,6 @@ def cluster(tmp_path_factory):
     """A node with the security plugin and accounts, for all attacks together."""
     with running_node(WITH_PLUGINS, ("ml", "security"), tmp_path_factory) as node:
         yield prepare(node)
-
-
-def made_up(name, make, count, *arguments):
-    """Make attempts, the same ones for the same seed."""
-    return [make(random.Random(f"{SEED}-{name}-{number}"), *arguments) for number in range(count)]
 
 
 @pytest.fixture

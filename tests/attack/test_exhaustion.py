@@ -14,10 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.attack.conftest import SCALE, SEED
 from tests.support.attack.cluster import LARGE, SHARED
 from tests.support.attack.honest_callers import HonestCallers
 from tests.support.attack.raw_requests import Attempt, head
+from tests.support.attack.scale import SCALE, SEED
 from tests.support.servers.served import ask
 from tests.support.servers.service_process import address_of, serving
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.attack.conftest import SCALE, made_up
 from tests.support.attack.framing_attacks import CLASSES, RERANKED
 from tests.support.attack.raw_requests import Attempt, chunked, head, sent_all
+from tests.support.attack.scale import SCALE, made_up
 from tests.support.servers.service_process import address_of, serving
 
 pytestmark = [pytest.mark.live, pytest.mark.attack]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.attack.conftest import SCALE, made_up
 from tests.support.attack.path_attacks import writing_path
+from tests.support.attack.scale import SCALE, made_up
 from tests.support.servers.service_process import serving
 
 pytestmark = [pytest.mark.live, pytest.mark.attack]

@@ -7,9 +7,9 @@ import random
 
 import pytest
 
-from tests.attack.conftest import SCALE, SEED
 from tests.support.attack.cluster import DOCUMENTS, SHARED
 from tests.support.attack.raw_requests import words
+from tests.support.attack.scale import SCALE, SEED
 from tests.support.servers.scripted import FAKE
 from tests.support.servers.served import ask, served
 from tests.support.servers.service_process import serving

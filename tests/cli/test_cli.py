@@ -36,11 +36,6 @@ def candidates_file(tmp_path):
     return path
 
 
-@pytest.fixture
-def adapter(tiny_llama):
-    return tiny_llama[1]
-
-
 def test_version(run):
     assert run("--version") == (0, f"rerank-sidecar {__version__}\n", "")
     done = subprocess.run([sys.executable, "-m", "sidecar", "--version"], capture_output=True, text=True, check=False)

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from sidecar.settings import Settings, variable
-from tests.support.dockerfile import ROOT, read
+from tests.support.docker.dockerfile import ROOT, read
 
 FILES = [ROOT / "docker" / name for name in ("compose.yaml", "compose.gpu.yaml")]
 BASE, GPU = (yaml.safe_load(path.read_text(encoding="utf-8")) for path in FILES)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.version import __version__
-from tests.support.dockerfile import ROOT, read
+from tests.support.docker.dockerfile import ROOT, read
 
 PATH = ROOT / "docker" / "Dockerfile"
 ARGUMENTS, STAGES = read(PATH)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.dockerfile import ROOT, Builder
+from tests.support.docker.dockerfile import ROOT, Builder
 from tests.support.live.nodes import NODES
 
 pytestmark = [

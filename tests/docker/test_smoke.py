@@ -12,15 +12,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.support.dockerfile import ROOT
+from tests.support.docker.dockerfile import ROOT
+from tests.support.docker.scripts import script
 
 KEY = "key-of-the-smoke-check"
-
-
-def script(name, *words, **env):
-    command = [sys.executable, "-I", ROOT / "docker" / name, *words]
-    kept = {"PATH": os.environ["PATH"]}
-    return subprocess.run(command, env=kept | env, capture_output=True, text=True, check=False)
 
 
 @contextmanager

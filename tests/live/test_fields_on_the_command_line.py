@@ -7,9 +7,6 @@ import uuid
 
 import pytest
 
-from tests.cli.test_cli import adapter
-
-__all__ = ["adapter"]
 pytestmark = pytest.mark.live
 
 TEXT = {"type": "text"}

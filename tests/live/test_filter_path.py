@@ -8,8 +8,8 @@ import uuid
 import pytest
 
 from connectors.opensearch import OpenSearchConnector, SearchRequest
-from tests.live.test_differential import InOrder
 from tests.support.live.foxes import direct
+from tests.support.rerankers import InOrder
 
 pytestmark = pytest.mark.live
 

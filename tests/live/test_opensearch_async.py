@@ -11,7 +11,8 @@ from opensearchpy import AsyncOpenSearch, OpenSearch
 
 from connectors.opensearch import AsyncRerankingClient, RerankingClient, SearchRequest
 from sidecar.core.errors import ConfigurationError, EngineRejected, EngineUnreachable, IndexNotFound
-from tests.support.live.foxes import DOCS, QUERY, ByLength, ids, without_took
+from tests.support.live.foxes import DOCS, QUERY, ids, without_took
+from tests.support.rerankers import ByLength
 
 pytestmark = pytest.mark.live
 

@@ -11,7 +11,8 @@ from opensearchpy import AsyncOpenSearch
 
 from connectors.opensearch import AsyncRerankingClient, MultiSearchRequest, RerankingClient, SearchRequest
 from sidecar.core.documents import PassageFields
-from tests.support.live.foxes import ByLength, direct, without_took
+from tests.support.live.foxes import direct, without_took
+from tests.support.rerankers import ByLength
 
 pytestmark = pytest.mark.live
 

@@ -12,8 +12,8 @@ from opensearchpy import AsyncOpenSearch
 
 from connectors.opensearch import AsyncRerankingClient, OpenSearchConnector, RerankingClient, SearchRequest
 from sidecar.core.errors import EngineRejected, IndexNotFound
-from tests.live.test_differential import InOrder
-from tests.support.live.foxes import EITHER, QUERY, ByLength, without_took
+from tests.support.live.foxes import EITHER, QUERY, without_took
+from tests.support.rerankers import ByLength, InOrder
 
 pytestmark = pytest.mark.live
 

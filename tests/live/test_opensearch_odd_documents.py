@@ -11,7 +11,8 @@ import pytest
 from connectors.opensearch import OpenSearchConnector, RerankingClient, SearchRequest
 from sidecar.core.documents import MAX_CHARACTERS, PassageFields, nothing_to_read
 from sidecar.core.errors import EngineRejected
-from tests.support.live.foxes import QUERY, ByLength, direct, ids, without_took
+from tests.support.live.foxes import QUERY, direct, ids, without_took
+from tests.support.rerankers import ByLength
 
 pytestmark = pytest.mark.live
 

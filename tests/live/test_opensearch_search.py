@@ -13,7 +13,8 @@ from connectors.opensearch.client import RerankingClient
 from connectors.opensearch.connector import SearchRequest
 from sidecar.core.candidates import Passage
 from sidecar.core.documents import PassageFields
-from tests.support.live.foxes import DOCS, EITHER, QUERY, ByLength, direct, hits, ids, without_took
+from tests.support.live.foxes import DOCS, EITHER, QUERY, direct, hits, ids, without_took
+from tests.support.rerankers import ByLength
 
 pytestmark = pytest.mark.live
 

@@ -13,10 +13,10 @@ from connectors.opensearch.client import RerankingClient
 from connectors.opensearch.connector import SearchRequest
 from connectors.opensearch.transport import connect
 from sidecar.cli.main import main
-from sidecar.core.candidates import Ranked, Ranking
 from sidecar.core.errors import EngineRejected, EngineUnreachable
 from tests.support.live.foxes import direct, hits, ids, without_took
 from tests.support.live.opensearch_plugins import make_certificate, token
+from tests.support.rerankers import Identity
 from tests.support.servers.rerank_server import rerank_pipeline, rerank_server
 from tests.support.servers.scripted import FAKE
 from tests.support.servers.served import served
@@ -41,14 +41,6 @@ ROLE = {
     # For OpenSearch's own rerank processor, which asks in the caller's name, and for `_msearch`.
     "cluster_permissions": ["cluster:admin/opensearch/ml/predict", "indices:data/read/msearch"],
 }
-
-
-class Identity:
-    """Keeps the first stage's order, and what it was shown."""
-
-    def rank_candidates(self, query, candidates):
-        self.seen = list(candidates)
-        return Ranking(query, tuple(Ranked(c, c.rank, c.score, c.score) for c in candidates), {})
 
 
 def document(i):

@@ -11,8 +11,8 @@ from opensearchpy import AsyncOpenSearch
 from connectors.opensearch import AsyncRerankingClient, RerankingClient, SearchRequest
 from connectors.opensearch.transport import connect
 from sidecar.core.errors import EngineRejected
-from tests.live.test_opensearch_security import Identity
-from tests.support.live.foxes import ByLength, direct, hits, ids, without_took
+from tests.support.live.foxes import direct, hits, ids, without_took
+from tests.support.rerankers import ByLength, Identity
 from tests.support.servers.rerank_server import rerank_pipeline, rerank_server
 
 pytestmark = pytest.mark.live

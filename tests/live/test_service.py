@@ -12,14 +12,12 @@ import pytest
 from opensearchpy import OpenSearch
 from opensearchpy.helpers import bulk, scan
 
-from tests.live.test_differential import (
+from tests.support.live.differential import (
     BODIES,
     SKIPPED,
     WINDOW,
-    animals,
     searches,
     taken_apart,
-    targets,
     window_sized,
     without_profile,
 )
@@ -27,7 +25,6 @@ from tests.support.live.foxes import direct
 from tests.support.servers.scripted import FAKE
 from tests.support.servers.served import served
 
-__all__ = ["animals", "targets"]
 pytestmark = pytest.mark.live
 JSON = {"content-type": "application/json"}
 

@@ -21,8 +21,8 @@ import pytest
 
 from sidecar.serving.http.garbage_collection import collect_when_idle
 from sidecar.serving.http.off_loop import SMALL, off_loop, values_in
-from tests.serving.test_reranked_search import body, outcome
 from tests.support.servers.hits import opensearch
+from tests.support.servers.searches import body, outcome
 from tests.support.servers.served import served
 from tests.support.servers.stub import Stub
 

@@ -10,11 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.serving.test_reranked_search import body, ids, outcome
 from tests.support.servers.hits import answer as answered
 from tests.support.servers.hits import by_model, opensearch
+from tests.support.servers.searches import body, ids, outcome
 from tests.support.servers.served import served
 from tests.support.servers.stub import Stub
+from tests.support.waiting import until
 
 FIRST_STAGE = [str(i) for i in range(10)]
 
@@ -26,10 +27,7 @@ def service(upstream):
 
 
 def until_ready(running):
-    deadline = time.monotonic() + 20
-    while running.ask("GET", "/_sidecar/health/ready").status != 200:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: running.ask("GET", "/_sidecar/health/ready").status == 200, seconds=20)
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.serving.proxy.test_forward import raw
-from tests.serving.test_reranked_search import body, ids, outcome
 from tests.support.servers.hits import by_model
+from tests.support.servers.searches import body, ids, outcome
 from tests.support.servers.served import served
 from tests.support.servers.stub import Stub
+from tests.support.servers.wire import raw
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -117,13 +118,6 @@ def test_a_caller_who_leaves_has_its_scoring_dropped(service):
     assert outcome(service.search("docs", body("the next"))) == ("applied", "")
     # The slice under way is scored to its end (16 passages, 0.5 s); the other 84 are not.
     assert time.monotonic() - started < 1.5
-
-
-def until(holds, seconds=10.0):
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def endless(pause, part):

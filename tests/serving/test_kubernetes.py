@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 
-from tests.serving.test_while_loading import serving, until
+from tests.support.servers.loading_service import serving, until_answered
 from tests.support.servers.scripted import FAKE
 
 TOLD = (
@@ -18,7 +18,7 @@ def test_it_starts_beside_a_service_of_its_name_and_warns_once(monkeypatch):
     monkeypatch.setenv("SIDECAR_PORT", "tcp://10.96.11.4:9280")
     monkeypatch.setenv("SIDECAR_SERVICE_HOST", "10.96.11.4")
     with serving(FAKE) as (process, url):
-        until(url, "/_sidecar/health/ready", 200)
+        until_answered(url, "/_sidecar/health/ready", 200)
         process.send_signal(signal.SIGTERM)
         _, told = process.communicate(timeout=30)
     lines = [json.loads(line) for line in told.splitlines()]

@@ -8,36 +8,18 @@ import time
 
 import pytest
 
-from tests.connectors.opensearch.flow.test_max_result_window import cause, too_large
+from tests.support.opensearch_errors import cause, too_large
 from tests.support.servers.hits import answer as as_http
 from tests.support.servers.hits import by_model, opensearch
+from tests.support.servers.searches import JSON, body, ids, outcome
 from tests.support.servers.served import served
 from tests.support.servers.stub import Stub
-
-JSON = {"content-type": "application/json"}
 
 
 @pytest.fixture(scope="module")
 def service(upstream):
     with served(upstream.url, models={"other": "minilm"}) as running:
         yield running
-
-
-def body(query="fox", rerank=True, **more):
-    made = {"query": {"match": {"text": query}}, **more}
-    if rerank is not False:
-        made["ext"] = {
-            "rerank": {"query_context": {"query_text": query}, **(rerank if isinstance(rerank, dict) else {})}
-        }
-    return made
-
-
-def ids(answer):
-    return [hit["_id"] for hit in answer.json()["hits"]["hits"]]
-
-
-def outcome(answer):
-    return answer.headers.get("x-rerank-status"), answer.headers.get("x-rerank-reason", "")
 
 
 def test_a_search_that_asks_is_reranked(service, upstream):

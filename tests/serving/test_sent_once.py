@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.serving.proxy.test_forward import error_of
-from tests.serving.test_reranked_search import body, outcome
 from tests.support.servers.hits import opensearch
+from tests.support.servers.searches import body, error_of, outcome
 from tests.support.servers.served import served
 from tests.support.servers.stub import Stub
 

@@ -13,9 +13,9 @@ import pytest
 
 from sidecar.serving.http.shares import Shares
 from sidecar.serving.proxy.upstream import Upstream, UpstreamLimits
-from tests.serving.test_hostile_clients import until
 from tests.support.servers.served import served
 from tests.support.servers.stub import Stub
+from tests.support.waiting import until
 
 LARGE = b"HTTP/1.1 200 OK\r\ncontent-length: 8000000\r\n\r\n" + b"x" * 8_000_000
 SMALL = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"

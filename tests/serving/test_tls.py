@@ -18,7 +18,7 @@ from sidecar.core.errors import ConfigurationError
 from sidecar.serving.http.tls import ServerTls, TlsFiles
 from sidecar.serving.run import server_tls
 from sidecar.settings import Settings
-from tests.docker.test_smoke import script
+from tests.support.docker.scripts import script
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make certificates with")
 PROGRAM = """

@@ -15,13 +15,13 @@ import pytest
 
 from sidecar.serving.http.held_bytes import HeldBytes
 from sidecar.serving.rerank_api.engine import RequestLimits
-from tests.serving.test_hostile_clients import until
-from tests.serving.test_reranked_search import body, ids, outcome
 from tests.support.servers.api_server import served_api
 from tests.support.servers.hits import by_model, opensearch
+from tests.support.servers.searches import body, ids, outcome
 from tests.support.servers.served import served
 from tests.support.servers.stub import Stub
 from tests.support.servers.wire import request, talk
+from tests.support.waiting import until
 
 RERANK = {"query": "q", "documents": ["score 1", "score 2"]}
 

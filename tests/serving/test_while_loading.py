@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import signal
-import socket
-import subprocess
 import sys
-import time
 from pathlib import Path
 
-from tests.serving.test_reranked_search import body, ids, outcome
-from tests.support.servers.hits import opensearch
+from tests.support.servers.loading_service import serving, until_answered
 from tests.support.servers.scripted import FAKE
+from tests.support.servers.searches import body, ids, outcome
 from tests.support.servers.served import ask
-from tests.support.servers.stub import Stub
 
-SERVE = """
-import asyncio, json, sys
-from sidecar.core.errors import ModelError
-from sidecar.serving.run import serve
-from sidecar.settings import Settings
-try:
-    asyncio.run(serve(Settings(opensearch_url=sys.argv[1], port=int(sys.argv[2]), api_port=0), json.loads(sys.argv[3])))
-except ModelError as error:
-    sys.exit(error.message)
-"""
 # A scorer that loads until its file is there.
 SLOW = """
 import pathlib, runpy, time
@@ -34,35 +19,6 @@ while not pathlib.Path({0!r}).exists():
     time.sleep(0.05)
 runpy.run_path({1!r}, run_name="__main__")
 """
-
-
-@contextlib.contextmanager
-def serving(command):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with Stub(opensearch) as stub:
-        process = subprocess.Popen(
-            [sys.executable, "-c", SERVE, stub.url, str(port), json.dumps(command)],
-            cwd=Path(__file__).parents[2],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            yield process, f"http://127.0.0.1:{port}"
-        finally:
-            process.kill()
-            process.communicate()
-
-
-def until(url, path, status):
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        with contextlib.suppress(OSError):
-            answer = ask(url, "GET", path)
-            if answer.status == status:
-                return answer
-        time.sleep(0.05)
-    raise AssertionError(f"{path} never answered {status}")
 
 
 def search(url):
@@ -76,12 +32,12 @@ def loading(file):
 
 def test_it_answers_in_first_stage_order_until_the_model_is_there(tmp_path):
     with serving(loading(tmp_path / "go")) as (process, url):
-        assert until(url, "/_sidecar/health/live", 200).json() == {"status": "live"}
+        assert until_answered(url, "/_sidecar/health/live", 200).json() == {"status": "live"}
         assert ask(url, "GET", "/_sidecar/health/ready").json()["reason"] == "scorer: the scorer is starting"
         early = [search(url) for _ in range(8)]
         assert {outcome(answer) for answer in early} == {("failed", "the scorer is starting")}
         (tmp_path / "go").touch()
-        until(url, "/_sidecar/health/ready", 200)
+        until_answered(url, "/_sidecar/health/ready", 200)
         # What was asked too early counts against nobody: the first search after it is reranked.
         late = search(url)
         assert outcome(late) == ("applied", "")
@@ -92,7 +48,7 @@ def test_it_answers_in_first_stage_order_until_the_model_is_there(tmp_path):
 
 def test_it_ends_in_order_while_it_loads(tmp_path):
     with serving(loading(tmp_path / "never")) as (process, url):
-        until(url, "/_sidecar/health/live", 200)
+        until_answered(url, "/_sidecar/health/live", 200)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving.test_reranked_search import body
 from tests.support.servers.hits import opensearch
+from tests.support.servers.searches import body
 from tests.support.servers.stub import Stub
 
 pytestmark = pytest.mark.soak

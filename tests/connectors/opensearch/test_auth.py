@@ -16,9 +16,7 @@ from sidecar.cli.factories import build_opensearch_client
 from sidecar.cli.main import main
 from sidecar.core.errors import ConfigurationError, EngineUnreachable
 from sidecar.settings import Settings, load_settings, variable
-from tests.connectors.opensearch.test_transport import FINE, MATCH, WINDOW, server
-
-__all__ = ["server"]
+from tests.support.servers.canned_opensearch import FINE, MATCH, WINDOW
 
 SECRET = "s3cret-ž"
 

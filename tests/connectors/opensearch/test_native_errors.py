@@ -12,9 +12,7 @@ from opensearchpy import AsyncOpenSearch, OpenSearch
 from connectors.opensearch import AsyncRerankingClient, RerankingClient
 from connectors.opensearch.errors import MissingIndex
 from sidecar.core.errors import EngineRejected, EngineUnreachable, IndexNotFound
-from tests.connectors.opensearch.test_transport import FINE, JSON, server
-
-__all__ = ["server"]
+from tests.support.servers.canned_opensearch import FINE, JSON
 
 NO_INDEX = b'"type":"index_not_found_exception","reason":"no such index [docs]"'
 NOT_FOUND = b'{"error":{"root_cause":[{%s}],%s},"status":404}' % (NO_INDEX, NO_INDEX)

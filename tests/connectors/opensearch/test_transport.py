@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 import pytest
 
 from connectors.opensearch.client import RerankingClient
@@ -13,44 +9,7 @@ from connectors.opensearch.connector import OpenSearchConnector, SearchRequest
 from connectors.opensearch.errors import MissingIndex
 from connectors.opensearch.transport import connect, search
 from sidecar.core.errors import ConfigurationError, EngineRejected, EngineUnreachable, IndexNotFound
-
-JSON = "application/json; charset=UTF-8"
-FINE = (200, JSON, b'{"took":1,"n":0.10,"u":"\\u00e9 \xc3\xa9","hits":{"total":0,"max_score":null,"hits":[]}}')
-
-
-class Server(ThreadingHTTPServer):
-    """Gives the answers it was told, the last one for ever, and keeps the requests."""
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Answering)
-        self.answers, self.requests, self.delay = [FINE], [], 0.0
-        self.url = f"http://ada:s3cret@127.0.0.1:{self.server_address[1]}"
-
-
-class Answering(BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.server.requests.append((self.path, dict(self.headers), body))
-        time.sleep(self.server.delay)
-        answers = self.server.answers
-        status, kind, text = answers.pop(0) if len(answers) > 1 else answers[0]
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def server():
-    server = Server()
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+from tests.support.servers.canned_opensearch import FINE, JSON, MATCH, WINDOW
 
 
 def ask(server, body=b"{}", **params):
@@ -178,8 +137,6 @@ def test_a_client_of_another_kind_is_refused():
         search(object(), "docs", b"", {}, {})
 
 
-MATCH = b'{"query":{"match":{"text":"fox"}},"size":2}'
-WINDOW = b'{"query":{"match":{"text":"fox"}},"size":100,"from":0}'
 HIT = b'{"_shards":{"failed":%d},"hits":{"max_score":1.0,"hits":[{"_id":"a","_score":1.0,"_source":{"text":""}}]}}'
 
 

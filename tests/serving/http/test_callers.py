@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from sidecar.serving.http.callers import Caller, account_of, network_of
-from tests.serving.test_reranked_search import body, outcome
 from tests.support.servers.hits import answer, opensearch
+from tests.support.servers.searches import body, outcome
 from tests.support.servers.served import served
 from tests.support.servers.stub import Stub
 

@@ -14,9 +14,10 @@ import yaml
 from sidecar.core.reasons import Reason, Why
 from sidecar.serving.http.metrics import Metrics
 from sidecar.serving.scorer.service import Status
-from tests.serving.test_reranked_search import JSON, body, outcome
 from tests.support.servers.hits import answer as hit_answer
 from tests.support.servers.hits import opensearch
+from tests.support.servers.metrics import fallbacks, series
+from tests.support.servers.searches import JSON, body, outcome
 from tests.support.servers.served import served
 from tests.support.servers.stub import Stub
 
@@ -25,17 +26,6 @@ from tests.support.servers.stub import Stub
 def service(upstream):
     with served(upstream.url) as running:
         yield running
-
-
-def series(running):
-    """Every series and its value."""
-    text = running.ask("GET", "/_sidecar/metrics").body.decode()
-    return dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
-
-
-def fallbacks(running):
-    name = re.compile(r'sidecar_fallbacks_total\{.*reason="([^"]*)".*\}')
-    return {found[1]: float(value) for one, value in series(running).items() if (found := name.fullmatch(one))}
 
 
 def test_a_label_never_holds_what_a_request_brought(service):

@@ -8,8 +8,8 @@ import json
 import pytest
 
 from sidecar.serving.http.response_compression import takes_gzip
-from tests.serving.test_reranked_search import body
 from tests.support.servers.hits import opensearch
+from tests.support.servers.searches import body
 from tests.support.servers.served import served
 from tests.support.servers.stub import Stub
 

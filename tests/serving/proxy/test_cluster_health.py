@@ -21,6 +21,7 @@ from tests.support.servers.hits import answer
 from tests.support.servers.scripted import FAKE
 from tests.support.servers.served import ask, served
 from tests.support.servers.stub import Stub
+from tests.support.waiting import until
 
 NOWHERE = "http://127.0.0.1:9"
 ABOUT = '{"name":"n","cluster_name":"books","version":{"distribution":"opensearch","number":"2.19.1"},"tagline":"x"}'
@@ -221,10 +222,10 @@ def test_a_service_without_its_cluster_warns_with_url_and_reason_and_never_with_
     reading = threading.Thread(target=read, daemon=True)
     reading.start()
     try:
-        until(lambda: any("no OpenSearch at" in line.get("message", "") for line in lines))
-        until(lambda: answers(f"http://127.0.0.1:{port}"))
+        until(lambda: any("no OpenSearch at" in line.get("message", "") for line in lines), seconds=60)
+        until(lambda: answers(f"http://127.0.0.1:{port}"), seconds=60)
         assert ask(f"http://127.0.0.1:{port}", "GET", "/docs").status == 502
-        until(lambda: any(line.get("status") == 502 for line in lines))
+        until(lambda: any(line.get("status") == 502 for line in lines), seconds=60)
     finally:
         process.kill()
         process.wait()
@@ -244,10 +245,3 @@ def answers(url):
         return ask(url, "GET", "/_sidecar/health/live").status == 200
     except OSError:
         return False
-
-
-def until(holds, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

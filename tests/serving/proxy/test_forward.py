@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import http.client
-import json
-import socket
 import time
 from contextlib import closing
 from urllib.parse import urlsplit
@@ -13,8 +11,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from sidecar.core.errors import ConfigurationError
+from tests.support.servers.searches import error_of
 from tests.support.servers.served import ask, served
 from tests.support.servers.stub import Stub
+from tests.support.servers.wire import raw
 
 
 @pytest.fixture(scope="module")
@@ -176,13 +176,6 @@ def test_a_long_answer_is_streamed(proxy, upstream):
         assert answer.read() == b"two"
 
 
-def error_of(answer):
-    said = json.loads(answer.body)
-    assert said["status"] == answer.status
-    assert said["error"]["root_cause"][0]["reason"] == said["error"]["reason"]
-    return answer.status, said["error"]["type"]
-
-
 def test_an_upstream_that_breaks_off_breaks_off_at_the_caller(proxy, upstream):
     upstream.answer = lambda _: [(0, b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf"), (0.1, None)]
     with pytest.raises(http.client.IncompleteRead):
@@ -209,19 +202,6 @@ def test_reads_go_to_another_node_and_writes_do_not():
         statuses = {running.ask("PUT", "/docs", b"{}").status for _ in range(2)}
         assert 200 in statuses
         assert len(alive.requests) - before <= 2
-
-
-def raw(url, data, wait=2.0):
-    parts = urlsplit(url)
-    with socket.create_connection((parts.hostname, parts.port), timeout=wait) as connection:
-        connection.sendall(data)
-        received = b""
-        try:
-            while part := connection.recv(65536):
-                received += part
-        except TimeoutError:
-            pass
-        return received
 
 
 EVIL = b"GET /evil HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -13,10 +13,10 @@ import pytest
 from sidecar.core.errors import ConfigurationError
 from sidecar.serving.build import parts
 from sidecar.settings import Settings
-from tests.serving.http.test_metrics import fallbacks, series
-from tests.serving.test_reranked_search import body, ids, outcome
 from tests.support.servers.hits import by_model, opensearch
+from tests.support.servers.metrics import fallbacks, series
 from tests.support.servers.scripted import FAKE
+from tests.support.servers.searches import body, ids, outcome
 from tests.support.servers.served import served
 from tests.support.servers.stub import Stub
 

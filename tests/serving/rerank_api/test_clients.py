@@ -9,11 +9,10 @@ from sidecar.serving.rerank_api.engine import ModelNames
 from sidecar.serving.rerank_api.problem import Problem
 from sidecar.settings import Settings
 from sidecar.version import __version__
-from tests.serving.rerank_api.test_dialects import QUERY
 from tests.support.servers.api_server import served_api
 
-BODY = {"query": QUERY, "documents": ["score 1", "score 2"]}
-TEI = {"query": QUERY, "texts": ["score 1", "score 2"]}
+BODY = {"query": "q", "documents": ["score 1", "score 2"]}
+TEI = {"query": "q", "texts": ["score 1", "score 2"]}
 
 
 def ranked(answer):
@@ -124,7 +123,7 @@ def test_null_is_what_is_left_out(api, path):
 
 def test_infinity_repeats_documents_as_strings(api):
     made = {
-        "query": QUERY,
+        "query": "q",
         "documents": ["score 1", {"title": "two", "text": "score 2"}, {"title": "three", "body": "score 0"}],
     }
     told = api.post("/infinity/rerank", made | {"return_documents": True, "raw_scores": True, "top_n": 3}).json()
@@ -142,7 +141,7 @@ def test_infinity_repeats_documents_as_strings(api):
     }
     bare = api.post("/infinity/v1/rerank", made).json()["results"]
     assert [one["document"] for one in bare] == [None, None, None]
-    wrong = api.post("/infinity/rerank", {"query": QUERY, "documents": []})
+    wrong = api.post("/infinity/rerank", {"query": "q", "documents": []})
     assert (wrong.status_code, wrong.json()["error"]["param"]) == (422, "documents")
 
 
@@ -152,18 +151,18 @@ def test_castorinis_candidates_come_back_in_their_new_order(api):
         {"docid": 2, "score": 8.5, "doc": {"title": "t", "segment": "score 3"}, "rank": 2},
         {"docid": "d3", "score": 7.5, "doc": "score 2"},
     ]
-    told = api.post("/v1/rerank", {"query": {"qid": "q7", "text": QUERY}, "candidates": candidates, "top_n": 2}).json()
+    told = api.post("/v1/rerank", {"query": {"qid": "q7", "text": "q"}, "candidates": candidates, "top_n": 2}).json()
     assert told == {
-        "query": {"qid": "q7", "text": QUERY},
+        "query": {"qid": "q7", "text": "q"},
         "model": "m",
         "candidates": [
             {"docid": 2, "score": 3.0, "doc": {"title": "t", "segment": "score 3"}, "rank": 2},
             {"docid": "d3", "score": 2.0, "doc": "score 2"},
         ],
     }
-    wrong = api.post("/v1/rerank", {"query": QUERY, "candidates": [*candidates, {"docid": "d4", "doc": {"id": 4}}]})
+    wrong = api.post("/v1/rerank", {"query": "q", "candidates": [*candidates, {"docid": "d4", "doc": {"id": 4}}]})
     assert (wrong.status_code, wrong.json()["error"]["param"]) == (422, "candidates.3.doc")
-    assert api.post("/v1/rerank", {"query": QUERY, "candidates": []}).status_code == 400
+    assert api.post("/v1/rerank", {"query": "q", "candidates": []}).status_code == 400
 
 
 def test_web_pages_call_it_where_they_are_allowed_to():

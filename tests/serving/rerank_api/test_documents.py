@@ -8,7 +8,6 @@ from sidecar.core.candidates import Passage
 from sidecar.core.documents import PassageFields
 from sidecar.serving.rerank_api.document import passages_of, text_shown
 from sidecar.serving.rerank_api.problem import Fault, Problem
-from tests.serving.rerank_api.test_dialects import QUERY
 
 NESTED = PassageFields(text=("body.text",))
 PART = {"type": "text", "text": "fleas live"}
@@ -118,15 +117,15 @@ def test_every_path_scores_what_an_object_holds(api, path):
         {"text": {"value": "score 3"}},
         {"text": "score 2"},
     ]
-    answer = api.post(path, {"query": QUERY, "documents": documents})
+    answer = api.post(path, {"query": "q", "documents": documents})
     assert [one["index"] for one in answer.json()["results"]] == [1, 2, 0]
     status = 400 if path.startswith(("/cohere", "/vllm")) else 422
-    refused = api.post(path, {"query": QUERY, "documents": ["fine", {"text": {"de": "score 1"}}]})
+    refused = api.post(path, {"query": "q", "documents": ["fine", {"text": {"de": "score 1"}}]})
     assert refused.status_code == status
     assert "documents.1: no text in title, text" in refused.text
 
 
 def test_vllm_repeats_what_was_read(api):
     documents = [{"content": [{"type": "text", "text": "score 1"}]}]
-    (one,) = api.post("/vllm/v1/rerank", {"query": QUERY, "documents": documents}).json()["results"]
+    (one,) = api.post("/vllm/v1/rerank", {"query": "q", "documents": documents}).json()["results"]
     assert one["document"] == {"text": "score 1"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 
 import pytest
 from fastapi import APIRouter
@@ -12,6 +11,7 @@ from fastapi import APIRouter
 from sidecar.serving.rerank_api.dialect import Dialect
 from sidecar.serving.rerank_api.engine import RequestLimits
 from tests.support.servers.api_server import served_api
+from tests.support.waiting import until
 
 GOOD = {"query": "q", "documents": ["score 1"]}
 ONE = [{"index": 0, "relevance_score": 0.731058579}]
@@ -90,13 +90,6 @@ def in_background(work):
     thread = threading.Thread(target=work)
     thread.start()
     return thread
-
-
-def until(holds):
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_more_at_a_time_than_allowed_are_told_to_come_again():

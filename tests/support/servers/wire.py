@@ -34,3 +34,17 @@ def chunked(path, body, *headers):
     half = len(body) // 2
     pieces = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in (body[:half], body[half:]))
     return b"\r\n".join([*head, b"Transfer-Encoding: chunked", b"", b""]) + pieces + b"0\r\n\r\n"
+
+
+def raw(url, data, wait=2.0):
+    """Send the data, and return what came until the connection closed or nothing more did for `wait` seconds."""
+    parts = urlsplit(url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=wait) as connection:
+        connection.sendall(data)
+        received = b""
+        try:
+            while part := connection.recv(65536):
+                received += part
+        except TimeoutError:
+            pass
+        return received

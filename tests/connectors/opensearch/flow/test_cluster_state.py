@@ -14,7 +14,7 @@ from connectors.opensearch.flow.remembered import Remembered
 from connectors.opensearch.rewrite.search_body import SearchBody
 from sidecar.core.documents import PassageFields
 from sidecar.core.errors import EngineRejected
-from tests.connectors.opensearch.flow.test_max_result_window import cause, refused, too_large
+from tests.support.opensearch_errors import cause, refused, too_large
 
 ADA, EVE = (caller_of([(b"authorization", name)]) for name in (b"ada", b"eve"))
 BODY = b'{"query":{"match":{"text":"fox"}}}'

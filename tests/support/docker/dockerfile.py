@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 # Paths of the image that are written to; not those inside a longer path or a URL.
 OURS = re.compile(r"(?<![\w./:])/(?=(?:opt|build|var)/)")
 # What only root can do, and what nothing in the image's files depends on.
