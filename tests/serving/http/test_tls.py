@@ -67,7 +67,7 @@ def serving(request, made, tmp_path):
     words = [sys.executable, "-c", PROGRAM, shown, *getattr(request, "param", ())]
     if len(words) > 4:
         words[4] = made[words[4]]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3])
     ports = [int(port) for port in process.stdout.readline().split()]
     yield process, ports, shown
     process.kill()
