@@ -71,9 +71,9 @@ def candidates() -> Callable[..., list[Candidate]]:
 
 @pytest.fixture(scope="session", autouse=True)
 def exact():
-    """Tests are of float32, as on a CPU without bfloat16; those of bfloat16 say so (`test_openvino_select.py`)."""
+    """Take the CPU for one without bfloat16, so that scores are exact; tests of bfloat16 say what it computes in."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sidecar.scoring.loading._may_round", lambda _: False)
+        patch.setattr("sidecar.scoring.hardware.native_precisions", lambda: ("float32",))
         yield
 
 

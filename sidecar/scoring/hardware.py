@@ -24,6 +24,17 @@ def cpu_name() -> str:
     return next(named, platform.processor() or platform.machine())
 
 
+def native_precisions() -> tuple[str, ...]:
+    """List the formats this CPU computes in natively: float32, and bfloat16 where it has AMX or AVX512-BF16.
+
+    OpenVINO is asked, so it has to be installed.
+    """
+    import openvino
+
+    able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return ("float32", "bfloat16") if "BF16" in able else ("float32",)
+
+
 def threads() -> int:
     """How many threads compute: torch's number where torch is loaded, else `OMP_NUM_THREADS`, else a thread a core."""
     torch = sys.modules.get("torch")

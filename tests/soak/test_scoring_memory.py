@@ -9,7 +9,8 @@ import torch
 
 from sidecar.bench.measures import Memory
 from sidecar.bench.shapes import embedded_classifier
-from sidecar.scoring.engines.openvino import OpenVinoEngine, native_precisions
+from sidecar.scoring.engines.openvino import OpenVinoEngine
+from sidecar.scoring.hardware import native_precisions
 from sidecar.scoring.prompt import Tokens
 
 MEGABYTE = 1e6

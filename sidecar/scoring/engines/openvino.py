@@ -29,14 +29,8 @@ MAX_TOKENS = 1024
 REMEMBERED_SHAPES = "128"
 
 
-def native_precisions() -> tuple[str, ...]:
-    """List the formats this CPU computes in natively: float32, and bfloat16 where it has AMX or AVX512-BF16."""
-    able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return ("float32", "bfloat16") if "BF16" in able else ("float32",)
-
-
 class OpenVinoEngine:
-    """A sequence classifier with one output, of BERT's kin; `precision` is one of `native_precisions`."""
+    """A sequence classifier with one output, of BERT's kin; `precision` is one of `hardware.native_precisions`."""
 
     def __init__(self, checkpoint: Checkpoint, *, precision: str = "float32", batch_size: int = 128) -> None:
         self.name = OPENVINO[precision]

@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sidecar.core.errors import ConfigurationError
+from sidecar.scoring import hardware
 from sidecar.scoring.checkpoints.encoder_model import EncoderModel
 from sidecar.scoring.engines.autotune import fastest
 from sidecar.scoring.engines.bfloat16_check import deviation
@@ -95,9 +96,7 @@ def _obstacle(model: Any, precision: str) -> str | None:
         return f"it has the weight {strange}, which the graph does not have" if strange else "its weights are quantised"
     if model._compiled_call_impl is not None:  # noqa: SLF001  the one mark that torch leaves
         return "it is compiled by torch"
-    from sidecar.scoring.engines.openvino import native_precisions
-
-    native = native_precisions()
+    native = hardware.native_precisions()
     return None if precision in native else f"this CPU computes in {' and '.join(native)}, not in {precision}"
 
 
@@ -108,10 +107,8 @@ def _precision(checkpoint: Checkpoint) -> str:
 
 
 def _precisions(checkpoint: Checkpoint, *, reduced: bool) -> Iterator[str]:
-    from sidecar.scoring.engines.openvino import native_precisions
-
     yield (own := _precision(checkpoint))
-    if reduced and own == FLOAT32 and BFLOAT16 in native_precisions():
+    if reduced and own == FLOAT32 and BFLOAT16 in hardware.native_precisions():
         yield BFLOAT16
 
 

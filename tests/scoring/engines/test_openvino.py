@@ -12,10 +12,12 @@ import torch
 
 from sidecar.core.candidates import Passage
 from sidecar.core.errors import ConfigurationError, NonFiniteScore
+from sidecar.scoring import hardware
 from sidecar.scoring.checkpoints.checkpoint import Placement, load_classifier
 from sidecar.scoring.engines import openvino_select
-from sidecar.scoring.engines.openvino import OpenVinoEmbedder, OpenVinoEngine, native_precisions
+from sidecar.scoring.engines.openvino import OpenVinoEmbedder, OpenVinoEngine
 from sidecar.scoring.engines.transformers import PaddedEmbedder
+from sidecar.scoring.hardware import native_precisions
 from sidecar.scoring.loading import load_scorer
 from sidecar.scoring.prompt import Tokens
 from tests.support.models.values import values
@@ -170,14 +172,16 @@ def test_architectures_without_a_graph_stay_with_transformers(tiny_kin):
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_a_precision_is_never_emulated(tiny_bert, dtype, monkeypatch):
-    monkeypatch.setattr("sidecar.scoring.engines.openvino.native_precisions", lambda: ("float32",))
+    monkeypatch.setattr(hardware, "native_precisions", lambda: ("float32",))
     assert load_scorer(str(tiny_bert), device="cpu", dtype=dtype).engine.name == "transformers"
     with pytest.raises(ConfigurationError, match=f"this CPU computes in float32, not in {dtype}"):
         load_scorer(str(tiny_bert), device="cpu", dtype=dtype, engine="openvino")
 
 
-def test_bfloat16_is_near_where_the_cpu_has_it(tiny_bert, passages):
+def test_bfloat16_is_near_where_the_cpu_has_it(tiny_bert, passages, monkeypatch):
     exact = values(load_scorer(str(tiny_bert), device="cpu"), QUERY, passages)
+    # Imported before any fixture ran, so it is the function that asks the CPU.
+    monkeypatch.setattr(hardware, "native_precisions", native_precisions)
     if "bfloat16" in native_precisions():
         half = load_scorer(str(tiny_bert), device="cpu", dtype="bfloat16", engine="openvino")
         assert half.engine.name == "openvino-bfloat16"

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from sidecar.core.candidates import Passage
+from sidecar.scoring import hardware
 from sidecar.scoring.checkpoints.manifest import Manifest, write_manifest
 from sidecar.scoring.engines import autotune, openvino_select
 from sidecar.scoring.loading import load_scorer
@@ -24,10 +25,8 @@ def folder(tmp_path, monkeypatch):
 def natively(monkeypatch):
     """Say what the CPU computes in, whatever it can."""
 
-    monkeypatch.setattr("sidecar.scoring.loading._may_round", lambda placement: placement.dtype == "auto")
-
     def say(*precisions):
-        monkeypatch.setattr("sidecar.scoring.engines.openvino.native_precisions", lambda: precisions)
+        monkeypatch.setattr(hardware, "native_precisions", lambda: precisions)
 
     say("float32")
     return say
