@@ -6,10 +6,10 @@ OPENSEARCH_URL ?= http://localhost:9200
 READY := $(VENV)/.ready
 
 # Torch's threads spin while they wait, which beside OpenSearch and a JVM slows the tests down several times.
-check test test-pyserini soak fuzz attack: export OMP_WAIT_POLICY ?= PASSIVE
+quick test test-pyserini soak fuzz attack: export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check test test-pyserini test-docker soak fuzz attack bench bench-proxy load lint format types docs pins clean
+.PHONY: help install demo check quick test test-pyserini test-docker soak fuzz attack bench bench-proxy load lint format types docs pins clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -30,11 +30,13 @@ $(READY): pyproject.toml requirements/develop.txt
 demo: $(READY)  ## Run the main job on the embedded model and the documentation of Python itself
 	@$(BIN)/sidecar demo
 
-# What needs neither a search engine nor a model.
-QUICK := tests/connectors/opensearch tests/experiments tests/serving/rerank_api $(wildcard tests/test_*.py)
+# Both at a time: mypy and the tests take one core each.
+check: $(READY)  ## Check style, types and what needs neither a search engine nor a model, in 3 minutes
+	@$(MAKE) --no-print-directory -j2 lint quick
 
-check: $(READY) lint  ## Check style, types and what needs neither a search engine nor a model, in 3 minutes
-	@$(BIN)/python -m pytest -q -m "not soak and not live and not data" $(QUICK)
+# tests/conftest.py marks a test by the fixtures and helpers that it uses.
+quick: $(READY)
+	@$(BIN)/python -m pytest -q -m "not attack and not data and not live and not model and not service and not soak"
 
 test: $(READY)  ## Run the tests; OPENSEARCH_URL or Maven with a JDK brings the live ones
 	@$(BIN)/python -m pytest -m "not soak"

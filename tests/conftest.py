@@ -12,6 +12,28 @@ from connectors.opensearch.transport import connect
 from sidecar.core.candidates import Candidate, Passage
 from tests.support.live.nodes import NODES, WITH_PLUGINS, running_node
 
+# Marker → the fixtures that make a test one of its kind, so that nobody has to remember the marker.
+FIXTURES = {
+    "live": {"opensearch_url", "ml_node", "secure_node", "jvm"},
+    "data": {"judged"},
+    "model": {"tiny_models", "tiny_llama", "tiny_bert", "tiny_kin"},
+}
+# Marker → the helpers that make every test of a module that imports them one of its kind.
+HELPERS = {
+    "model": {"tests.support.models.tiny_zoo", "tests.support.models.values"},
+    "service": {f"tests.support.servers.{name}" for name in ("loading_service", "served", "service_process")},
+}
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses by the markers
+def pytest_collection_modifyitems(items):
+    for item in items:
+        helpers = {getattr(value, "__module__", None) for value in vars(item.module).values()}
+        kinds = {kind for kind, names in FIXTURES.items() if not names.isdisjoint(item.fixturenames)}
+        kinds |= {kind for kind, names in HELPERS.items() if not names.isdisjoint(helpers)}
+        for kind in sorted(kinds):
+            item.add_marker(kind)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
