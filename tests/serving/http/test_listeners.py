@@ -20,7 +20,10 @@ import uvicorn
 from sidecar.serving.http.listeners import Listener, reserve, serve_together
 
 async def app(scope, receive, send):
-    await asyncio.sleep(float(scope["path"][1:] or 0))
+    seconds = float(scope["path"][1:] or 0)
+    if seconds:
+        print("asked", flush=True)
+    await asyncio.sleep(seconds)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
     await send({"type": "http.response.body", "body": b"done"})
 
@@ -53,8 +56,8 @@ def two():
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_both_finish_what_they_do(two, number):
     process, urls = two
-    waiting = [subprocess.Popen(["curl", "-sS", f"{url}/1.5"], stdout=subprocess.PIPE, text=True) for url in urls]
-    time.sleep(0.7)
+    waiting = [subprocess.Popen(["curl", "-sS", f"{url}/0.5"], stdout=subprocess.PIPE, text=True) for url in urls]
+    assert [process.stdout.readline() for _ in urls] == ["asked\n"] * 2
     process.send_signal(number)
     assert [one.communicate()[0] for one in waiting] == ["done", "done"]
     assert (process.communicate(timeout=10)[0], process.returncode) == ("ended\n", 0)
@@ -63,7 +66,7 @@ def test_a_signal_lets_both_finish_what_they_do(two, number):
 def test_a_second_signal_ends_it_at_once(two):
     process, urls = two
     waiting = subprocess.Popen(["curl", "-s", f"{urls[0]}/60"])
-    time.sleep(0.5)
+    assert process.stdout.readline() == "asked\n"
     process.send_signal(signal.SIGTERM)
     time.sleep(0.3)
     process.send_signal(signal.SIGTERM)

@@ -19,6 +19,7 @@ from sidecar.serving.http.tls import ServerTls, TlsFiles
 from sidecar.serving.run import server_tls
 from sidecar.settings import Settings
 from tests.support.docker.scripts import script
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make certificates with")
 PROGRAM = """
@@ -95,18 +96,25 @@ def asked(port, trusts, shows=None):
     return received.partition(b"\r\n\r\n")[2]
 
 
+def is_taken(port, certificate):
+    """Whether this port shows this certificate."""
+    with contextlib.suppress(ssl.SSLCertVerificationError):
+        return asked(port, certificate) != b""
+    return False
+
+
 def test_both_ports_speak_tls_and_a_new_certificate_is_taken_on_sighup(serving, made):
     process, ports, shown = serving
     assert [asked(port, made["one"]) for port in ports] == [b"abchttps"] * 2
     shutil.copy(made["two"], shown)
     process.send_signal(signal.SIGHUP)
-    time.sleep(0.5)
+    until(lambda: is_taken(ports[0], made["two"]))
     assert [asked(port, made["two"]) for port in ports] == [b"abchttps"] * 2
     with pytest.raises(ssl.SSLCertVerificationError):
         asked(ports[0], made["one"])
     shown.write_text("no certificate")
     process.send_signal(signal.SIGHUP)
-    time.sleep(0.5)
+    time.sleep(0.5)  # there is nothing to see of it
     assert asked(ports[0], made["two"]) == b"abchttps"
 
 
