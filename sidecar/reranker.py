@@ -1,4 +1,4 @@
-"""Scores, fuses and orders: candidates in, ranking out. It fetches nothing and knows neither torch nor an engine."""
+"""Score, fuse and order: candidates in, a ranking out. Fetches nothing; knows neither torch nor an engine."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def arrange(query: str, candidates: Sequence[Candidate], scores: Sequence[Score 
 class RankedDocument:
     """A document that was scored: its position among those given, the model's raw score, and the document as given.
 
-    `truncated` says that the model read only part of it.
+    `truncated` is True if the model read only part of it.
     """
 
     index: int
@@ -54,9 +54,9 @@ class RankedDocument:
 class Reranker:
     """A scorer and a way to fuse its scores with the first stage's.
 
-    `rank_candidates` and `rank_all` are for candidates of an engine; `rank`, `arank` and `rerank` are for documents of
-    the caller's own, and `fields` names where those that are records hold title and text. All may be called from any
-    thread; the scorer computes for one call at a time.
+    `rank_candidates` and `rank_all` are for candidates of an engine; `rank`, `arank` and `rerank` are for the caller's
+    own documents, and `fields` names the fields of a record that hold title and text. Every method may be called from
+    any thread; the scorer computes for one call at a time.
     """
 
     def __init__(self, scorer: Scorer, fusion: Fusion | None = None, fields: PassageFields | None = None) -> None:
@@ -64,7 +64,8 @@ class Reranker:
         self.fusion = fusion or Fusion()
         self.fields = fields or PassageFields()
         self._device = Lock()
-        # A thread of our own: calls that wait for the device must not fill the event loop's pool, which resolves names.
+        # Its own thread: calls that wait for the device must not fill the event loop's pool, which also resolves host
+        # names.
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="rerank")
 
     def rank_candidates(self, query: str, candidates: Sequence[Candidate]) -> Ranking:
@@ -77,10 +78,10 @@ class Reranker:
         return self._arranged(query, candidates, self._score(read_query(query), _readable(candidates)), started)
 
     def rank_all(self, asked: Iterable[tuple[Key, str, Sequence[Candidate]]]) -> Iterator[tuple[Key, Ranking]]:
-        """`rank_candidates` of many queries, each under the key that came with it, in the order given.
+        """Yield the ranking of each query, with the key that came with it, in the order given.
 
-        While one is scored the next two are taken and tokenised. Each is scored by itself, so the scores are those of
-        `rank_candidates`. What goes wrong with a query is raised after the rankings of those before it.
+        While one query is scored the next two are fetched and tokenized. Each is scored by itself, so the scores are
+        those of `rank_candidates`. An error of a query is raised after the rankings of the queries before it.
         """
 
         def read(one: tuple[Key, str, Sequence[Candidate]]) -> Any:
@@ -114,12 +115,12 @@ class Reranker:
     async def arank(
         self, query: str, documents: Iterable[GivenDocument], *, top_k: int | None = None
     ) -> list[RankedDocument]:
-        """Do what `rank` does, in a thread, so that the event loop goes on; calls are scored one after the other."""
+        """Do what `rank` does, in a thread, without blocking the event loop; calls are scored one after the other."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._worker, lambda: self.rank(query, documents, top_k=top_k))
 
     def rerank(self, query: str, documents: Iterable[GivenDocument]) -> list[tuple[int, float]]:
-        """Return (index, score) of every document, best first, as the DeAR model cards' helper. Otherwise as `rank`."""
+        """Return (index, score) of every document, best first, as the DeAR model cards' helper; like `rank`."""
         return [(found.index, found.score) for found in self.rank(query, documents)]
 
     def _score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
@@ -154,8 +155,8 @@ def load_reranker(
 ) -> Reranker:
     """Load a preset, a directory or a hub name; `options` are the fields of `ModelSpec`.
 
-    `fields` names where records hold title and text. Raises a `ModelError`, or `ConfigurationError` for an option that
-    contradicts the model.
+    `fields` names the fields of a record that hold title and text. Raises a `ModelError`, or `ConfigurationError` for
+    an option that contradicts the model.
     """
     from sidecar.scoring.loading import load_scorer
 

@@ -209,9 +209,9 @@ def test_another_encoding_is_refused_by_name(tmp_path, kind, encoding, message):
 @pytest.mark.parametrize(
     ("field", "message"),
     [
-        ('"unread": NaN', "NaN is no JSON: write null"),
+        ('"unread": NaN', "NaN is not JSON: write null"),
         ('"unread": [{"deep": -Infinity}]', "-Infinity is no JSON"),
-        ('"unread": {"a": 1, "a": 2}', "the key 'a' is there twice"),
+        ('"unread": {"a": 1, "a": 2}', "the key 'a' occurs twice"),
         ('"unread": tru', "file:1: "),
     ],
 )

@@ -1,1 +1,1 @@
-"""The nouns, files and arithmetic that everything else shares; connectors import nothing else of the package."""
+"""The types, files and arithmetic that all packages share; connectors import nothing else of `sidecar`."""

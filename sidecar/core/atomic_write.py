@@ -1,4 +1,4 @@
-"""Output files that appear whole or not at all."""
+"""Write output files that appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sidecar.core.errors import InputError
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[TextIO]:
-    """Open a UTF-8 text file that replaces `path` when the block ends well and vanishes when it doesn't.
+    """Open a UTF-8 text file that replaces `path` if the block succeeds and is removed if it fails.
 
     A name ending in `.gz`, `.zst`, `.bz2` or `.xz` is compressed. Raises `InputError` if the folder can't be written
     to, or the disk is full.

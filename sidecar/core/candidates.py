@@ -1,6 +1,6 @@
-"""The nouns everyone shares: a query's candidates on their way from the first stage to the response.
+"""The types shared by all packages: a query's candidates on their way from the first stage to the response.
 
-Nothing here knows an engine, a model or a file format.
+This module knows no engine, model or file format.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """The text that a model reads of a document; `fields` are the document fields it came from, where known."""
+    """The text that a model reads of a document; `fields` are the document fields it came from, if known."""
 
     title: str
     text: str
@@ -34,7 +34,7 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One hit of the first stage; its score and rank travel with it to the very end.
+    """One hit of the first stage; it keeps its score and rank until the response.
 
     `rank` counts from 1. `score` is the engine's own, higher is better.
     """
@@ -47,7 +47,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A stretch of a passage's text: its characters from `start` to before `end`.
+    """A part of a passage's text: its characters from `start` up to, but not including, `end`.
 
     `index` counts from 0 among the `count` chunks that were scored.
     """
@@ -62,8 +62,8 @@ class Chunk:
 class Score:
     """A model's score of one passage.
 
-    `value` is raw, a logit or a cosine; higher is better. `truncated` says that the model read only part of the
-    passage. `chunk` is the one that won where a long passage was scored in chunks.
+    `value` is raw, a logit or a cosine; higher is better. `truncated` is True if the model read only part of the
+    passage. `chunk` is the best-scoring chunk of a long passage that was scored in chunks.
     """
 
     value: float
@@ -73,12 +73,12 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A candidate in its final place.
+    """A candidate in its final position.
 
     `rank` counts from 1. `rerank_score` is the model's raw score (a logit, or a cosine for a bi-encoder); it is
-    None where the passage was not scored. `score` is the fused score, None exactly where `rerank_score` is.
-    `truncated` and `chunk` are those of the `Score`. `normalized` holds the first stage's and the model's score as
-    fusion combined them, None where it took the model's alone.
+    None if the passage was not scored. `score` is the fused score, None exactly if `rerank_score` is.
+    `truncated` and `chunk` are those of the `Score`. `normalized` holds the first-stage score and the model's score
+    as fusion combined them; it is None if fusion used the model's score alone.
     """
 
     candidate: Candidate
@@ -94,7 +94,7 @@ class Ranked:
 class Ranking:
     """All candidates of one query, best first: the scored ones, then the unscored in first-stage order.
 
-    `seconds` holds the wall time of each stage the reranker went through, by name.
+    `seconds` holds the wall time of each stage of reranking, by name.
     """
 
     query: str
@@ -103,22 +103,22 @@ class Ranking:
 
     @property
     def scored(self) -> int:
-        """How many candidates the model scored."""
+        """Return how many candidates the model scored."""
         return sum(hit.rerank_score is not None for hit in self.hits)
 
     @property
     def unscored(self) -> int:
-        """How many candidates had no text to score."""
+        """Return how many candidates had no text to score."""
         return len(self.hits) - self.scored
 
 
 @dataclass(frozen=True, slots=True)
 class FirstStage(Generic[Native]):
-    """A first stage as a connector fetched it: the window of candidates, and the engine's response kept whole.
+    """The result of a first stage: the window of candidates, and the engine's complete response.
 
-    `candidates` are the first hits of the engine in its order, at most the window asked for. `native` belongs to
-    the connector alone. `skipped` says why a request can't be reranked; then `candidates` is empty and the
-    connector responds with exactly what the engine answered.
+    `candidates` are the first hits of the engine in its order, at most the window asked for. Only the connector reads
+    `native`. `skipped` says why a request can't be reranked; then `candidates` is empty and the connector responds
+    with exactly what the engine answered.
     """
 
     query: str
@@ -128,19 +128,19 @@ class FirstStage(Generic[Native]):
 
     @property
     def is_unreadable(self) -> bool:
-        """True if there are candidates and none has text: the passage fields are not those of the documents."""
+        """True if there are candidates but none has text: the passage fields are not those of the documents."""
         return bool(self.candidates) and all(candidate.passage.is_empty for candidate in self.candidates)
 
 
 def fields_of(candidates: Iterable[Candidate]) -> tuple[str, ...]:
-    """The names of the documents' fields that passages came from, each once."""
+    """Return the names of the document fields that the passages came from, each once."""
     return tuple(dict.fromkeys(name for candidate in candidates for name in candidate.passage.fields))
 
 
 class Connector(Protocol[Request, Kept, Response]):
-    """An engine behind two verbs; it never sees the model.
+    """The two methods by which the sidecar uses a search engine; a connector never sees the model.
 
-    `respond` is pure: it returns the engine's own response with its hits in the ranking's order.
+    `respond` does no I/O: it returns the engine's own response with its hits in the ranking's order.
     """
 
     def fetch(self, request: Request) -> FirstStage[Kept]:
@@ -148,12 +148,12 @@ class Connector(Protocol[Request, Kept, Response]):
         ...
 
     def respond(self, first_stage: FirstStage[Kept], ranking: Ranking) -> Response:
-        """Cut the response the caller asked for out of the engine's own."""
+        """Return the part of the engine's response that the caller asked for, with its hits in the ranking's order."""
         ...
 
 
 class Ranks(Protocol):
-    """Anything that puts a query's candidates in their final order; `sidecar.reranker.Reranker` is ours."""
+    """An object that puts a query's candidates in their final order, such as `sidecar.reranker.Reranker`."""
 
     def rank_candidates(self, query: str, candidates: Sequence[Candidate]) -> Ranking:
         """Return every candidate once, the scored ones first; no candidates give an empty ranking."""
@@ -164,5 +164,5 @@ class RanksMany(Ranks, Protocol):
     """Ranks many queries, one after the other, and can prepare the next while it scores one."""
 
     def rank_all(self, asked: Iterable[tuple[Key, str, Sequence[Candidate]]]) -> Iterator[tuple[Key, Ranking]]:
-        """The ranking of each query, in the order given, under the key that came with it."""
+        """Yield the ranking of each query, in the order given, with the key that came with it."""
         ...

@@ -1,4 +1,4 @@
-"""Folders instead of files: a BEIR data set, or a collection that is split into many files."""
+"""Find the files in a folder: a BEIR data set, or a collection that is split into many files."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 from sidecar.core.compression import SUFFIXES
 from sidecar.core.errors import InputError
 
-# BEIR's own loader takes this split unless it is told another.
+# BEIR's own loader takes this split by default.
 SPLIT = "test"
 _COLLECTION = (".json", ".jsonl", ".tsv")
 
 
 def corpus_files(path: Path) -> list[Path]:
-    """The files of a corpus: the file itself, a BEIR folder's `corpus.jsonl`, or all files of a collection folder.
+    """Return the files of a corpus: the file itself, a BEIR folder's `corpus.jsonl`, or all files of a collection.
 
-    A collection's files (`.json`, `.jsonl`, `.tsv`, compressed or not) come in the order of their names. Raises
-    `InputError` for a folder without any.
+    A collection's files (`.json`, `.jsonl`, `.tsv`, compressed or not) are sorted by name. Raises `InputError` if a
+    folder has none.
     """
     if not path.is_dir():
         return [path]
@@ -34,7 +34,7 @@ def corpus_files(path: Path) -> list[Path]:
 
 
 def query_file(path: Path) -> Path:
-    """A BEIR folder's `queries.jsonl`, or the file itself. Raises `InputError` for a folder without one."""
+    """Return a BEIR folder's `queries.jsonl`, or the file itself. Raises `InputError` if a folder has none."""
     if not path.is_dir():
         return path
     found = _first(_names(path / "queries.jsonl"))
@@ -44,10 +44,10 @@ def query_file(path: Path) -> Path:
 
 
 def qrels_file(path: Path) -> Path:
-    """A BEIR folder's judgements, or the file itself.
+    """Return a BEIR folder's judgements, or the file itself.
 
-    They are `qrels/test.tsv`, as BEIR's own loader takes them, or the only file there, or `qrels.tsv`. Raises
-    `InputError` where none or several others are there.
+    They are `qrels/test.tsv`, which BEIR's own loader takes, or the only file in `qrels/`, or `qrels.tsv`. Raises
+    `InputError` if there is none, or if there are several others.
     """
     if not path.is_dir():
         return path
@@ -64,7 +64,7 @@ def qrels_file(path: Path) -> Path:
 
 
 def files_in(path: Path) -> list[Path]:
-    """Everything of a folder that may be read, in the order of names; a file itself."""
+    """Return all readable files of a folder, sorted by name; for a file, the file itself."""
     if not path.is_dir():
         return [path]
     return sorted([*_visible(path), *_visible(path / "qrels")])
@@ -85,5 +85,5 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _kind(file: Path) -> str:
-    """The suffix below that of a compression."""
+    """Return the suffix that precedes a compression suffix."""
     return (file.with_suffix("") if file.suffix in SUFFIXES else file).suffix

@@ -1,4 +1,4 @@
-"""Compressed files: gzip, zstd, bzip2 and xz. Reading tells them by their first bytes, writing by the file's suffix."""
+"""Compressed files: gzip, zstd, bzip2 and xz. Reading recognises them by their first bytes, writing by the suffix."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ else:
     from backports import zstd
 
 SUFFIXES = (".gz", ".zst", ".bz2", ".xz")
-# What the readers raise for a file that was cut off or changed. bz2 raises an OSError without a number.
+# Errors that the readers raise for a truncated or changed file. bz2 raises an OSError without a number.
 DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError)
 
 _GZIP = re.compile(rb"\x1f\x8b")
@@ -37,7 +37,7 @@ _OTHERS = {
 
 
 def decompressed(binary: io.BufferedReader, path: Path) -> io.BufferedReader:
-    """Wrap an open file so that it reads as its content. Raises `InputError` for other archives, by name."""
+    """Wrap an open file so that it reads decompressed. Raises `InputError` for other formats, by name."""
     head = binary.peek(16)[:16]
     other = next((name for magic, name in _OTHERS.items() if head.startswith(magic)), None)
     if other is not None:
@@ -54,11 +54,11 @@ def decompressed(binary: io.BufferedReader, path: Path) -> io.BufferedReader:
 
 
 def compressing(binary: IO[bytes], suffix: str) -> IO[bytes]:
-    """Wrap a file open for writing so that it compresses as its suffix says. The bytes depend on the content alone."""
+    """Wrap a file open for writing so that it compresses as its suffix says. Equal content gives equal bytes."""
     if suffix == ".gz":
         return cast("IO[bytes]", gzip.GzipFile(filename="", fileobj=binary, mode="wb", mtime=0))
     if suffix == ".zst":
-        # As the program `zstd` does: a checksum, without which a changed file may go unnoticed.
+        # The program `zstd` writes a checksum, too; without it a changed file may not be noticed.
         return cast("IO[bytes]", zstd.ZstdFile(binary, "wb", options={zstd.CompressionParameter.checksum_flag: 1}))
     if suffix == ".bz2":
         return bz2.BZ2File(binary, "wb")

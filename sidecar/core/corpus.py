@@ -1,6 +1,6 @@
-"""Reading a corpus: JSON objects or tab-separated lines, streamed, every fault named with its file and line.
+"""Read a corpus: JSON objects or tab-separated lines, streamed; every error names its file and line.
 
-Knows nothing of an engine; an index of any kind is built from what `read_corpus` yields.
+This module knows no engine; every kind of index is built from what `read_corpus` yields.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from sidecar.core.text_lines import fits_column, names_columns
 
 DOCID_FIELDS = ("_id", "id", "docid", "pid")
 TEXT_FIELDS = ("text", "contents", "passage")
-# A first line `docid<TAB>text`, of any of these names, is a header.
+# A first line `docid<TAB>text` with any of these names is a header.
 _DOCID_NAMES = {*DOCID_FIELDS, "doc_id", "docno"}
 _TEXT_NAMES = {*TEXT_FIELDS, "body", "content"}
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document to index. `source` says where it came from, as `file:line`, and is empty for one made in memory."""
+    """One document to index. `source` is where it was read, as `file:line`; it is empty for one made in memory."""
 
     docid: str
     title: str
@@ -35,24 +35,24 @@ class Document:
 
     @property
     def is_empty(self) -> bool:
-        """True if there is nothing to find it by: neither title nor text holds more than white space."""
+        """True if there is no text to index: neither title nor text holds more than white space."""
         return not (self.text.strip() or self.title.strip())
 
 
 def read_corpus(path: Path) -> Iterator[Document]:
     """Yield the documents of `path` in its order and in bounded memory.
 
-    It is a file of JSON objects or of `docid<TAB>text` lines (MS MARCO's `collection.tsv`), or a folder of such files
-    (see `collection_folders`), compressed or not. Of an object the id is the first of `DOCID_FIELDS` that is there (a
-    string or an integer), the text the first of `TEXT_FIELDS`; `title` and text may be missing or null. Blank lines are
-    passed over. Raises InputError.
+    `path` is a file of JSON objects or of `docid<TAB>text` lines (MS MARCO's `collection.tsv`), or a folder of such
+    files (see `collection_folders`), compressed or not. The id of an object is the first of `DOCID_FIELDS` that it has
+    (a string or an integer), the text the first of `TEXT_FIELDS`; `title` and text may be missing or null. Blank lines
+    are skipped. Raises InputError.
     """
     for place, line in _lines(path):
         yield _document(line, place)
 
 
 class StoredDocument(NamedTuple):
-    """A document as it is stored: one JSON object, of which only the docid was read; `check` reads the rest."""
+    """A document as stored: one JSON object, of which only the docid was parsed; `check` parses the rest."""
 
     docid: str
     line: bytes
@@ -64,16 +64,16 @@ class StoredDocument(NamedTuple):
 
 
 def read_lines(path: Path) -> Iterator[StoredDocument]:
-    """Yield the documents of `path`, as `read_corpus` finds them, each as the JSON that it is.
+    """Yield the documents of `path`, as `read_corpus` finds them, each as its JSON bytes.
 
-    Of an object only the id is read, which is seven times as fast as `read_corpus`. Raises InputError.
+    Only the id of an object is parsed, which is seven times as fast as `read_corpus`. Raises InputError.
     """
     for place, line in _lines(path):
         try:
             docid = _ID_DECODER.decode(line).first()
         except (msgspec.DecodeError, UnicodeDecodeError):
             docid = None
-        # What is out of the common is read, or refused, by the slower way.
+        # The slower parser reads, or refuses, every unusual line.
         yield StoredDocument(docid, line, place) if docid else _stored(_document(line, place), line)
 
 
@@ -100,7 +100,7 @@ class _Id(msgspec.Struct, rename={"own": "_id"}):
     pid: str | int | None = None
 
     def first(self) -> str | None:
-        """The first id there, None if there is none or it may be no good one."""
+        """Return the first id there; None if there is none, or if it may be invalid."""
         found = next((value for value in (self.own, self.id, self.docid, self.pid) if value is not None), None)
         docid = None if found is None else str(found)
         return docid if docid is not None and fits_column(docid) else None
@@ -110,7 +110,7 @@ _ID_DECODER = msgspec.json.Decoder(_Id)
 
 
 def unique(documents: Iterable[Document]) -> Iterator[Document]:
-    """Pass the documents on, at about 120 bytes of memory for each. Raises InputError at a docid's second document."""
+    """Yield the documents; keep about 120 bytes of memory for each. Raises InputError if a docid occurs twice."""
     seen: set[str] = set()
     for document in documents:
         if document.docid in seen:
@@ -145,19 +145,19 @@ def _of_columns(columns: list[str], place: str) -> Document:
 def _docid(record: dict[str, object], place: str) -> str:
     field = next((field for field in DOCID_FIELDS if field in record), None)
     if field is None:
-        raise InputError(f"{place}: no id.", remedy=f"The id is looked for in {', '.join(DOCID_FIELDS)}.")
+        raise InputError(f"{place}: no id.", remedy=f"The id must be in one of {', '.join(DOCID_FIELDS)}.")
     value = record[field]
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
-        raise InputError(f"{place}: '{field}' is {_kind(value)}.", remedy="An id is a string.")
+        raise InputError(f"{place}: '{field}' is {_kind(value)}.", remedy="An id must be a string.")
     return _good_docid(value, f"'{field}'", place)
 
 
 def _good_docid(docid: str, name: str, place: str) -> str:
-    # TREC and MS MARCO run files are split at white space, so such an id could be written but never read back.
+    # TREC and MS MARCO run files are split at white space, so a run with such an id could not be read.
     if not fits_column(docid):
-        raise InputError(f"{place}: {name} is {docid!r}.", remedy="An id is not empty and holds no white space.")
+        raise InputError(f"{place}: {name} is {docid!r}.", remedy="An id must hold characters, but no white space.")
     return docid
 
 
@@ -166,7 +166,7 @@ def _string(record: dict[str, object], field: str, place: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise InputError(f"{place}: '{field}' is {_kind(value)}.", remedy=f"'{field}' is a string.")
+        raise InputError(f"{place}: '{field}' is {_kind(value)}.", remedy=f"'{field}' must be a string.")
     return value
 
 

@@ -1,4 +1,4 @@
-"""Reads documents as Python callers give them: texts, (title, text) pairs, records, or passages."""
+"""Read documents as Python callers give them: texts, (title, text) pairs, records, or passages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHOWN = 60
 
 
 def read_query(query: str) -> str:
-    """Return the query as a model reads it. Raises `InputError` if it is no text, or blank."""
+    """Return the query as a model reads it. Raises `InputError` if it is not a text, or blank."""
     if not isinstance(query, str):
         raise InputError(
             f"the query is {_described(query)}, not a text.", remedy="The query comes before the documents."
@@ -33,9 +33,9 @@ def read_documents(
     """Return the documents as a list, and the passage that a model reads of each.
 
     An empty text is a passage like any other. A record holds its text in one of the `fields`. Raises `InputError` for
-    anything that has no text to read, naming its position and what was given.
+    a document without text, with its position and its value.
     """
-    # Text and dictionaries can be iterated over too: their letters and keys would be scored as documents.
+    # Texts and dictionaries are iterable, too: their letters and keys would be scored as documents.
     if isinstance(documents, str | bytes | Mapping | AbstractSet) or not isinstance(documents, Iterable):
         raise InputError(f"the documents are {_described(documents)}, not a list of them.", remedy=_SHAPES)
     given = list(documents)
@@ -54,8 +54,8 @@ def _passage(document: Any, name: str, fields: PassageFields) -> Passage:
         if isinstance(text, str) and (title is None or isinstance(title, str)):
             return Passage(well_formed(title or ""), well_formed(text))
     if isinstance(document, Candidate):
-        raise InputError(f"{name} is a Candidate.", remedy="rank_candidates takes candidates, with their first stage.")
-    raise InputError(f"{name} is {_described(document)}, and there is no text to read in it.", remedy=_SHAPES)
+        raise InputError(f"{name} is a Candidate.", remedy="Use rank_candidates for candidates.")
+    raise InputError(f"{name} is {_described(document)}, which holds no text.", remedy=_SHAPES)
 
 
 def _of_record(record: Mapping[str, Any], name: str, fields: PassageFields) -> Passage:
@@ -64,8 +64,8 @@ def _of_record(record: Mapping[str, Any], name: str, fields: PassageFields) -> P
         return passage
     values = [value for field in fields.text if (value := record.get(field)) is not None]
     if values and all(isinstance(value, str) for value in values):
-        return passage  # blank, and said to be so
-    # A title is not scored in the place of a text that was not found.
+        return passage  # the caller gave a blank text
+    # If a record's text is not found, its title must not be scored instead.
     found = [field for field in text_fields_in(record) if field not in fields.title]
     raise InputError(
         f"{name} has no text in {', '.join(fields.text)}.",

@@ -1,4 +1,4 @@
-"""From a stored document to what a model reads of it: the usual shapes, and fields of one's own. Knows no engine."""
+"""Read the title and the text of a stored document, of a usual shape or in given fields. Knows no engine."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from typing import Any
 
 from sidecar.core.candidates import Passage
 
-# A model reads less by far (the longest setting is 131072 tokens); one document must not cost a window its time.
+# A model reads far less (the longest setting is 131072 tokens); one huge document must not slow down its window.
 MAX_CHARACTERS = 1_000_000
 MAX_VALUES = 100_000
-# Of arrays in arrays, and of the objects that are looked through for fields.
+# Limits for nested arrays, and for the objects that are searched for fields.
 MAX_DEPTH = 30
 
-# Of how many documents the fields are looked at, and how many are named, where none of those that are set holds text.
+# How many documents are searched for fields, and how many fields are named, if none of the set fields holds text.
 _LOOKED_INTO, _NAMED = 10, 8
 _IDS = {"_id", "id", "docid", "pid"}
 
 Opened = Callable[[Any], Any]
 
-# DPR's and KILT's Wikipedia: the title in double quotes is the first line of the contents.
+# In DPR's and KILT's Wikipedia the title in double quotes is the first line of the contents.
 _QUOTED_TITLE = re.compile(r'\A"(?P<title>[^\n]*)"\r?\n(?P<text>.*)\Z', flags=re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class PassageFields:
-    """Which fields of a document hold its title and its text: of each the first that is there and not blank.
+    """The document fields that hold the title and the text: for each, the first field that exists and is not blank.
 
     The defaults read BEIR (`title`, `text`), MS MARCO v1 (`contents`), its v2 passages (`passage`), documents (`body`)
     and document segments (`segment`), and what search indexes commonly have (`content`). A field is a dotted path
@@ -44,15 +44,16 @@ class PassageFields:
 
     @property
     def all(self) -> tuple[str, ...]:
-        """Title fields, then text fields."""
+        """Return the title fields, then the text fields."""
         return (*self.title, *self.text)
 
 
 def passage_in(sources: Sequence[Mapping[str, Any]], fields: PassageFields, opened: Opened = lambda it: it) -> Passage:
-    """Read title and text out of objects that describe one document, for each field the first object that holds it.
+    """Read title and text out of objects that describe one document: each field from the first object that has it.
 
-    The values of an array are joined, by spaces in a title and by new lines in a text. Numbers are text, for a title
-    may be `1984`. `opened` turns a value into a mapping, a list, a text or a number, and anything else is no text.
+    The values of an array are joined, by spaces in a title and by new lines in a text. A number is read as text, since
+    a title may be `1984`. `opened` turns a value into a mapping, a list, a text or a number; any other value holds no
+    text.
     """
     title = next(_found(sources, fields.title, " ", opened), ("", ""))
     found = _found(sources, fields.text, "\n", opened)
@@ -63,14 +64,14 @@ def passage_in(sources: Sequence[Mapping[str, Any]], fields: PassageFields, open
 
 
 def text_fields_in(record: Mapping[str, Any], opened: Opened = lambda it: it) -> list[str]:
-    """List the dotted paths at which an object holds text, in its order: what `PassageFields` could name."""
+    """List the dotted paths at which an object holds text, in its order: the paths that `PassageFields` could name."""
     return list(dict.fromkeys(islice(_paths(record, "", MAX_DEPTH, opened), MAX_VALUES)))
 
 
 def nothing_to_read(documents: Sequence[bytes], fields: PassageFields) -> str:
-    """Say that no document has text where the model looks, where it has some, and which setting to change.
+    """Say that no document has text in the set fields, which fields have text, and which setting to change.
 
-    `documents` are JSON, as stored; the first few are looked into.
+    `documents` are JSON, as stored; only the first few are searched.
     """
     counts: Counter[str] = Counter()
     for document in documents[:_LOOKED_INTO]:
@@ -84,11 +85,11 @@ def nothing_to_read(documents: Sequence[bytes], fields: PassageFields) -> str:
 
 
 def passage_of(raw: str | None, contents: str | None, fields: PassageFields) -> Passage:
-    """Read title and text out of a Lucene document's two stored fields; empty where there is nothing to read.
+    """Read title and text out of a Lucene document's two stored fields; both are empty if there is no text.
 
-    A `raw` that is a JSON object is read by `fields`; a JSON array of texts is read a line each. Of any other text,
-    `contents` is taken before `raw`, which in TREC collections still has its markup. A title in double quotes on a line
-    of its own is split off if no field holds one.
+    A `raw` that is a JSON object is read by `fields`; a JSON array of texts becomes one line for each. For any other
+    text, `contents` is taken before `raw`, which in TREC collections still has its markup. A title in double quotes on
+    a line of its own is split off if no field holds one.
     """
     found = _json(raw) if raw is not None else None
     if isinstance(found, dict):
@@ -100,7 +101,7 @@ def passage_of(raw: str | None, contents: str | None, fields: PassageFields) -> 
 
 
 def passage_of_record(record: Mapping[str, object], fields: PassageFields, *, otherwise: str = "") -> Passage:
-    """Read title and text out of a JSON object; `otherwise` is the text where no text field holds any."""
+    """Read title and text out of a JSON object; `otherwise` is the text if no text field holds any."""
     passage = passage_in([record], fields)
     if not passage.text and otherwise:
         passage = Passage(passage.title, otherwise, (*passage.fields, "contents"))
@@ -125,7 +126,7 @@ def _json(raw: str) -> object:
 def _found(
     sources: Sequence[Mapping[str, Any]], fields: Sequence[str], separator: str, opened: Opened
 ) -> Iterator[tuple[str, str]]:
-    """The fields that hold text, in order, each with it."""
+    """Yield each field that holds text, in order, with its text."""
     for field in fields:
         text = _text_at(sources, field, separator, opened)
         if text:
@@ -133,9 +134,10 @@ def _found(
 
 
 def _text_at(sources: Sequence[Mapping[str, Any]], field: str, separator: str, opened: Opened) -> str:
-    """The text at a path of the first object that holds any there; empty if it is blank everywhere."""
+    """Return the text at a path of the first object that has text there; an empty text if no object has any."""
     for record in sources:
-        # A window is a hundred documents times eight fields: a look spares the walk where it leads nowhere or is short.
+        # A window has about a hundred documents times eight fields: this check avoids the walk if the field is absent
+        # or at the top level.
         there = record.get(field)
         if there is None and "." not in field:
             continue
@@ -159,7 +161,7 @@ def _bounded(texts: Iterable[str]) -> Iterator[str]:
 
 
 def _beneath(record: Mapping[str, Any], path: list[str], opened: Opened) -> Iterator[str]:
-    # OpenSearch takes {"meta": {"title": …}} and {"meta.title": …} for the same field, and `fields` answers so.
+    # OpenSearch treats {"meta": {"title": …}} and {"meta.title": …} as the same field, and `fields` returns it so.
     for length in range(len(path), 0, -1):
         name = ".".join(path[:length])
         if record.get(name) is not None:
@@ -168,7 +170,7 @@ def _beneath(record: Mapping[str, Any], path: list[str], opened: Opened) -> Iter
 
 
 def _texts(value: Any, path: list[str], depth: int, opened: Opened) -> Iterator[str]:
-    """The texts at a path beneath a value; `depth` is that of arrays in arrays."""
+    """Yield the texts at a path beneath a value; `depth` is that of arrays in arrays."""
     value = opened(value)
     if isinstance(value, list):
         for element in value if depth else ():
@@ -191,12 +193,12 @@ def _paths(record: Mapping[str, Any], prefix: str, depth: int, opened: Opened) -
 
 
 def _with_quoted_title(passage: Passage) -> Passage:
-    """Split a quoted title off, and make both well formed."""
+    """Split off a quoted title, and make both texts well formed."""
     title, text = well_formed(passage.title), well_formed(passage.text)
     found = None if title else _QUOTED_TITLE.match(text)
     return Passage(found["title"], found["text"], passage.fields) if found else Passage(title, text, passage.fields)
 
 
 def well_formed(text: str) -> str:
-    """Return the text with U+FFFD for each half of a surrogate pair, which JSON can escape and no tokenizer reads."""
+    """Return the text with U+FFFD for each half of a surrogate pair, which JSON can escape but no tokenizer reads."""
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,24 +1,24 @@
-"""Every error a caller can see, as one tree. Each says what is wrong and, in `remedy`, what to do about it.
+"""Every error a caller can see, as one tree. Each has a message and, in `remedy`, what to do about it.
 
 SidecarError
 ├── ConfigurationError            a setting or flag is unknown, out of range or contradicts another
 │   └── FusionError               a combination of scores that has no sound definition
 ├── InputError                    a file, a line of it, a query or a document is malformed
 ├── ModelError                    a checkpoint can't be used
-│   ├── ModelNotFound             neither a preset, a directory nor a hub name that can be had
-│   ├── GatedModel                the licence was not accepted, or no token is there
+│   ├── ModelNotFound             neither a preset, nor a directory, nor a hub name that can be loaded
+│   ├── GatedModel                the licence was not accepted, or there is no token
 │   ├── AdapterMismatch           the adapter belongs to another base model
-│   └── ChecksumMismatch          a weight file is not the one that was asked for
+│   └── ChecksumMismatch          a weight file is not the expected one
 ├── ScoringError                  the model ran and its output can't be used
 │   └── NonFiniteScore            NaN or infinity, which is never a rank
-├── TrainingError                 a training can't go on: the loss is not finite, or memory ran out
-├── ScorerUnavailable             no scorer to ask: it starts, hangs, ended, or too much waits for it
-│   └── ScorerBusy                too much waits for it; it takes more in a moment
+├── TrainingError                 training can't continue: the loss is not finite, or memory ran out
+├── ScorerUnavailable             no scorer can answer: it is starting, hangs, has ended, or is overloaded
+│   └── ScorerBusy                its queue is full; it accepts requests again soon
 └── EngineError                   the first stage can't answer
-├── IndexNotFound             no index there
-├── JavaError                 no Java that fits, or the JVM did not boot
-├── EngineUnreachable         no connection, or none in time
-└── EngineRejected            the engine answered with an error of its own (status and body are kept)
+    ├── IndexNotFound             no index there
+    ├── JavaError                 no suitable Java, or the JVM did not start
+    ├── EngineUnreachable         no connection, or none in time
+    └── EngineRejected            the engine answered with an error of its own (status and body are kept)
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ class ModelError(SidecarError):
 
 
 class ModelNotFound(ModelError):
-    """Neither a preset, a directory nor a hub name that can be had."""
+    """Neither a preset, nor a directory, nor a hub name that can be loaded."""
 
 
 class GatedModel(ModelError):
-    """The licence of a gated model was not accepted, or no token is there."""
+    """The licence of a gated model was not accepted, or there is no token."""
 
 
 class AdapterMismatch(ModelError):
@@ -65,7 +65,7 @@ class AdapterMismatch(ModelError):
 
 
 class ChecksumMismatch(ModelError):
-    """A weight file is not the one that was asked for."""
+    """A weight file is not the expected one."""
 
 
 class ScoringError(SidecarError):
@@ -77,15 +77,15 @@ class NonFiniteScore(ScoringError):
 
 
 class TrainingError(SidecarError):
-    """A training can't go on: the loss is not finite, or memory ran out."""
+    """Training can't continue: the loss is not finite, or memory ran out."""
 
 
 class ScorerUnavailable(SidecarError):
-    """No scorer to ask: it is starting, hangs, has ended, or too much waits for it."""
+    """No scorer can answer: it is starting, hangs, has ended, or is overloaded."""
 
 
 class ScorerBusy(ScorerUnavailable):
-    """Too much waits for the scorer; it takes more in a moment."""
+    """The scorer's queue is full; it accepts requests again soon."""
 
 
 class EngineError(SidecarError):
@@ -93,11 +93,11 @@ class EngineError(SidecarError):
 
 
 class IndexNotFound(EngineError):
-    """No index is there."""
+    """The index does not exist."""
 
 
 class JavaError(EngineError):
-    """No Java that fits, or the JVM did not boot."""
+    """There is no suitable Java, or the JVM did not start."""
 
 
 class EngineUnreachable(EngineError):

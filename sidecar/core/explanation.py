@@ -1,4 +1,4 @@
-"""Why a hit stands where it stands: everything that was known of it on its way, in one flat record."""
+"""Explain the position of a hit: everything that is known of it, in one flat record."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sidecar.core.candidates import Chunk, Ranked, Ranking
 
 
 class Maps(Protocol):
-    """Makes a score between 0 and 1 of a raw one; `sidecar.scoring.score_mapping.Mapping` is ours."""
+    """A mapping from a raw score to one between 0 and 1, such as `sidecar.scoring.score_mapping.Mapping`."""
 
     @property
     def calibrated(self) -> bool:
@@ -23,11 +23,11 @@ class Maps(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One hit: where it was, what the model said, what fusion made of both, and what the model read.
+    """One hit: its first-stage position, the model's score, the fused score, and the fields that the model read.
 
-    `rerank_score` is the model's raw score and `relevance` the same between 0 and 1, a probability only where
-    `calibrated`. `score` is the fused one, of `normalized_first_stage` and `normalized_rerank` where it mixes two.
-    What was not scored has None for all of these. `fields` are the document's fields that title and text came from.
+    `rerank_score` is the model's raw score and `relevance` the same between 0 and 1, a probability only if
+    `calibrated`. `score` is the fused one, of `normalized_first_stage` and `normalized_rerank` if it mixes two.
+    An unscored hit has None for all of these. `fields` are the document fields that title and text came from.
     """
 
     docid: str

@@ -1,4 +1,4 @@
-"""Single-precision numbers, in which Java's `float` and trec_eval's scores live. Pure arithmetic."""
+"""Single-precision numbers, which Java's `float` and trec_eval use for scores. No I/O."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def single(value: float) -> float:
 
 
 def next_below(value: float) -> float:
-    """The largest single-precision number below `value`, itself single precision and finite."""
+    """Return the largest single-precision number below `value`, which is itself single precision and finite."""
     if value == 0:
         return -(2.0**-149)
     (bits,) = struct.unpack("i", struct.pack("f", value))

@@ -1,6 +1,6 @@
-"""Scores and candidates in, fused scores out: pure arithmetic, no model and no engine.
+"""Fuse scores: arithmetic on scores and candidates, without a model, an engine or I/O.
 
-Every method is defined for negative logits, one document, equal scores and zero variance. Two arithmetics are offered:
+Every method is defined for negative logits, one document, equal scores and zero variance. There are two arithmetics:
 `exact`, ours, in double precision and without clamping, and `opensearch`, which repeats what OpenSearch's
 normalization and score-ranker processors compute, in their single precision (`sidecar.core.fusion_opensearch`).
 """
@@ -42,22 +42,22 @@ class Normalization(StrEnum):
 
 
 class Arithmetic(StrEnum):
-    """Whose arithmetic: ours, or OpenSearch's with its clamps."""
+    """The arithmetic to use: ours, or OpenSearch's with its clamps."""
 
     EXACT = "exact"
     OPENSEARCH = "opensearch"
 
 
-# The model's share where none was asked for. On every collection tried, a linear mean is worse by equal shares.
+# The model's share if the caller gives none. On every collection tried, equal shares made a linear mean worse.
 _SHARES = {Method.LINEAR: 0.9, Method.GEOMETRIC: 0.5, Method.HARMONIC: 0.5}
 
 
 @dataclass(frozen=True, slots=True)
 class Fused:
-    """One candidate's fused score, and what it was made of: the first stage's part and the model's.
+    """One candidate's fused score, and its two parts: the first stage's and the model's.
 
-    The parts are the normalised scores of a mean or the two reciprocal ranks, before weights; None where the model's
-    score stands alone.
+    The parts are the normalised scores of a mean or the two reciprocal ranks, before weights; None if the model's
+    score is used alone.
     """
 
     score: float
@@ -68,9 +68,9 @@ class Fused:
 class Fusion:
     """One way of combining first-stage scores with the model's.
 
-    `weight` is the model's share in [0, 1], the first stage has the rest. None means 0.9 for `linear`, equal shares for
+    `weight` is the model's share in [0, 1]; the first stage has the rest. None means 0.9 for `linear`, equal shares for
     the other means, and for `rrf` the plain sum of reciprocal ranks that Pyserini computes. Raises `FusionError` for a
-    combination that would drop or misplace documents with negative logits, naming the reason.
+    combination that would drop or misplace documents with negative logits, and says why.
     """
 
     method: Method = Method.RERANK
@@ -92,7 +92,7 @@ class Fusion:
 
     @property
     def model_share(self) -> float | None:
-        """The weight that is computed with: None where the model stands alone, or ranks are summed without weights."""
+        """Return the weight to use: None if the model's score is used alone, or ranks are summed without weights."""
         if self.method is Method.RERANK:
             return None
         return _SHARES.get(self.method) if self.weight is None else self.weight
@@ -114,11 +114,11 @@ class Fusion:
             )
 
     def fuse(self, scores: Sequence[float], candidates: Sequence[Candidate]) -> list[float]:
-        """Fused score of each candidate, in the order given; higher is better. Otherwise as `combine`."""
+        """Return the fused score of each candidate, in the order given; higher is better. Otherwise like `combine`."""
         return [fused.score for fused in self.combine(scores, candidates)]
 
     def combine(self, scores: Sequence[float], candidates: Sequence[Candidate]) -> list[Fused]:
-        """Fused score of each candidate with its parts, in the order given.
+        """Return the fused score of each candidate with its parts, in the order given.
 
         `scores` are the model's raw ones, one for each candidate. Raises `NonFiniteScore` for NaN or infinity on
         either side, which is never a rank.
@@ -147,7 +147,7 @@ class Fusion:
         return _joined([combine(row, weights) for row in rows], rows)
 
     def _reciprocal_ranks(self, scores: Sequence[float], candidates: Sequence[Candidate]) -> list[Fused]:
-        """Σ wᵢ/(k + rankᵢ), ranks from 1 (Cormack, Clarke and Büttcher, SIGIR 2009); not divided by Σ w."""
+        """Compute Σ wᵢ/(k + rankᵢ), ranks from 1 (Cormack, Clarke and Büttcher, SIGIR 2009); not divided by Σ w."""
         weights = (1.0, 1.0) if self.weight is None else (1 - self.weight, self.weight)
         by_model = ranks(scores, candidates)
         by_engine = ranks([-float(candidate.rank) for candidate in candidates], candidates)
@@ -162,12 +162,12 @@ class Fusion:
 
 
 def best_first(scores: Sequence[float], candidates: Sequence[Candidate]) -> list[int]:
-    """Positions of the candidates, best first. Equal scores keep first-stage order, so paging stays stable."""
+    """Return the candidates' positions, best first. Equal scores keep first-stage order, so paging stays stable."""
     return sorted(range(len(scores)), key=lambda i: (-scores[i], candidates[i].rank))
 
 
 def ranks(scores: Sequence[float], candidates: Sequence[Candidate]) -> list[int]:
-    """Rank of each candidate by `scores`, from 1, ties by first-stage rank."""
+    """Return the rank of each candidate by `scores`, from 1; ties keep first-stage order."""
     found = [0] * len(scores)
     for rank, position in enumerate(best_first(scores, candidates), start=1):
         found[position] = rank
@@ -175,10 +175,10 @@ def ranks(scores: Sequence[float], candidates: Sequence[Candidate]) -> list[int]
 
 
 def tail_scores(lowest: float, count: int) -> list[float]:
-    """Scores for `count` hits that follow the scored ones: strictly below `lowest` and falling by 1 a hit.
+    """Return scores for `count` hits that follow the scored ones: below `lowest`, each 1 lower than the one before.
 
-    Whole steps survive the single precision in which trec_eval and Lucene compare scores. From 2^53 on, where one less
-    is the same float, each is the next lower float.
+    Steps of 1 survive the single precision in which trec_eval and Lucene compare scores. From 2^53 on, where
+    subtracting 1 gives the same float, each is the next lower float.
     """
     tail: list[float] = []
     for _ in range(count):
@@ -194,7 +194,7 @@ def min_max(scores: Sequence[float]) -> list[float]:
 
 
 def z_score(scores: Sequence[float]) -> list[float]:
-    """Distance from the mean in sample standard deviations; equal scores, and one alone, are all 0."""
+    """Return the distance from the mean in sample standard deviations; 0 for equal scores, and for a single one."""
     if min(scores) == max(scores):
         return [0.0] * len(scores)
     mean, deviation = fmean(scores), stdev(scores)
@@ -212,7 +212,7 @@ def _arithmetic(pair: tuple[float, float], weights: Weights) -> float:
 
 
 def _geometric(pair: tuple[float, float], weights: Weights) -> float:
-    # 0 ** 0 is 1 in Python, so a ranker without weight can't zero a document.
+    # 0 ** 0 is 1 in Python, so a ranker with weight 0 can't make a document's score 0.
     return math.pow(pair[0], weights[0]) * math.pow(pair[1], weights[1])
 
 

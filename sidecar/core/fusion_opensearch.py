@@ -1,9 +1,9 @@
-"""OpenSearch's hybrid-search processors, computed step by step in their single precision; nothing better.
+"""OpenSearch's hybrid-search processors, repeated step by step in their single precision, without corrections.
 
 Source: the neural-search plugin 3.x, package `org.opensearch.neuralsearch.processor` (normalization and combination).
-Kept apart from `sidecar.core.fusion` because its clamps lose order, as OpenSearch's do: min-max turns 0 into 0.001 and
-takes the largest score to be positive, z-score turns everything below the mean into 0.001 and gives a score equal to
-the mean the raw maximum.
+It is separate from `sidecar.core.fusion` because its clamps lose order, as OpenSearch's do: min-max turns 0 into 0.001
+and assumes that the largest score is positive, z-score turns everything below the mean into 0.001 and gives a score
+equal to the mean the raw maximum.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sidecar.core.float32 import single
 Row = tuple[float, float]  # of one document: the first stage, then the model
 
 _MIN_SCORE = 0.001
-_SMALLEST_FLOAT = 2.0**-149  # Java's Float.MIN_VALUE, from which the processor begins its search for the maximum
+_SMALLEST_FLOAT = 2.0**-149  # Java's Float.MIN_VALUE, the start value of the processor's search for the maximum
 
 
 def normalized(normalization: str, lists: tuple[Sequence[float], Sequence[float]]) -> list[Row]:
@@ -36,7 +36,7 @@ def combined(method: str, rows: Sequence[Row], weights: Sequence[float]) -> list
 
 
 def reciprocals(ranks: Sequence[tuple[int, int]], rank_constant: int) -> list[Row]:
-    """1/(k + rank) of both ranks, rounded half up to ten decimals."""
+    """Return 1/(k + rank) of both ranks, rounded half up to ten decimals."""
 
     def reciprocal(rank: int) -> float:
         exact = Decimal(1) / Decimal(rank_constant + rank)
@@ -46,7 +46,7 @@ def reciprocals(ranks: Sequence[tuple[int, int]], rank_constant: int) -> list[Ro
 
 
 def weighted_sums(rows: Sequence[Row], weights: Sequence[float]) -> list[float]:
-    """Σ wᵢ·reciprocalᵢ, as reciprocal rank fusion has it."""
+    """Compute Σ wᵢ·reciprocalᵢ, as reciprocal rank fusion does."""
     sums = []
     for row in rows:
         total = 0.0

@@ -1,7 +1,7 @@
-"""Reading JSON: an object a line, or one array of objects, with the same rules for every kind of file.
+"""Read JSON, one object a line or one array of objects, by the same rules for every kind of file.
 
-* NaN, Infinity and numbers beyond a double are refused: they are not JSON, and no reader agrees on what they are.
-* An object that names a key twice is refused: readers differ in which of the values they take.
+* NaN, Infinity and numbers too large for a double are refused: they are not JSON, and readers disagree about them.
+* An object with a duplicate key is refused: readers differ in which of the values they take.
 * Half of a surrogate pair, which JSON can escape but UTF-8 cannot hold, is read as U+FFFD.
 """
 
@@ -27,10 +27,10 @@ _ONE_A_LINE = "Each line holds one JSON object."
 
 
 def records(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Each line of a file, or each element of the array that is its content, as (place, bytes).
+    """Yield each line of a file, or each element of the array that is its content, as (place, bytes).
 
-    Lines stream, an array is read whole. Lines of text pass through. Raises `InputError` as `numbered_lines`, and for
-    an array that can't be parsed.
+    Lines are streamed; an array is read whole. Lines of text are yielded unchanged. Raises `InputError` like
+    `numbered_lines`, and for an array that can't be parsed.
     """
     lines = numbered_lines(path)
     first = next(lines, None)
@@ -40,13 +40,13 @@ def records(path: Path) -> Iterator[tuple[str, bytes]]:
     if first[1].lstrip().startswith(b"["):
         found = _elements(path, b"\n".join(line for _, line in found))
     for place, line in found:
-        # Most lines have no escape at all, and this is where a corpus of millions of lines goes through.
+        # Most lines have no escape, and every line of a corpus of millions passes here.
         halves = b"\\u" in line and (b"\\ud" in line or b"\\uD" in line) and is_object(line)
         yield place, _whole_surrogates(line) if halves else line
 
 
 def is_object(line: bytes) -> bool:
-    """Whether a line is meant as a JSON object."""
+    """True if a line is meant as a JSON object."""
     return line.lstrip().startswith(b"{")
 
 
@@ -60,7 +60,7 @@ def parse(line: bytes, place: str, decoder: msgspec.json.Decoder[Decoded], *, wh
 
 
 def parse_object(line: bytes, place: str) -> dict[str, Any]:
-    """Parse one object of any keys. Raises `InputError`."""
+    """Parse one object with any keys. Raises `InputError`."""
     if not is_object(line):
         raise InputError(f"{place}: not a JSON object but {_kind(line, place)}.", remedy=_ONE_A_LINE)
     try:
@@ -92,7 +92,7 @@ def _keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for at, key in enumerate(keys) if key in keys[:at])
-        raise ValueError(f"the key {twice!r} is there twice")
+        raise ValueError(f"the key {twice!r} occurs twice")
     return found
 
 
@@ -104,7 +104,7 @@ def _finite(number: str) -> float:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON: write null, or leave the field out")
+    raise ValueError(f"{name} is not JSON: write null, or leave the field out")
 
 
 def _reason(error: Exception) -> str:

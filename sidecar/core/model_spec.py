@@ -1,4 +1,4 @@
-"""A model as settings, requests and processes name it: everything that loading it needs, as plain values."""
+"""A model as settings, requests and processes specify it: everything that is needed to load it, as plain values."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Compiling = Literal["never", "before", "meanwhile", "auto"]
 
 
 class Chunking(msgspec.Struct, frozen=True):
-    """How to cut: `tokens` of text a chunk at most (None: what fits beside query and title), `overlap` of them shared.
+    """How to cut: at most `tokens` of text a chunk (None: what fits with query and title), `overlap` of them shared.
 
-    At most `limit` chunks of a passage are scored. Raises ConfigurationError for a chunk that would not advance.
+    At most `limit` chunks of a passage are scored. Raises ConfigurationError if chunks would not advance.
     """
 
     tokens: int | None = None
@@ -30,15 +30,15 @@ class Chunking(msgspec.Struct, frozen=True):
 
 
 class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """The model to load and how; the one place of the defaults.
+    """The model to load and how; the only place for the defaults.
 
-    `model` is a preset, a directory (with or without `sidecar.json`) or a hub name; `base_model` takes the place of
-    the base an adapter names, and `adapter` False leaves its LoRA out and keeps its score head. `device` is auto, cuda,
+    `model` is a preset, a directory (with or without `sidecar.json`) or a hub name; `base_model` replaces the base that
+    an adapter names, and `adapter` False leaves its LoRA out and keeps its score head. `device` is auto, cuda,
     mps, cpu …, `dtype` auto (what suits the device), float32, bfloat16 or float16, `quantization` none, 8bit or 4bit;
-    `device_map` is transformers' own, for models that do not fit one device. With `chunking` passages that are longer
-    than the model reads are scored by their best chunk; without, they are cut. `revision` and `base_revision` pin
-    commits at the hub; `offline` asks only its local cache. `max_length` takes the place of the manifest's token
-    limit. `compile` says whether and when torch compiles the model (`checkpoint.Placement`). `engine` is one of
+    `device_map` is transformers' own, for models that do not fit one device. With `chunking`, a passage that is longer
+    than the model reads gets the score of its best chunk; without, it is cut. `revision` and `base_revision` pin
+    commits at the hub; `offline` uses only its local cache. `max_length` replaces the manifest's token limit.
+    `compile` says whether and when torch compiles the model (`checkpoint.Placement`). `engine` is one of
     `scoring.engines.names.ENGINES`; with `invariant` a pair's score does not depend on what else is scored with it. A
     bi-encoder keeps the embeddings of `cache_size` passages.
     """

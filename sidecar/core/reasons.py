@@ -1,4 +1,4 @@
-"""Why something was not reranked, or not wholly: a code that can be counted, and words for whoever asked. Pure."""
+"""Why something was not reranked, or only in part: a code that can be counted, and a text for the caller. No I/O."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Self
 
 
 class Reason(StrEnum):
-    """A kind of reason, as metrics label it; what varies from case to case stands in the words beside it."""
+    """A kind of reason, as metrics label it; the details of a case are in the text beside it."""
 
     # The search can't be reranked, whatever the scorer does.
     BODY_TOO_LARGE = "body_too_large"
@@ -23,17 +23,17 @@ class Reason(StrEnum):
     PIPELINE = "pipeline"
     NOT_ASKED = "not_asked"
     TEMPLATE = "template"
-    # Whoever runs the service does not want it reranked.
+    # The configuration excludes it from reranking.
     SWITCHED_OFF = "switched_off"
     CONTROL = "control"
     SHADOW = "shadow"
-    # OpenSearch did not give what reranking needs.
+    # OpenSearch did not return what reranking needs.
     SEARCH_REFUSED = "search_refused"
     WINDOW_REFUSED = "window_refused"
     ANSWER_UNREADABLE = "answer_unreadable"
     ANSWER_TOO_LARGE = "answer_too_large"
     UPSTREAM_FAILED = "upstream_failed"
-    # The scorer did not, or not for all passages.
+    # The scorer did not score, or not all passages.
     FIRST_STAGE_TOO_SLOW = "first_stage_too_slow"
     TOO_SLOW = "too_slow"
     PARTLY_SCORED = "partly_scored"
@@ -43,27 +43,27 @@ class Reason(StrEnum):
     INTERNAL_ERROR = "internal_error"
 
 
-# Their words repeat what OpenSearch said, which may repeat the query: they are for its sender, and for no log.
+# Their texts repeat OpenSearch's message, which may repeat the query: only the caller gets them, never a log.
 QUOTING = frozenset({Reason.SEARCH_REFUSED, Reason.WINDOW_REFUSED, Reason.ANSWER_UNREADABLE})
 
 
 class Why(str):
-    """Words that say why, and the `reason` that they are a case of."""
+    """A text that says why, and its `reason`."""
 
     __slots__ = ("reason",)
     reason: Reason
 
     def __new__(cls, reason: Reason, words: str) -> Self:
-        """Put words to a reason."""
+        """Make the text with its reason."""
         why = super().__new__(cls, words)
         why.reason = reason
         return why
 
     @property
     def for_log(self) -> str:
-        """The words, or the reason's code alone where they may hold some of the query."""
+        """Return the text, or only the reason's code if the text may hold part of the query."""
         return self.reason.value if self.reason in QUOTING else str(self)
 
     def __getnewargs__(self) -> tuple[Reason, str]:  # type: ignore[override]
-        """Return what a copy is made of."""
+        """Return the arguments from which a copy is made."""
         return self.reason, str(self)

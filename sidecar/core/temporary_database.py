@@ -1,6 +1,6 @@
-"""A temporary SQLite database on disk, for what is too large for memory.
+"""A temporary SQLite database on disk, for data that do not fit in memory.
 
-It has no name, and is gone when the process is, however it ends.
+It has no name, and disappears with the process, however that ends.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ PRAGMA cache_size = -65536;
 
 
 def temporary_database(tables: str) -> sqlite3.Connection:
-    """Make a database with these tables, in one transaction that is never ended. Raises `InputError`."""
-    # An empty name is SQLite's for a temporary database on disk.
+    """Make a database with these tables, in one transaction that is never committed. Raises `InputError`."""
+    # SQLite makes a temporary database on disk if the name is empty.
     database = sqlite3.connect("", isolation_level=None)
     with on_disk("the tables"):
         database.executescript(f"{_PRAGMAS}{tables}BEGIN;")
@@ -29,7 +29,7 @@ def temporary_database(tables: str) -> sqlite3.Connection:
 
 @contextmanager
 def on_disk(what: str) -> Iterator[None]:
-    """Raise `InputError` where the disk has no room for it."""
+    """Raise `InputError` if the disk has no room for it."""
     try:
         yield
     except sqlite3.OperationalError as error:

@@ -1,4 +1,4 @@
-"""Reading text line by line, with positions for error messages: the one place that opens the text files of users.
+"""Read text line by line, with positions for error messages; the only module that opens the text files of users.
 
 Text is UTF-8. Compression, a byte order mark and Windows line ends make no difference; any other encoding is refused.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from sidecar.core.compression import DAMAGED, decompressed
 from sidecar.core.errors import InputError
 
-# UTF-32's marks begin with UTF-16's, so they come first.
+# UTF-32's marks begin with UTF-16's, so they are tested first.
 _OTHER_ENCODINGS = {
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
@@ -22,9 +22,9 @@ _OTHER_ENCODINGS = {
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Each line that is not blank as (`FILE:NUMBER`, its bytes without mark and line end), streaming; they are UTF-8.
+    """Yield each line that is not blank as (`FILE:NUMBER`, its UTF-8 bytes without mark and line end), streamed.
 
-    Reads plain, gzip, zstd, bzip2 and xz files. Raises `InputError` if the file is not there, is damaged, or is no
+    Reads plain, gzip, zstd, bzip2 and xz files. Raises `InputError` if the file does not exist, is damaged, or is not
     UTF-8 text.
     """
     try:
@@ -36,7 +36,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[str, bytes]]:
                 line = raw.rstrip(b"\r\n")
                 if not line.isascii() or b"\0" in line:
                     _refuse_no_text(line, f"{name}:{number}")
-                    # A mark may also stand where files were joined.
+                    # A joined file may have a mark in the middle.
                     line = line.removeprefix(codecs.BOM_UTF8)
                 if line and not line.isspace():
                     yield f"{name}:{number}", line
@@ -49,12 +49,12 @@ def numbered_lines(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def fits_column(text: str) -> bool:
-    """Whether a text can be one column of a TREC file: not empty, without white space or line breaks."""
+    """True if a text can be one column of a TREC file: not empty, without white space or line breaks."""
     return text.split() == [text]
 
 
 def names_columns(columns: Sequence[str], *known: Collection[str]) -> bool:
-    """Whether the columns of a first line are a header: as many as `known`, each one of its names."""
+    """True if the columns of a first line are a header: as many as `known`, each one of its names."""
     return len(columns) == len(known) and all(
         column.strip().lower() in names for column, names in zip(columns, known, strict=True)
     )
@@ -70,7 +70,7 @@ def _refuse_other_encodings(head: bytes, path: Path) -> None:
 
 def _refuse_no_text(line: bytes, place: str) -> None:
     if b"\0" in line:
-        raise InputError(f"{place}: a zero byte: this is UTF-16, or no text.", remedy="Give text in UTF-8.")
+        raise InputError(f"{place}: a zero byte: this is UTF-16, or not text.", remedy="Give text in UTF-8.")
     try:
         line.decode()
     except UnicodeDecodeError as error:

@@ -102,7 +102,7 @@ def test_every_format_reads_back_in_order(tmp_path, run_format):
         ("q1\td\tfirst\n", "run:1: the rank 'first' is no whole number"),
         ("q1\td\t12.5\n", "run:1: the rank '12.5' is no whole number"),
         ("q1 Q0 d 1 1.0 my tag\n", "run:1: neither a TREC line .* but 7 columns"),
-        ('{"query": {"qid": "q"}, "candidates": [{"docid": "d", "score": NaN}]}', "run:1: .*NaN is no JSON"),
+        ('{"query": {"qid": "q"}, "candidates": [{"docid": "d", "score": NaN}]}', "run:1: .*NaN is not JSON"),
         ("q1 Q0 d 1 nan tag\n", "run:1: the score 'nan' is no finite number"),
         ("q1\td\t1\nq1\td\t2\n", "run:2: document 'd' is listed twice"),
         ('{"query": {"qid": "q"}}\n', "run:1: no candidate list"),
