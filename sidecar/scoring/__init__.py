@@ -17,30 +17,30 @@ __all__ = ["Scorer"]
 
 
 class Scorer(TokenizesAndScores, Protocol):
-    """One score for each passage, in the order given; higher is better. In one step (`score`) or in two.
+    """A model that gives one score to each passage, in the order given; higher is better.
 
-    A cross-encoder gives logits, a bi-encoder cosines. Every value is finite: NaN or infinity is raised as
-    `errors.NonFiniteScore`, never returned.
+    A cross-encoder gives logits, a bi-encoder cosines. Every value is finite: NaN or infinity raises
+    `errors.NonFiniteScore` and is never returned.
     """
 
     @property
     def name(self) -> str:
-        """The name a person would give the model: a preset, a hub name or a directory."""
+        """Return the model's name as the user gave it: a preset, a hub name or a directory."""
         ...
 
     @property
     def engine_name(self) -> str:
-        """The engine that computes: `transformers`, `openvino` …."""
+        """Return the name of the engine: `transformers`, `openvino` …."""
         ...
 
     @property
     def mapping(self) -> Mapping:
-        """The mapping from a raw score to one between 0 and 1, and whether somebody calibrated it."""
+        """Return the mapping from a raw score to one between 0 and 1; it says whether it is calibrated."""
         ...
 
     @property
     def manifest(self) -> Manifest:
-        """How the model reads queries and passages."""
+        """Return the manifest, which says how the model reads queries and passages."""
         ...
 
     def score(self, query: str, passages: Sequence[Passage]) -> list[Score]:

@@ -1,15 +1,15 @@
-"""Several LoRA adapters over one resident base: which are in memory, and whose weights the engine computes with.
+"""Several LoRA adapters over one base in memory: which are loaded, and whose weights the engine computes with.
 
-Memory holds the base as it came (W, never changed), the factors of every loaded adapter (48 MB each for a 3B model
-with rank 16 in bf16), and the merged weights of the few adapters used last. Switching to one of these is following
-another pointer. Any other adapter is merged anew from W, into the buffers of the one used longest ago: W + s·B·A in
-float32, cast once. So an adapter has the same weights, to the last bit, whenever and beside whomever it is used, and as
-if it were loaded alone; adding and subtracting in place would drift.
+Memory holds the base's stored weights (W, never changed), the factors of every loaded adapter (48 MB each for a 3B
+model with rank 16 in bf16), and the merged weights of the few adapters used last. Switching to one of these only
+changes a pointer. Any other adapter is merged again from W, into the buffers of the least recently used one:
+W + s·B·A in float32, cast once. So an adapter's weights are always the same, to the last bit, as if it were loaded
+alone; adding and subtracting in place would accumulate rounding errors.
 
-What a merge can't beat: of a 3B model's 2.8e9 adapted weights each costs 12 bytes of traffic (W read, 2; B·A written
-and read, 4 + 4; the sum written, 2), 34 GB, which is 8 ms at an H200's 4.3 TB/s. The way around it is one more copy of
-the matrices (`merged`), 5.6 GB for 3B. The other way, `x·W + s·(x·A)·B` without merging, switches for nothing and can
-mix adapters in a batch, but every request pays for it, and its sums are rounded at other places than those of an
+The lower bound of a merge: each of a 3B model's 2.8e9 adapted weights costs 12 bytes of memory traffic (W read, 2; B·A
+written and read, 4 + 4; the sum written, 2), 34 GB, which is 8 ms at an H200's 4.3 TB/s. To avoid the merge, keep one
+more copy of the matrices (`merged`), 5.6 GB for 3B. The alternative, `x·W + s·(x·A)·B` without merging, switches at no
+cost and can mix adapters in a batch, but every request pays for it, and its sums round differently from those of an
 adapter served alone.
 """
 
@@ -44,14 +44,14 @@ class _Adapter:
 
 
 class AdapterRegistry:
-    """LoRA adapters of one Llama: loaded, kept and switched.
+    """LoRA adapters of one Llama: load them, keep them and switch between them.
 
-    `directory` is the base's, `name` what messages call it. `merged` is how many adapters' merged weights are kept,
-    each as large as the base's. Everything may be called from any thread; scoring goes one call at a time, and waits
-    for no file. Raises ConfigurationError for a base that is no Llama the packed engine can run, ModelError.
+    `directory` is the base's, `name` its name in messages. `merged` is how many adapters' merged weights are kept, each
+    as large as the base's. Every method may be called from any thread; one call scores at a time, and scoring never
+    waits for a file. Raises ConfigurationError for a base that is not a Llama the packed engine can run, ModelError.
     """
 
-    def __init__(  # noqa: PLR0913  every one is a knob of its own, by keyword
+    def __init__(  # noqa: PLR0913  independent options, by keyword
         self,
         directory: Path,
         placement: Placement,
@@ -67,18 +67,18 @@ class AdapterRegistry:
         self.batch_size, self.invariant = batch_size, invariant
         self.base = read_base(directory, placement)
         self._adapters: dict[str, _Adapter] = {}
-        # The one used longest ago comes first.
+        # Least recently used first.
         self._merged: OrderedDict[_Adapter, Llama] = OrderedDict()
         self._engines: dict[tuple[Manifest, Path], tuple[Prompt, PackedEngine]] = {}
-        self._tables = threading.Lock()  # held for moments
+        self._tables = threading.Lock()  # held only briefly
         self._reading = threading.Lock()  # held while a tokenizer is read
         self._device = threading.RLock()  # held while merged weights are written or computed with
 
     def load(self, name: str, directory: Path, manifest: Manifest | None = None) -> None:
-        """Read an adapter, under a name of the caller's; one of that name serves until the new one is complete.
+        """Read an adapter under a name that the caller chooses; the previous one of that name serves until then.
 
-        `manifest` takes the place of the one in the directory, or of the card's.
-        Raises AdapterMismatch for another base's, ModelError for one that is no plain LoRA or has no score head.
+        `manifest` replaces the one in the directory, or the card's.
+        Raises AdapterMismatch for another base's, ModelError for one that is not a plain LoRA or has no score head.
         """
         reason = unfit_adapter(directory)
         if reason is not None:
@@ -92,27 +92,27 @@ class AdapterRegistry:
             self._adapters[name] = adapter
 
     def reload(self, name: str) -> None:
-        """Read an adapter's files again; if they can't be read, the old one stays. Raises ModelNotFound."""
+        """Read an adapter's files again; if they can't be read, the previous adapter stays. Raises ModelNotFound."""
         old = self._find(name)
         self.load(name, old.directory, old.given)
 
     def evict(self, name: str) -> None:
-        """Forget an adapter; a call that computes with it still ends well. Raises ModelNotFound."""
+        """Remove an adapter; a call that computes with it still finishes. Raises ModelNotFound."""
         self._find(name)
         with self._tables:
             del self._adapters[name]
 
     def rename(self, name: str, new: str) -> None:
-        """Have an adapter serve under another name, in the place of the one that does. Raises ModelNotFound."""
+        """Let an adapter serve under another name, and replace the one that has that name. Raises ModelNotFound."""
         adapter = self._find(name)
         with self._tables:
             del self._adapters[name]
             self._adapters[new] = replace(adapter, name=new)
 
     def use(self, name: str) -> Llama:
-        """The weights of an adapter: merged already, or merged now. Raises ModelNotFound.
+        """Return the weights of an adapter, and merge them if they are not merged. Raises ModelNotFound.
 
-        They are good until `use` was called for as many other adapters as are kept merged.
+        They are valid until `use` was called for as many other adapters as are kept merged.
         """
         with self._device:
             adapter = self._find(name)
@@ -124,16 +124,16 @@ class AdapterRegistry:
             return llama
 
     def logits(self, name: str, engine: PackedEngine, groups: Sequence[Sequence[Tokens]]) -> list[list[float]]:
-        """Switch to an adapter and compute, with nobody in between. Raises ModelNotFound."""
+        """Switch to an adapter and compute, without another call in between. Raises ModelNotFound."""
         with self._device:
             engine.llama = self.use(name)
             return engine.logits(groups)
 
     def scorer(self, name: str) -> CrossEncoder:
-        """A scorer of one adapter; base, engine and prompt are shared with all others that have its manifest.
+        """Return a scorer of one adapter; it shares base, engine and prompt with all others that have its manifest.
 
-        It scores with what is loaded under the name at the time. Raises ModelNotFound, and so does scoring once the
-        adapter is gone.
+        It scores with the adapter that has the name at the time. Raises ModelNotFound, and so does scoring once the
+        adapter is removed.
         """
         adapter = self._find(name)
         prompt, engine = self._engine_of(adapter)
@@ -144,11 +144,11 @@ class AdapterRegistry:
         with self._tables:
             if name not in self._adapters:
                 loaded = ", ".join(sorted(self._adapters)) or "none"
-                raise ModelNotFound(f"No adapter {name!r} is loaded.", remedy=f"Load it first. Loaded are: {loaded}.")
+                raise ModelNotFound(f"No adapter {name!r} is loaded.", remedy=f"Load it first. Loaded: {loaded}.")
             return self._adapters[name]
 
     def _engine_of(self, adapter: _Adapter) -> tuple[Prompt, PackedEngine]:
-        """Build the part that manifest and tokenizer decide. Each prompt has its own tokenizer, which keeps state."""
+        """Build prompt and engine by manifest and tokenizer. A tokenizer keeps state, so each prompt has its own."""
         manifest, directory = adapter.manifest, tokenizer_directory(adapter.directory, self.directory)
         with self._reading:
             if (manifest, directory) not in self._engines:
@@ -166,7 +166,7 @@ class AdapterRegistry:
             return self._engines[manifest, directory]
 
     def _buffers(self) -> Llama:
-        """Buffers to merge into: new ones, or those of an adapter that is gone or was used longest ago."""
+        """Return buffers to merge into: new ones, or those of an adapter that was removed or is least recently used."""
         gone = [adapter for adapter in self._merged if self._adapters.get(adapter.name) is not adapter]
         if gone:
             return self._merged.pop(gone[0])
@@ -183,12 +183,12 @@ class _Switching:
         self._registry, self._adapter, self._engine = registry, adapter, engine
 
     def logits(self, groups: Sequence[Sequence[Tokens]]) -> list[list[float]]:
-        """One logit for each pair. Raises ModelNotFound."""
+        """Return one logit for each pair. Raises ModelNotFound."""
         return self._registry.logits(self._adapter, self._engine, groups)
 
 
 def _merge(base: Llama, lora: Lora, llama: Llama) -> None:
-    """Write the base's matrices with an adapter's factors, and the adapter's head, into buffers of their own."""
+    """Write the base's matrices with an adapter's factors, and the adapter's head, into `llama`'s own buffers."""
     slots = llama.slots()
     for name, weight in base.slots().items():
         if name in lora.factors:

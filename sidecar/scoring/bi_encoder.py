@@ -1,4 +1,4 @@
-"""Scores a query with each passage apart: the cosine of their embeddings."""
+"""Score a query with each passage separately: the cosine of their embeddings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Embedding:
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """A bi-encoder's reading: the query's ids, and for each passage its text, its ids, or what is remembered of it."""
+    """A query tokenized for a bi-encoder: its ids, and for each passage the text and its ids or cached embedding."""
 
     query: Tokens
     texts: Sequence[str]
@@ -39,11 +39,11 @@ class Texts:
 
     @property
     def lengths(self) -> Sequence[int]:
-        """Tokens of each passage; 0 for one that is remembered."""
+        """Return the tokens of each passage; 0 if its embedding is cached."""
         return [len(row) if isinstance(row, Tokens) else 0 for row in self.rows]
 
     def part(self, start: int, stop: int) -> Texts:
-        """Some of the passages, with the query."""
+        """Return some of the passages, with the query."""
         return Texts(self.query, self.texts[start:stop], self.rows[start:stop])
 
 
@@ -51,7 +51,7 @@ class BiEncoder:
     """A sentence encoder as a Scorer. Its scores are cosines, in [-1, 1].
 
     A passage is read as its title, a space and its text. Embeddings of the last `cache_size` passages are kept (384
-    float32 values are 1.5 kB each), since passages come back from query to query; 0 keeps none. Safe to use from
+    float32 values are 1.5 kB each), since the same passages recur from query to query; 0 keeps none. Safe to use from
     several threads.
     """
 
@@ -67,32 +67,32 @@ class BiEncoder:
 
     @property
     def name(self) -> str:
-        """The user's name of the model."""
+        """Return the user's name of the model."""
         return self.checkpoint.name
 
     @property
     def engine_name(self) -> str:
-        """The engine that computes: `transformers`, `openvino` …."""
+        """Return the name of the engine: `transformers`, `openvino` …."""
         return self.engine.name
 
     @property
     def manifest(self) -> Manifest:
-        """How the model reads texts."""
+        """Return the manifest, which says how the model reads texts."""
         return self.checkpoint.manifest
 
     @property
     def mapping(self) -> Mapping:
-        """The mapping from a raw score to one between 0 and 1."""
+        """Return the mapping from a raw score to one between 0 and 1."""
         return self.checkpoint.manifest.mapping
 
     def score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
-        """One cosine for each passage, in the order given. Raises NonFiniteScore."""
+        """Return one cosine for each passage, in the order given. Raises NonFiniteScore."""
         return self.score_all([self.read(query, passages)])[0]
 
     def read(self, query: str, passages: Sequence[Passage]) -> Texts:
-        """Tokenise the query, and each passage that is not remembered."""
+        """Tokenise the query, and each passage whose embedding is not cached."""
         [question] = self.prompt.texts([self.prompt.query(query)])
-        # Two passages that are written alike are read alike, but for what was cut before.
+        # Passages with the same text have the same ids; only what was cut before may differ.
         texts = {passage: self.prompt.document(passage) for passage in passages}
         rows: dict[str, Tokens | Embedding] = {
             text: row for text in texts.values() if (row := self._cache.get(text)) is not None
@@ -103,7 +103,7 @@ class BiEncoder:
         return Texts(question, ordered, [rows[text] for text in ordered])
 
     def score_all(self, tokenized: Sequence[Texts]) -> list[list[Score]]:
-        """Cosines of several queries' passages, each text embedded once. Raises NonFiniteScore."""
+        """Return the cosines of several queries' passages; each text is embedded once. Raises NonFiniteScore."""
         wanted = {
             text: row
             for one in tokenized
@@ -116,7 +116,7 @@ class BiEncoder:
         }
         for text, embedding in fresh.items():
             self._cache.put(text, embedding)
-        # A query goes alone: beside passages, known or not, it would come out a little different each time.
+        # Each query is embedded alone: in a batch with other texts its vector would differ slightly each time.
         questions = [self.engine.vectors([one.query])[0] for one in tokenized]
         return [self._cosines(one, fresh, question) for one, question in zip(tokenized, questions, strict=True)]
 
@@ -126,7 +126,7 @@ class BiEncoder:
         rows = [
             row if isinstance(row, Embedding) else fresh[text] for text, row in zip(one.texts, one.rows, strict=True)
         ]
-        # Row by row: how a matrix product rounds depends on how many rows there are.
+        # Row by row: the rounding of a matrix product depends on the number of rows.
         cosines: list[float] = (np.stack([row.vector for row in rows]) * question).sum(axis=1).tolist()
         check_finite(cosines, self.name)
         return [Score(cosine, row.truncated) for cosine, row in zip(cosines, rows, strict=True)]
@@ -144,7 +144,7 @@ class EmbeddingCache:
         return len(self._rows)
 
     def get(self, text: str) -> Embedding | None:
-        """Look up the embedding of a text, now the one used last; None if it is not kept."""
+        """Look up the embedding of a text and mark it as used last; None if it is not kept."""
         key = _digest(text)
         with self._lock:
             row = self._rows.get(key)
@@ -153,7 +153,7 @@ class EmbeddingCache:
             return row
 
     def put(self, text: str, row: Embedding) -> None:
-        """Keep an embedding; the one unused longest goes when there are too many."""
+        """Keep an embedding; the least recently used one is removed if there are too many."""
         with self._lock:
             self._rows[_digest(text)] = row
             if len(self._rows) > self.size:
@@ -161,5 +161,5 @@ class EmbeddingCache:
 
 
 def _digest(text: str) -> bytes:
-    # Lone surrogates come out of broken JSON and are text like any other here.
+    # Broken JSON can contain lone surrogates; here they are text like any other.
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

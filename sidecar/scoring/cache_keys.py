@@ -1,4 +1,4 @@
-"""Keys by which scores are remembered: the model, the query and the passage, as one short key. Pure."""
+"""Keys for stored scores: the model, the query and the passage, as one short key. No I/O."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from sidecar.core.candidates import Passage
 
 
 def pair_keys(model: str, query: str, passages: Sequence[Passage]) -> list[bytes]:
-    """A key of 16 bytes for each pair; equal keys mean the same model, query and passage.
+    """Return a key of 16 bytes for each pair; equal keys mean the same model, query and passage.
 
-    `model` has to tell checkpoints apart: `fingerprint`, or what else stands for one.
+    `model` has to distinguish checkpoints: a `fingerprint`, or another identifier.
     """
     head = hashlib.blake2b(digest_size=16)
     for part in (model, query):
@@ -26,7 +26,7 @@ def pair_keys(model: str, query: str, passages: Sequence[Passage]) -> list[bytes
 
 
 def add_text(digest: hashlib.blake2b, text: str) -> None:
-    """Digest a text so that no two different lists of texts run together to the same bytes."""
+    """Digest a text with its length, so that two different lists of texts never give the same bytes."""
     data = text.encode("utf-8", "surrogatepass")
     digest.update(len(data).to_bytes(8, "big"))
     digest.update(data)

@@ -1,7 +1,7 @@
-"""From judged scores to Platt's calibration, and how good it is on queries that it was not fitted on.
+"""Fit Platt's calibration to judged scores, and measure it on queries that it was not fitted on.
 
 Source: John Platt, "Probabilistic Outputs for Support Vector Machines", 1999: maximum likelihood of sigmoid(a·s + b)
-with targets (n₊+1)/(n₊+2) and 1/(n₋+2) instead of 1 and 0, so that separable data ask for no infinite slope.
+with targets (n₊+1)/(n₊+2) and 1/(n₋+2) instead of 1 and 0, so that separable data do not need an infinite slope.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from sidecar.scoring.checkpoints.manifest import ScoreMapping
 
 BINS = 10
 HELD_OUT = 0.2
-# No probability counts as surer than this: one mistake must not make a log loss infinite.
+# Probabilities are clipped here: one mistake must not make a log loss infinite.
 SUREST = 1 - 1e-15
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One scored pair whose relevance somebody judged."""
+    """One scored pair with its relevance judgement."""
 
     qid: str
     score: float
@@ -34,7 +34,7 @@ class Judged:
 class Quality:
     """How well probabilities fit judgements; of all three less is better.
 
-    `log_loss` is the mean of -ln of what was given to the truth, `brier` the mean squared error, `ece` the mean
+    `log_loss` is the mean of -ln of the probability of the true label, `brier` the mean squared error, `ece` the mean
     distance between probability and share of relevant pairs over ten bins of equal width, weighted by their pairs.
     """
 
@@ -45,7 +45,7 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A fitted mapping, and its quality beside the one before, both on the held-out queries."""
+    """A fitted mapping, and its quality beside that of the previous mapping, both on the held-out queries."""
 
     mapping: ScoreMapping
     fitted_pairs: int
@@ -71,19 +71,19 @@ def calibrate(judged: Sequence[Judged], before: Callable[[float], float]) -> Cal
 
 
 def split_queries(judged: Sequence[Judged]) -> tuple[list[Judged], list[Judged]]:
-    """Part whole queries, by a hash of their id: four fifths to fit on, and one fifth (at least one) held out.
+    """Split the queries by a hash of their id: four fifths to fit on, and one fifth (at least one) held out.
 
     Raises InputError for a single query.
     """
     qids = sorted({pair.qid for pair in judged}, key=lambda qid: hashlib.blake2b(qid.encode()).digest())
     if len(qids) < 2:
-        raise InputError("one query can't be parted into some to fit on and some to measure on.")
+        raise InputError("one query can't be split into a part to fit on and a part to measure on.")
     held = set(qids[: max(1, int(len(qids) * HELD_OUT))])
     return [pair for pair in judged if pair.qid not in held], [pair for pair in judged if pair.qid in held]
 
 
 def fit(judged: Sequence[Judged]) -> ScoreMapping:
-    """Fit a and b. Raises InputError where there is no calibration: one class, equal scores, or falling ones."""
+    """Fit a and b. Raises InputError if no calibration exists: only one class, equal scores, or falling relevance."""
     import numpy as np
     from scipy.optimize import minimize
 
@@ -94,7 +94,7 @@ def fit(judged: Sequence[Judged]) -> ScoreMapping:
         raise InputError("all scores are equal, so they tell nothing about relevance.")
     target = {True: (positives + 1) / (positives + 2), False: 1 / (len(judged) - positives + 2)}
     targets = np.array([target[pair.relevant] for pair in judged])
-    # Of standardised scores slope and offset are of like size, whatever the logits' scale.
+    # With standardised scores, slope and offset have a similar size, whatever the logits' scale.
     rows = np.stack([(scores - middle) / width, np.ones_like(scores)])
 
     def loss(theta: Any) -> Any:

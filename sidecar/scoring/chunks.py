@@ -1,4 +1,4 @@
-"""Long passages in overlapping chunks, of which the best one counts. Knows neither models nor tensors.
+"""Score long passages in overlapping chunks, and keep the best score. Knows neither models nor tensors.
 
 Source: MaxP of Dai and Callan, "Deeper Text Understanding for IR with Contextual Neural Language Modeling", SIGIR 2019.
 """
@@ -17,27 +17,27 @@ from sidecar.scoring.checkpoints.manifest import Manifest
 from sidecar.scoring.prompt import CHARACTERS_PER_TOKEN, Prompt
 from sidecar.scoring.score_mapping import Mapping
 
-# A chunk is cut as text and tokenised again, and its first token may then become two: so many tokens are kept free.
+# Tokens kept free: a chunk is cut as text and tokenised again, and its first token may then become two.
 RESERVE = 4
-# Where query and title leave less than this for the text, chunks would be confetti: the passage is cut as ever.
+# If query and title leave fewer tokens than this for the text, chunks would be too short: the passage is cut instead.
 LEAST_TOKENS = 16
-# Characters taken at first for each token that is looked for: English has 4 to 5 a token.
+# Characters taken at first for each token wanted: English has 4 to 5 a token.
 USUAL_CHARACTERS = 8
 
 
 class ReadsTokens(Scorer, Protocol):
-    """A scorer in two steps whose prompt can be asked what fits."""
+    """A scorer whose prompt can say how many tokens fit."""
 
     @property
     def prompt(self) -> Prompt:
-        """How it writes and tokenises."""
+        """Return the prompt, which writes and tokenises."""
         ...
 
 
 def split(chunking: Chunking, prompt: Prompt, text: str, room: int) -> tuple[list[Chunk], bool]:
-    """Cut a text with `room` tokens to fit in; returns the chunks, and whether all of the text is in them.
+    """Cut a text into chunks that fit `room` tokens; return the chunks, and whether they contain all of the text.
 
-    No chunks means that the text is to be scored whole. Time and memory are bounded by its `limit`.
+    No chunks means that the text is scored whole. `chunking.limit` bounds time and memory.
     """
     size = min(chunking.tokens or room, room - RESERVE)
     if size < min(LEAST_TOKENS, chunking.tokens or LEAST_TOKENS):
@@ -56,25 +56,25 @@ def split(chunking: Chunking, prompt: Prompt, text: str, room: int) -> tuple[lis
 
 @dataclass(frozen=True, slots=True)
 class Chunked:
-    """A reading of passages in chunks: `splits` are each passage's chunks and whether all of its text is in them."""
+    """A query tokenized with chunks: `splits` are each passage's chunks, and whether they contain all of its text."""
 
     parts: Any
     splits: Sequence[tuple[list[Chunk], bool]]
 
     @property
     def lengths(self) -> Sequence[int]:
-        """Tokens of all chunks of each passage."""
+        """Return the tokens of all chunks of each passage."""
         rest = iter(self.parts.lengths)
         return [sum(next(rest) for _ in range(max(1, len(chunks)))) for chunks, _ in self.splits]
 
     def part(self, start: int, stop: int) -> Chunked:
-        """Some of the passages, with all of their chunks."""
+        """Return some of the passages, with all of their chunks."""
         ends = [0, *itertools.accumulate(max(1, len(chunks)) for chunks, _ in self.splits)]
         stop = min(stop, len(self.splits))
         return Chunked(self.parts.part(ends[start], ends[stop]), self.splits[start:stop])
 
     def best(self, scores: Sequence[Score]) -> list[Score]:
-        """Each passage's score out of its chunks'."""
+        """Return each passage's best score among its chunks."""
         rest = iter(scores)
         return [
             _best(chunks, [next(rest) for _ in chunks], complete) if chunks else next(rest)
@@ -83,9 +83,9 @@ class Chunked:
 
 
 class MaxP:
-    """A scorer that gives a long passage the score of its best chunk, the first of equals; the title leads each chunk.
+    """A scorer that gives a long passage the score of its best chunk, the first of equals; each chunk has the title.
 
-    `truncated` then says that not all of the passage was in a chunk. Passages that fit are scored as ever.
+    `truncated` then says that the chunks did not contain all of the passage. A passage that fits is scored whole.
     """
 
     def __init__(self, scorer: ReadsTokens, chunking: Chunking) -> None:
@@ -94,26 +94,26 @@ class MaxP:
 
     @property
     def name(self) -> str:
-        """The user's name of the model."""
+        """Return the user's name of the model."""
         return self.scorer.name
 
     @property
     def mapping(self) -> Mapping:
-        """The scorer's own: the best chunk's score is a score like any other."""
+        """Return the scorer's own mapping: the best chunk's score is a score like any other."""
         return self.scorer.mapping
 
     @property
     def engine_name(self) -> str:
-        """The scorer's own."""
+        """Return the scorer's engine name."""
         return self.scorer.engine_name
 
     @property
     def manifest(self) -> Manifest:
-        """The scorer's own."""
+        """Return the scorer's manifest."""
         return self.scorer.manifest
 
     def score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
-        """One score for each passage, in the order given. Raises what the scorer raises."""
+        """Return one score for each passage, in the order given. Raises what the scorer raises."""
         return self.score_all([self.read(query, passages)])[0]
 
     def read(self, query: str, passages: Sequence[Passage]) -> Chunked:
@@ -127,7 +127,7 @@ class MaxP:
         return Chunked(self.scorer.read(query, parts), splits)
 
     def score_all(self, tokenized: Sequence[Chunked]) -> list[list[Score]]:
-        """Scores of several queries' passages. Raises what the scorer raises."""
+        """Return the scores of several queries' passages. Raises what the scorer raises."""
         found = self.scorer.score_all([one.parts for one in tokenized])
         return [one.best(scores) for one, scores in zip(tokenized, found, strict=True)]
 
@@ -144,7 +144,7 @@ def _best(chunks: Sequence[Chunk], scores: Sequence[Score], complete: bool) -> S
 
 
 def _offsets(prompt: Prompt, text: str, wanted: int) -> tuple[list[tuple[int, int]], bool]:
-    """Positions of the first `wanted` tokens or of all there are, and whether the whole text was read for them."""
+    """Return the positions of the first `wanted` tokens or of all, and whether the whole text was tokenised."""
     most, characters = wanted * CHARACTERS_PER_TOKEN, wanted * USUAL_CHARACTERS
     while True:
         offsets = prompt.offsets(text[:characters])

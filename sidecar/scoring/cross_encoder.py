@@ -1,4 +1,4 @@
-"""Scores a query with each passage together: a prompt writes and tokenises the pairs, an engine computes."""
+"""Score a query with each passage together: a prompt writes and tokenises the pairs, an engine computes."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from sidecar.scoring.tokenized import TokenizedPairs, check_finite
 class CrossEncoder:
     """A sequence classifier with one output, as a Scorer. Its scores are float32 logits.
 
-    `prompt` is one that others share, by default its own. `engine` computes the scores, by default the one that leaves
-    the checkpoint whole, in batches of at most `batch_size` pairs. Raises ModelError where the manifest does not go
-    with the architecture.
+    `prompt` may be shared with other scorers; by default it is a new one. `engine` computes the scores; the default
+    leaves the checkpoint unchanged and takes batches of at most `batch_size` pairs. Raises ModelError if the manifest
+    does not fit the architecture.
     """
 
     def __init__(
@@ -39,33 +39,33 @@ class CrossEncoder:
         if (pooling == "model") == traits.decoder:
             raise ModelError(
                 f"Pooling {pooling!r} does not go with {traits.architecture}.",
-                remedy="Decoders pool last_token or last_slot, encoders model: correct the checkpoint's sidecar.json.",
+                remedy="Decoders need last_token or last_slot, encoders model: correct the checkpoint's sidecar.json.",
             )
         self.prompt = prompt or Prompt(checkpoint.tokenizer, checkpoint.manifest, segments=traits.segments)
         self.engine = engine or choose_engine(checkpoint, "transformers", batch_size=batch_size)
 
     @property
     def name(self) -> str:
-        """The user's name of the model."""
+        """Return the user's name of the model."""
         return self.checkpoint.name
 
     @property
     def engine_name(self) -> str:
-        """The engine that computes: `transformers`, `openvino` …."""
+        """Return the name of the engine: `transformers`, `openvino` …."""
         return self.engine.name
 
     @property
     def manifest(self) -> Manifest:
-        """How the model reads pairs."""
+        """Return the manifest, which says how the model reads pairs."""
         return self.checkpoint.manifest
 
     @property
     def mapping(self) -> Mapping:
-        """The mapping from a raw score to one between 0 and 1."""
+        """Return the mapping from a raw score to one between 0 and 1."""
         return self.checkpoint.manifest.mapping
 
     def score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
-        """One logit for each passage, in the order given. Raises NonFiniteScore."""
+        """Return one logit for each passage, in the order given. Raises NonFiniteScore."""
         return self.score_all([self.read(query, passages)])[0]
 
     def read(self, query: str, passages: Sequence[Passage]) -> TokenizedPairs:
@@ -73,7 +73,7 @@ class CrossEncoder:
         return TokenizedPairs(self.prompt.pairs(query, passages))
 
     def score_all(self, tokenized: Sequence[TokenizedPairs]) -> list[list[Score]]:
-        """Logits of several queries' pairs, on the device together. Raises NonFiniteScore."""
+        """Return the logits of several queries' pairs, computed on the device together. Raises NonFiniteScore."""
         logits = self.engine.logits([one.rows for one in tokenized])
         return [
             [Score(value, row.truncated) for value, row in zip(check_finite(values, self.name), one.rows, strict=True)]

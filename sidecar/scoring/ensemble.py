@@ -1,7 +1,7 @@
-"""A cross-encoder with a bi-encoder beside it: `logit + weight · cosine`, both from one reading of the passages.
+"""A cross-encoder and a bi-encoder together: `logit + weight · cosine` of the same passages.
 
-A sum of the two ranks better than either where the cross-encoder is small, and stays a score of the pair alone: it
-depends on no other candidate, can be remembered, and pages of one list fit together.
+With a small cross-encoder the sum ranks better than either, and it still depends on the pair alone: no other candidate
+changes it, it can be stored, and pages of one list are consistent.
 """
 
 from __future__ import annotations
@@ -20,62 +20,62 @@ from sidecar.scoring.score_mapping import Mapping
 
 @dataclass(frozen=True, slots=True)
 class TokenizedTwice:
-    """The same passages as either model has read them."""
+    """The same passages, tokenized for each of the two models."""
 
     cross: Any
     bi: Any
 
     @property
     def lengths(self) -> Sequence[int]:
-        """Tokens of each passage, for both models together."""
+        """Return the tokens of each passage, for both models together."""
         return [one + other for one, other in zip(self.cross.lengths, self.bi.lengths, strict=True)]
 
     def part(self, start: int, stop: int) -> TokenizedTwice:
-        """Some of the passages."""
+        """Return some of the passages."""
         return TokenizedTwice(self.cross.part(start, stop), self.bi.part(start, stop))
 
 
 class EnsembleScorer:
-    """Adds a bi-encoder's cosine, `weight` times, to a cross-encoder's logit. All else is the cross-encoder's."""
+    """Adds a bi-encoder's cosine, times `weight`, to a cross-encoder's logit. All else is the cross-encoder's."""
 
     def __init__(self, cross: ReadsTokens, bi: Scorer, weight: float) -> None:
         self.cross, self.bi, self.weight = cross, bi, weight
 
     @property
     def name(self) -> str:
-        """The cross-encoder's."""
+        """Return the cross-encoder's name."""
         return self.cross.name
 
     @property
     def engine_name(self) -> str:
-        """The cross-encoder's."""
+        """Return the cross-encoder's engine name."""
         return self.cross.engine_name
 
     @property
     def manifest(self) -> Manifest:
-        """The cross-encoder's."""
+        """Return the cross-encoder's manifest."""
         return self.cross.manifest
 
     @property
     def mapping(self) -> Mapping:
-        """The cross-encoder's."""
+        """Return the cross-encoder's mapping."""
         return self.cross.mapping
 
     @property
     def prompt(self) -> Prompt:
-        """The cross-encoder's."""
+        """Return the cross-encoder's prompt."""
         return self.cross.prompt
 
     def score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
-        """One sum for each passage, in the order given. Raises what either scorer raises."""
+        """Return one sum for each passage, in the order given. Raises what either scorer raises."""
         return self.score_all([self.read(query, passages)])[0]
 
     def read(self, query: str, passages: Sequence[Passage]) -> TokenizedTwice:
-        """Tokenise for both."""
+        """Tokenise for both models."""
         return TokenizedTwice(self.cross.read(query, passages), self.bi.read(query, passages))
 
     def score_all(self, tokenized: Sequence[TokenizedTwice]) -> list[list[Score]]:
-        """Sums of several queries' passages. `truncated` and the chunk are the cross-encoder's."""
+        """Return the sums of several queries' passages. `truncated` and the chunk are the cross-encoder's."""
         logits = self.cross.score_all([one.cross for one in tokenized])
         cosines = self.bi.score_all([one.bi for one in tokenized])
         return [

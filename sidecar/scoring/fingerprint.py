@@ -1,4 +1,4 @@
-"""Tells a model's scores from another's by its files, its manifest, and how it is run. Computed at once."""
+"""Identify a model's scores by its files (their hash, or size and time), its manifest, and how it is run."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from sidecar.scoring.checkpoints.lora_adapter import choose_base, is_adapter, re
 from sidecar.scoring.checkpoints.manifest import as_json
 from sidecar.scoring.loading import locate, placement_of, spec_beside
 
-# The one file of a checkpoint that is read from a folder within it.
+# The only file of a checkpoint that is read from a subfolder.
 POOLING = "1_Pooling/config.json"
-# Fields of a `ModelSpec` that change a score by more than the last digits.
+# Fields of a `ModelSpec` that change more of a score than its last digits.
 DECISIVE = ("invariant", "quantization", "adapter", "chunking")
 
 
 def fingerprint(scorer: Scorer, spec: ModelSpec) -> str:
-    """Return a name for the scores of a model that was loaded by this specification.
+    """Return an identifier of the scores of a model that was loaded by this specification.
 
-    A file of the hub's cache goes by the hash that the hub gave it, another by its size and the time it was written: a
-    model that is copied anew is another one, one whose files were exchanged is never taken for what it was. What the
-    batches and the machine do to the last digits is not told apart. Raises what locating the model does.
+    A file of the hub's cache is identified by the hub's hash, any other by its size and modification time. So a copied
+    model counts as another one, and a model whose files were replaced is never taken for the previous one. Batches and
+    the machine change only last digits; they are not distinguished. Raises what locating the model raises.
     """
     placement = placement_of(spec)
     digest = hashlib.blake2b(digest_size=16)
@@ -42,7 +42,7 @@ def fingerprint(scorer: Scorer, spec: ModelSpec) -> str:
 
 
 def _directories(spec: ModelSpec) -> Iterator[Path]:
-    """A model's directory and, of an adapter, the base model's; both were loaded, so no hub is asked."""
+    """Yield a model's directory and, for an adapter, the base model's; both were loaded, so the hub is not asked."""
     own = locate(spec.model, revision=spec.revision, offline=True).directory
     yield own
     if is_adapter(own):

@@ -1,4 +1,4 @@
-"""The traits of this machine's CPU and accelerators that decide how an encoder is computed; loads no torch."""
+"""The properties of this machine's CPU and accelerators that decide how an encoder is computed; loads no torch."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 CPU_INFO = Path("/proc/cpuinfo")
 TOPOLOGY = Path("/sys/devices/system/cpu")
-# The CUDA driver by the names that Linux and Windows give it.
+# The CUDA driver's file names on Linux and Windows.
 DRIVERS = ("libcuda.so.1", "nvcuda.dll")
 
 
 def cpu_name() -> str:
-    """Return the CPU's own name, or at least its kind."""
+    """Return the CPU's model name, or at least its architecture."""
     try:
         lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -36,7 +36,7 @@ def native_precisions() -> tuple[str, ...]:
 
 
 def threads() -> int:
-    """How many threads compute: torch's number where torch is loaded, else `OMP_NUM_THREADS`, else a thread a core."""
+    """Return the number of compute threads: torch's if torch is loaded, else `OMP_NUM_THREADS`, else one a core."""
     torch = sys.modules.get("torch")
     if torch is not None and hasattr(torch, "get_num_threads"):
         return int(torch.get_num_threads())
@@ -45,7 +45,7 @@ def threads() -> int:
 
 
 def cores() -> int:
-    """Physical cores that this process may use; processors where the system does not say which share a core."""
+    """Return the physical cores that this process may use; logical processors if the system does not group them."""
     usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
     siblings = set()
     for processor in usable:
@@ -58,9 +58,9 @@ def cores() -> int:
 
 
 def has_accelerator() -> bool:
-    """Whether torch could find a GPU here: CUDA's driver with a device, ROCm's, or Apple's.
+    """True if torch could find a GPU here: by CUDA's driver with a device, by ROCm, or Apple's.
 
-    The driver is asked without torch, which takes seconds to load. Where it says nothing clear, the answer is yes, and
+    The driver is asked without torch, which takes seconds to load. If its answer is unclear, this returns True and
     torch decides.
     """
     if sys.platform == "darwin":

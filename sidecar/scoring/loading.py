@@ -1,4 +1,4 @@
-"""From the name of a model to a Scorer: a preset, a directory (adapter or full) or a name at the hub.
+"""Load a Scorer by the name of a model: a preset, a directory (adapter or full) or a name at the hub.
 
 Importing this is quick: torch and transformers are loaded with the first model.
 """
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """A model's directory on this machine, and its manifest where one is known before loading."""
+    """A model's directory on this machine, and its manifest if one is known before loading."""
 
     name: str
     directory: Path
@@ -55,7 +55,7 @@ def load_scorer(model: str = DEFAULT, **options: Any) -> Scorer:
 
 
 def load(spec: ModelSpec) -> Scorer:
-    """Load the model of a specification. Raises as `load_scorer` does."""
+    """Load the model of a specification. Raises what `load_scorer` raises."""
     located = locate(spec.model, revision=spec.revision, offline=spec.offline)
     scorer: ReadsTokens
     if _is_bi_encoder(located):
@@ -65,7 +65,7 @@ def load(spec: ModelSpec) -> Scorer:
     if is_adapter(located.directory):
         base = locate_base(located, spec.base_model, revision=spec.base_revision, offline=spec.offline)
     elif spec.base_model is not None:
-        raise ModelError(f"{spec.model!r} is no adapter, so it takes no base model.", remedy="Leave base_model out.")
+        raise ModelError(f"{spec.model!r} is not an adapter: it takes no base model.", remedy="Leave base_model out.")
     scorer = _load_cross_encoder(located, base, spec)
     if (beside := scorer.manifest.beside) is not None:
         from sidecar.scoring.ensemble import EnsembleScorer
@@ -75,7 +75,7 @@ def load(spec: ModelSpec) -> Scorer:
 
 
 def spec_beside(spec: ModelSpec, model: str) -> ModelSpec:
-    """Return the specification of the model that an ensemble's manifest names: run as the first one is."""
+    """Return the specification of the model that an ensemble's manifest names: it runs like the first model."""
     return ModelSpec(
         model=model,
         device=spec.device,
@@ -96,10 +96,10 @@ def placement_of(spec: ModelSpec) -> Placement:
 
 
 def locate(model: str, *, revision: str | None = None, offline: bool = False) -> Located:
-    """Find the directory of a preset, a path or a hub name, fetching it where it is not here yet."""
+    """Find the directory of a preset, a path or a hub name; fetch it if it is not on this machine."""
     if model in CARRIED:
         return Located(model, CARRIED[model], read_manifest(CARRIED[model]))
-    # By its hub name too, which an adapter on it records: plain peft knows no presets.
+    # Also by its hub name, which adapters on it record: plain peft knows no presets.
     if model == EMBEDDED or (model == PRESETS[EMBEDDED].model and revision is None):
         return Located(model, find_embedded(offline=offline), MINILM)
     path = Path(model).expanduser()
@@ -111,7 +111,7 @@ def locate(model: str, *, revision: str | None = None, offline: bool = False) ->
     if path.is_dir():
         check_holds_model(path)
         return Located(model, path, read_manifest(path))
-    # What can't be a hub name is a path or a misspelt preset: no need to ask the hub.
+    # A name that can't be a hub name is a path or a misspelt preset: the hub is not asked.
     if model.count("/") != 1 or model.startswith((".", "/", "~")):
         raise not_found(model, "no hub name looks like that")
     known = next((preset.manifest for preset in PRESETS.values() if preset.model == model), None)
@@ -120,7 +120,7 @@ def locate(model: str, *, revision: str | None = None, offline: bool = False) ->
 
 
 def own_directory(model: str) -> Path | None:
-    """Return the directory that a model's name is; None for presets and hub names, whose files are not ours."""
+    """Return the directory that a model name is; None for presets and hub names, whose files are not the user's."""
     path = Path(model).expanduser()
     return path if model not in {*CARRIED, *PRESETS} and path.is_dir() else None
 
@@ -136,13 +136,13 @@ def locate_base(
         raise GatedModel(error.message, remedy=f"{error.remedy} {mirror_hint()}") from error
     except ModelNotFound as error:
         raise ModelNotFound(
-            f"The base model of the adapter {adapter.name!r} can't be had: {error.message}",
+            f"The base model of the adapter {adapter.name!r} can't be loaded: {error.message}",
             remedy="Give the base model's directory or hub name as the base model.",
         ) from error
 
 
 def _is_bi_encoder(located: Located) -> bool:
-    """Tell by the manifest, or by a sentence-transformers pooling without an adapter."""
+    """True by the manifest, or for a sentence-transformers pooling without an adapter."""
     if is_adapter(located.directory):
         return False
     pools = pools_sentences(located.directory, located.manifest)
@@ -196,9 +196,9 @@ def _load_cross_encoder(located: Located, base: Located, spec: ModelSpec) -> Rea
 def _read_plainly(
     engine: str, placement: Placement, directory: Path, *, classifier: bool, adapter: Path | None = None
 ) -> tuple[Any, Any] | None:
-    """Read a small encoder without torch, which takes seconds to load; None where torch is needed.
+    """Read a small encoder without torch, which takes seconds to load; None if torch is needed.
 
-    OpenVINO computes with it on the CPU, in float32 or, where nobody named a dtype, in bfloat16.
+    OpenVINO computes with it on the CPU, in float32 or, if no dtype was set, perhaps in bfloat16.
     """
     plain = engine in ("auto", "openvino") and placement.is_plain_cpu
     if not plain or importlib.util.find_spec("openvino") is None:
@@ -210,7 +210,7 @@ def _read_plainly(
     return model, tokenizer
 
 
-def _load_with_torch(  # noqa: PLR0913  the rest of load_scorer, by keyword
+def _load_with_torch(  # noqa: PLR0913  the second half of load_scorer, by keyword
     located: Located, base: Located, placement: Placement, *, engine: str, lora: Path | None, adapter: bool
 ) -> tuple[Any, Any]:
     from sidecar.scoring.checkpoints.checkpoint import check_vocabulary, load_classifier, load_tokenizer
@@ -235,12 +235,12 @@ def _load_with_torch(  # noqa: PLR0913  the rest of load_scorer, by keyword
 
 
 def _may_round(placement: Placement) -> bool:
-    """Whether an engine may compute in another precision than the weights'."""
+    """True if an engine may compute in another precision than the weights'."""
     return placement.dtype == "auto"
 
 
 def with_max_length(manifest: Manifest, max_length: int | None) -> Manifest:
-    """Give the manifest another token limit. Raises ModelError where it contradicts the rest."""
+    """Return the manifest with another token limit. Raises ModelError if it contradicts the rest."""
     if max_length is None:
         return manifest
     try:

@@ -1,4 +1,4 @@
-"""All the models of one process: adapters of one Llama share its weights, every other model is loaded by itself."""
+"""All models of one process: adapters of one Llama share its weights, every other model is loaded by itself."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ModelRegistry:
     """Every model under its name, in the order given, by its specification.
 
     Adapters that can be packed and have base, device, dtype and batches in common share one base: `merged` is how many
-    of them can be switched to for nothing, each at the memory of a base. `scorers` are what is in use. Raises what
+    of them can be switched to at no cost; each takes as much memory as a base. `scorers` are those in use. Raises what
     `load_scorer` raises.
     """
 
@@ -52,11 +52,11 @@ class ModelRegistry:
             self.reload(name)
 
     def reload(self, name: str, prove: Callable[[Scorer], None] = lambda _: None) -> Scorer:
-        """Read a model's files anew; until that is done the one before serves.
+        """Read a model's files again; the previous model serves until that is done.
 
-        It stays if they can't be read, or if `prove`, which is handed the new one, raises anything. An adapter with a
-        base of its own needs the memory of a second base meanwhile; of those that share one, the new adapter serves
-        what is being scored from then on. May be called from any thread, one call at a time.
+        The previous model stays if the files can't be read, or if `prove`, which is called with the new one, raises.
+        An adapter with its own base needs the memory of a second base meanwhile. An adapter that shares a base also
+        scores the rest of the requests in progress. May be called from any thread, one call at a time.
         """
         spec = self._models[name]
         base = self._shared.get(name)
@@ -106,11 +106,11 @@ def _manifest(located: Located, spec: ModelSpec) -> Manifest:
 
 
 def _base(adapter: Located, spec: ModelSpec) -> _Base | None:
-    """The base an adapter may share with others; None for what is none, or has to be loaded by itself."""
+    """Return the base that an adapter may share with others; None for a model that must be loaded by itself."""
     if not is_adapter(adapter.directory) or not spec.adapter:
         return None
     base = locate_base(adapter, spec.base_model, revision=spec.base_revision, offline=spec.offline)
-    # Torch is not loaded to find out that another architecture can't be packed.
+    # This check needs no torch: another architecture can't be packed.
     if read_model_config(base.directory).get("model_type") != MODEL_TYPE:
         return None
     from sidecar.scoring.engines.packed.loader import packs

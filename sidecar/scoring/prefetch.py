@@ -1,4 +1,4 @@
-"""Reads ahead: while the device is busy with one query, the next ones are tokenised. Knows nothing of models."""
+"""Tokenise the next queries while the device is busy with one. Knows nothing of models."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Read = TypeVar("Read")
 
-# Items read beyond the one in hand: one would do if all took alike, two even out long and short ones.
+# Items read in advance: one would do if all took equally long, two even out long and short ones.
 AHEAD = 2
 
 
 def prefetch(items: Iterable[Item], read: Callable[[Item], Read], *, ahead: int = AHEAD) -> Iterator[tuple[Item, Read]]:
-    """Each item with what `read` makes of it, in the order given; `read` runs in a thread, `items` in the caller's.
+    """Yield each item with the result of `read`, in order; `read` runs in a thread, `items` in the caller's thread.
 
-    At most `ahead` items more than were asked for are taken and kept in memory. What an item raises, or the taking of
-    it, is raised in its turn, after all that came before it.
+    At most `ahead` items more than were asked for are taken and kept in memory. An error of an item, or of taking it,
+    is raised in its turn, after the results of all items before it.
     """
     source, failure, more = iter(items), None, True
     waiting: deque[tuple[Item, Future[Read]]] = deque()
@@ -30,7 +30,7 @@ def prefetch(items: Iterable[Item], read: Callable[[Item], Read], *, ahead: int 
                     item = next(source)
                 except StopIteration:
                     more = False
-                except Exception as error:  # noqa: BLE001  raised when it is its turn
+                except Exception as error:  # noqa: BLE001  raised in its turn
                     more, failure = False, error
                 else:
                     waiting.append((item, pool.submit(read, item)))

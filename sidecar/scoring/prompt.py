@@ -1,4 +1,4 @@
-"""From a query and its passages to token ids. Knows the tokenizer, not the model."""
+"""Write a query and its passages as token ids. Knows the tokenizer, not the model."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from sidecar.core.candidates import Passage
 from sidecar.core.errors import ModelError
 from sidecar.scoring.checkpoints.manifest import Manifest
 
-# Characters kept for each token of the limit. Llama-3's longest token is 128 spaces, no other tokenizer in use has a
-# longer one, so 228 tokens never need more than 29,184 characters: cutting a text there leaves its first 228 tokens
-# alone. Only a text whose tokens swallow more than that (a tokenizer that drops characters, such as BERT's with
-# thousands of control characters or one "word" of thousands of letters read as [UNK]) can come out shorter.
+# Characters kept for each token of the limit. Llama-3's longest token is 128 spaces, and no other tokenizer in use has
+# a longer one, so 228 tokens never need more than 29,184 characters: cutting a text there leaves its first 228 tokens
+# unchanged. Only a tokenizer that drops characters (such as BERT's with thousands of control characters, or one "word"
+# of thousands of letters read as [UNK]) can give fewer tokens.
 CHARACTERS_PER_TOKEN = 128
 
-# The authors' scripts cut a document at their limit less 3 tokens.
+# The authors' scripts cut a document at their limit minus 3 tokens.
 KEPT_BACK = 3
 
-# Tokens that prefix and suffix must leave between them.
+# The fewest tokens that prefix and suffix must leave for the body.
 LEAST_BODY = 8
 
 
-# Half of a surrogate pair, as broken JSON brings it: no text to a tokenizer.
+# Half of a surrogate pair, which broken JSON can contain: a tokenizer refuses it.
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """One input of the model. `types` are segment ids, None where the architecture has none.
+    """One input of the model. `types` are segment ids, None if the architecture has none.
 
     `truncated` says that some of the passage's tokens are not among the ids.
     """
@@ -47,11 +47,11 @@ class Tokens:
 class Prompt:
     """Writes and tokenises pairs as the manifest says.
 
-    The names of special tokens inside a text are text like any other, so no document can end its own pair. Time
-    and memory are bounded by the token limit, however long a text is. Safe to use from several threads: a
-    tokenizer keeps its truncation as state, so one call goes at a time.
+    The names of special tokens inside a text are ordinary text, so no document can end its own pair. The token limit
+    bounds time and memory, however long a text is. Safe to use from several threads: a tokenizer keeps its truncation
+    as state, so one call tokenises at a time.
 
-    `segments` False leaves segment ids out, for models that take none. Raises ModelError where prefix and suffix fill
+    `segments` False leaves segment ids out, for models that take none. Raises ModelError if prefix and suffix fill
     `max_length`.
     """
 
@@ -71,7 +71,7 @@ class Prompt:
             )
 
     def pairs(self, query: str, passages: Sequence[Passage]) -> list[Tokens]:
-        """Token ids of each pair, at most `max_length` of them, in the order given."""
+        """Return the token ids of each pair, at most `max_length` of them, in the order given."""
         if not passages:
             return []
         write = {"joint": self._joint, "separate": self._separate, "body": self._body}[self.manifest.truncation]
@@ -80,12 +80,12 @@ class Prompt:
         return [self._marked(passage, row) for passage, row in zip(passages, tokens, strict=True)]
 
     def passages(self, passages: Sequence[Passage]) -> list[Tokens]:
-        """Token ids of passages on their own, at most `max_length` of them, special tokens included."""
+        """Return the token ids of single passages, at most `max_length` of them, special tokens included."""
         tokens = self.texts([self.document(passage) for passage in passages])
         return [self._marked(passage, row) for passage, row in zip(passages, tokens, strict=True)]
 
     def texts(self, texts: Sequence[str]) -> list[Tokens]:
-        """Token ids of single texts, at most `max_length` of them, special tokens included."""
+        """Return the token ids of single texts, at most `max_length` of them, special tokens included."""
         room = self.manifest.max_length - self._backend.num_special_tokens_to_add(is_pair=False)
         with self._lock:
             rows = self._encode([self._cut(text) for text in texts])
@@ -93,7 +93,7 @@ class Prompt:
             return [self._tokens(self._backend.post_process(row), truncated=len(row) > room) for row in rows]
 
     def room(self, query: str, title: str) -> int:
-        """Tokens of a passage's text that fit beside the query and the title; 0 or less where none do."""
+        """Return how many tokens of a passage's text fit with the query and the title; 0 or less if none do."""
         empty = Passage(title, "")
         if self.manifest.kind == "bi-encoder":
             return self.manifest.max_length - len(self.passages([empty])[0])
@@ -102,17 +102,17 @@ class Prompt:
         return self.manifest.max_length - len(self.pairs(query, [empty])[0])
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
-        """Where each token of a text lies in it: its first character, and the one after its last."""
+        """Return the position of each token in a text: its first character, and the one after its last."""
         with self._lock:
             found: list[tuple[int, int]] = self._encode([_LONE_SURROGATE.sub("\ufffd", text)])[0].offsets
         return found
 
     def query(self, query: str) -> str:
-        """Write the query as the model reads it, cut to what the token limit can hold."""
+        """Write the query as the model reads it, cut to the characters that the token limit can hold."""
         return self.manifest.write_query(self._cut(query))
 
     def document(self, passage: Passage) -> str:
-        """Write the passage as the model reads it, cut to what the token limit can hold."""
+        """Write the passage as the model reads it, cut to the characters that the token limit can hold."""
         return self.manifest.write_document(Passage(self._cut(passage.title), self._cut(passage.text)))
 
     def _cut(self, text: str) -> str:
@@ -120,11 +120,11 @@ class Prompt:
 
     @property
     def characters(self) -> int:
-        """Characters of a title or text that are read at most."""
+        """Return how many characters of a title or text are read at most."""
         return self.manifest.max_length * CHARACTERS_PER_TOKEN
 
     def _marked(self, passage: Passage, tokens: Tokens) -> Tokens:
-        """Mark the passage as cut where it was cut before it was tokenised."""
+        """Mark the passage as truncated if it was cut before it was tokenised."""
         cut = max(len(passage.title), len(passage.text.rstrip())) > self.characters
         return replace(tokens, truncated=True) if cut else tokens
 
@@ -134,7 +134,7 @@ class Prompt:
         tokens = []
         for tail in tails:
             pair = self._backend.post_process(head, tail)
-            # Of a pair that was cut, counting tells which side lost tokens.
+            # If the pair was cut, counting its tokens shows which side lost some.
             full = len(pair) == self.manifest.max_length
             tokens.append(self._tokens(pair, truncated=full and pair.sequence_ids.count(1) < len(tail)))
         return tokens
@@ -152,15 +152,15 @@ class Prompt:
         return [Tokens([*self._prefix, *body.ids[:room], *self._suffix], truncated=len(body) > room) for body in bodies]
 
     def _control(self, text: str) -> list[int]:
-        """Tokenise a text of the manifest's own, in which the names of control tokens are control tokens."""
-        self._backend.no_padding()  # a saved tokenizer may pad to a length of its own, as MiniLM's to 128
+        """Tokenise a text of the manifest, in which the names of control tokens become control tokens."""
+        self._backend.no_padding()  # a saved tokenizer may pad to its own length, as MiniLM's to 128
         self._backend.no_truncation()
         self._backend.encode_special_tokens = False
         ids: list[int] = self._backend.encode(text, add_special_tokens=False).ids
         return ids
 
     def _encode(self, texts: list[str]) -> list[Any]:
-        """Tokenise whole texts without special tokens: lengths before anything is cut."""
+        """Tokenise whole texts without special tokens, to know their lengths before anything is cut."""
         self._backend.no_padding()
         self._backend.no_truncation()
         self._backend.encode_special_tokens = True

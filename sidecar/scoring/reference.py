@@ -1,6 +1,6 @@
-"""The oracle: plain transformers and peft, one pair at a time, as the model card of DeAR-3B-RankNet-LoRA has it.
+"""The oracle: plain transformers and peft, one pair at a time, as the model card of DeAR-3B-RankNet-LoRA does it.
 
-Slow on purpose and independent of the rest of this package: what the scorers compute is tested against it.
+It is slow and independent of the rest of this package: the tests compare the scorers with it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import torch
 
 
 def load_reference(adapter: Path, *, base: Path, dtype: torch.dtype = torch.float32) -> tuple[Any, Any]:
-    """Load as the card does: the base's tokenizer (pad = eos where it has none), base in `dtype`, LoRA merged."""
+    """Load as the card does: the base's tokenizer (pad = eos if it has none), base in `dtype`, LoRA merged."""
     from peft import PeftModel
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    # split_special_tokens is the one departure: the card would let a document's text end its own pair.
+    # split_special_tokens is the only difference: with the card's code a document's text could end its own pair.
     tokenizer = AutoTokenizer.from_pretrained(str(base), split_special_tokens=True)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -25,7 +25,7 @@ def load_reference(adapter: Path, *, base: Path, dtype: torch.dtype = torch.floa
 
 
 @torch.inference_mode()
-def score_one(  # noqa: PLR0913  one argument for each thing the card writes out
+def score_one(  # noqa: PLR0913  one argument for each value on the card
     tokenizer: Any,
     model: Any,
     query: str,
@@ -35,9 +35,9 @@ def score_one(  # noqa: PLR0913  one argument for each thing the card writes out
     max_length: int = 228,
     pad_to_limit: bool = False,
 ) -> float:
-    """Score one pair, cut jointly. `pad_to_limit` pads to `max_length`, as the card's single-pair example.
+    """Score one pair, cut jointly. `pad_to_limit` pads to `max_length`, as the card's single-pair example does.
 
-    The model's pad id decides what is pooled: unset it is the last slot, with or without padding.
+    The model's pad id decides which position is pooled: if it is unset, the last slot, with or without padding.
     """
     inputs = tokenizer(
         f"query: {query}",
@@ -52,7 +52,7 @@ def score_one(  # noqa: PLR0913  one argument for each thing the card writes out
 
 
 @torch.inference_mode()
-def score_one_cut_apart(  # noqa: PLR0913  one argument for each thing the scripts set
+def score_one_cut_apart(  # noqa: PLR0913  one argument for each value that the scripts set
     tokenizer: Any,
     model: Any,
     query: str,
@@ -62,7 +62,7 @@ def score_one_cut_apart(  # noqa: PLR0913  one argument for each thing the scrip
     limits: tuple[int, int] = (32, 196),
     pad_to: int | None = None,
 ) -> float:
-    """Score one pair, its sides cut apart as in the authors' TREC script; `pad_to` pads with eos up to there."""
+    """Score one pair, each side cut separately as in the authors' TREC script; `pad_to` pads with eos to a length."""
     head = tokenizer.encode(f"query: {query}", add_special_tokens=False, max_length=limits[0], truncation=True)
     tail = tokenizer.encode(
         f"document: {title} {passage}", add_special_tokens=False, max_length=limits[1] - 3, truncation=True

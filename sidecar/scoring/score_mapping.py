@@ -1,4 +1,4 @@
-"""From a raw score to one between 0 and 1. The order is always the raw scores'; this is for people and for APIs."""
+"""Map a raw score to one between 0 and 1, for people and APIs. The order always comes from the raw scores."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 class Mapping:
     """Rises with the score: `sigmoid(a * score + b)`, or `(1 + score) / 2` of an uncalibrated `cosine`.
 
-    Only where `calibrated` is True does the result read as a probability of relevance. It rises strictly as far as
-    double precision can tell: a sigmoid is exactly 1 from 37 on (in single precision already from 17 on), which is
-    why nothing is ever ordered by it.
+    Only if `calibrated` is True can the result be read as a probability of relevance. It rises strictly as far as
+    double precision can show: a sigmoid is exactly 1 from 37 on (in single precision already from 17 on), so nothing is
+    ever ordered by it.
     """
 
     a: float = 1.0
@@ -28,5 +28,5 @@ class Mapping:
 
 
 def sigmoid(x: float) -> float:
-    """1 / (1 + e^-x) in double precision, for every finite x."""
+    """Compute 1 / (1 + e^-x) in double precision, for every finite x."""
     return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))

@@ -1,6 +1,6 @@
-"""Scores kept on disk from run to run, so that another fusion or another window costs no scoring.
+"""Keep scores on disk from run to run, so that another fusion or another window needs no scoring.
 
-A score is what it was in the batch that it was first computed in; another batch would change its last digits.
+A stored score comes from the batch in which it was first computed; another batch would change its last digits.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sidecar.scoring.cache_keys import pair_keys
 from sidecar.scoring.checkpoints.manifest import Manifest
 from sidecar.scoring.score_mapping import Mapping as ScoreMapping
 
-# "rsco", so that no other database is taken for one of ours; the version is that of the table below.
+# "rsco", so that no other database is taken for a score store; the version is that of the table below.
 APPLICATION = 0x7273636F
 VERSION = 1
 # Seconds to wait for another run that writes.
@@ -36,9 +36,9 @@ CREATE TABLE score (
 class ScoreStore:
     """A file of scores by pair (`pair_keys`); several runs may read and write it at once, from any thread.
 
-    What is kept is on disk whole or not at all, however a process ends. A file that isn't there is begun. Raises
-    ConfigurationError for a file that is something else or of another version, InputError for one that is damaged or
-    can't be written; neither is ever removed. `found` counts the scores that were looked up and there.
+    Each write is on disk completely or not at all, however a process ends. A missing file is created. Raises
+    ConfigurationError for a file that is something else or has another version, InputError for one that is damaged or
+    can't be written; neither is ever removed. `found` counts the scores that were found.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,19 +46,19 @@ class ScoreStore:
         self.found = 0
         self._lock = threading.Lock()
         with self._told():
-            # A transaction is begun and ended by us alone.
+            # No automatic transactions.
             self._database = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
             self._open()
 
     def look_up(self, keys: Sequence[bytes]) -> list[Score | None]:
-        """The score kept under each key; None where there is none. Raises InputError."""
+        """Return the score stored under each key; None if there is none. Raises InputError."""
         with self._told(), self._lock:
             rows = [self._database.execute("SELECT * FROM score WHERE pair = ?", (key,)).fetchone() for key in keys]
             self.found += len(rows) - rows.count(None)
         return [None if row is None else _score(row[1:]) for row in rows]
 
     def keep(self, scores: Mapping[bytes, Score]) -> None:
-        """Keep scores, all of them or, if it is cut off, none. Raises InputError."""
+        """Store scores: all of them or, if interrupted, none. Raises InputError."""
         rows = [(key, *_row(score)) for key, score in scores.items()]
         with self._told(), self._lock, self._transaction():
             self._database.executemany("INSERT OR REPLACE INTO score VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
@@ -77,7 +77,7 @@ class ScoreStore:
                 self._database.execute(f"PRAGMA application_id = {APPLICATION}")
                 self._database.execute(f"PRAGMA user_version = {VERSION}")
             elif application != APPLICATION:
-                raise ConfigurationError(f"{self.path} holds something else than scores.", remedy="Name another file.")
+                raise ConfigurationError(f"{self.path} does not hold scores.", remedy="Name another file.")
             elif version != VERSION:
                 raise ConfigurationError(
                     f"{self.path} holds scores in the format {version}, not {VERSION}.",
@@ -102,13 +102,13 @@ class ScoreStore:
             raise InputError(f"can't keep scores in {self.path}: {error}.") from error
         except sqlite3.DatabaseError as error:
             raise InputError(
-                f"{self.path} is no score file, or damaged: {error}.", remedy="Remove it, or name another file."
+                f"{self.path} is not a score file, or is damaged: {error}.", remedy="Remove it, or name another file."
             ) from error
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """A reading of the passages that no score is known of; `known` and `keys` are of all, None where none is known."""
+    """A tokenized query without the passages whose scores are stored; `known` and `keys` list all, None if unknown."""
 
     keys: Sequence[bytes]
     known: Sequence[Score | None]
@@ -116,19 +116,19 @@ class Remembered:
 
     @property
     def lengths(self) -> Sequence[int]:
-        """Tokens of each passage; 0 where the score is known."""
+        """Return the tokens of each passage; 0 if its score is stored."""
         rest = iter(self.unknown.lengths)
         return [next(rest) if score is None else 0 for score in self.known]
 
     def part(self, start: int, stop: int) -> Remembered:
-        """Some of the passages."""
+        """Return some of the passages."""
         before, within = self.known[:start].count(None), self.known[start:stop].count(None)
         unknown = self.unknown.part(before, before + within)
         return Remembered(self.keys[start:stop], self.known[start:stop], unknown)
 
 
 class RememberingScorer:
-    """A scorer that scores no pair that the store has; what it scores is kept there under the model's `fingerprint`."""
+    """Scores only the pairs that the store lacks, and stores their scores under the model's `fingerprint`."""
 
     def __init__(self, scorer: Scorer, store: ScoreStore, fingerprint: str) -> None:
         self.scorer = scorer
@@ -137,37 +137,37 @@ class RememberingScorer:
 
     @property
     def name(self) -> str:
-        """The user's name of the model."""
+        """Return the user's name of the model."""
         return self.scorer.name
 
     @property
     def mapping(self) -> ScoreMapping:
-        """The scorer's own."""
+        """Return the scorer's mapping."""
         return self.scorer.mapping
 
     @property
     def manifest(self) -> Manifest:
-        """The scorer's own."""
+        """Return the scorer's manifest."""
         return self.scorer.manifest
 
     @property
     def engine_name(self) -> str:
-        """The scorer's own."""
+        """Return the scorer's engine name."""
         return self.scorer.engine_name
 
     def score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
-        """One score for each passage, in the order given. Raises what the scorer and the store raise."""
+        """Return one score for each passage, in the order given. Raises what the scorer and the store raise."""
         return self.score_all([self.read(query, passages)])[0]
 
     def read(self, query: str, passages: Sequence[Passage]) -> Remembered:
-        """Look the pairs up, and tokenise those that are not known."""
+        """Look up the pairs, and tokenise those without a stored score."""
         keys = pair_keys(self.fingerprint, query, passages)
         known = self.store.look_up(keys)
         wanted = [passage for passage, score in zip(passages, known, strict=True) if score is None]
         return Remembered(keys, known, self.scorer.read(query, wanted))
 
     def score_all(self, tokenized: Sequence[Remembered]) -> list[list[Score]]:
-        """Scores of several queries' passages; only what is not known goes to the device."""
+        """Return the scores of several queries' passages; only pairs without a stored score go to the device."""
         open_ones = [one for one in tokenized if None in one.known]
         found = self.scorer.score_all([one.unknown for one in open_ones]) if open_ones else []
         fresh: dict[bytes, Score] = {}

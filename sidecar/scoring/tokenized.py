@@ -1,4 +1,4 @@
-"""A query and its passages, tokenised: what is ready for the device, and can be cut into slices. Knows no tensors."""
+"""A tokenized query with its passages: ready for the device, and divisible into parts. Knows no tensors."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ class TokenizedQuery(Protocol):
 
     @property
     def lengths(self) -> Sequence[int]:
-        """Tokens that each passage costs; 0 where its score needs no forward pass."""
+        """Return the tokens that each passage costs; 0 if its score needs no forward pass."""
         ...
 
     def part(self, start: int, stop: int) -> TokenizedQuery:
-        """The reading of the passages from `start` to before `stop` alone."""
+        """Return only the passages from `start` up to, but not including, `stop`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class TokenizedPairs:
-    """A cross-encoder's reading: one row of ids for each passage."""
+    """A query tokenized for a cross-encoder: one row of ids for each passage."""
 
     rows: Sequence[Tokens]
 
     @property
     def lengths(self) -> Sequence[int]:
-        """Tokens of each pair."""
+        """Return the tokens of each pair."""
         return [len(row) for row in self.rows]
 
     def part(self, start: int, stop: int) -> TokenizedPairs:
-        """Some of the pairs."""
+        """Return some of the pairs."""
         return TokenizedPairs(self.rows[start:stop])
 
 
 class TokenizesAndScores(Protocol):
-    """A scorer in two steps: `read` tokenises, in any thread; `score_all` goes to the device, in one thread at a time.
+    """A scorer in two steps: `read` tokenises, in any thread; `score_all` uses the device, in one thread at a time.
 
-    So reading overlaps with scoring, and the readings of several callers fill one batch.
+    So tokenising overlaps with scoring, and tokenized queries of several callers can fill one batch.
     """
 
     def read(self, query: str, passages: Sequence[Any]) -> Any:
@@ -51,7 +51,7 @@ class TokenizesAndScores(Protocol):
         ...
 
     def score_all(self, tokenized: Sequence[Any]) -> list[list[Score]]:
-        """Scores of each reading, which must be this scorer's own. Raises NonFiniteScore."""
+        """Return the scores of each tokenized query, which comes from this scorer's `read`. Raises NonFiniteScore."""
         ...
 
 

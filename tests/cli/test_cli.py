@@ -146,7 +146,7 @@ def test_scores_are_kept_from_run_to_run(run, tmp_path, candidates_file, adapter
 
     (tmp_path / "scores").write_text("no scores at all, but long enough to be looked at. " * 30)
     status, _, err = run("rerank", candidates_file, "--output", "five", "--model", "x", "--score-file", "scores")
-    assert (status, "scores is no score file, or damaged" in err) == (1, True)
+    assert (status, "scores is not a score file, or is damaged" in err) == (1, True)
 
 
 def test_fields_that_hold_nothing_are_warned_of(run, tmp_path, candidates_file, adapter):

@@ -138,7 +138,7 @@ def test_a_file_that_is_no_score_file_is_refused_and_left_alone(tmp_path):
 
     with sqlite3.connect(tmp_path / "other") as database:
         database.execute("CREATE TABLE mine (x)")
-    with pytest.raises(ConfigurationError, match="something else than scores"):
+    with pytest.raises(ConfigurationError, match="does not hold scores"):
         ScoreStore(tmp_path / "other")
     ScoreStore(tmp_path / "newer").close()
     with sqlite3.connect(tmp_path / "newer") as database:
