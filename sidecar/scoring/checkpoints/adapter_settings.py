@@ -1,7 +1,7 @@
-"""Which settings of an adapter are computed by whom: our own merge, peft, or nobody.
+"""Which settings of an adapter our own merge computes, which peft computes, and which are refused.
 
-Our own merge is `W + scale · B · A`. It does what the tables here list; a key or a value that is on none of them goes
-through peft. What peft itself can't restore from an adapter's files is refused.
+Our own merge is `W + scale · B · A`. It supports the keys and values in the tables below; an adapter with any other key
+or value goes through peft. A setting that peft itself can't restore from an adapter's files is refused.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from sidecar.core.errors import ModelError
 
-# Keys that our own merge computes with, whatever their value.
+# Keys that our own merge uses, whatever their value.
 COMPUTED = {
     "r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "target_modules", "exclude_modules",
     "layers_to_transform", "layers_pattern", "modules_to_save",
@@ -23,13 +23,13 @@ INERT = {
     "auto_mapping", "base_model_name_or_path", "eva_config", "inference_mode", "lora_dropout", "megatron_core",
     "peft_type", "peft_version", "qalora_group_size", "revision", "task_type",
 }  # fmt: skip
-# Initial values of the factors that leave the base as it is; training overwrites the rest.
+# Initial values of the factors that leave the base unchanged; training overwrites the others.
 PLAIN_START = (True, False, None, "gaussian", "eva", "orthogonal", "mica")
-# Initial values that are taken off the base: peft takes them off again when it loads, from the same base.
+# Initial values that are subtracted from the base: peft subtracts them again when it loads the same base.
 TAKEN_OFF = ("pissa", "olora")
-# Keys that our own merge supports at some values.
+# Keys that our own merge supports only with some values.
 FIXED: dict[str, tuple[Any, ...]] = {"init_lora_weights": PLAIN_START, "bias": ("none",)}
-# What peft merges into the base without a difference; an adapter that sets more stays beside the base.
+# Settings that peft merges into the base exactly; an adapter with any other is kept beside the base.
 MERGED = {
     "use_dora": (True, False),
     "trainable_token_indices": None,
@@ -37,9 +37,9 @@ MERGED = {
     "bias": ("none", "all", "lora_only"),
     "init_lora_weights": (*PLAIN_START, *TAKEN_OFF),
 }
-# Keys that need something no adapter's files hold, and what that is.
+# Keys that need something that is not in an adapter's files, and what that is.
 REFUSED = {
-    "alora_invocation_tokens": "an activated LoRA is for generated text: peft supports none for SEQ_CLS",
+    "alora_invocation_tokens": "an activated LoRA is for generated text: peft does not support it for SEQ_CLS",
     "arrow_config": "its router needs further adapters",
     "corda_config": "its base was changed by the activations of training data",
     "lora_ga_config": "its base was changed by the gradients of training data",
@@ -55,7 +55,7 @@ CONVERT = (
 
 
 def beyond_factors(config: Mapping[str, Any]) -> str | None:
-    """Name the setting that our own merge does not do; None where it does all of them."""
+    """Name the setting that our own merge does not support; None if it supports all of them."""
     for key, value in config.items():
         if key in COMPUTED | INERT or (key in FIXED and _among(value, FIXED[key])):
             continue
@@ -65,7 +65,7 @@ def beyond_factors(config: Mapping[str, Any]) -> str | None:
 
 
 def check_supported(config: Mapping[str, Any], directory: Path) -> None:
-    """Raise ModelError for what peft can't restore from the adapter's files, or does not know."""
+    """Raise ModelError for a setting that peft does not know, or can't restore from the adapter's files."""
     for key, reason in REFUSED.items():
         if not _off(config.get(key)):
             raise ModelError(f"The adapter {directory} sets {key}: {reason}.", remedy=CONVERT)
@@ -87,7 +87,7 @@ def check_supported(config: Mapping[str, Any], directory: Path) -> None:
 
 
 def merges(config: Mapping[str, Any]) -> bool:
-    """Whether peft's merged weights are what the adapter computes; elsewhere it is kept beside the base."""
+    """True if peft's merged weights compute what the adapter computes; any other adapter is kept beside the base."""
     for key, value in config.items():
         values = MERGED.get(key, FIXED.get(key, ()))
         if key in COMPUTED | INERT or _off(value) or values is None or _among(value, values):
@@ -97,12 +97,12 @@ def merges(config: Mapping[str, Any]) -> bool:
 
 
 def changes_base(config: Mapping[str, Any]) -> bool:
-    """Whether peft takes the factors' initial values off the base's weights, which wants these in float32."""
+    """True if peft subtracts the factors' initial values from the base's weights, which must then be in float32."""
     return config.get("init_lora_weights") in TAKEN_OFF
 
 
 def _among(value: Any, values: tuple[Any, ...]) -> bool:
-    # 1 == True in Python, and an initial value of 1 is none of peft's.
+    # 1 == True in Python, but peft has no initial value 1.
     return any(value is known or (isinstance(known, str) and value == known) for known in values)
 
 

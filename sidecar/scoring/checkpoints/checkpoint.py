@@ -1,4 +1,4 @@
-"""From a directory of weights to a model ready to score: device, dtype, completeness. Knows neither hub nor presets."""
+"""Load a model from a directory of weights: device, dtype, completeness. Knows neither hub nor presets."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where and how a model runs. `device_map` is transformers' own and goes before `device`.
+    """Where and how a model runs. `device_map` is transformers' own and takes precedence over `device`.
 
-    `quantization` is none, 8bit or 4bit: weights through bitsandbytes, all but the score head's. `compile` says when
-    torch compiles the model: before it is used, meanwhile (so that its last digits change when that is done), or with
-    `auto` meanwhile where it pays. A model of transformers is compiled by its first calls, or with `auto` never.
+    `quantization` is none, 8bit or 4bit: bitsandbytes quantises all weights except the score head's. `compile` says
+    when torch compiles the model: `before` it is used, `meanwhile` (its last digits change when that is done), or with
+    `auto` meanwhile if compiling pays. A model of transformers is compiled by its first calls; with `auto`, never.
     """
 
     device: str = "auto"
@@ -70,12 +70,12 @@ class Placement:
         return _dtype(self._named_dtype())
 
     def device_name(self) -> str:
-        """Name the device as torch does, and load torch only where there may be something else than a CPU."""
+        """Return torch's name of the device; torch is loaded only if there may be something else than a CPU."""
         on_cpu = self.device == "cpu" or (self.device == "auto" and not has_accelerator())
         return "cpu" if on_cpu else str(self.torch_device())
 
     def dtype_name(self) -> str:
-        """Name the dtype as torch does, and load torch only where the device decides. Raises ConfigurationError."""
+        """Return torch's name of the dtype; torch is loaded only if the device decides. Raises ConfigurationError."""
         if self.dtype != "auto":
             return self._named_dtype()
         on_cpu = self.device_name() == "cpu"
@@ -88,7 +88,7 @@ class Placement:
 
     @property
     def is_plain_cpu(self) -> bool:
-        """Whether it is the CPU, in float32 and without anything that torch alone can do. Loads no torch."""
+        """True for the CPU, in float32 and without any option that only torch supports. Loads no torch."""
         nowhere = self.device_map is None and self.quantization == "none" and self.compile in ("never", "auto")
         fits = self.dtype in ("auto", "float32") and self.device in ("auto", "cpu")
         return nowhere and fits and self.device_name() == "cpu"
@@ -101,9 +101,9 @@ class Placement:
         return {"device_map": self.device_map or {"": self.torch_device()}, "quantization_config": config}
 
     def describe(self, *, computed_in: str | None = None) -> str:
-        """Say in words what this placement comes to here: device, dtype, torch. Raises ConfigurationError.
+        """Describe this placement on this machine: device, dtype, torch. Raises ConfigurationError.
 
-        `computed_in` is the precision of an engine that computes in another than that of the weights.
+        `computed_in` is the precision of an engine that does not compute in the weights' precision.
         """
         device, dtype, version = self.device_name(), self.dtype_name(), importlib.metadata.version("torch")
         computed = f", computed in {computed_in}" if computed_in not in {None, dtype} else ""
@@ -123,10 +123,10 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A model in evaluation mode with its tokenizer and manifest; `name` is what the user called it.
+    """A model in evaluation mode with its tokenizer and manifest; `name` is the user's name of the model.
 
-    `model` is transformers' own, a `packed.weights.Llama`, which the packed engine alone computes with, or an
-    `encoder_model.EncoderModel`, which OpenVINO alone computes with.
+    `model` is a transformers model, a `packed.weights.Llama`, which only the packed engine can use, or an
+    `encoder_model.EncoderModel`, which only OpenVINO can use.
     """
 
     name: str
@@ -136,16 +136,16 @@ class Checkpoint:
 
     @property
     def is_packed(self) -> bool:
-        """Whether the model is one that the packed engine alone computes with."""
+        """True if only the packed engine can use the model."""
         return self.traits.decoder and isinstance(getattr(self.model, "traits", None), Traits)
 
     @property
     def traits(self) -> Traits:
-        """The traits of the architecture that decide how pairs are read and pooled."""
+        """Return the traits of the architecture that decide how pairs are read and pooled."""
         return traits_of(self.model)
 
 
-def load_classifier(  # noqa: PLR0913  every one is a part of what is loaded, by keyword
+def load_classifier(  # noqa: PLR0913  the parts to load, by keyword
     directory: Path,
     placement: Placement,
     *,
@@ -154,12 +154,12 @@ def load_classifier(  # noqa: PLR0913  every one is a part of what is loaded, by
     enabled: bool = True,
     head: torch.Tensor | None = None,
 ) -> Any:
-    """Load a sequence classifier with one label, with an adapter where one is given.
+    """Load a sequence classifier with one label, with an adapter if one is given.
 
     `base` is the name of the base model for messages; `enabled` False leaves the LoRA out. `head` is the score head of
-    a causal model that has none. An adapter is merged, but on quantised weights it stays beside them: merged into 4
-    or 8 bits it would be rounded away. Raises ModelError for missing weights, a head of another size or a format other
-    than safetensors, AdapterMismatch.
+    a causal model that has none. An adapter is merged, except into quantised weights: 4 or 8 bits would round it away,
+    so it stays beside them. Raises ModelError for missing weights, a head of another size or a format other than
+    safetensors, AdapterMismatch.
     """
     from transformers import AutoModelForSequenceClassification
 
@@ -167,8 +167,8 @@ def load_classifier(  # noqa: PLR0913  every one is a part of what is loaded, by
     dtype = placement.torch_dtype()
     loaded: Any = dtype
     if adapter and placement.quantization == "none":
-        # The stored dtype is kept until the merge, so that there is one cast, after it. What an adapter brings whole
-        # takes the dtype of the base, which is then float32 where float32 is wanted.
+        # The stored dtype is kept until the merge, so that there is only one cast, after it. Modules that the adapter
+        # saves whole take the base's dtype, so the base is loaded in float32 if float32 is wanted.
         in_full = dtype == _dtype("float32") or changes_base(read_config(adapter))
         loaded = _dtype("float32") if in_full else "auto"
     auto_class = AutoModelForSequenceClassification
@@ -180,15 +180,15 @@ def load_classifier(  # noqa: PLR0913  every one is a part of what is loaded, by
         model = apply_adapter(model, adapter, base, missing=missing, enabled=enabled, dtype=merged)
     model = _place(model, placement)
     if head is not None:
-        # A difference of two bfloat16 rows is seldom a bfloat16 itself, so it stays in float32.
+        # The difference of two bfloat16 rows is seldom exact in bfloat16, so it stays in float32.
         model.score.weight.data = head.to(model.score.weight.device)
     return model
 
 
 def load_untrained(directory: Path, placement: Placement) -> tuple[Any, set[str]]:
-    """Load a sequence classifier with one label to be trained, and say which of its weights the checkpoint lacks.
+    """Load a sequence classifier with one label for training, and say which of its weights the checkpoint lacks.
 
-    Those are random, by torch's seed. Nothing is frozen, and training mode is the caller's to set. Raises ModelError.
+    Those weights are random, by torch's seed. Nothing is frozen; the caller sets training mode. Raises ModelError.
     """
     from transformers import AutoModelForSequenceClassification
 
@@ -199,7 +199,7 @@ def load_untrained(directory: Path, placement: Placement) -> tuple[Any, set[str]
 
 
 def load_encoder(directory: Path, placement: Placement) -> Any:
-    """Load the bare encoder of a bi-encoder. Its pooler may be missing: mean pooling does without."""
+    """Load the bare encoder of a bi-encoder. Its pooler may be missing: mean pooling does not use it."""
     from transformers import AutoModel
 
     check_config(directory)
@@ -209,7 +209,7 @@ def load_encoder(directory: Path, placement: Placement) -> Any:
 
 
 def load_tokenizer(directory: Path) -> Any:
-    """Load the tokenizer of a directory. Raises ModelError where there is none, or none of the tokenizers library."""
+    """Load the tokenizer of a directory. Raises ModelError if there is none, or none of the tokenizers library."""
     from transformers import AutoTokenizer
 
     try:
@@ -221,17 +221,17 @@ def load_tokenizer(directory: Path) -> Any:
         ) from error
     if not tokenizer.is_fast:
         raise ModelError(
-            f"{directory} has a tokenizer in plain Python ({type(tokenizer).__name__}), which tells no positions.",
+            f"{directory} has a tokenizer in plain Python ({type(tokenizer).__name__}), which gives no positions.",
             remedy="Save it in the format of the tokenizers library (tokenizer.json).",
         )
     return tokenizer
 
 
 def check_vocabulary(tokenizer: Any, rows: int, directory: Path) -> None:
-    """Raise ModelError where a tokenizer writes ids that the model has no embedding for; `rows` is how many it has."""
+    """Raise ModelError if a tokenizer writes ids that the model has no embedding for; it has `rows` embeddings."""
     if len(tokenizer) <= rows:
         return
-    # Control tokens that no text and no template writes may lie beyond.
+    # Control tokens may have higher ids if no text and no template writes them.
     control = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
     written = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id, None}
     ids = (set(tokenizer.get_vocab().values()) - control) | (written - {None})
@@ -243,7 +243,7 @@ def check_vocabulary(tokenizer: Any, rows: int, directory: Path) -> None:
 
 
 def default_manifest(model: Any, tokenizer: Any) -> Manifest:
-    """For a cross-encoder without `sidecar.json`: DeAR's for decoders, a plain pair of at most 512 tokens otherwise."""
+    """Return the manifest of a cross-encoder without `sidecar.json`: DeAR's for decoders, else a pair of 512 tokens."""
     traits = traits_of(model)
     if traits.decoder:
         manifest = Manifest()
@@ -262,7 +262,7 @@ def _dtype(name: str) -> torch.dtype:
 
 def _place(model: Any, placement: Placement) -> Any:
     dtype, whole = placement.torch_dtype(), not is_quantized(model)
-    # Parameters only: rotary frequencies are buffers, and in bf16 every position would be a little off.
+    # Parameters only: rotary frequencies are buffers, and bf16 would make every position inexact.
     for parameter in model.parameters():
         parameter.requires_grad_(False)
         if whole:
@@ -271,6 +271,6 @@ def _place(model: Any, placement: Placement) -> Any:
         model = model.to(placement.torch_device())
     model.eval()
     if placement.compile in ("before", "meanwhile"):
-        # In place, so that the model keeps its class and attributes; lengths vary from batch to batch.
+        # Compiled in place, so that the model keeps its class and attributes; lengths vary from batch to batch.
         (model.base_model if is_decoder(model) else model).compile(dynamic=True)
     return model

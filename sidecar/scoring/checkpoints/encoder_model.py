@@ -1,7 +1,7 @@
 """A BERT as numpy arrays, read straight from its files: no torch, no transformers, no peft.
 
-`read_encoder` reads exactly the tensors and the configuration keys that it knows, and returns None for everything else:
-such a checkpoint is transformers' to load. A LoRA is merged while it is read.
+`read_encoder` reads only the tensors and the configuration keys that it knows, and returns None for any other
+checkpoint; transformers loads that one. A LoRA is merged while it is read.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from sidecar.scoring.checkpoints.plain_lora import merged, merges_plainly
 from sidecar.scoring.checkpoints.safetensors_io import open_tensors
 
 FILE = "model.safetensors"
-# Rows of integers with one scale for each row: how the package stores the weights that it carries.
+# Rows of integers with one scale for each row: the format in which the package stores its weights.
 SCALE = ".scale"
-# What decides the arithmetic, and the only values that are computed here.
+# Keys that change the arithmetic, and the only values that are supported here.
 DECISIVE = {
     "model_type": ("bert",),
     "hidden_act": ("gelu",),
@@ -36,7 +36,7 @@ SIZES = (
     "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "max_position_embeddings",
     "type_vocab_size", "vocab_size", "layer_norm_eps",
 )  # fmt: skip
-# What changes no score.
+# Keys that change no score.
 SILENT = frozenset({
     "architectures", "_name_or_path", "transformers_version", "dtype", "torch_dtype", "attention_probs_dropout_prob",
     "hidden_dropout_prob", "classifier_dropout", "gradient_checkpointing", "initializer_range", "use_cache",
@@ -52,7 +52,7 @@ _POSITION_IDS = "embeddings.position_ids"  # a buffer that old versions saved
 class EncoderModel:
     """The weights of a BERT, RoBERTa or XLM-R by their names below the base model, in float32, and its configuration.
 
-    A sequence classifier has its head beside them, under the names that transformers gives it.
+    A sequence classifier also has its head, under the names that transformers gives it.
     """
 
     config: Any
@@ -61,7 +61,7 @@ class EncoderModel:
 
     @classmethod
     def of(cls, model: Any, traits: Traits) -> EncoderModel:
-        """Take the weights of a transformers model, which share its memory where it is float32."""
+        """Take the weights of a transformers model; float32 weights share its memory."""
         prefix = f"{model.base_model_prefix}."
         tensors = {
             name.removeprefix(prefix): tensor.detach().float().contiguous().numpy()
@@ -72,14 +72,14 @@ class EncoderModel:
 
     @property
     def first_position(self) -> int:
-        """The position of the first token: RoBERTa's begin behind its padding index."""
+        """Return the position of the first token: RoBERTa's begin after its padding index."""
         return 0 if self.config.model_type == "bert" else int(self.config.pad_token_id) + 1
 
 
 def read_encoder(directory: Path, *, classifier: bool, adapter: Path | None = None) -> EncoderModel | None:
-    """Read a sentence encoder, or a classifier with one output, from its files; None for what is not known here.
+    """Read a sentence encoder, or a classifier with one output, from its files; None for an unknown key or tensor.
 
-    `adapter` is a LoRA to merge, which may bring the head. Raises ModelError for a damaged file.
+    `adapter` is a LoRA to merge, which may contain the head. Raises ModelError for a damaged file.
     """
     config = _config(directory)
     if config is None or not (directory / FILE).is_file() or (directory / "model.safetensors.index.json").exists():
@@ -112,7 +112,7 @@ def _config(directory: Path) -> Any:
 
 
 def _tensors(path: Path, *, skip_pooler: bool) -> dict[str, np.ndarray] | None:
-    """Read the tensors by their names below the base model; None where one is neither a float nor scaled integers."""
+    """Read the tensors by their names below the base model; None if one is neither a float nor scaled integers."""
     found: dict[str, np.ndarray] = {}
     with open_tensors(path, framework="numpy") as file:
         names = set(file.keys())

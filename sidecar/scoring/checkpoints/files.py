@@ -1,4 +1,4 @@
-"""The files of a checkpoint: its weights, their size, and what is lacking. Looks at names, loads nothing."""
+"""The files of a checkpoint: its weights, their size, and what is missing. Reads names, loads nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _Index(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class CheckpointFiles:
-    """`weights` files of `size` bytes together; `missing` names what has to be there and is not."""
+    """`weights` files of `size` bytes together; `missing` names the required files that do not exist."""
 
     weights: int
     size: int
@@ -32,7 +32,7 @@ class CheckpointFiles:
 
 
 def list_checkpoint_files(directory: Path, *, adapter: bool = False) -> CheckpointFiles:
-    """Look at a directory: every shard that its index names, its configuration and, unless an adapter, a tokenizer.
+    """List a directory's files: every shard in its index, its configuration and, except for an adapter, a tokenizer.
 
     Raises `ModelError` for an index that can't be read.
     """
@@ -45,12 +45,12 @@ def list_checkpoint_files(directory: Path, *, adapter: bool = False) -> Checkpoi
 
 
 def holds_tokenizer(directory: Path) -> bool:
-    """Whether a tokenizer with its vocabulary lies in a directory."""
+    """True if a directory holds a tokenizer with its vocabulary."""
     return any((directory / name).is_file() for name in _TOKENIZERS)
 
 
 def check_holds_model(directory: Path) -> None:
-    """Raise ModelNotFound for a directory without a model, or with models in folders of their own."""
+    """Raise ModelNotFound for a directory without a model, or with models in subfolders."""
     if any((directory / name).is_file() for name in _CONFIGURATIONS):
         return
     inside = sorted(path.parent.name for name in _CONFIGURATIONS for path in directory.glob(f"*/{name}"))
@@ -64,7 +64,7 @@ def check_holds_model(directory: Path) -> None:
 
 
 def shards(directory: Path) -> list[str]:
-    """The weight files that an index names, or the one there is without. Raises ModelError for a damaged index."""
+    """Return the weight files that an index names, or the single file. Raises ModelError for a damaged index."""
     index = directory / INDEX
     if index.is_file():
         try:

@@ -1,6 +1,6 @@
-"""From a hub name to a directory on this machine, and every hub failure to one of our errors.
+"""Find or download the directory of a hub name, and turn every hub failure into one of our errors.
 
-Only configuration, tokenizer and safetensors files are ever asked for: pickled weights and code stay where they are.
+Only configuration, tokenizer and safetensors files are requested, never pickled weights or code.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from sidecar.core.errors import GatedModel, ModelError, ModelNotFound
 from sidecar.scoring.checkpoints.presets import CARRIED, PRESETS
 
 WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
-# Second copies of the same weights, as Llama's, Mistral's and the exporters' repositories carry them.
+# Second copies of the same weights, as in the repositories of Llama, Mistral and exporters.
 UNWANTED = ["original/*", "consolidated*", "onnx/*", "openvino/*"]
-# Seconds the hub may take to answer at all; a machine without network must not hang.
+# Seconds to wait for the hub's first answer; a machine without network must not hang.
 ANSWER_SECONDS = 5.0
 
 
 def fetch(name: str, *, revision: str | None = None, offline: bool = False, endpoint: str | None = None) -> Path:
-    """Bring a checkpoint to this machine, or find it in the hub's cache; returns its directory.
+    """Download a checkpoint, or find it in the hub's cache; returns its directory.
 
-    With `offline`, or without network, only the cache is asked. Raises ModelNotFound, GatedModel or ModelError.
+    With `offline`, or without network, only the cache is used. Raises ModelNotFound, GatedModel or ModelError.
     """
     from huggingface_hub import snapshot_download
 
@@ -41,17 +41,17 @@ def fetch(name: str, *, revision: str | None = None, offline: bool = False, endp
 
 
 def explain(error: Exception, name: str, *, revision: str | None = None) -> ModelError:
-    """Say in our words why the hub gave nothing for `name`."""
+    """Turn a failure of the hub to give `name` into one of our errors."""
     from huggingface_hub import errors
 
-    # Where it can, the hub's client looks into its cache after a refusal, and what was refused is then the cause.
+    # After a refusal the hub's client looks into its cache, if it can; the refusal is then the cause of the error.
     answers = (getattr(e, "response", None) for e in (error, error.__cause__))
     status = next((answer.status_code for answer in answers if answer is not None), None)
     if isinstance(error, errors.GatedRepoError) or (
         status in (401, 403) and not isinstance(error, errors.RepositoryNotFoundError)
     ):
         return GatedModel(
-            f"The model {name!r} is gated: its licence was not accepted, or no token that may read it is there.",
+            f"The model {name!r} is gated: its licence was not accepted, or there is no token that may read it.",
             remedy=f"Accept its licence on the hub's page of {name!r}, then log in (`hf auth login`) or set HF_TOKEN.",
         )
     if isinstance(error, errors.RevisionNotFoundError):
@@ -66,7 +66,7 @@ def explain(error: Exception, name: str, *, revision: str | None = None) -> Mode
 
 
 def not_found(name: str, why: str) -> ModelNotFound:
-    """Make the error for a name that leads nowhere, with the presets and the nearest of them."""
+    """Make the error for a name that is not found, with the presets and the nearest of them."""
     if any(name == preset.model for preset in PRESETS.values()):
         return ModelNotFound(
             f"The model {name!r} {why}.",

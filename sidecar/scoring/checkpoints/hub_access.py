@@ -1,4 +1,4 @@
-"""Whether the hub would give a checkpoint to this account, and how much there is to fetch; nothing is fetched."""
+"""Check whether the hub would give a checkpoint to this account, and its size; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sidecar.scoring.checkpoints.hub import ANSWER_SECONDS, UNWANTED, WANTED, ex
 
 @dataclass(frozen=True, slots=True)
 class HubAccess:
-    """`size` is in bytes of what would be fetched, `free` in bytes of the disk that it would be fetched to."""
+    """`size` is the bytes that would be downloaded, `free` the free bytes of the target disk."""
 
     size: int
     free: int
@@ -33,7 +33,7 @@ def ask_hub(name: str, *, revision: str | None = None, endpoint: str | None = No
             api.auth_check(name)
     except (errors.HfHubHTTPError, errors.HFValidationError) as error:
         raise _with_token(explain(error, name, revision=revision)) from error
-    except Exception as error:  # whatever the HTTP library says where nobody answers
+    except Exception as error:  # any error of the HTTP library if there is no answer
         raise not_found(name, "is not in the local hub cache, and the hub can't be reached") from error
     wanted = [
         file.size or 0
@@ -45,11 +45,11 @@ def ask_hub(name: str, *, revision: str | None = None, endpoint: str | None = No
 
 
 def _with_token(failure: ModelError) -> ModelError:
-    """Say of a refusal whether a token was shown at all."""
+    """Add to a refusal whether a token was sent."""
     from huggingface_hub import get_token
 
     if isinstance(failure, GatedModel):
-        shown = "A token is here, and does not open it." if get_token() else "No token is here."
+        shown = "The token here gives no access." if get_token() else "There is no token."
         return GatedModel(f"{failure.message} {shown}", remedy=failure.remedy)
     return failure
 

@@ -1,6 +1,6 @@
-"""A LoRA adapter's files: its configuration, its tensors, its base model, and whether the two go together.
+"""A LoRA adapter's files: its configuration, its tensors, its base model, and whether the two fit together.
 
-`adapter_config.json` is trusted for rank, alpha and targets; the model card is not asked.
+`adapter_config.json` gives rank, alpha and targets; the model card is not read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PREFIX = "base_model.model."
 
 
 def is_adapter(directory: Path) -> bool:
-    """Whether the directory holds a PEFT adapter."""
+    """True if the directory holds a PEFT adapter."""
     return (directory / CONFIG).is_file()
 
 
@@ -46,13 +46,13 @@ def read_config(directory: Path) -> dict[str, Any]:
 def tokenizer_directory(adapter: Path, base: Path) -> Path:
     """Find the tokenizer that an adapter was trained with: the one saved beside it, or its base's.
 
-    Raises ModelError for an adapter with the settings of a tokenizer and no vocabulary.
+    Raises ModelError for an adapter with a tokenizer configuration but no vocabulary.
     """
     if holds_tokenizer(adapter):
         return adapter
     if (adapter / TOKENIZER_CONFIG).is_file():
         raise ModelError(
-            f"{adapter} holds a {TOKENIZER_CONFIG} without the tokenizer that it is for.",
+            f"{adapter} holds a {TOKENIZER_CONFIG} but not the tokenizer that it belongs to.",
             remedy=f"Save the whole tokenizer beside the adapter, or remove {TOKENIZER_CONFIG} to use the base's.",
         )
     return base
@@ -61,8 +61,8 @@ def tokenizer_directory(adapter: Path, base: Path) -> Path:
 def choose_base(config: dict[str, Any], override: str | None) -> str:
     """Choose the base model: the caller's, or the one the adapter was trained on.
 
-    A directory of the caller's own is taken at its word (the shapes are checked later); another hub name than the
-    adapter's is an AdapterMismatch.
+    A directory from the caller is accepted (the shapes are checked later); a hub name other than the adapter's is an
+    AdapterMismatch.
     """
     recorded = str(config.get("base_model_name_or_path") or "")
     if not (override or recorded):
@@ -71,7 +71,7 @@ def choose_base(config: dict[str, Any], override: str | None) -> str:
         )
     if override is None:
         return recorded
-    # A recorded path is where somebody trained; only a hub name says which model it was.
+    # A recorded path is one on the training machine; only a hub name identifies the model.
     is_hub_name = recorded.count("/") == 1 and not recorded.startswith((".", "/", "~"))
     if is_hub_name and override != recorded and not Path(override).is_dir():
         error = mismatch(recorded, override)

@@ -1,6 +1,6 @@
-"""Everything beside its weights that a checkpoint needs: templates, truncation, pooling, score mapping.
+"""Everything besides the weights that a checkpoint needs: templates, truncation, pooling, score mapping.
 
-It travels as `sidecar.json` in the checkpoint's directory and knows neither torch nor where weights come from.
+It is stored as `sidecar.json` in the checkpoint's directory. Knows neither torch nor where weights come from.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 class ScoreMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Platt's calibration: `sigmoid(a * score + b)` reads as a probability of relevance."""
+    """Platt's calibration: `sigmoid(a * score + b)` is a probability of relevance."""
 
     a: float
     b: float
@@ -52,26 +52,26 @@ class Beside(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How pairs are written, cut and pooled. The defaults are the DeAR model card's.
 
-    - `kind`: a `cross-encoder` reads query and passage together, a `bi-encoder` apart.
+    - `kind`: a `cross-encoder` reads query and passage together, a `bi-encoder` separately.
     - `query_template`, `document_template`: `{query}`, `{instruction}`, `{title}`, `{passage}` are filled in, other
-      braces in a text stay as they are. An empty title leaves two spaces, as in the card's helper, unless `strip` is
-      set: then white space around the filled templates goes. `{document}` is title and passage with a space between,
+      braces in a text stay as they are. An empty title leaves two spaces, as in the card's helper; with `strip`, white
+      space around the filled templates is removed. `{document}` is title and passage with a space between,
       or the one that is not empty.
     - `truncation`: `joint` cuts the longer side first until the pair has `max_length` tokens (the card). `separate`
-      cuts as the authors' training and TREC scripts: the query's text at `query_max_length` tokens, the document's
+      cuts as the authors' training and TREC scripts do: the query's text at `query_max_length` tokens, the document's
       at `document_max_length` - 3 (they keep 3 back), each with its own bos in front. `body` is for models that answer
       a chat: both templates make one text, cut at its end so that `prefix` and `suffix` always fit around it.
-    - `prefix`, `suffix`: what a `body` stands between. Here alone the names of control tokens are control tokens.
+    - `prefix`, `suffix`: the texts around a `body`. Only here the names of control tokens become control tokens.
     - `instruction`: the task, for templates with `{instruction}`.
     - `pooling`: `last_token` is the last real token. `last_slot` is position `max_length - 1`, where padding to
-      `max_length` puts an eos that sees the real tokens: what the authors' scripts pool, with the model's pad id
-      unset or 0. `mean` (of all tokens) and `first_token` are a bi-encoder's; `model` leaves pooling to the
-      architecture (BERT and its kin).
-    - `yes_token`, `no_token`: a causal model's two answers; its score is logit(yes) - logit(no), of which the sigmoid
-      is the probability of "yes" among the two. Without them a model has a score head of its own.
-    - `beside`: a bi-encoder that a cross-encoder is read together with.
-    - `score_mapping`: None where nobody calibrated the scores.
-    - `note`: what a person should know, such as "unverified".
+      `max_length` puts an eos that sees the real tokens: the authors' scripts pool it, with the model's pad id
+      unset or 0. `mean` (of all tokens) and `first_token` are for bi-encoders; `model` leaves pooling to the
+      architecture (BERT and its family).
+    - `yes_token`, `no_token`: a causal model's two answers; its score is logit(yes) - logit(no), whose sigmoid is the
+      probability of "yes" among the two. Without them the model has its own score head.
+    - `beside`: a bi-encoder that is combined with a cross-encoder.
+    - `score_mapping`: None if the scores are not calibrated.
+    - `note`: a note for the user, such as "unverified".
     """
 
     kind: Literal["cross-encoder", "bi-encoder"] = "cross-encoder"
@@ -102,7 +102,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if self.truncation == "separate" and self.pooling not in ("last_token", "last_slot"):
             raise ValueError("separate truncation is for decoders, with pooling last_token or last_slot")
         if self.truncation == "separate" and self.query_max_length + self.document_max_length - 1 > self.max_length:
-            raise ValueError("max_length must hold both sides: query_max_length + document_max_length - 1 tokens")
+            raise ValueError("max_length must fit both sides: query_max_length + document_max_length - 1 tokens")
         self._check_body()
         _check_template("query_template", self.query_template, {"query", "instruction"}, needed={"query"})
         allowed = {"title", "passage", "document"}
@@ -115,7 +115,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             if self.pooling != "last_token" or self.strip:
                 raise ValueError("truncation body is for decoders, with pooling last_token and without strip")
         elif self.prefix or self.suffix:
-            raise ValueError("prefix and suffix stand around a body: they need truncation body")
+            raise ValueError("prefix and suffix need truncation body")
         if (self.yes_token is None) != (self.no_token is None) or (self.yes_token and self.yes_token == self.no_token):
             raise ValueError("yes_token and no_token need each other, and must differ")
         if self.yes_token is not None and self.pooling != "last_token":
@@ -123,7 +123,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def mapping(self) -> Mapping:
-        """The mapping from a raw score to one between 0 and 1: calibrated if there is a `score_mapping`."""
+        """Return the mapping from a raw score to one between 0 and 1: calibrated if there is a `score_mapping`."""
         if self.score_mapping is not None:
             return Mapping(self.score_mapping.a, self.score_mapping.b, calibrated=True)
         return Mapping(cosine=self.kind == "bi-encoder")
@@ -139,13 +139,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self._fill(self.document_template, values)
 
     def _fill(self, template: str, values: dict[str, str]) -> str:
-        # One pass over the template alone: braces inside a text are never read as a placeholder.
+        # One pass over the template alone: braces inside a text are never taken for a placeholder.
         text = PLACEHOLDER.sub(lambda match: values[match[1]], template)
         return text.strip() if self.strip else text
 
 
 def read_manifest(directory: Path) -> Manifest | None:
-    """Read `sidecar.json` of a checkpoint; None where there is none. Raises ModelError if it is malformed."""
+    """Read `sidecar.json` of a checkpoint; None if there is none. Raises ModelError if it is malformed."""
     path = directory / FILE_NAME
     if not path.is_file():
         return None
@@ -163,7 +163,7 @@ def read_manifest(directory: Path) -> Manifest | None:
 
 
 def write_manifest(manifest: Manifest, directory: Path) -> Path:
-    """Write `sidecar.json` beside a checkpoint, whole or not at all; returns its path. Raises InputError."""
+    """Write `sidecar.json` beside a checkpoint, completely or not at all; returns its path. Raises InputError."""
     path = directory / FILE_NAME
     with atomic_write(path) as file:
         file.write(as_json(manifest))
@@ -171,7 +171,7 @@ def write_manifest(manifest: Manifest, directory: Path) -> Path:
 
 
 def as_json(manifest: Manifest) -> str:
-    """The text of a `sidecar.json`, every field spelt out."""
+    """Return the text of a `sidecar.json` with every field."""
     return json.dumps(msgspec.to_builtins(manifest), indent=2, ensure_ascii=False) + "\n"
 
 

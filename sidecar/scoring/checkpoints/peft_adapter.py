@@ -1,4 +1,4 @@
-"""An adapter put on a transformers model by peft: every tensor of its file used, merged where that changes nothing."""
+"""Apply an adapter to a transformers model by peft: use every tensor of its file, and merge if that is exact."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from sidecar.scoring.checkpoints.quiet import quiet_libraries
 def apply_adapter(  # noqa: PLR0913  called in one place, by keyword
     model: Any, directory: Path, base: str, *, missing: set[str], enabled: bool, dtype: Any
 ) -> Any:
-    """Put an adapter on its base model and merge it, layer by layer: in fp32, cast to `dtype` once; None never merges.
+    """Apply an adapter to its base and merge it, layer by layer: in fp32, cast to `dtype` once; None does not merge.
 
-    What a merge would change (`adapter_settings.merges`) stays beside the base. `missing` are the weights that the
-    base checkpoint did not have. With `enabled` False the LoRA is left out, and only what travels whole with it is
-    taken, such as the score head. Raises AdapterMismatch where shapes or modules do not fit, ModelError for what peft
-    can't do or does not use, and where neither the adapter nor the base brings a head.
+    An adapter that a merge would change (`adapter_settings.merges`) stays beside the base. `missing` are the weights
+    that the base checkpoint did not have. With `enabled` False the LoRA is left out, and only modules that it saves
+    whole are taken, such as the score head. Raises AdapterMismatch if shapes or modules do not fit, ModelError for a
+    setting that peft can't apply, for tensors that it does not use, and if neither the adapter nor the base has a head.
     """
     config, tensors = read_config(directory), read_tensors(directory)
     recorded = str(config.get("base_model_name_or_path"))
@@ -42,7 +42,7 @@ def apply_adapter(  # noqa: PLR0913  called in one place, by keyword
                 recorded, base, f"{key} is {tuple(parameter.shape)}, the adapter's {tuple(whole[key].shape)}"
             )
     if dtype is not None:
-        # peft copies what the adapter brings whole into the base's parameters, whose dtype may have fewer bits.
+        # peft copies modules that the adapter saves whole into the base's parameters, whose dtype may have fewer bits.
         for key, parameter in model.named_parameters():
             if key in whole:
                 parameter.data = parameter.data.to(dtype)
@@ -59,14 +59,14 @@ def apply_adapter(  # noqa: PLR0913  called in one place, by keyword
 
 
 def _load(model: Any, directory: Path, tensors: Mapping[str, Any], *, recorded: str, base: str) -> Any:
-    """Load the adapter by peft, and compare what it holds with what peft would save of it now."""
+    """Load the adapter by peft, and compare its tensors with those that peft would save from the loaded model."""
     with quiet_libraries():
         from peft import LoraConfig, PeftModel, get_peft_model_state_dict
 
         config = LoraConfig.from_pretrained(str(directory))
     saved = {key.partition(".lora_")[0] for key in tensors}
     if config.modules_to_save and not _holds(config.modules_to_save, saved):
-        # The base has the whole head, or `check_complete` would have complained: peft need not replace it.
+        # The base has the complete head, or `check_complete` would have raised: peft need not replace it.
         config.task_type, config.modules_to_save = None, None
     elif str(config.task_type) == "SEQ_CLS" and not _holds(("score", "classifier"), saved):
         config.task_type = None
@@ -90,10 +90,10 @@ def _load(model: Any, directory: Path, tensors: Mapping[str, Any], *, recorded: 
 
 
 def _check_repeated(adapted: Any, directory: Path, recorded: str, base: str) -> None:
-    """Compute one token: peft repeats layers, but not what some models look up by the number of a layer."""
+    """Compute one token: peft repeats layers, but not the tables that some models index by layer number."""
     import torch
 
-    layers = adapted.base_model.model.base_model  # without the head, which may be of another dtype until it is placed
+    layers = adapted.base_model.model.base_model  # without the head, whose dtype may differ until it is placed
     try:
         with torch.inference_mode():
             layers(input_ids=torch.zeros((1, 1), dtype=torch.long, device=adapted.device))
@@ -103,7 +103,7 @@ def _check_repeated(adapted: Any, directory: Path, recorded: str, base: str) -> 
 
 
 def _explain(error: Exception, directory: Path, recorded: str, base: str) -> ModelError:
-    """Make our error of one of peft's: modules or shapes that are not there say that the base is another one."""
+    """Turn an error of peft into one of ours: missing modules or other shapes mean that the base is another one."""
     text = str(error).strip() or type(error).__name__
     if any(sign in text for sign in ("size mismatch", "not found in the base model", "No modules were targeted")):
         return mismatch(recorded, base, text.splitlines()[-1].strip())
@@ -128,7 +128,7 @@ def _merged(adapted: Any, dtype: Any) -> Any:
 
 
 def _with_plain_heads(model: Any) -> Any:
-    """Put the modules that the adapter brings whole in the place of those that they replace."""
+    """Replace modules by those that the adapter saves whole."""
     from peft.utils.other import ModulesToSaveWrapper
 
     for name, child in list(model.named_children()):
@@ -138,7 +138,7 @@ def _with_plain_heads(model: Any) -> Any:
 
 
 def _resize_vocabulary(model: Any, tensors: Mapping[str, Any]) -> None:
-    """Give the base as many rows of embeddings as the adapter brings; it brings all of them."""
+    """Give the base as many rows of embeddings as the adapter has; the adapter contains all rows."""
     embeddings = model.get_input_embeddings()
     name = next(name for name, module in model.named_modules() if module is embeddings)
     brought = next((tensors[key] for key in (f"{name}.weight", f"{name}.base_layer.weight") if key in tensors), None)
@@ -148,7 +148,7 @@ def _resize_vocabulary(model: Any, tensors: Mapping[str, Any]) -> None:
 
 
 def _linear_shapes(model: Any) -> dict[str, tuple[int, ...]]:
-    """Shapes of linear weights before they were packed into few bits."""
+    """Return the shapes of linear weights before they were quantised."""
     return {
         name: (module.out_features, module.in_features)
         for name, module in model.named_modules()

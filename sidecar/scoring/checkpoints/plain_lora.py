@@ -1,4 +1,4 @@
-"""Merge a LoRA into numpy arrays: `W + scale · B A`, in float32. Pure."""
+"""Merge a LoRA into numpy arrays: `W + scale · B A`, in float32. No I/O."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import numpy as np
 
 from sidecar.scoring.checkpoints.adapter_settings import beyond_factors
 
-# Settings of our own merge that are left to torch: they make the factors differ from module to module.
+# Settings of our own merge that need torch: with them the factors differ from module to module.
 UNEVEN = ("rank_pattern", "alpha_pattern", "layers_to_transform", "layers_pattern")
 
 
 def merges_plainly(config: Mapping[str, Any]) -> bool:
-    """Whether an adapter is nothing but factors of one rank and one scale, and modules saved whole."""
+    """True if an adapter has only factors of one rank and one scale, and modules saved whole."""
     return beyond_factors(config) is None and not any(config.get(name) for name in UNEVEN)
 
 
 def merged(
     tensors: Mapping[str, np.ndarray], factors: Mapping[str, np.ndarray], config: Mapping[str, Any]
 ) -> dict[str, np.ndarray] | None:
-    """Merge the factors of an adapter, and put the modules that it saves whole in their places.
+    """Merge the factors of an adapter, and replace the modules that it saves whole.
 
-    None where a factor has no partner, no matrix or another shape, and where the layers differ in what is adapted: then
-    the adapter may belong to a base of another depth, which peft tells.
+    None if a factor has no partner, no matrix or another shape, and if not all layers are adapted alike: then the
+    adapter may belong to a base with another number of layers, which peft reports.
     """
     rank = config["r"]
     scale = np.float32(config["lora_alpha"] / (math.sqrt(rank) if config.get("use_rslora") else rank))
@@ -53,7 +53,7 @@ def merged(
 
 
 def _alike(factors: Iterable[str], tensors: Iterable[str]) -> bool:
-    """Whether all layers have the same factors."""
+    """True if all layers have the same factors."""
     adapted: dict[str, set[str]] = {layer: set() for name in tensors if (layer := _layer(name)[0])}
     for name in factors:
         layer, part = _layer(name)
@@ -63,6 +63,6 @@ def _alike(factors: Iterable[str], tensors: Iterable[str]) -> bool:
 
 
 def _layer(name: str) -> tuple[str, str]:
-    """The number of a tensor's layer, "" for one outside of the layers, and the rest of its name."""
+    """Return the number of a tensor's layer, "" for a tensor outside the layers, and the rest of its name."""
     found = re.search(r"\.layer\.(\d+)\.(.*)", name)
     return (found[1], found[2]) if found else ("", name)

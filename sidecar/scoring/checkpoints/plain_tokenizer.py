@@ -1,7 +1,7 @@
-"""BERT's tokenizer through the tokenizers library alone, for checkpoints whose files say what transformers would build.
+"""Read BERT's tokenizer by the tokenizers library alone, if the files describe the one that transformers would build.
 
-transformers builds a BERT tokenizer from the vocabulary and the configuration, and overlooks what `tokenizer.json` says
-of them. So a file is read here only where both say the same; every other tokenizer is transformers' to load.
+transformers builds a BERT tokenizer from the vocabulary and the configuration, and ignores the corresponding parts of
+`tokenizer.json`. So a file is read here only if both agree; transformers loads every other tokenizer.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ WORD_PIECE = {
     "continuing_subword_prefix": "##",
     "max_input_chars_per_word": 100,
 }
-# What an added token may ask for, and must not here.
+# Options of an added token that are not supported here.
 FLAGS = ("single_word", "lstrip", "rstrip", "normalized")
-# Configuration that changes the ids, and what transformers assumes where it is absent.
+# Configuration that changes the ids, and transformers' defaults for it.
 DECISIVE = {"do_lower_case": True, "tokenize_chinese_chars": True, "strip_accents": None, "clean_text": True}
 PLAIN: dict[str, tuple[Any, ...]] = {
     "do_basic_tokenize": (True,),
@@ -41,7 +41,7 @@ PLAIN: dict[str, tuple[Any, ...]] = {
     "additional_special_tokens": (None, []),
     "model_input_names": (["input_ids", "token_type_ids", "attention_mask"],),
 }
-# Padding and truncation are ours; names are nobody's.
+# The prompt does padding and truncation; names have no effect.
 SILENT = frozenset({
     "tokenizer_class", "model_max_length", "name_or_path", "clean_up_tokenization_spaces", "special_tokens_map_file",
     "added_tokens_decoder", "max_length", "stride", "truncation_strategy", "pad_to_multiple_of", "pad_token_type_id",
@@ -51,7 +51,7 @@ SILENT = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class PlainTokenizer:
-    """The part of a tokenizer that a prompt and an engine use, by the names that transformers gives it."""
+    """The part of a tokenizer that a prompt and an engine use, by transformers' names."""
 
     backend_tokenizer: Tokenizer
     model_max_length: int
@@ -95,7 +95,7 @@ def _is_plain(config: dict[str, Any]) -> bool:
 
 
 def _agrees(stated: dict[str, Any], config: dict[str, Any]) -> bool:
-    """Whether `tokenizer.json` holds the very parts that BERT's tokenizer is built of."""
+    """True if `tokenizer.json` holds exactly the parts of which BERT's tokenizer is built."""
     wanted = {key: config.get(key, default) for key, default in DECISIVE.items()}
     normalizer = {
         "type": "BertNormalizer",

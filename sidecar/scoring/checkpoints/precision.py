@@ -1,4 +1,4 @@
-"""Which number format suits a device, and quantised weights through bitsandbytes."""
+"""Choose the number format for a device, and configure quantised weights by bitsandbytes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from sidecar.core.errors import ConfigurationError
 
 QUANTIZATIONS = ("none", "8bit", "4bit")
-# Modules that make the score: never quantised.
+# Modules that compute the score: never quantised.
 HEADS = ["score", "classifier", "pooler", "head"]
 INSTALL_BITSANDBYTES = "pip install 'rerank-sidecar[quantized]'"
 # bitsandbytes has kernels for these.
@@ -16,7 +16,7 @@ QUANTIZABLE = {"cpu", "cuda", "xpu"}
 
 
 def automatic_dtype(device: str, capability: tuple[int, int] | None = None) -> str:
-    """The dtype for a kind of device: float32 on a CPU, bfloat16 where the hardware has it, float16 where not.
+    """Return the dtype for a kind of device: float32 on a CPU, bfloat16 if the hardware has it, else float16.
 
     `capability` is CUDA's: bfloat16 is native from 8.0 (Ampere) on; a T4 (7.5) only emulates it. Apple's GPUs get
     float16.
@@ -29,9 +29,9 @@ def automatic_dtype(device: str, capability: tuple[int, int] | None = None) -> s
 
 
 def quantized(quantization: str, device: str, dtype: Any) -> Any:
-    """Make the configuration for 8- or 4-bit weights; None for `none`. The score head stays in `dtype`.
+    """Return the configuration for 8- or 4-bit weights; None for `none`. The score head stays in `dtype`.
 
-    Raises ConfigurationError where bitsandbytes is not installed or has nothing for the device.
+    Raises ConfigurationError if bitsandbytes is not installed or does not support the device.
     """
     if quantization == "none":
         return None
@@ -41,7 +41,7 @@ def quantized(quantization: str, device: str, dtype: Any) -> Any:
         )
     if device not in QUANTIZABLE:
         raise ConfigurationError(
-            f"bitsandbytes quantises nothing on {device}.", remedy="Use cuda or cpu, or quantization none."
+            f"bitsandbytes does not support {device}.", remedy="Use cuda or cpu, or quantization none."
         )
     if importlib.util.find_spec("bitsandbytes") is None:
         raise ConfigurationError(

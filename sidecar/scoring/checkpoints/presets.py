@@ -1,4 +1,4 @@
-"""Checkpoints known by a short name. No weights here, and no loading.
+"""Checkpoints with a short name. This module holds no weights and loads nothing.
 
 Sources: the card of dear-3b-reranker-ranknet-lora-v1, the README and scripts of DataScienceUIBK/DeAR-Reranking; the
 cards of the others, each under its hub id below.
@@ -14,9 +14,9 @@ import msgspec
 from sidecar.scoring.checkpoints.manifest import Manifest
 
 DEFAULT = "minilm-reranker"
-# The bi-encoder whose weights a package brings (`embedded`), and the base of the adapter that this one carries.
+# The bi-encoder whose weights a package brings (`bundled_weights`); it is the base of the adapter below.
 EMBEDDED = "minilm"
-# Adapters that this package carries, and the folder of each; their manifests lie beside them.
+# Adapters in this package, and the folder of each; their manifests are in the folders.
 CARRIED = {DEFAULT: Path(__file__).parents[2] / "models" / "minilm-reranker"}
 
 UNVERIFIED = (
@@ -36,13 +36,13 @@ class Preset:
 
 DEAR = Manifest(note=UNVERIFIED)
 
-# A pair of plain texts: what encoders trained by sentence-transformers and the like read.
+# A pair of plain texts: the input of encoders trained by sentence-transformers and the like.
 PLAIN_PAIR = Manifest(
     query_template="{query}", document_template="{title} {passage}", strip=True, max_length=512, pooling="model"
 )
 
-# A bi-encoder reads each text alone: the query as it is, the passage after its title. 256 tokens is the limit its
-# authors set, though its positions reach 512.
+# A bi-encoder reads each text alone: the query as it is, the passage after its title. Its authors set the limit of
+# 256 tokens, though it has 512 positions.
 MINILM = Manifest(
     kind="bi-encoder",
     query_template="{query}",
@@ -52,9 +52,9 @@ MINILM = Manifest(
     pooling="mean",
 )
 
-# RankLLaMA's published usage and the DeAR scripts write the pair as DeAR does and append no eos (Tevatron's later
-# trainer can append one: not this checkpoint's, as far as its authors say). Their scripts build the teacher's ids
-# with transformers 4's Llama-2 tokenizer, which may double each bos: see it on the real weights before trusting it.
+# RankLLaMA's published usage and the DeAR scripts write the pair as DeAR does and append no eos. (Tevatron's later
+# trainer can append one; its authors do not say so of this checkpoint.) Their scripts make the teacher's ids with
+# transformers 4's Llama-2 tokenizer, which may double each bos: check it on the real weights before you rely on it.
 RANKLLAMA = Manifest(note=UNVERIFIED)
 
 BY_CARD = (
@@ -62,8 +62,8 @@ BY_CARD = (
     "checkpoint, and nobody has run it on the real weights here."
 )
 
-# Query and passage as a pair, as the cards call their tokenizers. The cards know no titles: one goes before the text.
-# bge's and gte's cards cut at 512 tokens in their examples, though their positions reach 8192.
+# Query and passage as a pair, as the cards call their tokenizers. The cards have no titles: one is put before the text.
+# bge's and gte's cards cut at 512 tokens in their examples, though the models have 8192 positions.
 CARD_PAIR = Manifest(
     query_template="{query}", document_template="{document}", strip=True, max_length=512, pooling="model", note=BY_CARD
 )
@@ -80,7 +80,7 @@ QWEN3 = Manifest(
     suffix="<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n",
     truncation="body",
     max_length=8192,
-    yes_token="yes",  # noqa: S106  an answer, no password
+    yes_token="yes",  # noqa: S106  an answer, not a password
     no_token="no",  # noqa: S106
     note=BY_CARD,
 )

@@ -1,6 +1,6 @@
-"""A transformers model out of a directory, with every tensor of it accounted for: used, known to be unused, or refused.
+"""Load a transformers model from a directory, and account for every tensor: used, known to be unused, or refused.
 
-The libraries fill what is missing with random numbers, pass over what they do not know, and only warn.
+The libraries fill missing tensors with random numbers, ignore unknown ones, and only warn.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from sidecar.scoring.checkpoints.stored_quantization import BITSANDBYTES, check_
 if TYPE_CHECKING:
     from sidecar.scoring.checkpoints.checkpoint import Placement
 
-# Tensors that a model's forward pass has no use for: the heads of the tasks that a base was trained for before, the
-# pooler of an encoder whose classifier reads the hidden states, masks that old GPT checkpoints carry.
+# Tensors that a model's forward pass does not use: heads of the base's earlier tasks, the pooler of an encoder whose
+# classifier reads the hidden states, masks in old GPT checkpoints.
 UNUSED = re.compile(
     r"""
       (lm_head|embed_out|cls|predictions|lm_predictions|mask_predictions|generator_predictions|generator_lm_head
@@ -32,18 +32,18 @@ UNUSED = re.compile(
     """,
     re.VERBOSE,
 )
-# Number formats that are no weights without a scale beside them.
+# Number formats that are not weights without a scale beside them.
 FEW_BITS = ("I8", "U8", "I16", "U16")
-# A bare encoder has no use for the classifier above it either.
+# A bare encoder does not use its classifier either.
 CLASSIFIER = re.compile(r"(classifier|score|head|dropout|pre_classifier)\..*")
 
 
 def load_pretrained(
     auto_class: Any, directory: Path, placement: Placement, *, dtype: Any, bare: bool = False, **kwargs: Any
 ) -> tuple[Any, set[str]]:
-    """Load a model by a class of transformers' own, and say which of its weights the directory lacks.
+    """Load a model by one of transformers' auto classes, and say which of its weights the directory lacks.
 
-    `dtype` is torch's, or `auto` for the stored one, which counts for plain weights alone. `bare` is for a model
+    `dtype` is torch's, or `auto` for the stored one; it applies to plain weights only. `bare` is for a model
     without its head. Raises ModelError for a format other than safetensors, for weights of other shapes than
     `config.json` says, and for tensors that the model would not use.
     """
@@ -83,7 +83,7 @@ def load_pretrained(
     if unused or info["mismatched_keys"] or info["error_msgs"]:
         named = ", ".join(unused[:4]) or str(info["mismatched_keys"] or info["error_msgs"])
         raise ModelError(
-            f"{directory} holds tensors that {type(model).__name__} does not use: {named}: its scores would be others.",
+            f"{directory} holds tensors that {type(model).__name__} does not use: {named}: its scores would change.",
             remedy="If they are scales of quantised weights, config.json must have the quantization_config that they "
             "were stored with. Otherwise use a model of an architecture that transformers has.",
         )
@@ -91,7 +91,7 @@ def load_pretrained(
 
 
 def is_quantized(model: Any) -> bool:
-    """Whether weights are in few bits now, whether they were stored so or made so by bitsandbytes."""
+    """True if weights are quantised, whether they were stored so or quantised by bitsandbytes at loading."""
     return bool(getattr(model, "is_quantized", False))
 
 

@@ -7,16 +7,16 @@ import warnings
 from collections.abc import Iterator
 from logging import getLogger
 
-# Whoever imports peft imports bitsandbytes, which on CPUs with bfloat16 warns then that it lacks a kernel for 4-bit
+# Importing peft imports bitsandbytes, which on CPUs with bfloat16 then warns that it lacks a kernel for 4-bit
 # weights.
 getLogger("bitsandbytes.backends.cpu.ops").addFilter(lambda record: "gemm_4bit_forward" not in record.getMessage())
 
 
 @contextlib.contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Silence transformers, peft and huggingface_hub; errors still come through as exceptions.
+    """Silence transformers, peft and huggingface_hub; errors are still raised as exceptions.
 
-    What they warn about and matters here (missing weights above all) is checked and raised by this package.
+    This package checks and raises what they warn about and what matters here (above all missing weights).
     """
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
     from transformers.utils import logging

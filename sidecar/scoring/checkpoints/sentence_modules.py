@@ -1,7 +1,7 @@
-"""The folders of sentence-transformers: which modules a model has, how its encoder pools, and its prompts.
+"""The folders of sentence-transformers: a model's modules, its pooling, and its prompts.
 
-Only what is computed here is read: an encoder that pools and normalises, or one classifier. Any other module changes
-the scores, so it is refused by name.
+Only supported modules are accepted: an encoder with pooling and normalisation, or one classifier. Any other module
+changes the scores, so it is refused by name.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from sidecar.scoring.checkpoints.manifest import Manifest
 from sidecar.scoring.checkpoints.presets import MINILM
 
 POOLING = "1_Pooling"
-# Modules that are computed here. Normalising changes no cosine, and an answer's logit is `answers.answer_head`.
+# Supported modules. Normalising changes no cosine, and `yes_no_head.answer_head` computes an answer's logit.
 ENCODER, CLASSIFIER, ANSWER = ("Transformer", "Pooling", "Normalize"), ("Transformer",), "LogitScore"
 # sentence-transformers' names of poolings, and ours.
 POOLINGS = {"mean": "mean", "cls": "first_token"}
 # Older configurations have a flag for each pooling.
 FLAG, FLAGS = "pooling_mode_", {"cls_token": "cls", "mean_tokens": "mean"}
-# Names that a prompt for passages goes by.
+# Names of a prompt for passages.
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 
 
 def pools_sentences(directory: Path, manifest: Manifest | None) -> bool:
-    """Whether a folder holds an encoder with a pooling. Raises ModelError for modules that are not computed here."""
+    """True if a folder holds an encoder with a pooling. Raises ModelError for modules that are not supported."""
     pools = (directory / POOLING).is_dir()
-    stated = manifest is not None and manifest.kind == "bi-encoder"  # how it pools, its sidecar.json says
+    stated = manifest is not None and manifest.kind == "bi-encoder"  # its sidecar.json gives the pooling
     computed = [*(ENCODER if pools or stated else CLASSIFIER)]
     if manifest is not None and manifest.yes_token is not None:
         computed.append(ANSWER)
     for kind in _modules(directory):
         if kind not in computed:
             raise ModelError(
-                f"{directory} is a sentence-transformers model with the module {kind}, which is not computed here.",
+                f"{directory} is a sentence-transformers model with the module {kind}, which is not supported.",
                 remedy=f"Bi-encoders of {', '.join(ENCODER)} and classifiers of one {CLASSIFIER[0]} are; with a "
                 f"{ANSWER}, yes_token and no_token in a sidecar.json beside the weights.",
             )
@@ -45,9 +45,9 @@ def pools_sentences(directory: Path, manifest: Manifest | None) -> bool:
 
 
 def bi_encoder_manifest(directory: Path) -> Manifest:
-    """Read how an encoder pools, how much it reads and with which prompts.
+    """Read an encoder's pooling, token limit and prompts.
 
-    Raises ModelError for a pooling or a similarity that is not computed here.
+    Raises ModelError for a pooling or a similarity that is not supported.
     """
     pooling = _object(directory / POOLING / "config.json")
     mode = _pooling(pooling)
@@ -59,13 +59,13 @@ def bi_encoder_manifest(directory: Path) -> Manifest:
     similarity = stated.get("similarity_fn_name")
     if similarity not in (None, "cosine") and "Normalize" not in _modules(directory):
         raise ModelError(
-            f"{directory} compares embeddings by {similarity}, and only cosines are computed here.",
+            f"{directory} compares embeddings by {similarity}; only cosines are supported.",
             remedy="Use a model that normalises its embeddings.",
         )
     query, document = _prompts(stated)
     if (query or document) and not pooling.get("include_prompt", True):
         raise ModelError(
-            f"{directory} leaves its prompts out of the pooling, which is not computed here.",
+            f"{directory} leaves its prompts out of the pooling, which is not supported.",
             remedy="Use a model without include_prompt false.",
         )
     limit = _object(directory / "sentence_bert_config.json").get("max_seq_length")
@@ -92,7 +92,7 @@ def _pooling(config: dict[str, Any]) -> str:
 
 
 def _prompts(config: dict[str, Any]) -> tuple[str, str]:
-    """Choose the prompts before a query and a passage, as `encode_query` and `encode_document` do."""
+    """Choose the prompts for a query and a passage, as `encode_query` and `encode_document` do."""
     prompts = config.get("prompts") or {}
     default = prompts.get(config.get("default_prompt_name") or "") or ""
     document = next((prompts[name] for name in DOCUMENT_PROMPTS if name in prompts), default)

@@ -1,6 +1,6 @@
-"""Weights that are stored quantised: what `quantization_config` in a config.json asks of this machine.
+"""Quantised weights on disk: what the `quantization_config` of a config.json needs on this machine.
 
-transformers reads them where the library of their method is installed. What it would skip with a warning is refused.
+transformers reads them if the library of their method is installed. What it would skip with a warning is refused.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sidecar.scoring.checkpoints.precision import HEADS, INSTALL_BITSANDBYTES
 from sidecar.scoring.checkpoints.safetensors_io import stored_formats
 
 BITSANDBYTES = "bitsandbytes"
-# Where a configuration says it; the second is compressed-tensors' older name.
+# Keys of the configuration; the second is compressed-tensors' older name.
 KEYS = ("quantization_config", "compression_config")
 
 
@@ -24,7 +24,7 @@ def check_stored_quantization(directory: Path, asked: str) -> str | None:
     """Return the method that a checkpoint's weights are stored with; None for plain weights.
 
     `asked` is the setting `quantization`. Raises ModelError for a method that transformers does not know or that
-    needs a library that is absent, ConfigurationError where the setting contradicts the checkpoint.
+    needs a library that is not installed, ConfigurationError if the setting contradicts the checkpoint.
     """
     found = _stored(directory)
     if found is None:
@@ -53,9 +53,9 @@ def check_stored_quantization(directory: Path, asked: str) -> str | None:
 
 
 def with_plain_head(directory: Path) -> Any:
-    """Read the configuration of a bitsandbytes checkpoint, so that a score head it lacks is never made of few bits.
+    """Return the configuration of a bitsandbytes checkpoint, changed so that a missing score head is not quantised.
 
-    None where the checkpoint leaves what is quantised to transformers, which leaves out the head.
+    None if the checkpoint leaves the choice to transformers, which does not quantise the head.
     """
     skipped = (_stored(directory) or {}).get("llm_int8_skip_modules")
     if skipped is None:
@@ -69,7 +69,7 @@ def with_plain_head(directory: Path) -> Any:
 
 
 def installed(library: str) -> bool:
-    """Whether a library can be imported; it is not imported."""
+    """True if a library can be imported; it is not imported."""
     return importlib.util.find_spec(library) is not None
 
 

@@ -1,8 +1,8 @@
-"""A causal model that answers yes or no, as a classifier: its score head is one row made of two of the lm_head's.
+"""A causal model that answers yes or no, as a classifier: its score head is the difference of two lm_head rows.
 
 Source: the model card of Qwen/Qwen3-Reranker-0.6B, which takes log_softmax over the logits of "no" and "yes" at the
 last position and returns the probability of "yes": the sigmoid of logit(yes) - logit(no), which is linear in the last
-hidden state. So the other rows of the lm_head, 150,000 of them, are never computed.
+hidden state. So the other 150,000 rows of the lm_head are never computed.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ HEAD, TIED = "lm_head.weight", "model.embed_tokens.weight"
 
 
 def answer_head(directory: Path, tokenizer: Any, manifest: Manifest) -> torch.Tensor | None:
-    """The weights of logit(yes) - logit(no), float32 of 1 x hidden size; None for a manifest without answers.
+    """Return the weights of logit(yes) - logit(no), float32 of 1 x hidden size; None for a manifest without answers.
 
-    Raises ModelError where an answer is no single token, or the checkpoint has no lm_head.
+    Raises ModelError if an answer is not a single token, or the checkpoint has no lm_head.
     """
     if manifest.yes_token is None or manifest.no_token is None:
         return None
@@ -49,7 +49,7 @@ def _token_id(tokenizer: Any, token: str) -> int:
 def _rows(directory: Path, key: str, *ids: int) -> torch.Tensor | None:
     for path in sorted(directory.glob("*.safetensors")):
         with open_tensors(path) as file:
-            if key in file.keys():  # noqa: SIM118  it is no dictionary
+            if key in file.keys():  # noqa: SIM118  not a dictionary
                 weights = file.get_slice(key)
                 return torch.cat([weights[i : i + 1] for i in ids]).float()
     return None

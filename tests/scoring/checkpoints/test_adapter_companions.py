@@ -69,7 +69,7 @@ def test_each_adapter_of_a_registry_has_its_own_tokenizer(tiny_llama, adapter):
 
 def test_settings_of_a_tokenizer_without_one_are_refused(tiny_llama, adapter):
     shutil.copy(tiny_llama[0] / "tokenizer_config.json", adapter)
-    with pytest.raises(ModelError, match=r"tokenizer_config\.json without the tokenizer that it is for"):
+    with pytest.raises(ModelError, match=r"tokenizer_config\.json but not the tokenizer that it belongs to"):
         load_scorer(str(adapter), device="cpu")
 
 

@@ -59,12 +59,12 @@ def test_only_what_would_be_fetched_is_counted(hub, gated):
 
 def test_a_licence_that_was_not_accepted_is_told_from_a_missing_token(hub, monkeypatch):
     endpoint = hub("some/model", gated="manual", opens=False)
-    with pytest.raises(GatedModel, match=r"A token is here, and does not open it\.") as caught:
+    with pytest.raises(GatedModel, match=r"The token here gives no access\.") as caught:
         ask_hub("some/model", endpoint=endpoint)
     assert "hf_secret" not in str(caught.value)
     monkeypatch.setenv("HF_TOKEN", "")
     monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", "/nowhere")
-    with pytest.raises(GatedModel, match=r"No token is here\."):
+    with pytest.raises(GatedModel, match=r"There is no token\."):
         ask_hub("some/model", endpoint=endpoint)
 
 

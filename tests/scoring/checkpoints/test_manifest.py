@@ -65,7 +65,7 @@ def test_no_file_no_manifest(tmp_path):
         ({"query_template": "query:"}, "query_template"),
         ({"document_template": "{passage} {body}"}, "document_template"),
         ({"kind": "bi-encoder"}, "pooling 'last_token' does not go with kind 'bi-encoder'"),
-        ({"truncation": "separate", "max_length": 200}, "max_length must hold both sides"),
+        ({"truncation": "separate", "max_length": 200}, "max_length must fit both sides"),
         ({"score_mapping": {"a": 1, "c": 2}}, "score_mapping"),
         ({"score_mapping": {"a": 0, "b": 2}}, "score_mapping must rise"),
         ({"score_mapping": {"a": -1, "b": 2}}, "score_mapping must rise"),

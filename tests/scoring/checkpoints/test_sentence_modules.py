@@ -80,14 +80,14 @@ def test_another_similarity_needs_normalised_embeddings(tmp_path):
 def test_a_module_that_is_not_computed_is_named(tiny_bert, tmp_path):
     (tmp_path / "1_Pooling").mkdir()
     modules(tmp_path, *MODULES, "sentence_transformers.models.Dense")
-    with pytest.raises(ModelError, match="the module Dense, which is not computed here"):
+    with pytest.raises(ModelError, match="the module Dense, which is not supported"):
         pools_sentences(tmp_path, None)
     copy = shutil.copytree(tiny_bert, tmp_path / "cross")
     modules(copy, MODULES[0])
     assert load_scorer(str(copy), device="cpu").manifest.kind == "cross-encoder"
     answer = "sentence_transformers.cross_encoder.modules.logit_score.LogitScore"
     modules(copy, MODULES[0], answer)
-    with pytest.raises(ModelError, match="the module LogitScore, which is not computed here"):
+    with pytest.raises(ModelError, match="the module LogitScore, which is not supported"):
         load_scorer(str(copy), device="cpu")
     answers = Manifest(yes_token="yes", no_token="no")
     assert not pools_sentences(copy, answers)
