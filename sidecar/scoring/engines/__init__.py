@@ -1,1 +1,1 @@
-"""Engines: token ids in, one number or one vector for each pair out; and the choice between them."""
+"""Engines: token ids in, one number or one vector for each pair out; and the choice of the engine."""

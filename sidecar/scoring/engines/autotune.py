@@ -1,7 +1,7 @@
-"""Which of several ways to compute is the fastest here: measured once, in two seconds, and remembered.
+"""Measure which of several engines is the fastest on this machine: once, in two seconds; then remember the choice.
 
-Remembered in the user's cache folder, one JSON file for each question; what was answered first stays the answer, so a
-run that goes on computes as it began. Where nothing can be written nothing is measured: the first candidate is taken.
+The choice is kept in the user's cache folder, one JSON file for each question. It never changes, so a resumed run
+computes as it began. If the folder can't be written, nothing is measured: the first candidate is taken.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import msgspec
 
 SECONDS = 2.0
 ROUNDS = 5
-# The first candidate is given up only for one that is clearly faster, so noise does not decide.
+# Another candidate must be clearly faster than the first, so that noise does not decide.
 MARGIN = 1.1
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """`asked` is all that the answer depends on; `seconds` the best time of each candidate, `chosen` one of them."""
+    """`asked` is all that the choice depends on; `seconds` the best time of each candidate, `chosen` one of them."""
 
     asked: dict[str, str]
     seconds: dict[str, float]
@@ -30,8 +30,8 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 def cache_folder() -> Path:
-    """The user's cache folder for us (XDG_CACHE_HOME, or ~/.cache). It may not exist."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "rerank-sidecar"  # noqa: PTH111  Path raises where there is no home
+    """Return our folder in the user's cache (XDG_CACHE_HOME, or ~/.cache). It may not exist."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "rerank-sidecar"  # noqa: PTH111  Path raises if there is no home
 
 
 def fastest(
@@ -42,9 +42,9 @@ def fastest(
     folder: Path | None = None,
     clock: Callable[[], float] = perf_counter,
 ) -> str:
-    """Name the candidate to take: the remembered one, or else the fastest by measure; `first` where that is no matter.
+    """Name the candidate to take: the remembered one, else the fastest by measurement; `first` if it is about as fast.
 
-    `candidates` makes the ready calls to be timed, by name, and is only called to measure.
+    `candidates` returns the calls to time, by name; it is only called to measure.
     """
     folder = folder or cache_folder()
     digest = hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()[:16]
@@ -56,12 +56,12 @@ def fastest(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if there:
-            path.unlink(missing_ok=True)  # damaged; what was not there a moment ago is another's answer
+            path.unlink(missing_ok=True)  # damaged; a file that appears later is another process's choice
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".") as draft:
             seconds = measure(candidates(), clock=clock)
             draft.write(msgspec.json.format(msgspec.json.encode(Choice(asked, seconds, choose(seconds, first)))))
             draft.flush()
-            # Unlike a rename this fails where another process has answered meanwhile.
+            # Unlike a rename this fails if another process has written its choice meanwhile.
             os.link(draft.name, path)
     except OSError:
         pass
@@ -70,7 +70,7 @@ def fastest(
 
 
 def measure(runs: Mapping[str, Callable[[], object]], *, clock: Callable[[], float]) -> dict[str, float]:
-    """Time the calls in turn, `ROUNDS` times or until `SECONDS` are over; the best time of each."""
+    """Time the calls in turn, `ROUNDS` times or until `SECONDS` are over; return the best time of each."""
     best: dict[str, float] = {}
     end = clock() + SECONDS
     for _ in range(ROUNDS):
@@ -84,13 +84,13 @@ def measure(runs: Mapping[str, Callable[[], object]], *, clock: Callable[[], flo
 
 
 def choose(seconds: Mapping[str, float], first: str) -> str:
-    """The fastest, or `first` if it is about as fast."""
+    """Return the fastest, or `first` if it is about as fast."""
     winner = min(seconds, key=lambda name: seconds[name])
     return first if seconds[first] <= MARGIN * seconds[winner] else winner
 
 
 def recall(path: Path) -> Choice | None:
-    """Read an answer; None where there is none, or a damaged one."""
+    """Read a choice; None if there is none, or a damaged one."""
     try:
         answer = msgspec.json.decode(path.read_bytes(), type=Choice)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
@@ -99,6 +99,6 @@ def recall(path: Path) -> Choice | None:
 
 
 def remembered(folder: Path | None = None) -> Iterator[Choice]:
-    """All the answers of a folder."""
+    """Return all choices in a folder."""
     paths = sorted((folder or cache_folder()).glob("engine-*.json"))
     return (answer for path in paths if (answer := recall(path)) is not None)

@@ -1,4 +1,4 @@
-"""Engines: token ids in, one number or one vector for each out. Which engine it is, only `loading` decides.
+"""Engines: token ids in, one number or one vector for each out. `select` chooses the engine.
 
 An engine knows neither texts nor queries. It owns its device, and is called by one thread at a time.
 """
@@ -19,14 +19,14 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """The name in settings, bench and metrics: `transformers`, `packed`, `openvino-bfloat16` …."""
+        """Return the name in settings, bench and metrics: `transformers`, `packed`, `openvino-bfloat16` …."""
         ...
 
     def logits(self, groups: Sequence[Sequence[Tokens]]) -> list[list[float]]:
-        """One float32 logit for each pair, in the order given.
+        """Return one float32 logit for each pair, in the order given.
 
-        The pairs of a group share their query, and so the ids they begin with; groups go to the device together.
-        Nothing is checked here: a NaN comes back as one.
+        The pairs of a group share their query, and so their first ids; all groups go to the device together.
+        Nothing is checked here: NaN is returned as NaN.
         """
         ...
 
@@ -36,11 +36,11 @@ class Embedder(Protocol):
 
     @property
     def name(self) -> str:
-        """The name in settings, bench and metrics."""
+        """Return the name in settings, bench and metrics."""
         ...
 
     def vectors(self, rows: Sequence[Tokens]) -> list[np.ndarray]:
-        """One unit vector (float32, with memory of its own) for each text, in the order given."""
+        """Return one unit vector (float32, with its own memory) for each text, in the order given."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""How far bfloat16 moves a model's scores, on a few texts of which some answer a question and some don't."""
+"""Measure how much bfloat16 changes a model's scores, on a few texts, some of which answer a question."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ ANSWERS = (
 
 
 def deviation(checkpoint: Checkpoint, exact: Any, rounded: Any) -> float:
-    """Return how far an engine's scores are from another's at most, in standard deviations of the latter's.
+    """Return the largest difference between two engines' scores, in standard deviations of the exact engine's.
 
-    Infinite where either gives no numbers, or the exact scores are all the same and the others differ.
+    Infinite if either gives NaN or infinity, or if the exact scores are all equal and the others differ.
     """
     truth, found = (_scores(checkpoint, engine) for engine in (exact, rounded))
     if not all(map(math.isfinite, (*truth, *found))):
@@ -39,7 +39,7 @@ def deviation(checkpoint: Checkpoint, exact: Any, rounded: Any) -> float:
 
 
 def _scores(checkpoint: Checkpoint, engine: Any) -> list[float]:
-    """Score the texts by an engine alone: logits, or cosines of its vectors."""
+    """Score the texts by an engine: logits, or cosines of its vectors."""
     prompt = Prompt(checkpoint.tokenizer, checkpoint.manifest, segments=checkpoint.traits.segments)
     passages = [Passage("", answer) for answer in ANSWERS]
     if checkpoint.manifest.kind != "bi-encoder":

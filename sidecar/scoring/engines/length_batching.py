@@ -1,4 +1,4 @@
-"""Batches from token counts: plain integers in, plain integers out. Knows neither texts nor tensors."""
+"""Make batches from token counts: integers in, integers out. Knows neither texts nor tensors."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from sidecar.core.errors import ConfigurationError
 
 
 def plan_batches(lengths: Sequence[int], *, max_pairs: int, max_tokens: int) -> list[list[int]]:
-    """Group the indices of `lengths` into batches of like lengths, longest first.
+    """Group the indices of `lengths` into batches of similar lengths, longest first.
 
     A batch holds at most `max_pairs` indices and, padded to its longest, at most `max_tokens` tokens; a single
-    length beyond `max_tokens` gets a batch of its own. Longest first, so that memory runs out at once or never.
+    length beyond `max_tokens` gets its own batch. Longest first, so that memory runs out at once or never.
     Equal lengths keep their order, so the same input gives the same batches.
     """
     if max_pairs < 1 or max_tokens < 1:
@@ -30,7 +30,7 @@ def plan_batches(lengths: Sequence[int], *, max_pairs: int, max_tokens: int) -> 
 
 
 def restore_order(batches: Iterable[Sequence[int]], values: Iterable[Sequence[float]]) -> list[float]:
-    """Put values computed batch by batch back to where their indices say."""
+    """Return values that were computed batch by batch in the order of their indices."""
     placed = {
         index: value
         for batch, row in zip(batches, values, strict=True)

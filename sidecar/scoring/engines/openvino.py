@@ -1,6 +1,6 @@
-"""The engines for BERT and its kin on a CPU: OpenVINO, over batches of like length.
+"""The engines for BERT and its family on a CPU: OpenVINO, over batches of similar length.
 
-It is told its precision: left alone, it computes in bfloat16 wherever the CPU has it.
+The precision is always set: by default, OpenVINO computes in bfloat16 on every CPU that has it.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from sidecar.scoring.prompt import Tokens
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 # Padded tokens in one batch.
 MAX_TOKENS = 1024
-# Kernels made for a batch's shape that OpenVINO keeps. Left at its 5000, a service grows by 0.8 GB in 1600 shapes.
+# OpenVINO keeps this many kernels, one for each batch shape. With its default of 5000, a service grew by 0.8 GB in 1600
+# shapes.
 REMEMBERED_SHAPES = "128"
 
 
 class OpenVinoEngine:
-    """A sequence classifier with one output, of BERT's kin; `precision` is one of `hardware.native_precisions`."""
+    """A sequence classifier with one output, of BERT's family; `precision` is one of `hardware.native_precisions`."""
 
     def __init__(self, checkpoint: Checkpoint, *, precision: str = "float32", batch_size: int = 128) -> None:
         self.name = OPENVINO[precision]
@@ -38,7 +39,7 @@ class OpenVinoEngine:
         self._graph = _Compiled(checkpoint, classifier_graph(model), model, precision, batch_size)
 
     def logits(self, groups: Sequence[Sequence[Tokens]]) -> list[list[float]]:
-        """One logit for each pair; batches span groups. Safe to call from several threads."""
+        """Return one logit for each pair; batches span groups. Safe to call from several threads."""
         batches, outputs = self._graph.run([pair for group in groups for pair in group])
         return in_groups(restore_order(batches, [output[:, 0].tolist() for output in outputs]), groups)
 
@@ -53,18 +54,18 @@ class OpenVinoEmbedder:
         self._graph = _Compiled(checkpoint, graph, model, precision, batch_size)
 
     def vectors(self, rows: Sequence[Tokens]) -> list[np.ndarray]:
-        """One unit vector for each text. Safe to call from several threads."""
+        """Return one unit vector for each text. Safe to call from several threads."""
         found: dict[int, np.ndarray] = {}
         for batch, pooled in zip(*self._graph.run(rows), strict=True):
-            # The least length is that of torch's `normalize`: of a zero vector no NaN is made.
+            # The minimum length is that of torch's `normalize`: a zero vector must not become NaN.
             units = pooled / np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-12)
-            # Copied row by row: a view would keep the whole batch alive as long as one row is cached.
+            # Copied row by row: a view would keep the whole batch in memory while one row is cached.
             found.update({index: row.copy() for index, row in zip(batch, units, strict=True)})
         return [found[index] for index in range(len(rows))]
 
 
 class _Compiled:
-    """A graph on the CPU, on as many threads as torch would take."""
+    """A graph on the CPU, with as many threads as torch would use."""
 
     def __init__(
         self, checkpoint: Checkpoint, graph: openvino.Model, model: EncoderModel, precision: str, batch_size: int

@@ -1,8 +1,8 @@
-"""BERT and its kin as an OpenVINO graph, written operation by operation out of its weights.
+"""BERT and its family as an OpenVINO graph, written operation by operation from its weights.
 
-Written, not traced: tracing MiniLM takes 6 to 11 s on two cores, this 0.1 s, so nothing has to be kept on disk. The
-operations and their order are those of transformers' `modeling_bert`. In the last layer of a cross-encoder only the
-first row is computed beyond keys and values, since the head reads no other.
+The graph is not traced: tracing MiniLM takes 6 to 11 s on two cores, this 0.1 s, so nothing has to be kept on disk. The
+operations and their order are those of transformers' `modeling_bert`. In the last layer of a cross-encoder only keys
+and values are computed for all rows, the rest for the first row only, since the head reads no other.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sidecar.scoring.checkpoints.encoder_model import EncoderModel
 def classifier_graph(model: EncoderModel, *, first_row_alone: bool = True) -> openvino.Model:
     """Make the graph of a sequence classifier: inputs as `Encoder` says, one output, `logits` (rows, 1).
 
-    `first_row_alone` False computes every row of the last layer, as transformers does: the same logits, later.
+    `first_row_alone` False computes every row of the last layer, as transformers does: the same logits, more slowly.
     """
     encoder = Encoder(model)
     hidden = encoder.hidden(first_row_alone=first_row_alone)
@@ -108,18 +108,18 @@ class Encoder:
         return op.gather(self._weights(f"embeddings.{table}.weight"), indices, _integer(0))
 
     def _weights(self, name: str) -> Any:
-        # Shared, not copied; the constant keeps the array alive.
+        # The memory is shared; the constant keeps the array alive.
         return op.constant(self.model.tensors[name], shared_memory=True)
 
 
 _SWAPPED = (0, 2, 1, 3)
-# Added to what attends to padding: e to this power is 0. The lowest float32 becomes -inf in bfloat16, and 0 * -inf no
-# number: OpenVINO's attention then answers nonsense, without a word.
+# Added to the attention scores of padding: e to this power is 0. The lowest float32 would become -inf in bfloat16, and
+# 0 * -inf is NaN: OpenVINO's attention then returns wrong values without an error.
 _UNSEEN = -1e4
 
 
 def _split(rows: Any, heads: int, width: int) -> Any:
-    """(rows, length, heads * width) to (rows, heads, length, width)."""
+    """Reshape (rows, length, heads * width) to (rows, heads, length, width)."""
     shape = _integers(0, 0, heads, width)
     return op.transpose(op.reshape(rows, shape, special_zero=True), _integers(*_SWAPPED))
 

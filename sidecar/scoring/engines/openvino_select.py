@@ -1,7 +1,7 @@
-"""Whether OpenVINO computes for a checkpoint, and in which precision; elsewhere transformers does.
+"""Decide whether OpenVINO or transformers computes for a checkpoint, and OpenVINO's precision.
 
-Where nobody named a dtype, bfloat16 is a candidate, too, on CPUs that have it: it is taken if it is clearly faster and
-hardly moves the scores of a few texts.
+If no dtype was set, bfloat16 is also a candidate, on CPUs that have it: it is taken if it is clearly faster and hardly
+changes the scores of a few texts.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from sidecar.scoring.prompt import Tokens
 if TYPE_CHECKING:
     from sidecar.scoring.checkpoints.checkpoint import Checkpoint
 
-# Model types that there is a graph for (`encoder_graph`).
+# Model types that have a graph (`openvino_graph`).
 FAMILIES = ("bert", "roberta", "xlm-roberta")
-# Every weight that the graphs compute with, by its name in a classifier or a bare encoder. A model with any other one,
-# such as an adapter's factors beside the weights, is not what they compute.
+# Every weight that the graphs use, by its name in a classifier or a bare encoder. The graphs can't compute a model with
+# any other weight, such as an adapter's factors beside the weights.
 COMPUTED = re.compile(
     r"""
     ((bert|roberta)\.)?
@@ -43,20 +43,20 @@ COMPUTED = re.compile(
     """,
     re.VERBOSE,
 )
-# What the probe reads: lengths as passages have them, fewer rows the larger the model, so that it stays short.
+# Lengths of the rows to measure, similar to passages; a larger model gets fewer rows, so that it takes little time.
 LENGTHS = (96, 80, 72, 64, 56, 48, 40, 24)
 ROWS_TIMES_PARAMETERS = 2e8
-# What bfloat16 may do to a score, in standard deviations (`rounding`): a model that it hurts shows it there, while
-# rounding alone costs a twentieth.
+# The limit for bfloat16's change of a score, in standard deviations (`bfloat16_check`). A model that loses accuracy in
+# bfloat16 exceeds it; rounding alone changes a twentieth.
 TOLERANCE = 0.15
 
 
 def choose_precision(checkpoint: Checkpoint, engine: str, *, reduced: bool = False) -> str | None:
-    """The precision OpenVINO computes in; None where `auto` leaves it to transformers.
+    """Return the precision OpenVINO computes in; None if `auto` chooses transformers.
 
-    What there is to choose from is measured where it is not yet (`probe.fastest`): with `auto` transformers too, and
-    with `reduced`, under weights in float32, bfloat16 where the CPU has it and the model bears it. Raises
-    ConfigurationError where `engine` asks for OpenVINO and it can't compute this checkpoint here.
+    The candidates are measured unless a choice is remembered (`autotune.fastest`): with `auto` transformers too, and
+    with `reduced`, for weights in float32, bfloat16 if the CPU has it and the scores hardly change. Raises
+    ConfigurationError if `engine` is OpenVINO and it can't compute this checkpoint here.
     """
     obstacle = find_obstacle(checkpoint)
     if obstacle is not None:
@@ -67,7 +67,7 @@ def choose_precision(checkpoint: Checkpoint, engine: str, *, reduced: bool = Fal
             remedy="Use the engine auto or transformers.",
         )
     names = [OPENVINO[precision] for precision in _precisions(checkpoint, reduced=reduced)]
-    # Arrays are OpenVINO's alone to compute with: who read them so has decided already.
+    # Only OpenVINO can compute with numpy arrays, so their reader has already decided.
     if engine == "auto" and not isinstance(checkpoint.model, EncoderModel):
         names.append(TRANSFORMERS)
     first, *others = names
@@ -76,14 +76,14 @@ def choose_precision(checkpoint: Checkpoint, engine: str, *, reduced: bool = Fal
 
 
 def find_obstacle(checkpoint: Checkpoint) -> str | None:
-    """Say why OpenVINO can't compute a checkpoint here; None where it can."""
+    """Say why OpenVINO can't compute a checkpoint here; None if it can."""
     if isinstance(checkpoint.model, EncoderModel):
         return None
     return _obstacle(checkpoint.model, _precision(checkpoint))
 
 
 def _obstacle(model: Any, precision: str) -> str | None:
-    """The same for a model of transformers, whose weights are of this precision."""
+    """Do the same for a transformers model whose weights have this precision."""
     if importlib.util.find_spec("openvino") is None:
         return "openvino is not installed"
     config = model.config
@@ -94,7 +94,7 @@ def _obstacle(model: Any, precision: str) -> str | None:
     strange = next((name for name, _ in model.named_parameters() if not COMPUTED.fullmatch(name)), None)
     if strange is not None or getattr(model, "is_quantized", False):
         return f"it has the weight {strange}, which the graph does not have" if strange else "its weights are quantised"
-    if model._compiled_call_impl is not None:  # noqa: SLF001  the one mark that torch leaves
+    if model._compiled_call_impl is not None:  # noqa: SLF001  torch offers no public sign of it
         return "it is compiled by torch"
     native = hardware.native_precisions()
     return None if precision in native else f"this CPU computes in {' and '.join(native)}, not in {precision}"
@@ -113,9 +113,9 @@ def _precisions(checkpoint: Checkpoint, *, reduced: bool) -> Iterator[str]:
 
 
 def describe(checkpoint: Checkpoint, names: Sequence[str]) -> dict[str, str]:
-    """All that decides which of the named engines is the fastest: CPU, threads, the model's shape, libraries.
+    """Return all that decides which of the named engines is the fastest: CPU, threads, the model's shape, libraries.
 
-    The model's own name is among it where its scores decide, too.
+    The model's name is included if the choice depends on its scores, too.
     """
     config = checkpoint.model.config
     shape = ("num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads")
@@ -153,7 +153,7 @@ def _engine(checkpoint: Checkpoint, name: str) -> Any:
 
 
 def rows_to_measure(checkpoint: Checkpoint) -> list[Tokens]:
-    """Random ids of real lengths: fewer rows the larger the model."""
+    """Make random ids of typical lengths: fewer rows for a larger model."""
     config = checkpoint.model.config
     parameters = config.num_hidden_layers * config.hidden_size * (4 * config.hidden_size + 2 * config.intermediate_size)
     count = max(1, int(ROWS_TIMES_PARAMETERS / parameters))

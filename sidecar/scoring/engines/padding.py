@@ -1,4 +1,4 @@
-"""Rows of token ids as rectangles of integers, padded on the right. Knows no torch."""
+"""Pad rows of token ids on the right to rectangles of integers. Knows no torch."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from sidecar.scoring.prompt import Tokens
 
 
 def pad_id(tokenizer: Any, *, decoder: bool) -> int:
-    """The id to pad with: eos for a decoder, as the cards do; 0 where a tokenizer names none."""
+    """Return the id to pad with: eos for a decoder, as the cards do; 0 if a tokenizer names none."""
     ids = (tokenizer.pad_token_id if not decoder else None, tokenizer.eos_token_id, tokenizer.pad_token_id)
     return next((int(found) for found in ids if found is not None), 0)
 
 
 def pad_rows(rows: Sequence[Tokens], pad_id: int) -> dict[str, np.ndarray]:
-    """Pad to the longest row: `input_ids`, `attention_mask` and, where there are any, segment ids, all int64."""
+    """Pad to the longest row: `input_ids`, `attention_mask` and, if the rows have them, segment ids, all int64."""
     longest = max(len(row) for row in rows)
 
     def padded(values: list[list[int]], fill: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Which engine computes for a checkpoint: the one asked for, or with `auto` the fastest that is exact there."""
+"""Choose the engine for a checkpoint: the named one, or with `auto` the fastest that is exact there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sidecar.scoring.engines.base import Embedder, Engine
 
 
-def choose_engine(  # noqa: PLR0913  every one is a knob of its own, by keyword
+def choose_engine(  # noqa: PLR0913  independent options, by keyword
     checkpoint: Checkpoint,
     engine: str,
     *,
@@ -26,12 +26,12 @@ def choose_engine(  # noqa: PLR0913  every one is a knob of its own, by keyword
     invariant: bool = False,
     reduced: bool = False,
 ) -> Engine:
-    """The engine of a cross-encoder, which may have taken the checkpoint's weights over.
+    """Return the engine of a cross-encoder, which may have taken over the checkpoint's weights.
 
-    `compile` is for the packed engine, whose steps are compiled; transformers' models come compiled. With
+    `compile` is for the packed engine, whose steps are compiled; transformers' models are compiled before. With
     `invariant` a pair's score does not depend, to the last bit, on what else is scored with it: the packed engine has
     a mode for it, the others score one pair at a time, as they do with an architecture that is not known to pad safely.
-    With `reduced` an engine may compute weights in float32 in bfloat16, where that is faster and hardly moves a score.
+    With `reduced` an engine may use float32 weights in bfloat16, if that is faster and hardly changes a score.
     Raises ConfigurationError for an engine that can't run this checkpoint here.
     """
     if checkpoint.is_packed:
@@ -68,7 +68,7 @@ def _packed_engine(
 def choose_embedder(
     checkpoint: Checkpoint, engine: str, *, batch_size: int, invariant: bool = False, reduced: bool = False
 ) -> Embedder:
-    """The engine of a bi-encoder; `invariant`, `reduced` and what is raised as for `choose_engine`."""
+    """Return the engine of a bi-encoder; `invariant`, `reduced` and the errors are those of `choose_engine`."""
     batch_size = 1 if invariant else batch_size
     if engine in ("auto", "openvino") and (precision := choose_precision(checkpoint, engine, reduced=reduced)):
         from sidecar.scoring.engines.openvino import OpenVinoEmbedder
@@ -84,7 +84,7 @@ def choose_embedder(
 
 
 def _give_up_weights(checkpoint: Checkpoint) -> None:
-    """Let go of weights that an engine has its own copy of; shapes and configuration stay."""
+    """Free the weights that an engine has copied; shapes and configuration stay."""
     if isinstance(checkpoint.model, EncoderModel):
         checkpoint.model.tensors.clear()
     else:
@@ -92,5 +92,5 @@ def _give_up_weights(checkpoint: Checkpoint) -> None:
 
 
 def unknown(engine: str) -> ConfigurationError:
-    """Make the error for an engine that there is not."""
+    """Make the error for an unknown engine."""
     return ConfigurationError(f"There is no engine {engine!r}.", remedy=f"Use {', '.join(ENGINES)}.")

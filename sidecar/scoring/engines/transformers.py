@@ -1,7 +1,7 @@
-"""The engines that fit every architecture: transformers' own forward pass over batches of like length, right-padded.
+"""The engines for every architecture: transformers' own forward pass over right-padded batches of similar length.
 
-Pooling is done here from true lengths, not by the library from pad ids: a text that ends in the pad token's own name
-would pool the wrong token there.
+Pooling is done here from true lengths, not by the library from pad ids: for a text that ends in the pad token's own
+name, the library would pool the wrong token.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from sidecar.scoring.prompt import Tokens
 
 NAME = "transformers"
 CARD = "card"
-# Padded tokens in one batch: enough to fill a GPU, few enough that a CPU's caches are not flooded. A decoder with
-# billions of weights needs few, and fewer are less padded (3B, 100 pairs on an H200: 32 in a batch 251 ms, all 291).
+# Padded tokens in one batch: enough to fill a GPU, few enough for a CPU's caches. A decoder with billions of weights
+# needs few, and small batches are padded less (3B, 100 pairs on an H200: 32 in a batch 251 ms, all 291).
 MAX_TOKENS = {"cpu": 2048}
 MAX_TOKENS_GPU = 32768
 MAX_TOKENS_GPU_DECODER = 4096
@@ -35,7 +35,7 @@ class PaddedEngine:
     """A sequence classifier with one output.
 
     `batch_size` is the most pairs in one batch, `max_tokens` the most padded tokens (None: by device). Without
-    `by_length` the pairs are batched in the order given, however long, as the model card's helper does it.
+    `by_length` the pairs are batched in the order given, however long, as the model card's helper does.
     """
 
     def __init__(
@@ -52,12 +52,12 @@ class PaddedEngine:
         self._pad_id = pad_id(checkpoint.tokenizer, decoder=self._decoder)
         if self.manifest.pooling == "last_slot" and not _takes_positions(self.model.base_model):
             raise ModelError(
-                f"Pooling 'last_slot' does not go with {type(self.model).__name__}, which is told no positions.",
+                f"Pooling 'last_slot' does not go with {type(self.model).__name__}, which takes no position ids.",
                 remedy="Use pooling last_token in the checkpoint's sidecar.json.",
             )
 
     def logits(self, groups: Sequence[Sequence[Tokens]]) -> list[list[float]]:
-        """One logit for each pair; batches span groups."""
+        """Return one logit for each pair; batches span groups."""
         pairs = [pair for group in groups for pair in group]
         batches = self._batches([len(pair) for pair in pairs])
         logits = [self._logits([pairs[index] for index in batch]) for batch in batches]
@@ -81,10 +81,10 @@ class PaddedEngine:
     def _head(self, rows: torch.Tensor) -> torch.Tensor:
         head = self.model.score
         if type(head) is not torch.nn.Linear:
-            # With factors of an adapter beside it, or in few bits: what is behind its weight, only it knows.
+            # The head may be quantised or have adapter factors beside it: then only the module itself can compute it.
             weight = next(head.parameters())
             return head(rows.to(weight.device)).float()  # type: ignore[no-any-return]
-        # The head in float32: a bf16 logit has 8 bits, and a window of 100 would be full of ties.
+        # The head in float32: a bf16 logit has 8 bits, so many of a window's 100 scores would be equal.
         return torch.nn.functional.linear(rows.to(head.weight.device).float(), head.weight.float())
 
     def _decoder_inputs(self, pairs: list[Tokens]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
@@ -93,8 +93,9 @@ class PaddedEngine:
         if self.manifest.pooling == "last_token":
             inputs = pad(pairs, self._pad_id, self.device)
             return inputs, inputs["attention_mask"].sum(1) - 1
-        # What padding to max_length pools is an eos at the last position that attends to the real tokens and to
-        # nothing else, itself included. The pads between see nobody and are seen by nobody: one slot stands for all.
+        # With padding to max_length, the pooled token is an eos at the last position that attends to the real tokens
+        # and to nothing else, itself included. The pads between neither attend nor are attended to: one slot stands for
+        # all.
         probes = [Tokens([*pair.ids, self._pad_id]) if len(pair) <= last else pair for pair in pairs]
         inputs = pad(probes, self._pad_id, self.device)
         real = torch.tensor([len(pair) for pair in pairs], device=self.device)
@@ -118,19 +119,19 @@ class PaddedEmbedder:
 
     @torch.inference_mode()
     def vectors(self, rows: Sequence[Tokens]) -> list[np.ndarray]:
-        """One unit vector for each text."""
+        """Return one unit vector for each text."""
         found: dict[int, np.ndarray] = {}
         for batch in plan_batches([len(row) for row in rows], max_pairs=self.batch_size, max_tokens=self.max_tokens):
             inputs = pad([rows[index] for index in batch], self._pad_id, self.device)
             hidden = self.model(**inputs).last_hidden_state.float()
             pooled = self._pooled(hidden, inputs["attention_mask"].unsqueeze(-1).to(hidden.device))
-            # Copied row by row: a view would keep the whole batch alive as long as one row is cached.
+            # Copied row by row: a view would keep the whole batch in memory while one row is cached.
             units = torch.nn.functional.normalize(pooled, dim=1).cpu().numpy()
             found.update({index: row.copy() for index, row in zip(batch, units, strict=True)})
         return [found[index] for index in range(len(rows))]
 
     def _pooled(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Of rows x longest x width, rows x width; `mask` is rows x longest x 1."""
+        """Pool rows x longest x width to rows x width; `mask` is rows x longest x 1."""
         return hidden[:, 0] if self.manifest.pooling == "first_token" else (hidden * mask).sum(1) / mask.sum(1)
 
 
@@ -139,5 +140,5 @@ def _takes_positions(model: Any) -> bool:
 
 
 def pad(rows: Sequence[Tokens], pad_id: int, device: Any) -> dict[str, torch.Tensor]:
-    """Right-pad to the longest row: `input_ids`, `attention_mask` (rows x longest), segment ids where there are any."""
+    """Right-pad to the longest row: `input_ids`, `attention_mask` (rows x longest), segment ids if there are any."""
     return {name: torch.from_numpy(values).to(device) for name, values in pad_rows(rows, pad_id).items()}

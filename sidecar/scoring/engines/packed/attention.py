@@ -1,6 +1,6 @@
 """Attention over segments of packed rows: torch's variable-length kernel, or plain attention in buckets.
 
-Both are planned once for a batch and then called for each layer. No mask ever spans the whole batch.
+Either is planned once for a batch and then called for each layer. No mask covers the whole batch.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from torch.nn.functional import scaled_dot_product_attention
 from sidecar.scoring.engines.packed.layout import Segment, ends, key_rows
 from sidecar.scoring.engines.packed.transfer import send
 
-# Queries (R x H x D, the segments' rows in order), keys and values (T x G x D) to R x H · D.
+# Maps queries (R x H x D, the segments' rows in order), keys and values (T x G x D) to R x H · D.
 Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-# A bucket's shortest segment in proportion to its longest: below, padding costs more than another call.
+# The smallest ratio of a bucket's shortest segment to its longest: below it, padding costs more than another call.
 ALIKE = 0.8
 
 
 def plan_attention(
     segments: Sequence[Segment], *, device: torch.device, dtype: torch.dtype, invariant: bool = False
 ) -> Attend:
-    """Plan for a device and a dtype. `invariant`: what a segment comes to does not depend on the others."""
+    """Plan for a device and a dtype. `invariant`: a segment's result does not depend on the other segments."""
     kernel = varlen_kernel(device, dtype, invariant=invariant)
     if kernel is not None:
         return Varlen(kernel, segments, device)
@@ -35,7 +35,7 @@ def plan_attention(
 
 
 def varlen_kernel(device: torch.device, dtype: torch.dtype, *, invariant: bool = False) -> Callable[..., Any] | None:
-    """Torch's variable-length attention, where this torch, the GPU (Ampere or later) and the dtype have it."""
+    """Return torch's variable-length attention, if this torch, the GPU (Ampere or later) and the dtype have it."""
     if device.type != "cuda" or dtype == torch.float32 or torch.cuda.get_device_capability(device) < (8, 0):
         return None
     try:
@@ -47,10 +47,10 @@ def varlen_kernel(device: torch.device, dtype: torch.dtype, *, invariant: bool =
 
 
 def kernel_options(known: Collection[str], *, invariant: bool) -> dict[str, Any] | None:
-    """How torch's kernel is asked for causal attention of grouped heads; None where it can't be.
+    """Return the options of torch's kernel for causal attention of grouped heads; None if it does not support them.
 
-    Its arguments, `known`, changed from release to release: 2.11 groups heads without being told to, and only a later
-    one can be kept from cutting a segment's keys by what else is in the batch.
+    Its arguments, `known`, differ between releases: 2.11 groups heads without an option, and only a later one has an
+    option that keeps the splits of a segment's keys independent of the rest of the batch.
     """
     if "window_size" not in known or (invariant and "num_splits" not in known):
         return None
@@ -83,7 +83,7 @@ class Varlen:
 
 
 class Buckets:
-    """Plain attention over buckets of segments of like size, padded to the longest; `alone`: one segment in each."""
+    """Plain attention over buckets of segments of similar size, padded to the longest; `alone`: one segment in each."""
 
     def __init__(
         self, segments: Sequence[Segment], *, device: torch.device, dtype: torch.dtype, alone: bool = False
@@ -113,11 +113,11 @@ class _Bucket:
         queries = torch.tensor([len(segment.rows) for segment in segments])
         keys = torch.tensor([segment.seen for segment in segments])
         rows, columns = torch.arange(int(queries.max())), torch.arange(int(keys.max()))
-        # What stands beside a short segment is the last of its rows again: never NaN, and seen by nobody who counts.
+        # A short segment is padded with its last row: this is never NaN, and its results are not used.
         self._queries = (torch.tensor(starts)[:, None] + rows.minimum(queries[:, None] - 1)).to(device)
         flat, first = torch.from_numpy(key_rows(segments)), torch.tensor(ends(keys.tolist())[:-1])
         self._keys = flat[first[:, None] + columns.minimum(keys[:, None] - 1)].to(device)
-        # The first row sees all keys but as many as there are rows after it.
+        # The first row sees all keys except one for each row after it.
         ahead = keys - queries
         ahead = ahead[:1] if bool((ahead == ahead[0]).all()) else ahead
         hidden = columns > ahead[:, None, None, None] + rows[:, None]
@@ -135,7 +135,7 @@ class _Bucket:
 
 
 def alike(segments: Sequence[Segment], *, alone: bool = False) -> list[list[int]]:
-    """Group the indices of segments into buckets of like sizes, the longest first; `alone`: one in each."""
+    """Group the indices of segments into buckets of similar sizes, the longest first; `alone`: one in each."""
     sizes = [(len(segment.rows), segment.seen) for segment in segments]
     buckets: list[list[int]] = []
     rows = keys = 0.0

@@ -1,7 +1,7 @@
-"""One layer's arithmetic on packed rows, attention left out: what stands before it and what comes after.
+"""One layer's arithmetic on packed rows, without attention: the steps before and after it.
 
-Pure functions of tensors, so that they can be compiled. Rounding is as in transformers: norms in float32, cast, then
-weighed.
+They are pure functions of tensors, so that they can be compiled. Rounding is as in transformers: norms in float32,
+cast, then multiplied by their weights.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch.nn.functional import linear, pad, silu
 from sidecar.scoring.engines.packed.weights import Llama, Shape
 
 Multiply = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-# Rows of a tile in the invariant mode: enough for a GPU's tensor cores, and a CPU wastes little.
+# Rows of a tile in the invariant mode: enough for a GPU's tensor cores, and little waste on a CPU.
 TILE = 256
 
 
@@ -23,8 +23,8 @@ TILE = 256
 class Steps:
     """The two halves of a layer. T rows, H query and G key heads of D values each.
 
-    - `enter(x, norm, weight, cos, sin)`: rows (T x hidden), normalised and multiplied by qkv's rows (or key's and
-      value's alone), to queries and keys turned by their positions (T x (H + G) x D, or T x G x D), and values
+    - `enter(x, norm, weight, cos, sin)`: rows (T x hidden), normalised and multiplied by qkv's rows (or only the key's
+      and value's), to queries and keys rotated by their positions (T x (H + G) x D, or T x G x D), and values
       (T x G x D).
     - `leave(x, attended, out, norm, gate_up, down)`: rows and their attended heads (T x H · D) to the layer's output.
     """
@@ -53,26 +53,26 @@ def steps_of(shape: Shape, multiply: Multiply = linear) -> Steps:
     ) -> torch.Tensor:
         x = x + multiply(attended, out)
         gate, up = multiply(rms_norm(x, norm, shape.epsilon), gate_up).chunk(2, dim=-1)
-        # In place, for these are the widest rows there are.
+        # In place, since these are the largest tensors.
         return multiply(silu(gate).mul_(up), down).add_(x)
 
     return Steps(enter, leave)
 
 
 def rms_norm(x: torch.Tensor, weight: torch.Tensor, epsilon: float) -> torch.Tensor:
-    """Llama's norm. Written out, as torch's own is a third as fast on a CPU; a compiler fuses either."""
+    """Apply Llama's norm. Written out, since torch's own has a third of the speed on a CPU; a compiler fuses either."""
     exact = x.float()
     return weight * (exact * torch.rsqrt(exact.square().mean(-1, keepdim=True) + epsilon)).to(x.dtype)
 
 
 def rotate(heads: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Turn heads (T x any x D) by their positions' angles (cos, sin: T x 1 x D)."""
+    """Rotate heads (T x any x D) by their positions' angles (cos, sin: T x 1 x D)."""
     left, right = heads.chunk(2, dim=-1)
     return heads * cos + torch.cat([-right, left], dim=-1) * sin
 
 
 def angles(llama: Llama, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosines and sines of the positions (T), T x 1 x D each: computed in float32, cast to the weights' dtype."""
+    """Return cosines and sines of the positions (T), T x 1 x D each: computed in float32, in the weights' dtype."""
     half = positions[:, None, None].float() * llama.frequencies
     both = torch.cat([half, half], dim=-1)
     dtype = llama.embeddings.dtype
@@ -80,10 +80,10 @@ def angles(llama: Llama, positions: torch.Tensor) -> tuple[torch.Tensor, torch.T
 
 
 def invariant_steps(shape: Shape, device: torch.device) -> Steps:
-    """The steps in tiles of always the same shape, so that no row's result depends on how many rows there are.
+    """Return the steps in tiles of one fixed shape, so that no row's result depends on the number of rows.
 
-    On a GPU it is enough to tile the products, and ten times fewer kernels. A CPU's threads divide an activation, too,
-    and compute what is left over at the end of a share to other last bits: there whole steps go tile by tile.
+    On a GPU tiling the products is enough, with ten times fewer kernels. A CPU's threads also divide an activation, and
+    the last bits of the remainder at the end of a share differ: there, whole steps are computed tile by tile.
     """
     if device.type != "cpu":
         return steps_of(shape, tiled)
@@ -103,12 +103,12 @@ def invariant_steps(shape: Shape, device: torch.device) -> Steps:
 
 
 def tiled(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """`linear` in tiles."""
+    """Compute `linear` in tiles."""
     return torch.cat([linear(tile, weight) for (tile,) in _tiles(x)])[: len(x)]
 
 
 def _tiles(*tensors: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
-    """Some tensors' rows, `TILE` at a time; the last ones are filled up with zeros."""
+    """Split tensors into `TILE` rows at a time; the last ones are padded with zeros."""
     padding = [0, -len(tensors[0]) % TILE]
     padded = [pad(tensor, [0, 0] * (tensor.dim() - 1) + padding) for tensor in tensors]
     return zip(*(torch.split(tensor, TILE) for tensor in padded), strict=True)

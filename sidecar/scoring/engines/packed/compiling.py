@@ -1,4 +1,4 @@
-"""Compiles a layer's steps: before they are needed, or in the background while the plain ones serve."""
+"""Compile a layer's steps: before they are needed, or in the background while the uncompiled ones serve."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from sidecar.scoring.engines.packed.block import Steps, angles
 from sidecar.scoring.engines.packed.weights import Llama
 
 log = logging.getLogger(__name__)
-# Rows of the warm-up. Any number from 2 on is served by what comes of it.
+# Rows of the warm-up. The result of any number from 2 on serves all others from 2 on.
 ROWS = 64
 
 
 def start(mode: Compiling, plain: Steps, llama: Llama) -> CompiledSteps | None:
-    """Compile as asked; None where nothing is to be compiled."""
+    """Compile as asked; None if nothing is to be compiled."""
     if mode == "never" or (mode == "auto" and not pays(llama.device.type)):
         return None
     steps = CompiledSteps(plain, llama)
@@ -35,14 +35,14 @@ def start(mode: Compiling, plain: Steps, llama: Llama) -> CompiledSteps | None:
 
 
 def pays(device: str) -> bool:
-    """Whether compiling makes this kind of device faster, and can be done: Triton needs a C compiler and Python.h."""
+    """True if compiling makes this kind of device faster and is possible: Triton needs a C compiler and Python.h."""
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     header = Path(sysconfig.get_path("include")) / "Python.h"
     return device == "cuda" and compiler is not None and header.is_file()
 
 
 class CompiledSteps:
-    """`steps` are the plain ones until the compiled ones have run once; if compiling fails they stay, with a warning.
+    """`steps` are uncompiled until the compiled ones have run once; if compiling fails they stay so, with a warning.
 
     `backend` is torch.compile's.
     """
@@ -64,9 +64,9 @@ class CompiledSteps:
                 leave=torch.compile(self._plain.leave, backend=self._backend),
             )
             _warm_up(compiled, self._llama)
-        except Exception as error:  # noqa: BLE001  whatever a compiler dies of, the plain steps still work
+        except Exception as error:  # noqa: BLE001  whatever fails in the compiler, the uncompiled steps work
             reason = " ".join(str(error).split("\n")[:2])  # the rest tells how to debug a compiler
-            log.warning("torch.compile failed (%s: %s); scoring goes on without.", type(error).__name__, reason)
+            log.warning("torch.compile failed (%s: %s); scoring continues without it.", type(error).__name__, reason)
         else:
             self.steps = compiled
         finally:
@@ -75,10 +75,10 @@ class CompiledSteps:
 
 @functools.cache
 def _compiler() -> queue.SimpleQueue[Callable[[], None]]:
-    """The queue from which the one thread that compiles takes its work.
+    """Return the queue of the one thread that compiles.
 
-    All of a process's steps are compiled there, one after the other: a second thread that compiles after the first
-    has ended kills the process, in torch 2.11. A daemon, so that a process can end while its compiler is at work.
+    It compiles all of a process's steps, one after the other: in torch 2.11, a second thread that compiles after the
+    first has ended kills the process. It is a daemon thread, so that a process can end while it compiles.
     """
     work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
 

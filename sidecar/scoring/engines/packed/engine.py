@@ -1,4 +1,4 @@
-"""The engine: pairs to a packed layout, through the layers, to one logit for each pair."""
+"""The engine: lay out pairs, run them through the layers, and return one logit for each pair."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class PackedEngine:
     """A Llama sequence classifier without padding; batches span groups.
 
     `max_pairs` and `max_tokens` are the most pairs and rows in one batch (None: by device); `eos` is the token that
-    `last_slot` pools. With `share` what a group's pairs begin with is computed once for each batch. `compile`
+    `last_slot` pools. With `share` the common first ids of a group's pairs are computed once for each batch. `compile`
     says when the steps of a layer are compiled.
 
     With `invariant` a pair's score does not depend, to the last bit, on what else is scored with it: nothing is shared
-    between pairs, each attends alone, and rows are computed in tiles of one shape. Nothing is compiled then.
+    between pairs, each attends alone, and rows are computed in tiles of one shape. Then nothing is compiled.
     """
 
     name = "packed"
 
-    def __init__(  # noqa: PLR0913  every one is a knob of its own, by keyword
+    def __init__(  # noqa: PLR0913  independent options, by keyword
         self,
         llama: Llama,
         manifest: Manifest,
@@ -53,17 +53,17 @@ class PackedEngine:
         self._invariant = invariant
         self._share = share and not invariant
         self._multiply = tiled if invariant else linear
-        # Of every position once: computed for a batch, their last bits may depend on how many there are.
+        # Of all positions at once: computed for a batch, their last bits may depend on its size.
         self._angles = angles(llama, torch.arange(manifest.max_length, device=llama.device))
         self._plain = invariant_steps(llama.shape, llama.device) if invariant else steps_of(llama.shape)
         self.compiled = start("never" if invariant else compile, self._plain, llama)
 
     def logits(self, groups: Sequence[Sequence[Tokens]]) -> list[list[float]]:
-        """One logit for each pair. Equal pairs of a group are scored once, so they are sure to tie."""
+        """Return one logit for each pair. Equal pairs of a group are scored once, so their scores are equal."""
         found = [distinct([pair.ids for pair in group]) for group in groups]
         pairs = [own for own, _ in found]
         batches = cut(pairs, max_pairs=self.max_pairs, max_tokens=self.max_tokens, share=self._share)
-        # Nothing waits for a GPU before the end: it computes a batch while the next one is laid out.
+        # Nothing waits for the GPU before the end: it computes a batch while the next one is laid out.
         computed = [self._logits(lay_out(batch, self._slot)) for batch in batches]
         flat = iter(torch.cat(computed).tolist() if computed else [])
         logits = [list(itertools.islice(flat, len(own))) for own in pairs]
@@ -71,25 +71,25 @@ class PackedEngine:
 
     @torch.inference_mode()
     def _logits(self, layout: Layout) -> torch.Tensor:
-        """One logit for each pair, still on the device."""
+        """Return one logit for each pair, still on the device."""
         llama = self.llama
         ids, positions = send(layout.ids, self.device), send(layout.positions, self.device)
         x = embedding(ids, llama.embeddings)
         cos, sin = (table.index_select(0, positions) for table in self._angles)
         x = self._layers(llama.layers[:-1], x, cos, sin, layout)
         x = self._last_layer(x, cos, sin, layout)
-        # The head in float32: a bf16 logit has 8 bits, and a window of 100 would be full of ties.
+        # The head in float32: a bf16 logit has 8 bits, so many of a window's 100 scores would be equal.
         rows = rms_norm(x, llama.norm, llama.shape.epsilon).float()
         return self._multiply(rows, llama.head)[:, 0]
 
     def _layers(
         self, layers: Sequence[Layer], x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, layout: Layout
     ) -> torch.Tensor:
-        """Some layers for all rows."""
+        """Run some layers for all rows."""
         steps, attend = self._steps(len(x)), self._plan(layout.segments)
 
         def attended(layer: Layer) -> torch.Tensor:
-            # A function of its own, so that queries, keys and values are gone when the widest rows come.
+            # A separate function, so that queries, keys and values are freed before the largest tensors are made.
             turned, value = steps.enter(x, layer.attention_norm, layer.qkv, cos, sin)
             query, key = torch.split(turned, [self.llama.shape.heads, self.llama.shape.kv_heads], dim=1)
             return attend(query, key, value)
@@ -99,7 +99,7 @@ class PackedEngine:
         return x
 
     def _last_layer(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, layout: Layout) -> torch.Tensor:
-        """The last layer for the pooled rows alone, in the pairs' order; of the others only keys and values count."""
+        """Run the last layer for the pooled rows only, in the pairs' order; the others give only keys and values."""
         shape, layer = self.llama.shape, self.llama.layers[-1]
         pooled = send(layout.pooled_rows, self.device)
         queries, keys_values = torch.split(layer.qkv, [shape.queries, 2 * shape.keys])
@@ -111,7 +111,7 @@ class PackedEngine:
         return self._plain.leave(x, attended, layer.out, layer.mlp_norm, layer.gate_up, layer.down)
 
     def _steps(self, rows: int) -> Steps:
-        # A compiled step for any number of rows is one for 2 and more: torch treats 1 as a constant.
+        # A step compiled for any number of rows serves 2 and more: torch treats 1 as a constant.
         return self.compiled.steps if self.compiled is not None and rows > 1 else self._plain
 
     def _plan(self, segments: Sequence[Segment]) -> Attend:

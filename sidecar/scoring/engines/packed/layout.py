@@ -1,4 +1,4 @@
-"""The packed layout: which token stands in which row, and which rows it sees. Plain integers in, plain integers out.
+"""The packed layout: each token's row, and the rows that each row sees. Integers in, integers out.
 
 A batch is one sequence of rows without padding. A group's pairs begin with the same ids (the query, second bos and
 all); these rows are laid out once, the rest of each pair after them:
@@ -39,14 +39,14 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Neighbouring rows that see the same keys: the last row sees all of `keys`, each row before it one less."""
+    """Consecutive rows that see the same keys: the last row sees all of `keys`, each row before it one less."""
 
     rows: range
     keys: tuple[range, ...]
 
     @property
     def seen(self) -> int:
-        """Keys that the last row sees."""
+        """Return how many keys the last row sees."""
         return sum(map(len, self.keys))
 
 
@@ -61,22 +61,22 @@ class Layout:
 
     @property
     def pooled_rows(self) -> list[int]:
-        """The row of each pair that is pooled."""
+        """Return the pooled row of each pair."""
         return [segment.rows.start for segment in self.pooled]
 
 
 def shared_prefix(pairs: Sequence[Ids]) -> int:
-    """How many ids all pairs begin with. At least one of each pair is left over, even of one that begins another."""
+    """Return how many first ids all pairs share; at least one id of each is left, even if another begins with it."""
     if len(pairs) < 2:
         return 0
-    # What the smallest and the largest share, all between them share.
+    # The common prefix of the smallest and the largest is common to all between them.
     columns = zip(min(pairs), max(pairs), strict=False)
     same = sum(1 for _ in itertools.takewhile(lambda column: column[0] == column[1], columns))
     return min(same, min(map(len, pairs)) - 1)
 
 
 def distinct(pairs: Sequence[Ids]) -> tuple[list[Ids], list[int]]:
-    """The pairs without repetition, and for each pair the index of the one that stands for it."""
+    """Return the pairs without repetition, and for each given pair its index among them."""
     found: dict[tuple[int, ...], int] = {}
     places = [found.setdefault(tuple(pair), len(found)) for pair in pairs]
     return [list(pair) for pair in found], places
@@ -85,8 +85,8 @@ def distinct(pairs: Sequence[Ids]) -> tuple[list[Ids], list[int]]:
 def cut(groups: Sequence[Sequence[Ids]], *, max_pairs: int, max_tokens: int, share: bool = True) -> list[list[Part]]:
     """Fill batches with the pairs in the order given. Returns the parts of each batch.
 
-    A batch holds at most `max_pairs` pairs and `max_tokens` rows; a single pair beyond `max_tokens` gets a batch of its
-    own. A group that does not fit is cut, and its prefix computed in each batch. Raises ConfigurationError where a
+    A batch holds at most `max_pairs` pairs and `max_tokens` rows; a single pair beyond `max_tokens` gets its own batch.
+    A group that does not fit is cut, and its prefix computed in each batch. Raises ConfigurationError if a
     batch can hold nothing.
     """
     if max_pairs < 1 or max_tokens < 1:
@@ -111,7 +111,7 @@ def cut(groups: Sequence[Sequence[Ids]], *, max_pairs: int, max_tokens: int, sha
 
 
 def lay_out(parts: Sequence[Part], slot: Slot | None = None) -> Layout:
-    """Give every token its row. With a `slot` it is pooled, where a pair leaves it free; else the last token is."""
+    """Give every token its row. A `slot` is pooled if the pair leaves it free; else the last token is."""
     layout = Layout([], [], [], [])
     for part in parts:
         prefix = _add(layout, part.pairs[0][: part.shared], 0, ())
@@ -128,12 +128,12 @@ def lay_out(parts: Sequence[Part], slot: Slot | None = None) -> Layout:
 
 
 def key_rows(segments: Sequence[Segment]) -> np.ndarray:
-    """The rows (int64) of all segments' keys, one segment after the other."""
+    """Return the rows (int64) of all segments' keys, one segment after the other."""
     return np.concatenate([np.arange(keys.start, keys.stop) for segment in segments for keys in segment.keys])
 
 
 def ends(lengths: Sequence[int]) -> list[int]:
-    """Where each of neighbouring stretches begins, and where the last one ends."""
+    """Return the start of each of consecutive ranges, and the end of the last one."""
     return [0, *itertools.accumulate(lengths)]
 
 

@@ -1,4 +1,4 @@
-"""From a checkpoint's files straight into the fused buffers, one tensor at a time."""
+"""Load a checkpoint's files straight into the fused buffers, one tensor at a time."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from sidecar.scoring.engines.packed.weights import Llama, empty_llama
 
 
 def packs(engine: str, directory: Path, placement: Placement, *, adapter: Path | None = None) -> bool:
-    """Whether the packed engine is to compute: asked for, or with `auto` wherever it can.
+    """True if the packed engine computes: `engine` names it, or is `auto` and the packed engine can.
 
-    Raises ConfigurationError where it was asked for and can't.
+    Raises ConfigurationError if `engine` names it and it can't.
     """
     if engine not in ("auto", "packed"):
         return False
@@ -32,7 +32,7 @@ def packs(engine: str, directory: Path, placement: Placement, *, adapter: Path |
     return reason is None
 
 
-def read_llama(  # noqa: PLR0913  every one is a part of what is loaded, by keyword
+def read_llama(  # noqa: PLR0913  the parts to load, by keyword
     directory: Path,
     placement: Placement,
     *,
@@ -41,7 +41,7 @@ def read_llama(  # noqa: PLR0913  every one is a part of what is loaded, by keyw
     enabled: bool = True,
     head: torch.Tensor | None = None,
 ) -> Llama:
-    """Read a Llama, with an adapter merged where one is given; memory peaks at the weights and one tensor.
+    """Read a Llama, with an adapter merged if one is given; memory peaks at the weights and one tensor.
 
     The arguments are those of `checkpoint.load_classifier`. A score head is kept in float32 as it is stored. Raises
     ModelError for missing weights or weights of another shape, AdapterMismatch.
@@ -60,7 +60,7 @@ def read_llama(  # noqa: PLR0913  every one is a part of what is loaded, by keyw
 
 
 def read_base(directory: Path, placement: Placement) -> Llama:
-    """Read a Llama for adapters. Without a score head of its own it scores NaN until one brings a head.
+    """Read a Llama for adapters. Without its own score head it scores NaN until an adapter has one.
 
     Raises ModelError.
     """
@@ -69,7 +69,7 @@ def read_base(directory: Path, placement: Placement) -> Llama:
 
 
 def shapes_of(llama: Llama) -> dict[str, tuple[int, ...]]:
-    """The shape of each module's weight, by the module's name."""
+    """Return the shape of each module's weight, by the module's name."""
     return {name.removesuffix(".weight"): tuple(slot.shape) for name, slot in llama.slots().items()}
 
 
@@ -97,5 +97,5 @@ def _tensors(directory: Path) -> Iterator[tuple[str, torch.Tensor]]:
     """Yield every tensor of a checkpoint, by the name that it has in a classifier."""
     for path in weight_files(directory):
         with open_tensors(path) as file:
-            for name in file.keys():  # noqa: SIM118  it is no dictionary
+            for name in file.keys():  # noqa: SIM118  not a dictionary
                 yield whole_name(name), file.get_tensor(name)

@@ -41,7 +41,7 @@ class Factors:
     def merge(self, weight: torch.Tensor, slot: torch.Tensor) -> None:
         """Write the merged `weight` into `slot`, on the slot's device."""
         up, down = (factor.to(slot.device).float() for factor in (self.up, self.down))
-        # Scaled before they are multiplied: afterwards it would be a third of all the memory traffic.
+        # Scaled before the multiplication: afterwards it would be a third of all the memory traffic.
         torch.add(weight.to(slot.device), (up * self.scale) @ down, out=slot)
 
 
@@ -53,7 +53,7 @@ class Lora:
     head: torch.Tensor | None
 
     def on(self, device: torch.device) -> Lora:
-        """The same on another device."""
+        """Return a copy on another device."""
         factors = {
             name: Factors(found.up.to(device), found.down.to(device), found.scale)
             for name, found in self.factors.items()
@@ -62,7 +62,7 @@ class Lora:
 
     @property
     def bytes(self) -> int:
-        """Memory that factors and head take."""
+        """Return the memory that factors and head take."""
         tensors = [tensor for found in self.factors.values() for tensor in (found.up, found.down)]
         return sum(tensor.nbytes for tensor in (*tensors, self.head) if tensor is not None)
 
@@ -70,7 +70,7 @@ class Lora:
 def read_lora(directory: Path, shapes: Mapping[str, tuple[int, ...]], *, base: str) -> Lora:
     """Read an adapter for a base with modules of these shapes; `base` is its name for messages.
 
-    Raises AdapterMismatch where the two do not go together.
+    Raises AdapterMismatch if the two do not fit together.
     """
     tensors, config = read_tensors(directory), read_config(directory)
     recorded = str(config.get("base_model_name_or_path"))
@@ -95,7 +95,7 @@ def read_lora(directory: Path, shapes: Mapping[str, tuple[int, ...]], *, base: s
 
 
 def unfit_adapter(directory: Path) -> str | None:
-    """Say why an adapter is more than factors for Llama's projections; None where it is not."""
+    """Say what an adapter has besides factors for Llama's projections; None if it has nothing else."""
     reason = beyond_factors(read_config(directory))
     if reason is not None:
         return reason
@@ -106,7 +106,7 @@ def unfit_adapter(directory: Path) -> str | None:
 
 
 def _targets(directory: Path, shapes: Mapping[str, tuple[int, ...]]) -> set[str]:
-    """The projections that the adapter's configuration names, as peft reads it."""
+    """Return the projections that the adapter's configuration names, as peft reads it."""
     with quiet_libraries():
         from peft import LoraConfig
         from peft.tuners.tuners_utils import check_target_module_exists
@@ -119,7 +119,7 @@ def _targets(directory: Path, shapes: Mapping[str, tuple[int, ...]]) -> set[str]
 
 
 def _pattern(config: dict[str, Any], patterns: str, path: str, default: str) -> float:
-    """A value of the configuration that may be another one for some modules."""
+    """Return a configuration value that may differ for some modules."""
     from peft.utils.other import get_pattern_key
 
     found = config.get(patterns) or {}

@@ -1,6 +1,6 @@
 """Which checkpoints the packed engine reads: an allow-list of configuration keys and of tensors.
 
-Whatever is not on it is left to transformers, which reads more, so that nothing in a checkpoint is passed over.
+Transformers loads every other checkpoint, so that nothing in it is ignored.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from sidecar.scoring.checkpoints.safetensors_io import PLAIN, stored_formats, we
 from sidecar.scoring.engines.packed import MODEL_TYPE
 from sidecar.scoring.engines.packed.weights import empty_llama
 
-# Keys that the engine computes with, whatever their value: sizes, and what is read by LlamaRotaryEmbedding.
+# Keys that the engine uses, whatever their value: sizes, and those that LlamaRotaryEmbedding reads.
 COMPUTED = {
     "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
     "num_key_value_heads", "head_dim", "rms_norm_eps", "max_position_embeddings", "rope_theta", "rope_scaling",
     "rope_parameters",
 }  # fmt: skip
-# Keys that the engine supports at one value.
+# Keys that the engine supports with one value.
 FIXED = {"attention_bias": False, "mlp_bias": False, "hidden_act": "silu", "model_type": MODEL_TYPE}
 # Keys that change no score: training, generation, bookkeeping, and how other programs store or run the model.
-# Token ids are the tokenizer's, labels are checked apart (`architecture.check_config`), heads of a base are not read.
+# The tokenizer gives the token ids, `architecture.check_config` checks the labels, heads of a base are not read.
 INERT = {
     "_attn_implementation_autoset", "_name_or_path", "architectures", "attention_dropout", "bos_token_id",
     "chunk_size_feed_forward", "classifier_dropout", "dtype", "eos_token_id", "finetuning_task", "id2label",
@@ -36,18 +36,18 @@ INERT = {
     "tie_word_embeddings", "tokenizer_class", "torch_dtype", "transformers_version", "unsloth_fixed",
     "unsloth_version", "use_cache",
 }  # fmt: skip
-# Rotary frequencies: ways to scale them that do not depend on a text's length, and the keys that describe these.
+# Rotary frequencies: scalings that do not depend on a text's length, and the keys that describe them.
 ROPE_TYPES = ("default", "linear", "llama3")
 ROPE_KEYS = {
     "rope_type", "type", "rope_theta", "factor", "low_freq_factor", "high_freq_factor",
     "original_max_position_embeddings",
 }  # fmt: skip
-# Tensors without use for a classifier: a causal model's head, and rotary frequencies that old checkpoints carry.
+# Tensors that a classifier does not use: a causal model's head, and rotary frequencies in old checkpoints.
 UNUSED = re.compile(r"lm_head\.weight|model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq")
 
 
 def unfit(directory: Path, placement: Placement) -> str | None:
-    """Say why a checkpoint can't be packed; None where it can. Raises ModelError for a damaged file of weights."""
+    """Say why a checkpoint can't be packed; None if it can. Raises ModelError for a damaged file of weights."""
     if placement.quantization != "none":
         return "it does not quantise weights"
     if placement.device_map is not None:
@@ -59,12 +59,12 @@ def unfit(directory: Path, placement: Placement) -> str | None:
 
 
 def whole_name(name: str) -> str:
-    """Give a tensor of a bare LlamaModel the prefix that a classifier's has."""
+    """Give a tensor of a bare LlamaModel the prefix that it has in a classifier."""
     return f"model.{name}" if name.startswith(("layers.", "embed_tokens.", "norm.")) else name
 
 
 def llama_config(directory: Path) -> Any:
-    """Read the configuration as transformers does, with the defaults of what a file leaves out."""
+    """Read the configuration as transformers does, with its defaults for keys that the file omits."""
     from transformers import LlamaConfig
 
     return LlamaConfig.from_pretrained(str(directory), local_files_only=True)

@@ -1,4 +1,4 @@
-"""A Llama's weights in fused buffers: what one matrix multiplication needs lies side by side."""
+"""A Llama's weights in fused buffers: the operands of one matrix multiplication are contiguous."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from sidecar.scoring.checkpoints.architecture import Traits
 
-# The matrices that a LoRA may change, by the field of `Layer` they lie in.
+# The matrices that a LoRA may change, by their field in `Layer`.
 FUSED = {
     "qkv": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
     "out": ("self_attn.o_proj",),
@@ -33,7 +33,7 @@ class Shape:
 
     @classmethod
     def of(cls, config: Any) -> Shape:
-        """Read the sizes off a LlamaConfig."""
+        """Read the sizes from a LlamaConfig."""
         return cls(
             hidden=config.hidden_size,
             intermediate=config.intermediate_size,
@@ -47,17 +47,17 @@ class Shape:
 
     @property
     def queries(self) -> int:
-        """Values of all query heads of a token."""
+        """Return the number of values of all query heads of a token."""
         return self.heads * self.head_size
 
     @property
     def keys(self) -> int:
-        """Values of all key heads of a token; there are as many of the value heads."""
+        """Return the number of values of all key heads of a token; the value heads have as many."""
         return self.kv_heads * self.head_size
 
     @property
     def parts(self) -> dict[str, tuple[tuple[int, ...], int]]:
-        """Of each fused matrix the rows of its parts, in `FUSED`'s order, and its columns."""
+        """Return, for each fused matrix, the rows of its parts, in `FUSED`'s order, and its columns."""
         return {
             "qkv": ((self.queries, self.keys, self.keys), self.hidden),
             "out": ((self.hidden,), self.queries),
@@ -96,16 +96,16 @@ class Llama:
 
     @property
     def traits(self) -> Traits:
-        """The traits of the architecture that decide how pairs are read and pooled."""
+        """Return the traits of the architecture that decide how pairs are read and pooled."""
         return Traits("LlamaForSequenceClassification", decoder=True)
 
     @property
     def device(self) -> torch.device:
-        """Where all of it lies."""
+        """Return the device that holds all weights."""
         return self.embeddings.device
 
     def slots(self) -> dict[str, torch.Tensor]:
-        """Where each tensor of a checkpoint belongs: its name to a view of the buffers."""
+        """Return a view of the buffers for each tensor of a checkpoint, by name."""
         named = {"model.embed_tokens.weight": self.embeddings, "model.norm.weight": self.norm}
         named["score.weight"] = self.head
         for number, layer in enumerate(self.layers):
@@ -119,7 +119,7 @@ class Llama:
 
 
 def empty_llama(config: Any, *, dtype: torch.dtype, device: torch.device) -> Llama:
-    """Allocate the buffers that a LlamaConfig asks for; nothing is in them yet but the rotary frequencies."""
+    """Allocate the buffers for a LlamaConfig; only the rotary frequencies are filled."""
     shape = Shape.of(config)
 
     def empty(*size: int) -> torch.Tensor:
@@ -145,7 +145,7 @@ def empty_llama(config: Any, *, dtype: torch.dtype, device: torch.device) -> Lla
 
 
 def with_matrices_of_its_own(llama: Llama) -> Llama:
-    """A second Llama whose fused matrices and head are empty; embeddings and norms are the first one's."""
+    """Return a second Llama with empty fused matrices and head of its own; embeddings and norms are shared."""
     layers = tuple(
         replace(layer, **{field: torch.empty_like(getattr(layer, field)) for field in FUSED}) for layer in llama.layers
     )
