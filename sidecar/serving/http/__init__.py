@@ -1,1 +1,1 @@
-"""HTTP as both ports speak it: connections, heads, bodies, headers, access log and metrics."""
+"""HTTP for both ports: connections, heads, bodies, headers, access log and metrics."""

@@ -1,4 +1,4 @@
-"""One line of JSON for each thing that happened; never a header's value but the request's id, never a body."""
+"""Log one line of JSON for each event; never a body, and no header's value except the request's id."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _access = logging.getLogger("sidecar.access")
 
 
 class JsonLines(logging.Formatter):
-    """Writes a record as JSON: time (UTC), level, logger, message, and what is in its `said`."""
+    """Writes a record as JSON: time (UTC), level, logger, message, and the fields of its `said`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Write one record."""
@@ -37,7 +37,7 @@ def write_json_lines(level: str = "INFO") -> None:
 
 
 def log_access(face: str, kind: str, exchange: Exchange, outcome: Outcome | None) -> None:
-    """Log an answered request: its path without the query, and its id where the caller gave one."""
+    """Log an answered request: its path without the query, and its id if the caller gave one."""
     level = logging.WARNING if exchange.problem else logging.INFO
     if not _access.isEnabledFor(level):
         return

@@ -1,4 +1,4 @@
-"""One HTTP exchange over ASGI, as both faces use it: the request taken apart, and an answer sent whole."""
+"""One HTTP exchange over ASGI, for both ports: the parsed request, and methods to answer it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 @dataclass(slots=True)
 class Exchange:
-    """A request and the way to answer it. `raw_path` and `query` are as they came, `peer` is the caller's address.
+    """A request and the methods to answer it. `raw_path` and `query` are as received, `peer` is the caller's address.
 
-    `problem` is what went wrong with it, for the log.
+    `problem` says what went wrong with it, for the log.
     """
 
     method: str
@@ -39,7 +39,7 @@ class Exchange:
 
     @classmethod
     def of(cls, scope: Scope, receive: Receive, send: Send) -> Exchange:
-        """Take an ASGI HTTP request apart."""
+        """Parse an ASGI HTTP request."""
         peer = scope.get("client") or ("", 0)
         raw_path = scope.get("raw_path") or scope["path"].encode()
         headers, scheme = list(scope["headers"]), scope.get("scheme", "http")
@@ -47,22 +47,22 @@ class Exchange:
 
     @property
     def target(self) -> str:
-        """The path and query, as they came but for bytes beyond ASCII, which are encoded."""
+        """Return the path and query as received, with bytes beyond ASCII percent-encoded."""
         path = in_ascii(self.raw_path)
         return f"{path}?{in_ascii(self.query)}" if self.query else path
 
     @property
     def caller(self) -> Caller:
-        """Who asks, and whom they say they are."""
+        """Return the caller: their address, and the account that they claim."""
         return Caller(self.peer, self.header(b"authorization"))
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the request was taken apart."""
+        """Return the seconds since the request was parsed."""
         return time.perf_counter() - self.started
 
     def header(self, name: bytes) -> bytes:
-        """A header's first value, empty if it is not there; `name` is in lower case."""
+        """Return a header's first value, empty if it is missing; `name` is in lower case."""
         return value_of(self.headers, name)
 
     async def begin(self, status: int, headers: Headers) -> None:
@@ -75,12 +75,12 @@ class Exchange:
         await self.send({"type": "http.response.body", "body": part, "more_body": not last})
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
-        """Send a whole answer; `content-length` is written here."""
+        """Send a complete answer; `content-length` is set here."""
         kept = [(name, value) for name, value in headers if name != b"content-length"]
         await self.begin(status, [*kept, (b"content-length", b"%d" % len(body))])
         await self.more(b"" if self.method == "HEAD" else body, last=True)
 
 
 def in_ascii(raw: bytes) -> str:
-    """Write a part of a target so that it says the same to OpenSearch, which reads its bytes as Latin-1."""
+    """Percent-encode a part of a target without changing its meaning for OpenSearch, which reads it as Latin-1."""
     return quote(raw.decode("latin-1"), safe=_ASCII)

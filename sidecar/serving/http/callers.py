@@ -1,4 +1,4 @@
-"""Who asks, as far as it is proved: the scorer gives callers turns, so nobody may invent themselves anew. Pure."""
+"""Identify a caller by what is verified of them: callers take turns, so nobody may take several identities. No I/O."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import ipaddress
 import secrets
 from dataclasses import dataclass, field
 
-# A caller's key says nothing of them to whoever reads it, and nothing at all after a restart.
+# Nobody who reads a caller's key learns who the caller is; after a restart the keys are different.
 _SALT = secrets.token_bytes(16)
-# Of an IPv6 address: whoever has one has all of its network.
+# Bits of an IPv6 address that identify its network: the owner of one address has all addresses of the network.
 _IPV6_NETWORK = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An address, and the `Authorization` that came from it, which anybody can write."""
+    """An address, and the `Authorization` sent from it, which anybody can write."""
 
     address: str
     authorization: bytes = field(default=b"", repr=False)
 
     def key(self, *, proved: bool = False) -> str:
-        """Name whose turn a request takes: the address, and where it is `proved` the account.
+        """Return the key by which a caller takes turns: of the address and, if it is `proved`, the account.
 
-        An account is proved once whoever checks accounts took the `Authorization`.
+        An account is proved once OpenSearch, or another verifier of accounts, has accepted the `Authorization`.
         """
         account = account_of(self.authorization) if proved else b""
         named = network_of(self.address).encode() + b"\0" + account
@@ -37,7 +37,7 @@ def network_of(address: str) -> str:
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
-        return address  # a Unix socket has none
+        return address  # a Unix socket has no address
     if isinstance(found, ipaddress.IPv4Address):
         return str(found)
     if found.ipv4_mapped is not None:
@@ -46,10 +46,10 @@ def network_of(address: str) -> str:
 
 
 def account_of(authorization: bytes) -> bytes:
-    """Return what a valid `Authorization` can't vary without being another account's.
+    """Return the part of a valid `Authorization` that can't differ unless the account differs.
 
-    Of `Basic` that is the user name, since base64 can be written in many ways. Of a signed token (JWT) it is what was
-    signed, since a signature can be, too.
+    For `Basic` that is the user name, since base64 has many spellings. For a signed token (JWT) it is the signed part,
+    since a signature has many, too.
     """
     scheme, _, credentials = authorization.strip().partition(b" ")
     scheme, credentials = scheme.lower(), credentials.strip()
@@ -57,7 +57,7 @@ def account_of(authorization: bytes) -> bytes:
         try:
             credentials = base64.b64decode(credentials + b"==").partition(b":")[0].strip().lower()
         except binascii.Error:
-            credentials = b""  # whoever takes it has a reading of their own
+            credentials = b""  # a verifier that accepts it decodes it differently
     elif credentials.count(b".") == 2:
         credentials = credentials.rpartition(b".")[0]
     return scheme + b" " + credentials if credentials else b""

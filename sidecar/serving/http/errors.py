@@ -1,4 +1,4 @@
-"""Errors of ours in OpenSearch's own shape, for its clients to read as they read OpenSearch's. Pure."""
+"""Write our errors in OpenSearch's own shape, which its clients can read. No I/O."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import msgspec
 from sidecar.serving.http.headers import Headers
 
 JSON: Headers = [(b"content-type", b"application/json; charset=UTF-8")]
-# A type that OpenSearch's clients know, for each status of ours.
+# For each of our statuses, a type that OpenSearch's clients know.
 _TYPES = {
     400: "illegal_argument_exception",
     403: "security_exception",

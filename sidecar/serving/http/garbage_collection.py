@@ -1,4 +1,4 @@
-"""When Python looks for garbage in cycles: with a thousand windows in memory a whole look takes half a second."""
+"""When Python collects cyclic garbage: with a thousand windows in memory a full collection takes half a second."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import gc
 from collections.abc import Callable
 
 _SECONDS = 10.0
-# So many looks in a row are left out while requests are under way.
+# The most collections in a row that are skipped while requests are in progress.
 _MOST_LEFT_OUT = 30
 
 
 def look_rarely() -> None:
-    """Never look again at what is there now, and at new objects only while they are young."""
+    """Exclude all present objects from collection, and collect new objects only while they are young."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100_000)
 
 
 async def collect_when_idle(idle: Callable[[], bool], seconds: float = _SECONDS) -> None:
-    """Look at all objects every few seconds, if no request is under way, and at last if there always is one."""
+    """Collect all garbage every few seconds if no request is in progress, or after many skipped collections."""
     left_out = 0
     while True:
         await asyncio.sleep(seconds)

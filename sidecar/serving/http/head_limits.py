@@ -1,4 +1,4 @@
-"""One client's connection: what uvicorn leaves open about heads, expectations, upgrades and slow clients."""
+"""One client's connection: limits that uvicorn lacks, for heads, expectations, upgrades and slow clients."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from sidecar.serving.http.open_files import Warnings
 from sidecar.serving.http.request_body import ClientLeft
 from sidecar.serving.http.write_timeout import WriteTimeout
 
-# OpenSearch takes 8192 bytes, as it is set up by default, and answers longer heads itself. Up to 256 kB more may have
-# come in one piece with the beginning.
+# OpenSearch's default limit is 8192 bytes, and it answers longer heads itself. Up to 256 kB more may have arrived in
+# one piece with the beginning.
 MAX_HEAD = 65_536
 _ASCII = bytes(range(128))
 _TOO_MANY = Warnings()
@@ -29,9 +29,9 @@ _TOO_LONG = (431, f"the request's head is longer than {MAX_HEAD} bytes")
 
 @dataclass(frozen=True, slots=True)
 class ClientLimits:
-    """How long a head may take in seconds, how slowly an answer may be taken in bytes a second, and how many there are.
+    """The seconds a head may take, the bytes a second a client must accept, and the connections there may be.
 
-    Further `connections` of a listener are closed.
+    Connections beyond `connections` of a listener are closed.
     """
 
     seconds: float
@@ -40,27 +40,27 @@ class ClientLimits:
 
 
 class HeadLimits(HttpToolsProtocol):
-    """One connection; its next request's head has to be whole within a time, counted from its first byte.
+    """One connection; the next request's head must be complete within a time, counted from its first byte.
 
-    The first head's is counted from the connection's beginning.
+    For the first head, the time is counted from the start of the connection.
     """
 
     def __init__(self, *args: Any, limits: ClientLimits, **options: Any) -> None:
         super().__init__(*args, **options)
         self._limits = limits
         self._timer: asyncio.TimerHandle | None = None
-        # How much of a head has come; None between a head's end and the next one's beginning.
+        # How many bytes of a head have arrived; None between a head's end and the next one's beginning.
         self._head: int | None = 0
-        # What comes after a refusal is not read.
+        # Data after a refusal are not read.
         self._refused = False
         self._writing: WriteTimeout | None = None
         self.parser = Http11Parser(self)  # type: ignore[assignment]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection on."""
+        """Accept a connection."""
         super().connection_made(transport)
         if len(self.connections) > self._limits.connections:
-            _TOO_MANY.warn(f"a connection was closed, for {self._limits.connections} are open")
+            _TOO_MANY.warn(f"a connection was closed: {self._limits.connections} are open")
             transport.abort()
             return
         # The time-out counts from the first byte that has to wait.
@@ -69,57 +69,57 @@ class HeadLimits(HttpToolsProtocol):
         self._wait(self._too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let a connection go."""
+        """Clean up after a connection."""
         self._stop()
         if self._writing is not None:
             self._writing.stop()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """Let the application wait, and the client not for ever."""
+        """Let the application wait, but limit the client's time."""
         super().pause_writing()
         if self._writing is not None:
             self._writing.start()
 
     def resume_writing(self) -> None:
-        """Go on writing."""
+        """Continue writing."""
         if self._writing is not None:
             self._writing.stop()
         super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
-        """Take what came."""
+        """Parse the data."""
         if self._refused:
             return
         before = self._head
         if not self._head and (self.cycle is None or not self.cycle.more_body):
             data = _with_a_valid_target(data)
         super().data_received(data)
-        # A head that began within this piece is not longer than it, wherever in it that was.
+        # A head that began anywhere within this piece is not longer than the piece.
         if self._head is not None and before is not None:
             self._head += len(data)
             if self._head > MAX_HEAD:
                 self._refuse(*_TOO_LONG)
 
     def on_message_begin(self) -> None:
-        """Await a head."""
+        """Start the limits of a head."""
         super().on_message_begin()
         self._head = self._head or 1
         if self._timer is None:
             self._wait(self._too_slow)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header, less the white space around its value, which is none of it."""
+        """Add a header, without the white space around its value, which is not part of it."""
         super().on_header(name, value.strip(b" \t"))
 
     def on_headers_complete(self) -> None:
-        """Have a head: serve the request, or refuse what it expects."""
+        """Serve the request, or refuse its expectation."""
         if self.parser.should_upgrade():
             return
         self._stop()
         self._head = None
         if self.url == b"*":
-            self.url = b"/*"  # to OpenSearch the name of all indexes
+            self.url = b"/*"  # OpenSearch reads it as the name of all indexes
         expected = _expected(self.headers) if self.parser.get_http_version() != "1.0" else None
         self.expect_100_continue = expected == b"100-continue"
         self.headers[:] = [header for header in self.headers if header[0] != b"expect"]
@@ -132,7 +132,7 @@ class HeadLimits(HttpToolsProtocol):
             self.app = application
 
     def on_message_complete(self) -> None:
-        """Have a request."""
+        """Stop the timer of a body that was answered before it arrived."""
         if self.parser.should_upgrade():
             return
         super().on_message_complete()
@@ -140,7 +140,7 @@ class HeadLimits(HttpToolsProtocol):
             self._stop()
 
     def on_response_complete(self) -> None:
-        """Give the rest of a body that was answered already no longer than a head."""
+        """Give the rest of a body that was already answered no more time than a head."""
         if self.cycle.more_body and self._timer is None and not self.transport.is_closing():
             self._wait(self.transport.close)
         super().on_response_complete()
@@ -157,16 +157,16 @@ class HeadLimits(HttpToolsProtocol):
         return b"\r\n".join(lines) + b"\r\n\r\n"
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP/1.1."""
+        """Refuse a request that is not HTTP/1.1."""
         self._refuse(400, msg)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, and close the connection if the client may or may not send the body now."""
+        """Answer a request; close the connection if it is uncertain whether the client sends the body."""
         cycle: RequestResponseCycle = send.__self__  # type: ignore[attr-defined]
 
         async def sent(message: Any) -> None:
             if cycle.disconnected:
-                raise ClientLeft  # uvicorn would let the application go on for nobody
+                raise ClientLeft  # uvicorn would let the application continue without a client
             if cycle.waiting_for_100_continue:
                 cycle.keep_alive = False
             await send(message)
@@ -183,14 +183,14 @@ class HeadLimits(HttpToolsProtocol):
 
     def _too_slow(self) -> None:
         if self.cycle is not None and not self.cycle.response_complete:
-            self._wait(self._too_slow)  # an answer to the request before is under way on this connection
+            self._wait(self._too_slow)  # the previous request of this connection is being answered
         elif self._head:
             self._refuse(*_TOO_SLOW)
         else:
             self.transport.close()
 
     def _refuse(self, status: int, reason: str) -> None:
-        """Answer instead of the application, after what it answers still, and close the connection."""
+        """Answer instead of the application, after its present answer, and close the connection."""
         self._stop()
         self._refused = True
         answering = self.cycle is not None and not self.cycle.response_complete
@@ -219,16 +219,16 @@ def _expected(headers: Headers) -> bytes | None:
 
 
 async def _refuse_expectation(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer 417 and close the connection, for the client may send the body or another request now."""
+    """Answer 417 and close the connection, since the client may send either the body or another request next."""
     del scope, receive
-    body = error_body(417, "no expectation but 100-continue can be met")
+    body = error_body(417, "the only supported expectation is 100-continue")
     headers = [*JSON, (b"content-length", b"%d" % len(body)), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": 417, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
 def _answer(status: int, reason: str) -> bytes:
-    """A whole answer that closes the connection."""
+    """Return a complete answer that closes the connection."""
     body = error_body(status, reason)
     headers = b"".join(b"%s: %s\r\n" % header for header in JSON)
     line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()

@@ -1,4 +1,4 @@
-"""Which headers go through a proxy, and which end at it. Pure, on raw bytes.
+"""Which headers a proxy forwards, and which it drops. No I/O; works on raw bytes.
 
 Source: RFC 9110, section 7.6.1 (connection-specific fields), and RFC 9112, section 6 (framing).
 """
@@ -17,15 +17,15 @@ HOP_BY_HOP = frozenset({
     b"transfer-encoding", b"upgrade",
 })  # fmt: skip
 OUR_KEY = b"x-sidecar-api-key"
-# What anybody may say to OpenSearch, as patterns: what a request is about, what its sender takes, credentials (which
-# prove themselves), and names to find a request by. Whatever else there is may be what OpenSearch, or something beside
-# it, is set up to believe about a caller (X-Forwarded-*, X-Proxy-*, X-Real-IP, and names of the operator's own).
+# Patterns of headers that any caller may send to OpenSearch: a request's subject, what its sender accepts, credentials
+# (which are verified), and identifiers of a request. OpenSearch, or a system beside it, may be configured to trust any
+# other header about a caller (X-Forwarded-*, X-Proxy-*, X-Real-IP, and the operator's own names).
 PASSED = (
     "accept", "accept-*", "authorization", "cache-control", "content-*", "cookie", "date", "digest", "dnt", "if-*",
     "max-forwards", "origin", "access-control-request-*", "pragma", "prefer", "priority", "range", "referer", "sec-*",
     "upgrade-insecure-requests", "user-agent",
     "x-opaque-id", "x-request-id", "traceparent", "tracestate", "baggage", "b3", "x-b3-*", "x-amzn-trace-id",
-    "x-amz-*",  # AWS's signature, and what it covers
+    "x-amz-*",  # AWS's signature, and the headers it covers
     "securitytenant", "osd-*", "kbn-*", "x-opensearch-product-origin", "x-elastic-product-origin",
     "x-elastic-client-meta",
 )  # fmt: skip
@@ -37,11 +37,11 @@ def media_type(content_type: bytes) -> bytes:
 
 
 def to_upstream(headers: Iterable[tuple[bytes, bytes]], *, trusted: bool, passed: tuple[str, ...] = ()) -> Headers:
-    """The request's headers for OpenSearch: end to end ones, as they came.
+    """Return the request's headers for OpenSearch: the end-to-end ones, unchanged.
 
-    Left out are hop-by-hop ones, `host` (the connection brings its own), `expect` (whoever asks is told here) and our
-    API key; of callers that are not `trusted` also whatever is neither in `PASSED` nor in `passed`, both patterns in
-    lower case.
+    Hop-by-hop headers, `host` (the connection sets its own), `expect` (it is answered here) and our API key are
+    dropped. If the caller is not `trusted`, a header must also match `PASSED` or `passed`; both hold patterns in lower
+    case.
     """
     listed = list(headers)
     dropped = HOP_BY_HOP | _named_in_connection(listed) | {b"host", b"expect", OUR_KEY}
@@ -58,23 +58,23 @@ def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def to_client(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """The response's headers for the caller: all but the hop-by-hop ones; names in lower case, as ASGI has them."""
+    """Return the response's headers for the caller: all except hop-by-hop ones; names in lower case, for ASGI."""
     listed = [(name.lower(), value) for name, value in headers]
     dropped = HOP_BY_HOP | _named_in_connection(listed)
     return [(name, value) for name, value in listed if name not in dropped]
 
 
 def without(headers: Headers, *names: bytes) -> Headers:
-    """The headers less those names."""
+    """Return the headers without those names."""
     return [(name, value) for name, value in headers if name not in names]
 
 
 def value_of(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes:
-    """The first value of a header, empty if it is not there; `name` is in lower case."""
+    """Return the first value of a header, empty if it is missing; `name` is in lower case."""
     return next((value for key, value in headers if key == name), b"")
 
 
 def _named_in_connection(headers: Headers) -> set[bytes]:
     named = {token.strip().lower() for name, value in headers if name == b"connection" for token in value.split(b",")}
-    # Nobody may make us drop what frames or authorises a message by naming it here.
+    # A caller must not be able to drop headers that frame or authorise a message by naming them here.
     return named - {b"content-length", b"content-type", b"authorization", b"host"}

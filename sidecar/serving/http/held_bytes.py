@@ -1,16 +1,16 @@
-"""How many bytes of bodies and answers are in memory at a time, and whose."""
+"""Count the bytes of bodies and answers in memory, in total and by client."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import Self
 
-# Of `HeldBytes` where nothing else is said.
+# The default of `HeldBytes`.
 MOST = 512 * 1024 * 1024
 
 
 class HeldBytes:
-    """Counts what requests under way hold, up to `most` bytes; one client may hold half of it."""
+    """Counts the bytes that requests in progress hold, up to `most`; one client may hold half of it."""
 
     def __init__(self, most: int = MOST) -> None:
         self.most = most
@@ -18,22 +18,22 @@ class HeldBytes:
 
     @property
     def total(self) -> int:
-        """Bytes held now."""
+        """Return the bytes held now."""
         return self._by_peer.total()
 
     def hold(self, peer: str) -> Hold:
-        """Begin to count for one request of a client; a context manager that gives back all of it."""
+        """Start to count for one request of a client; the context manager returned gives back all of it."""
         return Hold(self, peer)
 
     def add(self, peer: str, size: int) -> bool:
-        """Count bytes of a client, if there is room for them."""
+        """Count bytes of a client, if the limits allow it."""
         if self.total + size > self.most or self._by_peer[peer] + size > self.most / 2:
             return False
         self._by_peer[peer] += size
         return True
 
     def give_back(self, peer: str, size: int) -> None:
-        """Count bytes no more."""
+        """Stop counting bytes."""
         self._by_peer[peer] -= size
         if not self._by_peer[peer]:
             del self._by_peer[peer]
@@ -54,7 +54,7 @@ class Hold:
         self.shrink(0)
 
     def take(self, size: int) -> bool:
-        """Hold so many bytes more; False where there is no room for them."""
+        """Hold so many bytes more; False if the limits do not allow it."""
         if not self._held.add(self._peer, size):
             return False
         self.size += size

@@ -1,4 +1,4 @@
-"""An HTTP/1.1 request parser that ignores offers to speak another protocol (`Upgrade: h2c`, `websocket`)."""
+"""An HTTP/1.1 request parser that ignores offers to change the protocol (`Upgrade: h2c`, `websocket`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import httptools
 
 
 class Offered(Protocol):
-    """The connection that the parser reports to, besides the callbacks that httptools knows."""
+    """The connection that gets the parser's events, besides httptools' own callbacks."""
 
     def head_without_upgrade(self) -> bytes:
         """Return the head that was just parsed, as bytes, without the offer."""
@@ -16,11 +16,11 @@ class Offered(Protocol):
 
 
 class Http11Parser:
-    """Parses with httptools, which takes whatever follows an offer to upgrade for the other protocol.
+    """Parses with httptools, which takes all data after an offer to upgrade for the other protocol.
 
     The server may ignore the offer (RFC 9110, section 7.8), and then a body follows as in any other request. So the
-    head is parsed once more without the offer, by a new parser that goes on with the rest. The connection must ignore
-    `on_headers_complete` and `on_message_complete` while `should_upgrade()` holds.
+    head is parsed again without the offer, by a new parser that continues with the rest. The connection must ignore
+    `on_headers_complete` and `on_message_complete` while `should_upgrade()` is True.
     """
 
     def __init__(self, connection: Offered) -> None:
@@ -28,7 +28,7 @@ class Http11Parser:
         self._parser = self._new()
 
     def feed_data(self, data: bytes) -> None:
-        """Parse what came. Raises `httptools.HttpParserError`."""
+        """Parse the data. Raises `httptools.HttpParserError`."""
         while True:
             try:
                 self._parser.feed_data(data)
@@ -43,11 +43,11 @@ class Http11Parser:
                 return
 
     def should_upgrade(self) -> bool:
-        """Whether the head that was parsed last offers to upgrade."""
+        """True if the last parsed head offers to upgrade."""
         return self._parser.should_upgrade()
 
     def should_keep_alive(self) -> bool:
-        """Whether the client expects to send another request on the connection."""
+        """True if the client expects to send another request on the connection."""
         return self._parser.should_keep_alive()
 
     def get_method(self) -> bytes:
@@ -60,6 +60,6 @@ class Http11Parser:
 
     def _new(self) -> httptools.HttpRequestParser:
         parser = httptools.HttpRequestParser(self._connection)
-        # As uvicorn has it: what follows `Connection: close` is no reason to refuse the request before it.
+        # As in uvicorn: data after `Connection: close` are no reason to refuse the request before them.
         parser.set_dangerous_leniencies(lenient_data_after_close=True)
         return parser

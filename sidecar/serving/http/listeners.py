@@ -1,4 +1,4 @@
-"""Several HTTP listeners in one event loop that begin and end together."""
+"""Several HTTP listeners in one event loop that start and end together."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Listener(uvicorn.Server):
-    """An HTTP server that leaves signals to whoever runs it."""
+    """An HTTP server that does not handle signals."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take none: each server of a process would take them from the one before."""
+        """Handle no signals: each server of a process would replace the previous one's handlers."""
         yield
 
 
 def reserve(host: str, port: int) -> socket.socket:
-    """Take an address without answering at it yet; port 0 takes a free one.
+    """Reserve an address without serving yet; port 0 takes a free port.
 
-    Raises `ConfigurationError` where the address can't be had.
+    Raises `ConfigurationError` if the address can't be used.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -35,23 +35,23 @@ def reserve(host: str, port: int) -> socket.socket:
         )[0]
         found = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise ConfigurationError(f"{host} is no address to listen on: {error.strerror}.") from None
+        raise ConfigurationError(f"{host} is not an address to listen on: {error.strerror}.") from None
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind(address)
     except OSError as error:
         found.close()
-        told = f"{host}:{port} can't be listened on: {error.strerror}."
-        raise ConfigurationError(told, remedy="Is it taken? Choose others with --port and --api-port.") from None
+        told = f"can't listen on {host}:{port}: {error.strerror}."
+        raise ConfigurationError(told, remedy="Choose other ports with --port and --api-port.") from None
     return found
 
 
 async def serve_together(
     listeners: Sequence[tuple[Listener, socket.socket]], reload: Callable[[], None] | None = None
 ) -> None:
-    """Serve until SIGINT or SIGTERM, or until one of them ends; then let what is under way on all of them end.
+    """Serve until SIGINT or SIGTERM, or until one of them ends; then finish the requests in progress on all of them.
 
-    A second signal ends it at once. SIGHUP calls `reload`, where there is something to reload.
+    A second signal ends them at once. SIGHUP calls `reload`, if there is something to reload.
     """
 
     def leave() -> None:

@@ -1,4 +1,4 @@
-"""Counts and times for Prometheus. One registry for each service, so that two can live in one process."""
+"""Counts and times for Prometheus. One registry for each service, so that one process can run two."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Metrics:
             self.outcome(face, outcome)
 
     def outcome(self, face: str, outcome: Outcome) -> None:
-        """Count what became of a reranking, or of each of several."""
+        """Count the outcome of a reranking, or of each of several."""
         if outcome.each:
             for one in outcome.each:
                 self.outcome(face, one)
@@ -99,7 +99,7 @@ class Metrics:
             self._fallbacks.labels(face, outcome.reason.reason.value, outcome.model, outcome.rule).inc()
 
     def scored(self, face: str, model: str, passages: int, seconds: float) -> None:
-        """Count passages that were all scored and ranked by nothing else."""
+        """Count passages that were all scored, without a ranking."""
         self._outcomes.labels(face, "applied", model, "").inc()
         self._stages.labels(face, "score").observe(seconds)
         self._passages.observe(passages)
@@ -118,7 +118,7 @@ class Metrics:
             self._gauges["upstream_up"].set(one.answered)
 
     def shadow(self, outcome: Outcome, seconds: float, kept: float | None) -> None:
-        """Count a reranking that nobody saw; `kept` is the share of the first stage's top that it keeps there."""
+        """Count a reranking that no caller gets; `kept` is the share of the first stage's top that it keeps there."""
         self.outcome("shadow", outcome)
         self._seconds.labels("shadow", "search").observe(seconds)
         if kept is not None:
@@ -129,7 +129,7 @@ class Metrics:
         self._lost.inc(count)
 
     def text(self, service: RerankingService) -> bytes:
-        """All of it in Prometheus's text format."""
+        """Return all metrics in Prometheus's text format."""
         self._gauges["scorer_ready"].set(service.scorer.ready)
         self._gauges["scorer_restarts"].set(service.scorer.restarts)
         self._gauges["queued_passages"].set(service.scorer.waiting_passages)

@@ -1,4 +1,4 @@
-"""How many files clients may have open, so that there are some for OpenSearch; and few words where there are none."""
+"""Limit the files that clients may open, so that some remain for OpenSearch; and log rarely if there are none left."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from collections.abc import Mapping
 from typing import Any
 
 _log = logging.getLogger("sidecar.service")
-# For logs, models, the scorer's pipes and what libraries open.
+# For logs, models, the scorer's pipes and files that libraries open.
 _OWN = 128
-# Where the hard limit is higher or none.
+# The limit if the hard limit is higher or unlimited.
 _ENOUGH = 65_536
 _SECONDS_BETWEEN_WARNINGS = 10.0
 _ACCEPT_FAILED = "socket.accept() out of system resource"
 
 
 def client_connections(upstream: int) -> int:
-    """Raise the limit of open files as far as is allowed, and return how many a client-facing listener may take.
+    """Raise the limit of open files as far as allowed, and return how many connections a listener for clients may have.
 
-    Two listeners share what `upstream` connections and the process itself leave.
+    Two listeners share the files that `upstream` connections and the process itself leave.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _ENOUGH if hard == resource.RLIM_INFINITY else min(_ENOUGH, hard)
@@ -33,7 +33,7 @@ def client_connections(upstream: int) -> int:
 
 
 class Warnings:
-    """Logs a warning, and the same one again only after some seconds, with how often it was left out."""
+    """Logs a warning, and the next one only after some seconds, with the number of those omitted."""
 
     def __init__(self, seconds: float = _SECONDS_BETWEEN_WARNINGS) -> None:
         self._seconds = seconds
@@ -41,7 +41,7 @@ class Warnings:
         self._left_out = 0
 
     def warn(self, words: str) -> None:
-        """Log, if it is time."""
+        """Log the warning if enough time has passed."""
         now = time.monotonic()
         if now - self._last < self._seconds:
             self._left_out += 1
@@ -51,7 +51,7 @@ class Warnings:
 
 
 def quiet_accept_errors(loop: asyncio.AbstractEventLoop) -> None:
-    """Log seldom that no connection can be accepted; asyncio logs it thousands of times a second, with a traceback."""
+    """Log rarely that no connection can be accepted; asyncio logs it thousands of times a second, with a traceback."""
     warnings = Warnings()
 
     def handle(loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:

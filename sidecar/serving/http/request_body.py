@@ -1,4 +1,4 @@
-"""A request's body, within bounds of size, time and decompression."""
+"""Read a request's body, within limits of size, time and decompression."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from sidecar.core.reasons import Reason, Why
 from sidecar.serving.http.asgi import Receive
 from sidecar.serving.http.held_bytes import Hold
 
-# What OpenSearch decompresses, by what zlib calls it.
+# Encodings that OpenSearch decompresses, with zlib's window bits.
 _WINDOW_BITS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
 Result = TypeVar("Result")
 
 
 class BodyTooLarge(Exception):
-    """The body is larger than allowed, as it came or decompressed."""
+    """The body is larger than allowed, as sent or decompressed."""
 
 
 class BodyUnreadable(Exception):
-    """The body is not what its headers say."""
+    """The body does not match its headers."""
 
 
 class BodyBroken(Exception):
@@ -40,10 +40,10 @@ class ClientLeft(BodyBroken):
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """How large a body may be and still be read whole, and how long it may take to arrive.
+    """How large a body may be to be read whole, and how long it may take to arrive.
 
-    Each part has `part_seconds`; a body that is read whole `whole_seconds` for all of them. One that is streamed may
-    take longer than `part_seconds` altogether only as long as `rate` bytes a second arrive.
+    Each part may take `part_seconds`; a body that is read whole may take `whole_seconds` for all parts. One that is
+    streamed may take longer than `part_seconds` in total only while `rate` bytes a second arrive.
     """
 
     size: int = 0
@@ -55,7 +55,7 @@ class BodyLimits:
 class Body:
     """A request's body: read whole if its limits and the memory allow it, else streamed.
 
-    `prefix` is what has been read. `hold` counts it.
+    `prefix` holds the bytes read. `hold` counts them.
     """
 
     def __init__(self, receive: Receive, limits: BodyLimits, hold: Hold | None = None) -> None:
@@ -85,14 +85,14 @@ class Body:
         return why
 
     async def stream(self) -> AsyncIterator[bytes]:
-        """Yield what has been read, then what still comes. Raises as `read`."""
+        """Yield the bytes already read, then the rest as it arrives. Raises as `read`."""
         if self.prefix:
             yield self.prefix
         waited, received = 0.0, 0
         while self._more:
             asked = time.monotonic()
             part = await self._part()
-            # Only while it is waited for is a caller slow; meanwhile OpenSearch may be.
+            # Only time spent waiting for the caller counts; between parts OpenSearch may be slow.
             waited += time.monotonic() - asked
             received += len(part)
             if self._more and waited > self._limits.part_seconds + received / self._limits.rate:
@@ -128,14 +128,14 @@ def decompressed(body: bytes, encoding: bytes, limit: int) -> bytes:
     if len(plain) > limit:
         raise BodyTooLarge
     if not stream.eof or stream.unused_data:
-        raise BodyUnreadable("the compressed data are cut off, or followed by something else")
+        raise BodyUnreadable("the compressed data are truncated, or followed by other data")
     return plain
 
 
 async def unless_left(receive: Receive, work: Coroutine[Any, Any, Result]) -> Result:
-    """Do the work while the caller waits for it. Raises `ClientLeft`, the work cancelled, when they leave.
+    """Do the work while the caller waits for it. If they leave, cancel the work and raise `ClientLeft`.
 
-    The request's body has to be read by then.
+    The request's body must have been read before.
     """
     working = asyncio.create_task(work)
     leaving = asyncio.create_task(_left(receive))

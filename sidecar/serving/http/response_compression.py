@@ -1,4 +1,4 @@
-"""Answers made here, compressed for whoever takes that, as OpenSearch compresses its own."""
+"""Compress answers made here for callers that accept it, as OpenSearch compresses its own."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import gzip
 
 from sidecar.serving.http.headers import Headers, value_of, without
 
-# Bytes below which it costs more than it saves, and above which it would hold up the event loop.
+# Smaller answers are not worth compressing; larger ones would block the event loop.
 LEAST, LARGE = 1024, 65_536
 # OpenSearch's own `http.compression_level`.
 LEVEL = 3
 
 
 async def compressed(headers: Headers, body: bytes, accept_encoding: bytes) -> tuple[Headers, bytes]:
-    """Compress an answer's body if its caller takes gzip and it is worth it; an encoded one stays as it is."""
+    """Compress an answer's body if its caller accepts gzip and it is long enough; an encoded one stays as it is."""
     if len(body) < LEAST or not takes_gzip(accept_encoding) or value_of(headers, b"content-encoding"):
         return headers, body
     if len(body) >= LARGE:
@@ -25,7 +25,7 @@ async def compressed(headers: Headers, body: bytes, accept_encoding: bytes) -> t
 
 
 def takes_gzip(accept_encoding: bytes) -> bool:
-    """Whether an `Accept-Encoding` takes gzip: by its name, or by `*` where it is not named (RFC 9110, 12.5.3)."""
+    """True if an `Accept-Encoding` accepts gzip: by name, or by `*` if it is not named (RFC 9110, 12.5.3)."""
     weights = {}
     for part in accept_encoding.lower().split(b","):
         name, *parameters = (piece.strip() for piece in part.split(b";"))

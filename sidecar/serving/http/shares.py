@@ -1,4 +1,4 @@
-"""How much of what all share one of them may have at a time."""
+"""Limit how much of a shared resource one name may have at a time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 
 class Shares:
-    """Lets each name have `most` of something at a time; others of that name wait for their turn."""
+    """Lets each name have `most` of a resource at a time; further requests of that name wait for their turn."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -23,7 +23,7 @@ class Shares:
             raise
 
     def give_back(self, name: str) -> None:
-        """Have one less."""
+        """Return one."""
         self._taken[name][0].release()
         self._leave(name)
 

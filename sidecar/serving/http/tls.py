@@ -1,4 +1,4 @@
-"""The certificate that the service shows its clients, and which clients' certificates it takes; reloaded on demand."""
+"""The service's certificate, and the client certificates that it accepts; both can be reloaded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _log = logging.getLogger("sidecar.service")
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """PEM files: a certificate with its chain, its key if that is a file of its own, and who signs clients'."""
+    """PEM files: a certificate with its chain, its key if that is in another file, and the authorities for clients'."""
 
     certificate: Path
     key: Path | None = None
@@ -22,21 +22,21 @@ class TlsFiles:
 
 
 class ServerTls:
-    """A TLS context for all listeners. Raises `ConfigurationError` where its files can't be used."""
+    """A TLS context for all listeners. Raises `ConfigurationError` if its files can't be used."""
 
     def __init__(self, files: TlsFiles) -> None:
         self._files = files
         self.context = _loaded(files)
 
     def reload(self) -> None:
-        """Read the files anew for connections to come; keep what was there where they can't be used.
+        """Read the files again for new connections; keep the previous ones if they can't be used.
 
-        Authorities that are no longer among the clients' are taken until the service is started anew.
+        An authority that was removed from the clients' file is still accepted until the service restarts.
         """
         try:
-            _loaded(self._files)  # a half of a new pair must not take the place of a whole one
+            _loaded(self._files)  # checked first: half of a new pair must not replace a complete one
         except ConfigurationError as error:
-            _log.error("the TLS files were not reloaded, and those before are still used: %s", error.message)
+            _log.error("the TLS files were not reloaded; the previous ones are still used: %s", error.message)
             return
         self.context.load_cert_chain(self._files.certificate, self._files.key)
         if self._files.client_ca is not None:

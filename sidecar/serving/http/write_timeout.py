@@ -1,4 +1,4 @@
-"""A limit to how slowly a client may take an answer."""
+"""A limit for clients that accept an answer slowly."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import struct
 import termios
 from typing import Any
 
-# Closed with this, a connection is reset and what the kernel still has to send is dropped.
+# With this option, closing resets the connection and drops the data that the kernel still has to send.
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class WriteTimeout:
-    """Aborts a connection whose client takes fewer than `rate` bytes a second of what waits to be sent.
+    """Aborts a connection whose client accepts fewer than `rate` bytes a second of the data waiting for it.
 
-    It looks every `seconds`, from when something has to wait in the transport's buffer until nothing does any more.
+    It checks every `seconds` while data wait in the transport's buffer.
     """
 
     def __init__(self, transport: asyncio.Transport, *, seconds: float, rate: int) -> None:
@@ -28,12 +28,12 @@ class WriteTimeout:
         self._socket = found if found is not None and found.family in {socket.AF_INET, socket.AF_INET6} else None
 
     def start(self) -> None:
-        """Begin to watch: something has to wait."""
+        """Start checking: data have to wait."""
         if self._timer is None:
             self._watch(self._unsent())
 
     def stop(self) -> None:
-        """Watch no longer: nothing waits, or the connection is lost."""
+        """Stop checking: no data wait, or the connection is lost."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -51,9 +51,9 @@ class WriteTimeout:
             self._watch(unsent)
 
     def _unsent(self) -> int:
-        """Bytes that the client's side has not taken: the transport's and, where it can be asked, the kernel's.
+        """Return the bytes that the client has not accepted: the transport's and, if known, the kernel's.
 
-        The kernel takes more only when a third of its buffer, often a megabyte, is free again.
+        The kernel accepts more only when a third of its buffer, often a megabyte, is free again.
         """
         return self._transport.get_write_buffer_size() + (_queued(self._socket) if self._socket is not None else 0)
 
@@ -62,4 +62,4 @@ def _queued(connection: Any) -> int:
     try:
         return int(struct.unpack("i", fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4)))[0])
     except OSError:
-        return 0  # closed, or a system without it
+        return 0  # closed, or not supported by the system

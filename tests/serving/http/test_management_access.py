@@ -69,7 +69,7 @@ def test_loopback_is_this_machine(peer):
 
 @pytest.mark.parametrize("peer", ["10.0.0.7", "192.0.2.1", "2001:db8::1", "::ffff:10.0.0.7", "", "nonsense"])
 def test_from_afar_the_key_is_needed(peer):
-    assert obstacle(peer) == "without SIDECAR_API_KEY only this machine itself changes anything"
+    assert obstacle(peer) == "without SIDECAR_API_KEY only this machine itself may change anything"
     assert obstacle(peer, "s3cret") == ""  # that it was brought is looked at before
     assert obstacle(peer, "s3cret", origin="http://evil.example") != ""
 

@@ -92,7 +92,7 @@ def test_more_connections_than_a_listener_may_have_are_closed(serving):
                     continue
             closed += 1
         assert closed == 20
-    assert log.read_text().count("a connection was closed, for 20 are open") == 1
+    assert log.read_text().count("a connection was closed: 20 are open") == 1
 
 
 def test_the_limit_of_open_files_is_raised_as_far_as_it_may_be():
