@@ -1,1 +1,1 @@
-"""The service: two HTTP faces over one scorer, which lives in a process of its own."""
+"""The service: two HTTP ports over one scorer, which runs in its own process."""

@@ -1,4 +1,4 @@
-"""Builds the service out of the settings: one scorer, two faces, and the way into OpenSearch."""
+"""Build the service from the settings: one scorer, two ports, and the connection to OpenSearch."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ class ServiceParts:
 
 
 def declared_models(settings: Settings) -> dict[str, ModelSpec]:
-    """Every model that requests may name; the first is the default.
+    """Return every model that requests may name; the first is the default.
 
-    A default that is a path or a hub name goes by the last part of it.
+    A default that is a path or a hub name is named by its last part.
     """
-    # A service answers at once, and faster when its model is compiled.
+    # A service answers at once, before its model is compiled, and faster afterwards.
     compiling: dict[bool | None, Compiling] = {None: "auto", True: "meanwhile", False: "never"}
     default = replace(settings.as_model(), compile=compiling[settings.compile])
     others = replace(default, base_model=None, revision=None, base_revision=None)
@@ -70,7 +70,7 @@ def declared_models(settings: Settings) -> dict[str, ModelSpec]:
 
 @asynccontextmanager
 async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIterator[ServiceParts]:
-    """Start everything but the listeners, and end it; `command` runs the scorer process.
+    """Start everything except the listeners, and end it; `command` runs the scorer process.
 
     Models are loaded meanwhile: `loading` ends when one answers, or with a `ModelError`. Raises `ConfigurationError`.
     """
@@ -125,13 +125,13 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
 
 
 async def _give_up(task: asyncio.Task[None]) -> None:
-    """End a task, whatever came of it."""
+    """End a task and ignore its result."""
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
 
 def _upstream(settings: Settings) -> Upstream:
-    """OpenSearch without an account: a URL's goes nowhere. Raises `ConfigurationError` as `client_options` does."""
+    """Connect to OpenSearch without the URL's account, if it has one. Raises what `client_options` raises."""
     found = access(settings)
     nodes = client_options(settings.opensearch_url, found)["hosts"]
     tls: ssl.SSLContext | bool = found.verify_certs
@@ -146,7 +146,7 @@ def _upstream(settings: Settings) -> Upstream:
 
 
 def _account(settings: Settings) -> bytes | None:
-    """The `Authorization` of the settings' own account, if there is one of that kind."""
+    """Return the `Authorization` of the settings' own account, if it has one."""
     found: str | None = (
         client_options(settings.opensearch_url, access(settings)).get("headers", {}).get("authorization")
     )
@@ -157,7 +157,7 @@ def _proxy(settings: Settings, upstream: Upstream) -> Forwarder:
     lent = _account(settings) if settings.lend_account else None
     if settings.lend_account and lent is None:
         raise ConfigurationError(
-            "lend_account is set, and there is no account to lend.",
+            "lend_account is set, but there is no account to lend.",
             remedy="Set SIDECAR_OPENSEARCH_USER and _PASSWORD, or _TOKEN.",
         )
     return Forwarder(
@@ -176,21 +176,21 @@ def model_names(settings: Settings, declared: tuple[str, ...]) -> ModelNames:
     """Return the names that requests may give the models. Raises `ConfigurationError` if an alias leads nowhere."""
     for alias, name in settings.model_aliases.items():
         if name not in declared:
-            told = f"model_aliases: {alias} is to be {name}, and no model {name} is declared."
-            raise ConfigurationError(told, remedy=f"Declared are {', '.join(declared)}.")
+            told = f"model_aliases: {alias} stands for {name}, but no model {name} is declared."
+            raise ConfigurationError(told, remedy=f"Declared models: {', '.join(declared)}.")
         if alias in declared:
-            raise ConfigurationError(f"model_aliases: {alias} is the name of a model already.")
+            raise ConfigurationError(f"model_aliases: {alias} is already the name of a model.")
     return ModelNames(declared, settings.model_aliases)
 
 
 def limits(settings: Settings, held: HeldBytes) -> RequestLimits:
     """Return the limits of a request to the rerank API, its body counted by `held`.
 
-    Raises `ConfigurationError` for what no queue could hold.
+    Raises `ConfigurationError` if a request may have more documents than the queue can hold.
     """
     if settings.max_documents > settings.max_queue:
         raise ConfigurationError(
-            f"max_documents is {settings.max_documents}, and only {settings.max_queue} passages may wait (max_queue).",
+            f"max_documents is {settings.max_documents}, but only {settings.max_queue} passages may wait (max_queue).",
             remedy="Raise max_queue, or lower max_documents: a request of that size would always be refused.",
         )
     return RequestLimits(
@@ -205,7 +205,7 @@ def limits(settings: Settings, held: HeldBytes) -> RequestLimits:
 
 
 def _shadow_file(settings: Settings) -> ShadowFile | None:
-    """Raises `ConfigurationError` for a file that can't be written."""
+    """Open the file for shadows. Raises `ConfigurationError` if it can't be written."""
     if settings.shadow_file is None:
         return None
     found = ShadowFile(settings.shadow_file, queries=settings.shadow_queries)

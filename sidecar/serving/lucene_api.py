@@ -31,23 +31,23 @@ from sidecar.serving.scorer.service import Outcome, RerankingService, Status
 
 _PATH = re.compile(r"/v1/[^/]+/(search|doc/.*)")
 _TOLD: dict[int | str, dict[str, Any]] = {
-    400: {"description": "the query is empty, or none for Lucene"},
+    400: {"description": "the query is empty, or Lucene can't parse it"},
     404: {"description": "there is no such index or document"},
-    503: {"description": "Lucene failed, or reranking did where that is an error"},
+    503: {"description": "Lucene failed, or reranking failed and that counts as an error"},
 }
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
 class OpenIndexes:
-    """An index and what reads and writes its hits."""
+    """An index and the reader of its hits."""
 
     index: LuceneIndex
     connector: PyseriniConnector
 
 
 def open_indexes(paths: Mapping[str, Path], fields: PassageFields, *, k1: float, b: float) -> dict[str, OpenIndexes]:
-    """Open each index by its name; starts the JVM. Raises as `LuceneIndex` does."""
+    """Open each index by its name; starts the JVM. Raises what `LuceneIndex` raises."""
     found = {}
     for name, path in paths.items():
         index = LuceneIndex(path, k1=k1, b=b)
@@ -56,9 +56,9 @@ def open_indexes(paths: Mapping[str, Path], fields: PassageFields, *, k1: float,
 
 
 class LuceneApi:
-    """`GET /v1/{index}/search` and `GET /v1/{index}/doc/{docid}`; `terms` are those of every search.
+    """`GET /v1/{index}/search` and `GET /v1/{index}/doc/{docid}`; `terms` are the options of every search.
 
-    Where reranking fails the answer is Lucene's own, or an error, as `terms` say.
+    If reranking fails the answer is Lucene's own, or an error, depending on `terms`.
     """
 
     def __init__(self, indexes: Mapping[str, OpenIndexes], service: RerankingService, terms: RerankOptions) -> None:
@@ -67,15 +67,15 @@ class LuceneApi:
         self.terms = terms
         self.dialect = Dialect("lucene", _tell, {Fault.INVALID: 400})
         self.router = self._router()
-        # Threads that stay: each that calls Java is made known to the JVM once.
+        # The threads are kept: each one that calls Java must be attached to the JVM once.
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="lucene")
 
     def covers(self, path: str) -> bool:
-        """Whether a path is answered here."""
+        """True if a path is answered here."""
         return _PATH.fullmatch(path) is not None
 
     def close(self) -> None:
-        """Let searches end and close the indexes."""
+        """Wait for the searches to end, and close the indexes."""
         self._threads.shutdown()
         for opened in self.indexes.values():
             opened.index.close()
@@ -155,7 +155,7 @@ def _candidates(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _said(outcome: Outcome) -> dict[str, str]:
-    """The headers that say what became of a reranking."""
+    """Return the headers that report the outcome of a reranking."""
     said = {"x-rerank-status": outcome.status.value}
     if outcome.reason:
         said["x-rerank-reason"] = " ".join(outcome.words.split())[:300].encode("ascii", "replace").decode()

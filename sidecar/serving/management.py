@@ -1,4 +1,4 @@
-"""Requests under `/_sidecar` on the OpenSearch face: health, metrics, models, the switch. They never get further."""
+"""Requests under `/_sidecar` on the OpenSearch port: health, metrics, models, the switch. They are not forwarded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sidecar.serving.scorer.service import RerankingService
 _RELOAD = re.compile(rb"/models/[^/]+/reload")
 _METRICS: Headers = [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")]
 _READING = ("GET", "HEAD")
-# Path → the methods that it takes; whatever is not only read has to be allowed to change something.
+# Path → its methods; a method that does not only read needs permission to change something.
 _METHODS = {
     b"/health/live": _READING,
     b"/health/ready": _READING,
@@ -48,11 +48,11 @@ class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
 class Management:
     """Answers health, metrics, the switch (`/rerank`), `/models` and `/models/NAME/reload`, under `/_sidecar`.
 
-    With an `api_key`, all but health ask for it: `Authorization: Bearer KEY` or `X-Sidecar-Api-Key: KEY`. Without one
-    no model is loaded anew, and only this machine switches, under its own name or one of `allowed_hosts`.
+    With an `api_key`, all but health require it: `Authorization: Bearer KEY` or `X-Sidecar-Api-Key: KEY`. Without one
+    no model can be reloaded, and only this machine can switch, under its own name or one of `allowed_hosts`.
     """
 
-    def __init__(  # noqa: PLR0913  each is a part of its own
+    def __init__(  # noqa: PLR0913  independent parts
         self,
         service: RerankingService,
         cluster: ClusterHealth,
@@ -111,17 +111,17 @@ class Management:
         await _answer(exchange, 503 if reason else 200, _state(reason) | (parts if len(parts) > 1 else {}))
 
     async def _reload(self, exchange: Exchange, model: str) -> None:
-        """Read a model's files anew; whoever scores with it meanwhile does so with the one before."""
+        """Read a model's files again; requests that the previous model is scoring are not affected."""
         scorer = self.service.scorer
         if self.api_key is None:
-            await _answer(exchange, 403, {"error": "models are loaded anew only where SIDECAR_API_KEY is set"})
+            await _answer(exchange, 403, {"error": "models can be reloaded only if SIDECAR_API_KEY is set"})
         elif model not in scorer.models:
             await _answer(exchange, 404, {"error": f"no model {model!r} is declared"})
         else:
             try:
                 await scorer.reload(model)
             except ModelError as error:
-                await _answer(exchange, 409, {"error": f"the model that was there stays: {error.message}"})
+                await _answer(exchange, 409, {"error": f"the previous model stays: {error.message}"})
             except ScorerUnavailable as error:
                 await _answer(exchange, 503, {"error": error.message})
             else:

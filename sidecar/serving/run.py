@@ -1,4 +1,4 @@
-"""Builds the service out of the settings and runs it: two listeners, one scorer, one end."""
+"""Build the service from the settings and run it: two listeners and one scorer that end together."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from sidecar.serving.scorer.client import COMMAND
 from sidecar.settings import Settings, ignored_variables
 
 _log = logging.getLogger("sidecar.service")
-_IGNORED = "ignored, for they are Kubernetes service links and no settings: %s (enableServiceLinks: false stops them)"
+_IGNORED = "ignored, since they are Kubernetes service links, not settings: %s (enableServiceLinks: false stops them)"
 
 
 async def serve(settings: Settings, command: Sequence[str] = COMMAND) -> None:
-    """Serve until SIGINT or SIGTERM, then let what is under way end; `command` runs the scorer process.
+    """Serve until SIGINT or SIGTERM, then finish the requests in progress; `command` runs the scorer process.
 
-    While models are loaded it answers already, in OpenSearch's order, and is not ready yet. Raises `ModelError` if they
-    can't be, `ConfigurationError` for settings that make no service.
+    While models are loaded it already answers, in OpenSearch's order, but is not ready. Raises `ModelError` if they
+    can't be loaded, `ConfigurationError` for settings that contradict each other.
     """
     write_json_lines()
     if ignored := ignored_variables():
         _log.warning(_IGNORED, ", ".join(ignored))
-    # The loop has its turn within a millisecond, whatever another thread works on.
+    # The event loop gets the interpreter within a millisecond, whatever another thread does.
     sys.setswitchinterval(0.001)
     tls = server_tls(settings)
     quiet_accept_errors(asyncio.get_running_loop())
@@ -77,7 +77,7 @@ def server_tls(settings: Settings) -> ServerTls | None:
         return ServerTls(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca))
     if settings.tls_key is not None or settings.tls_client_ca is not None:
         raise ConfigurationError(
-            "tls_key or tls_client_ca is set, and there is no certificate.", remedy="Set tls_cert."
+            "tls_key or tls_client_ca is set, but there is no certificate.", remedy="Set tls_cert."
         )
     return None
 
@@ -90,7 +90,7 @@ def client_limits(settings: Settings, connections: int) -> ClientLimits:
 def listener_config(
     settings: Settings, app: object, port: int, limits: ClientLimits, tls: ServerTls | None = None
 ) -> uvicorn.Config:
-    """How each listener speaks HTTP."""
+    """Return the configuration of a listener."""
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
         host=settings.host,
@@ -105,7 +105,7 @@ def listener_config(
         timeout_keep_alive=75,
         proxy_headers=False,
         ws="none",
-        # asyncio tries to accept as many at once, and again each time that there is no file for one.
+        # asyncio accepts up to this many at once, and tries as often again while no file is free for one.
         backlog=512,
         ssl_context_factory=None if tls is None else lambda _config, _default: tls.context,
     )

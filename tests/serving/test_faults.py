@@ -117,7 +117,7 @@ def test_a_scorer_killed_under_load_loses_no_answer(service):
 
 
 def test_a_scorer_that_answers_nobody_in_time_is_left_alone_for_a_while(upstream):
-    alone = "the scorer failed several times in a row and is left alone for a while"
+    alone = "the scorer failed several times in a row and is not asked for a while"
     with served(upstream.url, breaker_failures=3, breaker_seconds=2.0, budget_ms=300) as running:
         reasons = [outcome(running.search("docs", body(f"sleep 3000 {i}")))[1] for i in range(5)]
         assert [reason.partition(" within")[0] for reason in reasons] == ["nothing was scored"] * 3 + [alone] * 2

@@ -9,7 +9,7 @@ from tests.support.servers.loading_service import serving, until_answered
 from tests.support.servers.scripted import FAKE
 
 TOLD = (
-    "ignored, for they are Kubernetes service links and no settings: SIDECAR_PORT, SIDECAR_SERVICE_HOST "
+    "ignored, since they are Kubernetes service links, not settings: SIDECAR_PORT, SIDECAR_SERVICE_HOST "
     "(enableServiceLinks: false stops them)"
 )
 

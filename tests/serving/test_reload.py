@@ -57,13 +57,13 @@ def test_what_is_not_allowed_or_not_there_is_refused(running, method, path, head
 
 def test_one_that_cant_be_read_leaves_the_one_before(running):
     found = running.ask("POST", "/_sidecar/models/broken%20one/reload", b"", KEY)
-    assert (found.status, found.json()) == (409, {"error": "the model that was there stays: its files are damaged."})
+    assert (found.status, found.json()) == (409, {"error": "the previous model stays: its files are damaged."})
     assert running.ask("GET", "/_sidecar/models", headers=KEY).json()["models"]["broken one"] == "broken one Scripted"
 
 
 def test_one_that_gives_nan_leaves_the_one_before(running):
     found = running.ask("POST", "/_sidecar/models/poisoned/reload", b"", KEY)
-    told = "the model that was there stays: scripted scored 1 of 1 passages as NaN or infinity."
+    told = "the previous model stays: scripted scored 1 of 1 passages as NaN or infinity."
     assert (found.status, found.json()) == (409, {"error": told})
     assert running.ask("GET", "/_sidecar/models", headers=KEY).json()["models"]["poisoned"] == "poisoned Scripted"
     asked = running.running.service.scores("poisoned", "query", [Passage("", "score 7")], seconds=10)

@@ -1,1 +1,1 @@
-"""The scorer behind the service: its process, queue, protocol, cache and circuit breaker."""
+"""The scorer of the service: its process, queue, protocol, cache and circuit breaker."""

@@ -1,7 +1,7 @@
-"""Who is let into the scorer's queue: those whose turn comes before their time is up. Pure.
+"""Who is admitted to the scorer's queue: requests whose turn comes before their deadline. No I/O.
 
-Whoever can't be served in time would only take it from those who can: of twice what can be scored, earliest deadline
-first finishes next to nothing. What is counted are tokens by a fair guess, since nothing is tokenised on this side.
+A request that can't be served in time would only delay others: with twice the work that can be done, scheduling by
+earliest deadline finishes almost nothing. Tokens are estimated, since nothing is tokenised in this process.
 """
 
 from __future__ import annotations
@@ -14,46 +14,46 @@ from sidecar.core.candidates import Passage
 
 # English has four to five characters a token.
 CHARACTERS_PER_TOKEN = 4
-# How much of what was measured before still counts beside a new measurement of the pace.
+# The weight of earlier measurements of the pace beside a new one.
 KEPT = 0.8
-# The share of a budget that is planned with: paces vary, and what is half done when time is up is lost to the others.
+# The share of the time to plan for: paces vary, and work that is unfinished at the deadline is wasted.
 PLANNED = 0.8
 
 
 def guess_tokens(query: str, passages: Sequence[Passage]) -> list[int]:
-    """About how many tokens each pair has, at least 1."""
+    """Estimate the tokens of each pair, at least 1."""
     return [1 + (len(query) + len(one.title) + len(one.text)) // CHARACTERS_PER_TOKEN for one in passages]
 
 
 @dataclass(slots=True)
 class Admission:
-    """The tokens that wait, by model and caller, and the seconds that one of each model takes."""
+    """The waiting tokens, by model and caller, and the seconds for one token of each model."""
 
     waiting: Counter[tuple[str, str]] = field(default_factory=Counter)
     _measured: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def add(self, model: str, caller: str, tokens: int) -> None:
-        """Count tokens that begin to wait, or, if negative, that no longer do."""
+        """Count tokens that start to wait or, if negative, no longer wait."""
         self.waiting[model, caller] += tokens
         if self.waiting[model, caller] <= 0:
             del self.waiting[model, caller]
 
     def measured(self, model: str, tokens: int, seconds: float) -> None:
-        """Learn how long a model takes, from batches that followed one another without a rest."""
+        """Learn a model's pace, from consecutive batches without a pause between them."""
         if tokens:
             before = self._measured.get(model, (0.0, 0.0))
             self._measured[model] = (KEPT * before[0] + seconds, KEPT * before[1] + tokens)
 
     def comes_too_late(self, model: str, caller: str, tokens: int, seconds: float) -> bool:
-        """Whether tokens are not sure to be scored within `seconds`, nor have half of that time to themselves."""
+        """True if the tokens may not be scored within `seconds`, and would wait for more than half of that time."""
         ahead = self.seconds_ahead(model, caller, tokens)
         return ahead > seconds / 2 and ahead + self._seconds(model, tokens) > PLANNED * seconds
 
     def seconds_ahead(self, model: str, caller: str, tokens: int) -> float:
-        """How long a caller's next tokens would wait for their turn.
+        """Return how long a caller's next tokens would wait for their turn.
 
-        Callers take turns in the queue, so one who asks for little waits for as much of each of the others at most,
-        and not for all that one of them piled up.
+        Callers take turns in the queue. So a caller with little work waits at most for as much work of each other
+        caller, not for all that one of them has queued.
         """
         others = {name for _, name in self.waiting if name != caller}
         own = sum(self._seconds(other, count) for (other, name), count in self.waiting.items() if name == caller)

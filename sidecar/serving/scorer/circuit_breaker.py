@@ -1,4 +1,4 @@
-"""When to stop asking a scorer that keeps failing. Pure; the clock is passed in."""
+"""When to stop asking a scorer that keeps failing. No I/O; the clock is passed in."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class CircuitBreaker:
-    """Opens after `failures` failures in a row, and lets one request through every `pause` seconds until one succeeds.
+    """Opens after `failures` failures in a row; then one request each `pause` seconds passes until one succeeds.
 
-    So a scorer that is broken costs one request in a while its time-out, not every request.
+    So a broken scorer costs only occasional requests a time-out, not every request.
     """
 
     failures: int
@@ -18,7 +18,7 @@ class CircuitBreaker:
     _opened_at: float = field(default=0.0, init=False)
 
     def allows(self, now: float) -> bool:
-        """Whether to ask; while open, one caller in each pause is told yes."""
+        """True if the scorer may be asked; while open, this is True once in each pause."""
         if self._in_a_row < self.failures:
             return True
         if now - self._opened_at < self.pause:
@@ -27,16 +27,16 @@ class CircuitBreaker:
         return True
 
     def succeeded(self) -> None:
-        """The scorer answered: close."""
+        """Close: the scorer answered."""
         self._in_a_row = 0
 
     def failed(self, now: float) -> None:
-        """The scorer failed."""
+        """Count a failure of the scorer."""
         self._in_a_row += 1
         if self._in_a_row == self.failures:
             self._opened_at = now
 
     @property
     def open(self) -> bool:
-        """Whether requests are being refused."""
+        """True if requests are being refused."""
         return self._in_a_row >= self.failures

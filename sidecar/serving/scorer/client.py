@@ -1,6 +1,6 @@
-"""The service's end of the scorer process: starts it, asks it, notices when it hangs, and replaces it.
+"""The service's end of the scorer process: starts it, sends it requests, detects when it hangs, and replaces it.
 
-Asynchronous, and free of torch: what is known of a model here is its name.
+It is asynchronous and loads no torch: it knows models only by name.
 """
 
 from __future__ import annotations
@@ -52,16 +52,16 @@ class _Pending:
 
 
 class ScorerClient:
-    """A scorer in a process of its own, one at a time.
+    """A scorer in its own process, one process at a time.
 
-    `models` is what each name stands for, as keyword arguments of `load_scorer`. A scorer that gives no sign of
+    `models` are the specifications by name. A scorer that gives no sign of
     life for `hang_seconds` is killed and replaced; meanwhile `ready` is False and `score` raises.
     `load_seconds` is how long loading may take, `most_waiting` how many passages may wait at once, `slice_seconds` how
-    long the device should be busy without a pause. `scored_at` is when the last scores came, by `time.monotonic`, and
-    `batch_seconds` how long the device took for them; `on_batch` is told of every batch.
+    long one batch should take on the device. `scored_at` is when the last scores came, by `time.monotonic`, and
+    `batch_seconds` how long the device took for them; `on_batch` is called with every batch.
     """
 
-    def __init__(  # noqa: PLR0913  each is a setting of its own, by keyword
+    def __init__(  # noqa: PLR0913  independent settings, by keyword
         self,
         models: Mapping[str, ModelSpec],
         *,
@@ -98,17 +98,17 @@ class ScorerClient:
 
     @property
     def ready(self) -> bool:
-        """Whether a model answers now."""
+        """True if a model answers now."""
         return self._ready.is_set()
 
     @property
     def why_not_ready(self) -> str:
-        """The reason why the scorer does not answer."""
+        """Return the reason why the scorer does not answer."""
         return "" if self.ready else self._why_not
 
     @property
     def pid(self) -> int | None:
-        """The scorer's process id, None while there is none."""
+        """Return the scorer's process id, None while there is no process."""
         return self._pipe.pid
 
     async def start(self) -> None:
@@ -118,7 +118,7 @@ class ScorerClient:
         self._tasks = {asyncio.create_task(self._live()), asyncio.create_task(self._watch())}
 
     async def stop(self) -> None:
-        """End the scorer; whoever still waits gets `ScorerUnavailable`."""
+        """End the scorer; requests that still wait raise `ScorerUnavailable`."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -129,8 +129,8 @@ class ScorerClient:
     ) -> list[Score | None]:
         """Score passages, in the order given; None for those that were not scored within `seconds`.
 
-        The device is shared between callers, whatever each asks for. Raises `ScorerUnavailable` where there is no
-        scorer, or it ended, or too much waits already; `ScoringError` where the model failed.
+        Callers share the device in turns. Raises `ScorerUnavailable` if there is no scorer, or it ended, or too much
+        waits already; `ScoringError` if the model failed.
         """
         if not passages:
             return []
@@ -156,9 +156,9 @@ class ScorerClient:
         return pending.scores
 
     async def reload(self, model: str) -> None:
-        """Have a model's files read anew, while the one before goes on scoring.
+        """Read a model's files again, while the previous model continues to score.
 
-        Raises `ModelError` where they can't be read, which leaves the one before; `ScorerUnavailable` where there is no
+        Raises `ModelError` if they can't be read, and then the previous model stays; `ScorerUnavailable` if there is no
         scorer, or it ended, or loading takes too long.
         """
         if not self.ready:
@@ -170,12 +170,12 @@ class ScorerClient:
             async with asyncio.timeout(self._load_seconds):
                 await done
         except TimeoutError:
-            raise ScorerUnavailable(f"reading {model!r} anew took longer than {self._load_seconds:g} s") from None
+            raise ScorerUnavailable(f"reloading {model!r} took longer than {self._load_seconds:g} s") from None
         finally:
             del self._reloads[number]
 
     def _admit(self, model: str, caller: str, tokens: Sequence[int], seconds: float) -> None:
-        """Raises `ScorerUnavailable` for what can't be scored, or not in time."""
+        """Raise `ScorerUnavailable` for passages that can't be scored, or not in time."""
         if not self.ready:
             raise ScorerUnavailable(self._why_not)
         told = f"{self.waiting_passages} passages wait to be scored already"
@@ -192,7 +192,7 @@ class ScorerClient:
         self._admission.add(pending.model, pending.caller, tokens)
 
     async def _spawn(self) -> None:
-        self._pinged_at = None  # what the one before owed, this one does not
+        self._pinged_at = None  # the new process was not asked for a sign of life
         await self._pipe.open()
         self._pipe.send(Load(self.models, self._slice_seconds, self._merged_adapters))
 
@@ -208,10 +208,10 @@ class ScorerClient:
         await self._end("the scorer did not start")
         if isinstance(frame, Failed):
             raise ModelError(frame.message, remedy=frame.remedy)
-        raise ModelError("the scorer process ended before it could score.", remedy="Its last words are above.")
+        raise ModelError("the scorer process ended before it could score.", remedy="Its last messages are above.")
 
     async def _live(self) -> None:
-        """Hand out scores as they come; when the process is gone, start another."""
+        """Deliver scores as they arrive; if the process ends, start another."""
         pause = FIRST_PAUSE
         while True:
             while (frame := await self._pipe.receive()) is not None:
@@ -263,7 +263,7 @@ class ScorerClient:
         self.on_batch(batch)
 
     async def _watch(self) -> None:
-        """Kill a scorer that gives no sign of life; it answers between two batches."""
+        """Kill a scorer that gives no sign of life; it answers a ping between two batches."""
         while True:
             await asyncio.sleep(min(1.0, self._hang_seconds / 4))
             if not self.ready:
@@ -281,7 +281,7 @@ class ScorerClient:
         self._pipe.kill()
 
     async def _end(self, why: str) -> None:
-        """Make sure the process is gone, and let nobody wait for it."""
+        """End the process, and fail all requests that wait for it."""
         self._kill(why)
         await self._pipe.close()
         for pending in self._pending.values():

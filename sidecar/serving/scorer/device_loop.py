@@ -1,4 +1,4 @@
-"""The jobs at hand in the scorer's process, and the loop that owns the device: one batch after the other."""
+"""The present jobs in the scorer's process, and the loop that owns the device: one batch after the other."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Parts = Sequence[tuple[int, range]]
 
 @dataclass(slots=True)
 class _Held:
-    """A job's portions, by their place among its passages; those whose passages are scored are let go."""
+    """A job's tokenized slices, by their position in the job; a slice whose passages are scored is removed."""
 
     scorer: Scorer
     portions: dict[int, Any] = field(default_factory=dict)
@@ -32,7 +32,7 @@ class _Held:
         self.read += 1
 
     def take(self, positions: range) -> list[Any]:
-        """The readings of the passages at these positions, the next ones."""
+        """Return the tokenized passages at these positions, which follow those taken before."""
         taken = []
         for place in range(positions.start // SLICE, (positions.stop - 1) // SLICE + 1):
             start, stop = (min(max(at - place * SLICE, 0), SLICE) for at in (positions.start, positions.stop))
@@ -43,7 +43,7 @@ class _Held:
 
 
 class DeviceLoop:
-    """Scores what the reader delivers in the scheduler's order, and sends what comes of it."""
+    """Scores tokenized slices in the scheduler's order, and sends the scores."""
 
     def __init__(self, send: Callable[[FromScorer], None], scheduler: Scheduler) -> None:
         self.send = send
@@ -51,9 +51,9 @@ class DeviceLoop:
         self._held: dict[int, _Held] = {}
 
     def work(self, inbox: queue.SimpleQueue[Delivery | None]) -> None:
-        """Go on until None is delivered."""
+        """Work until None is delivered."""
         while True:
-            # Everything that has been delivered is looked at before the next batch: it may belong into it.
+            # All deliveries are processed before the next batch is made: they may belong to it.
             while not (inbox.empty() and self.scheduler.ready):
                 delivery = inbox.get()
                 if delivery is None:
@@ -93,16 +93,16 @@ class DeviceLoop:
         scorer = self._held[parts[0][0]].scorer
         if any(
             self._held[number].scorer is not scorer for number, _ in parts
-        ):  # the model was loaded anew while they waited
+        ):  # the model was reloaded while they waited
             self._apart(model, parts, tokenized)
             return
         started = time.monotonic()
         try:
             found = iter(scorer.score_all(wanted))
-        except Exception as error:  # noqa: BLE001  one job's failure is that job's
+        except Exception as error:  # noqa: BLE001  an error of one job must not end the loop
             if len(parts) == 1:
                 self._fail(parts[0][0], error)
-            else:  # whose it is shows when each is scored alone
+            else:  # each job is scored alone, to find the one that fails
                 self._apart(model, parts, tokenized)
             return
         seconds, tokens = time.monotonic() - started, sum(sum(one.lengths) for one in wanted)
@@ -123,7 +123,7 @@ class DeviceLoop:
 
 
 def failure(number: int, error: Exception) -> Failed:
-    """The frame that tells of an error; of ours in its own words."""
+    """Return the frame that reports an error; our own errors keep their message and remedy."""
     if isinstance(error, SidecarError):
         return Failed(number, type(error).__name__, error.message, error.remedy)
     return Failed(number, type(error).__name__, str(error), "")

@@ -1,4 +1,4 @@
-"""A scorer's process and the frames that go in and come out of it. Asynchronous; knows nothing of what they mean."""
+"""A scorer's process, and its frames in both directions. Asynchronous; does not know what they mean."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 from sidecar.serving.scorer.protocol import HEADER_SIZE, FromScorer, ToScorer, from_scorer, length_of, packed
 
-# Torch's threads spin while they wait for each other, which beside a busy OpenSearch costs two thirds of the speed
+# Torch's threads spin while they wait for each other; beside a busy OpenSearch this costs two thirds of the speed
 # (docs/EXPERIMENTS.md).
 QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 class ScorerPipe:
-    """One process at a time, started by `command`. Without one nothing is sent, and nothing comes."""
+    """One process at a time, started by `command`. Without a process, nothing is sent or received."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self._command = tuple(command)
@@ -23,7 +23,7 @@ class ScorerPipe:
 
     @property
     def pid(self) -> int | None:
-        """The process id, None while there is no process."""
+        """Return the process id, None while there is no process."""
         return self._process.pid if self._process is not None else None
 
     async def open(self) -> None:
@@ -36,7 +36,7 @@ class ScorerPipe:
         )
 
     def send(self, frame: ToScorer) -> None:
-        """Send a frame; it goes out when the process reads."""
+        """Send a frame; it is written when the process reads."""
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.write(packed(frame))
 

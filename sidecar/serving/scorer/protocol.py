@@ -15,7 +15,7 @@ _LENGTH = struct.Struct(">I")
 
 
 class Load(msgspec.Struct, tag=True, array_like=True, frozen=True):
-    """The first frame to the scorer: the model that each name stands for."""
+    """The first frame to the scorer: the specification of each model, by name."""
 
     models: dict[str, ModelSpec]
     slice_seconds: float
@@ -23,9 +23,9 @@ class Load(msgspec.Struct, tag=True, array_like=True, frozen=True):
 
 
 class ScoreJob(msgspec.Struct, tag=True, array_like=True, frozen=True):
-    """Passages, as (title, text), to score against a query; `seconds` is how long the answer is of any use.
+    """Passages, as (title, text), to score against a query; after `seconds` the scores are no longer useful.
 
-    Callers share the device; who `caller` is, nobody needs to know, so it is no credential but what stands for one.
+    Callers share the device. `caller` is an opaque key, never a credential.
     """
 
     number: int
@@ -37,17 +37,17 @@ class ScoreJob(msgspec.Struct, tag=True, array_like=True, frozen=True):
 
 
 class Drop(msgspec.Struct, tag=True, array_like=True, frozen=True):
-    """Nobody waits for this job any more."""
+    """The job is no longer needed."""
 
     number: int
 
 
 class Ping(msgspec.Struct, tag=True, array_like=True, frozen=True):
-    """A sign of life is wanted; it goes the way of a job, and comes back between two batches."""
+    """A request for a sign of life; it takes the same way as a job, and is answered between two batches."""
 
 
 class Reload(msgspec.Struct, tag=True, array_like=True, frozen=True):
-    """A model's files are to be read anew; the answer is `Reloaded` or `Failed` of this number."""
+    """A request to read a model's files again; the answer is `Reloaded` or `Failed` with this number."""
 
     number: int
     model: str
@@ -56,7 +56,7 @@ class Reload(msgspec.Struct, tag=True, array_like=True, frozen=True):
 class ModelsLoaded(msgspec.Struct, tag=True, array_like=True, frozen=True):
     """The first frame from the scorer: it can score.
 
-    `mappings` make scores between 0 and 1 of the models' raw ones. `identities` tell checkpoints of one name apart.
+    `mappings` map the models' raw scores to 0 to 1. `identities` distinguish checkpoints of the same name.
     `max_lengths` are the tokens of a pair that each model reads.
     """
 
@@ -66,7 +66,7 @@ class ModelsLoaded(msgspec.Struct, tag=True, array_like=True, frozen=True):
 
 
 class Reloaded(msgspec.Struct, tag=True, array_like=True, frozen=True):
-    """A model was read anew, and what is asked from now on it scores; mapping and identity as in `Loaded`."""
+    """A model was reloaded, and scores all later requests; mapping and identity as in `ModelsLoaded`."""
 
     number: int
     model: str
@@ -93,7 +93,7 @@ class BatchReport(msgspec.Struct, tag=True, array_like=True, frozen=True):
 
 
 class Failed(msgspec.Struct, tag=True, array_like=True, frozen=True):
-    """The job can't be scored, or the model can't be read anew; number 0 says that the scorer itself can't start."""
+    """The job can't be scored, or the model can't be reloaded; number 0 means that the scorer can't start."""
 
     number: int
     kind: str
@@ -110,7 +110,7 @@ _from_scorer: msgspec.msgpack.Decoder[FromScorer] = msgspec.msgpack.Decoder(From
 
 
 def packed(frame: ToScorer | FromScorer) -> bytes:
-    """A frame as it goes through the pipe."""
+    """Return a frame as bytes for the pipe."""
     body = _encoder.encode(frame)
     return _LENGTH.pack(len(body)) + body
 
@@ -126,7 +126,7 @@ def from_scorer(body: bytes) -> FromScorer:
 
 
 def length_of(header: bytes) -> int:
-    """The number of bytes that follow the four of a header."""
+    """Return the number of bytes that follow a header of four bytes."""
     (length,) = _LENGTH.unpack(header)
     return int(length)
 

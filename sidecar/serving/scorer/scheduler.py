@@ -1,19 +1,20 @@
-"""Which passages go to the device next: one queue for all callers, a batch at a time. Pure; the clock is passed in.
+"""Which passages the device scores next: one queue for all callers, a batch at a time. No I/O; the clock is passed in.
 
-A batch holds passages of one model, as many tokens as the device computes in about `slice_seconds`, as measured; fewer
-where a deadline is near, so that something is scored before it. Small jobs share a batch, a large one is cut in slices,
-front to back: what is scored of it when its time is up is what the first stage ranked highest.
+A batch holds passages of one model, as many tokens as the device computes in about `slice_seconds` by the measured
+speed; fewer if a deadline is near, so that something is scored before it. Small jobs share a batch. A large job is cut
+into slices from the front, so the passages scored before its deadline are those that the first stage ranked highest.
 
 The order is, at each batch:
 
-1. Callers take turns. One that was given a turn (`TURN` batches' tokens) more than the one given least comes after it,
-   however many jobs it has waiting. Who comes anew begins where the one given least stands.
-2. Of those, jobs with less left go before those with more, by factors of four: ten passages wait for no thousand.
-3. Of jobs of like size the earliest deadline goes first, so that of more than can be done as much as possible is done
-   in time; where every job shared the device with every other, all of them would be late.
+1. Callers take turns. A caller that got one turn (`TURN` batches' tokens) more than the caller that got the least comes
+   after it, however many jobs it has. A new caller starts at the level of the caller that got the least.
+2. Then jobs with less work left go before those with more, by factors of four: a request for ten passages does not
+   wait for one with a thousand.
+3. Of jobs of similar size the earliest deadline goes first, so that under overload as many as possible finish in time;
+   if every job shared the device with every other, all of them would be late.
 
-Every `BY_DEADLINE`th batch goes by deadlines alone, so that neither many small jobs nor another model's keep anybody
-from being scored at all.
+Every `BY_DEADLINE`th batch is ordered by deadlines alone, so that neither many small jobs nor jobs of another model can
+block a job forever.
 """
 
 from __future__ import annotations
@@ -21,21 +22,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-# Batches that a caller may be ahead of another: about a second, in which a usual window is scored whole.
+# The batches by which a caller may be ahead of another: about a second, enough for a whole window of usual size.
 TURN = 4
 BY_DEADLINE = 4
-# Tokens of a batch at least and at most. Each call has a cost of its own: cut finer, a slow machine would do little
-# else, and look the slower for it. The most bounds what lies in memory; an engine cuts what it is given to the measure
-# of its device.
+# The fewest and most tokens of a batch. Each call to the device has a fixed cost: with smaller batches a slow machine
+# would do little else, and measure as even slower. The maximum limits memory; an engine cuts a batch to the size that
+# suits its device.
 LEAST_TOKENS = 1024
 MOST_TOKENS = 262_144
 
 
 @dataclass(slots=True)
 class Waiting:
-    """A job: `total` passages of one caller for one model, of which the first `done` were handed out.
+    """A job: `total` passages of one caller for one model, of which the first `done` were put into batches.
 
-    `lengths` are the tokens of those that were read so far, from the front. It is of use until `deadline`.
+    `lengths` are the tokens of the passages tokenized so far, from the front. After `deadline` the job is useless.
     """
 
     number: int
@@ -49,7 +50,7 @@ class Waiting:
 
     @property
     def size(self) -> int:
-        """Tokens still to be handed out; those not read yet are taken to be like the others."""
+        """Return the tokens still to be scored; passages not yet tokenized count as the average of the others."""
         unread = self.total - len(self.lengths)
         return self.left + unread * sum(self.lengths) // max(1, len(self.lengths))
 
@@ -64,7 +65,7 @@ class Batch:
 
 
 class Scheduler:
-    """Jobs that wait, and the batches made of them. Times are seconds of one clock."""
+    """The waiting jobs, and the batches made of them. Times are seconds of one clock."""
 
     def __init__(self, slice_seconds: float, *, least_tokens: int = LEAST_TOKENS) -> None:
         self.slice_seconds = slice_seconds
@@ -76,47 +77,47 @@ class Scheduler:
 
     @property
     def ready(self) -> bool:
-        """Whether some passage has been read and waits for the device."""
+        """True if a tokenized passage waits for the device."""
         return any(job.done < len(job.lengths) for job in self.jobs.values())
 
     @property
     def tokens(self) -> int:
-        """Tokens that were read and wait for the device."""
+        """Return the tokenized tokens that wait for the device."""
         return sum(job.left for job in self.jobs.values())
 
     def add(self, job: Waiting) -> None:
-        """Queue a job, none of whose passages is read yet; one without passages never becomes due."""
+        """Queue a job without tokenized passages; a job without passages is not queued."""
         if job.total:
             self._given.setdefault(job.caller, min(self._given.values(), default=0))
             self.jobs[job.number] = job
 
     def read(self, number: int, lengths: Iterable[int]) -> None:
-        """Take note that a job's next passages were read, and have so many tokens; nothing if it is gone."""
+        """Record that a job's next passages were tokenized, with their lengths; ignored if the job is gone."""
         if (job := self.jobs.get(number)) is not None:
             before = len(job.lengths)
             job.lengths.extend(lengths)
             job.left += sum(job.lengths[before:])
 
     def drop(self, number: int) -> None:
-        """Forget a job, if it is still there."""
+        """Remove a job if it is still queued."""
         job = self.jobs.pop(number, None)
         if job is not None and all(other.caller != job.caller for other in self.jobs.values()):
             del self._given[job.caller]
 
     def measured(self, model: str, tokens: int, seconds: float) -> None:
-        """Learn how fast a model is from a call to the device; the longer it took the more it says."""
+        """Learn a model's speed from a call to the device; a longer call has more weight."""
         if tokens and seconds > 0:
             speed = tokens / seconds
             known = self._speeds.setdefault(model, speed)
             self._speeds[model] = known + min(1.0, seconds / (2 * self.slice_seconds)) * (speed - known)
 
     def budget(self, model: str, seconds: float | None = None) -> int:
-        """Tokens of a batch that takes about `seconds` (`slice_seconds`); the least of a model never timed."""
+        """Return the tokens of a batch that takes about `seconds` (`slice_seconds`); the minimum if never measured."""
         fitting = self._speeds.get(model, 0.0) * (self.slice_seconds if seconds is None else seconds)
         return max(self.least_tokens, min(int(fitting), MOST_TOKENS))
 
     def next(self, now: float) -> Batch | None:
-        """Take the next batch; None if nothing that was read is due. Jobs past their deadline are forgotten."""
+        """Return the next batch; None if no tokenized passage waits. Jobs past their deadline are removed."""
         for number in [number for number, job in self.jobs.items() if job.deadline <= now]:
             self.drop(number)
         order = self._order()
@@ -137,7 +138,7 @@ class Scheduler:
         return Batch(model, tuple(parts), tokens)
 
     def _order(self) -> list[Waiting]:
-        """The jobs that have something to hand out, the one to begin a batch with first."""
+        """Return the jobs with tokenized passages, in the order in which the batch takes them."""
         ready = [job for job in self.jobs.values() if job.done < len(job.lengths)]
         self._batches += bool(ready)
         if self._batches % BY_DEADLINE == 0:
@@ -159,7 +160,7 @@ class Scheduler:
 
 
 def _fitting(job: Waiting, room: int, *, at_least: int) -> tuple[range, int]:
-    """The positions of a job's next passages that fit into `room` tokens, and their tokens."""
+    """Return the positions of a job's next passages that fit into `room` tokens, and their tokens."""
     stop, tokens = job.done, 0
     for length in job.lengths[job.done :]:
         if tokens + length > room and stop - job.done >= at_least:

@@ -1,4 +1,4 @@
-"""The scores given last, so that a search's pages are slices of one list and cost one scoring. Bounded memory."""
+"""The last scores, so that a search's pages are slices of one list and need one scoring. Bounded memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Value = TypeVar("Value")
 
 
 class ScoreCache(Generic[Value]):
-    """At most `size` scores (about 200 bytes each), the one unused longest going first; 0 keeps none."""
+    """At most `size` scores (about 200 bytes each); the least recently used is removed first; 0 keeps none."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -21,7 +21,7 @@ class ScoreCache(Generic[Value]):
         return len(self._scores)
 
     def look_up(self, keys: Sequence[bytes]) -> list[Value | None]:
-        """The score kept under each key, now the ones used last; None where there is none."""
+        """Return the score of each key and mark it as used last; None if there is none."""
         found = [self._scores.get(key) for key in keys]
         for key, score in zip(keys, found, strict=True):
             if score is not None:

@@ -1,4 +1,4 @@
-"""Candidates in, an outcome out, within a budget and never an exception: what both faces of the service lead to."""
+"""Rerank candidates within a time limit: always an outcome, never an exception. Both ports of the service use it."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome of a reranking: its ranking, None where nothing was scored, and the reason where not all was.
+    """The outcome of a reranking: its ranking, None if nothing was scored, and the reason if not all was.
 
-    `seconds` are the wall times of its stages, `model` what scored, `rule` the index pattern of the rule that asked for
-    it, "" where the search did. Of a request that holds several searches, `each` is what became of those
-    that were to be reranked, and the rest a summary for its caller.
+    `seconds` are the wall times of its stages, `model` the model that scored, `rule` the index pattern of the rule that
+    asked for reranking, "" if the search itself did. For a request with several searches, `each` holds the outcomes of
+    those to rerank, and the other fields are a summary for the caller.
     """
 
     status: Status
@@ -47,15 +47,15 @@ class Outcome:
 
     @property
     def words(self) -> str:
-        """The reason in words, "" for none."""
+        """Return the text of the reason, "" for none."""
         return "" if self.reason is None else str(self.reason)
 
 
 class RerankingService:
     """One scorer, its cache and its circuit breaker.
 
-    That nothing was scored within less than `fair_seconds`, or than the device took for its last batch, says nothing of
-    the scorer, and does not count as a failure.
+    If nothing was scored within less than `fair_seconds`, or less than the device took for its last batch, the scorer
+    may still be healthy, so this does not count as a failure.
     """
 
     def __init__(
@@ -72,17 +72,15 @@ class RerankingService:
         self.breaker = breaker
 
     def mapping(self, model: str) -> Mapping:
-        """The mapping from the model's raw score to one between 0 and 1."""
+        """Return the mapping from the model's raw score to one between 0 and 1."""
         return self.scorer.mappings.get(model) or Mapping()
 
     async def scores(
         self, model: str, query: str, passages: Sequence[Passage], *, seconds: float, caller: str = ""
     ) -> list[Score | None]:
-        """Score what is not remembered; None for passages that were not scored in time.
+        """Score the passages that are not cached; None for passages that were not scored in time.
 
-        The device is shared between callers.
-
-        Raises `ScorerUnavailable` or `ScoringError`.
+        Callers share the device in turns. Raises `ScorerUnavailable` or `ScoringError`.
         """
         keys = pair_keys(self.scorer.identities.get(model, model), query, passages)
         known = self.cache.look_up(keys)
@@ -92,27 +90,27 @@ class RerankingService:
         if not self.scorer.ready:
             raise ScorerUnavailable(self.scorer.why_not_ready)
         if not self.breaker.allows(time.monotonic()):
-            raise ScorerUnavailable("the scorer failed several times in a row and is left alone for a while")
+            raise ScorerUnavailable("the scorer failed several times in a row and is not asked for a while")
         asked_at = time.monotonic()
         try:
             wanted = [passages[position] for position in unknown]
             fresh = await self.scorer.score(model, query, wanted, seconds=seconds, caller=caller)
         except (ScorerBusy, ScoringError):
-            raise  # it works: it has enough to do, or can't score this query
+            raise  # it works, but is busy or can't score this query
         except ScorerUnavailable:
             self.breaker.failed(time.monotonic())
             raise
         if any(score is not None for score in fresh):
             self.breaker.succeeded()
         elif seconds >= max(self.fair_seconds, self.scorer.batch_seconds) and self.scorer.scored_at < asked_at:
-            self.breaker.failed(time.monotonic())  # nobody got a score meanwhile; else it works, and is busy
+            self.breaker.failed(time.monotonic())  # no caller got a score meanwhile; otherwise it works, but is busy
         for position, score in zip(unknown, fresh, strict=True):
             known[position] = score
             if score is not None:
                 self.cache.keep(keys[position], score)
         return known
 
-    async def rank(  # noqa: PLR0913  each is a term of its own, by keyword
+    async def rank(  # noqa: PLR0913  independent options, by keyword
         self,
         query: str,
         candidates: Sequence[Candidate],
@@ -122,7 +120,7 @@ class RerankingService:
         seconds: float,
         caller: str = "",
     ) -> Outcome:
-        """Rerank within `seconds`: what is scored in time goes first, the rest follows in first-stage order."""
+        """Rerank within `seconds`: passages scored in time go first, the rest follows in first-stage order."""
         started = time.perf_counter()
         readable = [candidate for candidate in candidates if not candidate.passage.is_empty]
         if not readable:
@@ -146,7 +144,7 @@ class RerankingService:
         return Outcome(Status.APPLIED, None, ranking, stages)
 
 
-# The first that an error is one of; a scorer that is busy works.
+# The first matching kind counts. ScorerBusy comes first, since a busy scorer is available.
 _REASONS: tuple[tuple[type[SidecarError], Reason], ...] = (
     (ScorerBusy, Reason.OVERLOADED),
     (ScorerUnavailable, Reason.SCORER_UNAVAILABLE),
@@ -155,7 +153,7 @@ _REASONS: tuple[tuple[type[SidecarError], Reason], ...] = (
 
 
 def why_of(error: SidecarError) -> Why:
-    """Tell why an error of ours kept something from being scored."""
+    """Return the reason for one of our errors."""
     return Why(
         next((reason for kind, reason in _REASONS if isinstance(error, kind)), Reason.INTERNAL_ERROR), error.message
     )

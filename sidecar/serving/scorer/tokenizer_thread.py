@@ -1,4 +1,4 @@
-"""Tokenises in a thread of its own, so that the device never waits for it; what is read goes to the desk."""
+"""Tokenise in a separate thread, so that the device never waits for it; the device loop gets the results."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from sidecar.core.candidates import Passage
 from sidecar.scoring import Scorer
 from sidecar.serving.scorer.protocol import Drop, Ping, ScoreJob, ToScorer
 
-# Passages tokenised in one go: the jobs take turns, so that ten passages need not wait until a thousand are read.
+# Passages tokenised at once: jobs take turns, so that ten passages need not wait for a thousand.
 SLICE = 64
 
 
 @dataclass(frozen=True, slots=True)
 class ArrivedJob:
-    """A job, none of whose passages is read yet; `deadline` is by `time.monotonic`.
+    """A job without tokenized passages yet; `deadline` is by `time.monotonic`.
 
-    `scorer` is the model at the time: what it has read, it scores, whatever is loaded in its place meanwhile.
+    `scorer` is the model at its arrival: it tokenises and scores the whole job, even if another is loaded meanwhile.
     """
 
     job: ScoreJob
@@ -32,7 +32,7 @@ class ArrivedJob:
 
 @dataclass(frozen=True, slots=True)
 class TokenizedSlice:
-    """A reading of a job's next passages, or what went wrong in reading them."""
+    """The tokenized next passages of a job, or the error in tokenising them."""
 
     number: int
     tokenized: Any
@@ -44,9 +44,9 @@ Delivery = ArrivedJob | TokenizedSlice | Drop | Ping
 
 
 class TokenizerThread:
-    """Takes frames, and delivers them in their order to `inbox`, each job followed by its portions; None at the end.
+    """Takes frames, and delivers them to `inbox` in order, each job followed by its tokenized slices; None at the end.
 
-    A ping goes this way too, so that it comes back from a process only of which both threads are alive.
+    A ping passes through here, too, so it is answered only if both threads of the process are alive.
     """
 
     def __init__(self, scorers: Mapping[str, Scorer]) -> None:
@@ -57,7 +57,7 @@ class TokenizerThread:
         threading.Thread(target=self._work, name="reader", daemon=True).start()
 
     def put(self, frame: ToScorer | None) -> None:
-        """Take a frame on, None where there will be no other."""
+        """Take a frame; None means that no more follow."""
         self._frames.put(None if frame is None else (time.monotonic(), frame))
 
     def _work(self) -> None:
@@ -85,7 +85,7 @@ class TokenizerThread:
         try:
             tokenized = scorer.read(job.query, passages)
             self.inbox.put(TokenizedSlice(job.number, tokenized, list(tokenized.lengths)))
-        except Exception as error:  # noqa: BLE001  one job's failure is that job's
+        except Exception as error:  # noqa: BLE001  an error of one job must not end the thread
             self.inbox.put(TokenizedSlice(job.number, None, [], error))
             return
         if start + SLICE < len(job.passages):

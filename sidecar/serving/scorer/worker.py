@@ -1,8 +1,8 @@
-"""The scorer's own process: models in here, frames in and out. The only part of the service that loads torch.
+"""The scorer's own process: it holds the models and exchanges frames. The only part of the service that loads torch.
 
 It can be killed at any time; the service starts another. `python -m sidecar.serving.scorer.worker` runs it over stdin
-and stdout; whatever a library prints goes to stderr. Four threads: one takes frames, one tokenises, one reads models
-anew, and the main one owns the device.
+and stdout; anything a library prints goes to stderr. Four threads: one receives frames, one tokenises, one reloads
+models, and the main one owns the device.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ class Models(Protocol):
     scorers: dict[str, Scorer]
 
     def reload(self, name: str, prove: Callable[[Scorer], None]) -> Scorer:
-        """Read a model's files anew, and put it in place of the one before once `prove` raised nothing."""
+        """Read a model's files again, and replace the previous model if `prove` does not raise."""
         ...
 
 
 Build = Callable[[Load], Models]
 Identify = Callable[[Load, Mapping[str, Scorer]], dict[str, str]]
 
-# What a model's speed is first taken from: enough for a batch, little enough for a slow machine.
+# Passages to measure a model's speed with: enough for a batch, few enough for a slow machine.
 TRIAL = [Passage("", f"{number} " + "the quick brown fox jumps over the lazy dog " * 7) for number in range(8)]
 
 
@@ -72,7 +72,7 @@ def serve(build: Build, identify: Identify, incoming: BinaryIO, outgoing: Binary
         identities = identify(load, scorers)
         for name, scorer in scorers.items():
             _warm_up(name, scorer, scheduler)
-    except Exception as error:  # noqa: BLE001  whatever it is, the service has to say it
+    except Exception as error:  # noqa: BLE001  the service has to report any error
         send(failure(0, error))
         return
     lengths = {name: scorer.manifest.max_length for name, scorer in scorers.items()}
@@ -86,7 +86,7 @@ def serve(build: Build, identify: Identify, incoming: BinaryIO, outgoing: Binary
 
 
 def _warm_up(name: str, scorer: Scorer, scheduler: Scheduler) -> None:
-    """Score twice: the first call loads and compiles what later ones find ready, the second tells how fast it is."""
+    """Score twice: the first call loads and compiles what later calls need, the second measures the speed."""
     scorer.score("ready?", TRIAL[:1])
     reading = scorer.read("how fast?", TRIAL)
     started = time.monotonic()
@@ -112,7 +112,7 @@ def _reload(
             scorer = models.reload(frame.model, prove)
             identity = identities.get(frame.model, frame.model)
             send(Reloaded(frame.number, frame.model, scorer.mapping, identity))
-        except Exception as error:  # noqa: BLE001  the model that was there stays
+        except Exception as error:  # noqa: BLE001  the previous model stays
             send(failure(frame.number, error))
 
 
@@ -134,7 +134,7 @@ def load_models(load: Load) -> Models:
 
 
 def fingerprints(load: Load, scorers: Mapping[str, Scorer]) -> dict[str, str]:
-    """Fingerprint each declared model, to tell it from others that went by its name."""
+    """Fingerprint each declared model, to distinguish it from others that had its name."""
     from sidecar.scoring.fingerprint import fingerprint
 
     return {name: fingerprint(scorer, load.models[name]) for name, scorer in scorers.items()}
@@ -143,7 +143,7 @@ def fingerprints(load: Load, scorers: Mapping[str, Scorer]) -> dict[str, str]:
 def run(build: Build, identify: Identify = lambda *_: {}) -> None:
     """Serve over stdin and stdout until the service closes the pipe."""
     end_with_parent()
-    # Ctrl-C reaches the whole group; when to end is the service's to say, after its last answers.
+    # Ctrl-C reaches the whole process group; the service ends this process after its last answers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     outgoing = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

@@ -26,8 +26,8 @@ def test_a_name_leads_to_a_declared_model():
 @pytest.mark.parametrize(
     ("aliases", "message"),
     [
-        ({"a": "b"}, "a is to be b, and no model b is declared"),
-        ({"minilm-reranker": "minilm-reranker"}, "is the name of a model already"),
+        ({"a": "b"}, "a stands for b, but no model b is declared"),
+        ({"minilm-reranker": "minilm-reranker"}, "is already the name of a model"),
     ],
 )
 def test_an_alias_that_cant_be_is_said_at_the_start(aliases, message):
