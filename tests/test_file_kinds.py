@@ -210,7 +210,7 @@ def test_another_encoding_is_refused_by_name(tmp_path, kind, encoding, message):
     ("field", "message"),
     [
         ('"unread": NaN', "NaN is not JSON: write null"),
-        ('"unread": [{"deep": -Infinity}]', "-Infinity is no JSON"),
+        ('"unread": [{"deep": -Infinity}]', "-Infinity is not JSON"),
         ('"unread": {"a": 1, "a": 2}', "the key 'a' occurs twice"),
         ('"unread": tru', "file:1: "),
     ],

@@ -15,7 +15,7 @@ from sidecar.serving.rerank_api.neutral import NEUTRAL
 from sidecar.serving.rerank_api.problem import Fault, Problem
 from sidecar.version import __version__
 
-# Tokens of a pair that a model is taken to read until it has been loaded and says so.
+# The token limit to report for a model until it is loaded.
 USUAL_LENGTH = 512
 
 
@@ -56,7 +56,7 @@ def models_router(engine: RerankEngine) -> APIRouter:
 
 
 def health_router(engine: RerankEngine) -> APIRouter:
-    """Answer whether a model answers, and what was counted."""
+    """Answer whether a model answers, and the metrics."""
     router = APIRouter(tags=["about"])
     scorer = engine.service.scorer
 

@@ -1,4 +1,4 @@
-"""The rerank API as an application: the endpoints, the models, health, and a page that needs nothing but itself."""
+"""The rerank API as an application: the endpoints, the models, health, and a page without external resources."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ DESCRIPTION = "Reranks passages in the shapes of Cohere, Jina, TEI, vLLM and NIM
 
 
 class ExtraRouter(Protocol):
-    """More endpoints on the same port, with a dialect of their own for the paths that are theirs."""
+    """More endpoints on the same port, with their own dialect for their paths."""
 
     router: APIRouter
     dialect: Dialect
 
     def covers(self, path: str) -> bool:
-        """Whether a path is theirs."""
+        """True if the path is one of these endpoints."""
         ...
 
 
-def rerank_api(  # noqa: PLR0913  each is a setting of its own, by keyword
+def rerank_api(  # noqa: PLR0913  independent settings, by keyword
     engine: RerankEngine,
     *,
     fields: PassageFields,
@@ -50,9 +50,9 @@ def rerank_api(  # noqa: PLR0913  each is a setting of its own, by keyword
     cors_origins: Sequence[str] = (),
     extra: ExtraRouter | None = None,
 ) -> ASGIApp:
-    """Build the application. `fields` says where in a document that is an object its title and text are.
+    """Build the application. `fields` names the fields of a document object that hold title and text.
 
-    Pages of `cors_origins` may call it from a browser; `*` is every page.
+    Pages of `cors_origins` may call it from a browser; `*` means every page.
     """
 
     def dialect_of(path: str) -> Dialect:
@@ -62,7 +62,7 @@ def rerank_api(  # noqa: PLR0913  each is a setting of its own, by keyword
     answering = RequestHandler(engine, fields)
     for endpoint in ENDPOINTS:
         _add(app, endpoint, answering)
-    # The neighbour's first: of `/v1/models/search` it knows whether that is an index.
+    # The extra router comes first: for `/v1/models/search` it knows whether that is an index.
     routers = [models_router(engine), health_router(engine)]
     for router in routers if extra is None else [extra.router, *routers]:
         app.include_router(router)
@@ -83,7 +83,7 @@ def rerank_api(  # noqa: PLR0913  each is a setting of its own, by keyword
         return refused(dialect_of(request.scope["path"]), problem)
 
     async def failed(request: Request, error: Exception) -> Response:
-        del error  # the door logs it
+        del error  # the middleware logs it
         return broken(dialect_of(request.scope["path"]))
 
     app.add_exception_handler(Exception, failed)
@@ -107,12 +107,12 @@ def rerank_api(  # noqa: PLR0913  each is a setting of its own, by keyword
 
 
 def described() -> FastAPI:
-    """An application that describes itself at `/openapi.json`, and for people at `/`."""
+    """Make an application that describes itself at `/openapi.json`, and for people at `/`."""
     app = FastAPI(
         title="rerank-sidecar",
         version=__version__,
         description=DESCRIPTION,
-        docs_url=None,  # FastAPI's own pages load their scripts from elsewhere
+        docs_url=None,  # FastAPI's own pages load scripts from other servers
         redoc_url=None,
         redirect_slashes=False,
     )

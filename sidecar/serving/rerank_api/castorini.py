@@ -1,4 +1,4 @@
-"""Candidates in castorini's shape, that of Anserini's, Pyserini's and RankLLM's files, sent back in their new order."""
+"""Candidates in castorini's shape, as in Anserini's, Pyserini's and RankLLM's files, returned in their new order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sidecar.serving.rerank_api.neutral import NEUTRAL
 
 
 class Candidate(BaseModel):
-    """One candidate: `doc` is a stored document; what else is in it is sent back as it came."""
+    """One candidate: `doc` is a stored document; its other fields are returned unchanged."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 

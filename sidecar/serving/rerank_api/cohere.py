@@ -17,7 +17,7 @@ _SEARCH_UNIT = 100
 
 
 class CohereV1(ParsedRequest):
-    """The body of version 1: documents are strings or objects, of which `rank_fields` are read."""
+    """The body of version 1: documents are strings, or objects of which `rank_fields` are read."""
 
     query: str
     documents: list[Document]
@@ -38,14 +38,14 @@ class CohereV2(ParsedRequest):
 
 
 def meta(version: str, documents: int, warnings: list[str] | None) -> dict[str, Any]:
-    """The part of an answer that says what it cost; None leaves the warnings out."""
+    """Return the part of an answer that says what it cost; None leaves the warnings out."""
     units = -(-documents // _SEARCH_UNIT)
     said: dict[str, Any] = {"api_version": {"version": version}, "billed_units": {"search_units": units}}
     return said if warnings is None else said | {"warnings": warnings}
 
 
 def cut_warnings(asked: Mapping[str, object]) -> list[str]:
-    """A warning for each limit that was asked for and is the model's to decide here."""
+    """Return a warning for each requested limit that only the model decides here."""
     named = [name for name, value in asked.items() if value is not None]
     return [f"{name} is not applied: the model cuts a document at a length of its own" for name in named]
 

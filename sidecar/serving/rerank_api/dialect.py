@@ -1,4 +1,4 @@
-"""Shared by the dialects: a question, its answer, the operation between them, and how errors are told. Pure."""
+"""Types shared by the dialects: a question, its answer, the operation between them, and error formats. No I/O."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STATUSES = {
 
 
 class ParsedRequest(BaseModel):
-    """A request's body in some dialect; what is not known is ignored, as the vendors' servers do."""
+    """A request's body in some dialect; unknown keys are ignored, as the vendors' servers do."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -64,9 +64,9 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One passage's score: `index` is its place in the request, `score` the model's, exactly, which orders.
+    """One passage's score: `index` is its position in the request, `score` the model's exact one, for the order.
 
-    `logit` is that score and `probability` its place between 0 and 1, both as they are written.
+    `logit` is that score and `probability` its mapping to 0 to 1, both rounded for the answer.
     """
 
     index: int
@@ -77,9 +77,9 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class RankedDocuments:
-    """Every passage's score in the request's order; `model` is the name that was asked for, or the default's.
+    """Every passage's score in the request's order; `model` is the requested name, or the default's.
 
-    `passages` are what was read of the documents.
+    `passages` are those that were read from the documents.
     """
 
     model: str
@@ -88,27 +88,27 @@ class RankedDocuments:
     passages: Sequence[Passage] = ()
 
     def best(self, top: int | None = None) -> list[Scored]:
-        """The `top` best, equal scores in the request's order; None or 0 for all."""
+        """Return the `top` best, equal scores in the request's order; None or 0 for all."""
         ranked = sorted(self.scored, key=lambda one: (-one.score, one.index))
         return ranked[:top] if top else ranked
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """A vendor's way of telling errors: its body, and statuses where they differ from `STATUSES`."""
+    """A vendor's error format: its body, and statuses that differ from `STATUSES`."""
 
     name: str
     tell: Callable[[int, Problem], Mapping[str, Any]]
     own_statuses: Mapping[Fault, int] = field(default_factory=dict)
 
     def status(self, fault: Fault) -> int:
-        """The HTTP status for a fault."""
+        """Return the HTTP status for a fault."""
         return self.own_statuses.get(fault, STATUSES[fault])
 
 
 @dataclass(frozen=True, slots=True)
 class Operation(Generic[Body]):
-    """One thing a dialect can be asked: how its body is read and its answer written.
+    """One operation of a dialect: how its body is read and its answer written.
 
     `read` may raise `Problem`; `example` is a body for the documentation.
     """

@@ -1,4 +1,4 @@
-"""A document as it stands in a request: a string, or an object that holds its text. Pure."""
+"""A document in a request: a string, or an object that holds its text. No I/O."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sidecar.serving.rerank_api.problem import Fault, Problem
 
 Document = str | dict[str, Any]
 
-# Where the vendors have a document's text, whatever the fields of the settings are.
+# The vendors' fields for a document's text, used besides those of the settings.
 _VENDORS = PassageFields(title=(), text=("text", "text.text", "text.value", "content", "content.text", "content.value"))
 _PARTS = ("text", "content")
 _NAMED = 10
@@ -25,20 +25,20 @@ def passages_of(
     *,
     at: str = "documents.{}",
 ) -> list[Passage]:
-    """Read each document; `at` is where they stand in the request.
+    """Read each document; `at` is the pattern of their position in the request.
 
-    Raises `Problem` for an object of which nothing can be read.
+    Raises `Problem` for an object without readable text.
     """
     return [_passage(at.format(place), document, fields, rank_fields) for place, document in enumerate(documents)]
 
 
 def shown(document: Document) -> dict[str, Any]:
-    """A document as a result repeats it: an object as it came, a string as `{"text": …}`."""
+    """Return a document as a result repeats it: an object unchanged, a string as `{"text": …}`."""
     return {"text": document} if isinstance(document, str) else document
 
 
 def text_shown(document: Document, passage: Passage) -> str:
-    """A document as a result repeats it that has room for a text alone: its own text, or what was read of it."""
+    """Return a document for a result that can only repeat text: its own text, or the passage read from it."""
     own = document if isinstance(document, str) else document.get("text")
     if isinstance(own, str) and own.strip():
         return own
@@ -66,7 +66,7 @@ def _passage(place: str, document: Document, fields: PassageFields, rank_fields:
 
 
 def _is_read(passage: Passage, values: Sequence[Any]) -> bool:
-    """Whether a passage is all that there was to read: a blank text is one, an object nobody can read is none."""
+    """True if a passage holds all that there was to read: so for a blank text, not for an object without text."""
     if passage.text.strip():
         return True
     if any(isinstance(value, Mapping | list | bool) for value in values):
@@ -75,7 +75,7 @@ def _is_read(passage: Passage, values: Sequence[Any]) -> bool:
 
 
 def _with_parts_joined(place: str, document: Mapping[str, Any]) -> dict[str, Any]:
-    """Write a text that comes as a list of content parts as one text, as vLLM and OpenAI's messages have it."""
+    """Join a text that is given as a list of content parts, as in messages of vLLM and OpenAI."""
     joined = {name: _joined(place, name, document[name]) for name in _PARTS if _are_parts(document.get(name))}
     return {**document, **joined}
 
@@ -85,7 +85,7 @@ def _are_parts(value: Any) -> bool:
 
 
 def _joined(place: str, name: str, parts: Sequence[Any]) -> str:
-    """Raises `Problem` for a part that is no text: it would be left out silently."""
+    """Join the parts. Raises `Problem` for a part that is not text: it would be left out silently."""
     texts = []
     for number, part in enumerate(parts):
         text = part.get("text") if isinstance(part, dict) else part
@@ -97,7 +97,7 @@ def _joined(place: str, name: str, parts: Sequence[Any]) -> str:
 
 
 def _ranked_by(document: Mapping[str, Any], rank_fields: Sequence[str]) -> Passage:
-    """Cohere's `rank_fields`: the field `title` is the title, the others are the text, a line each."""
+    """Read Cohere's `rank_fields`: the field `title` is the title, the others are the text, a line each."""
     texts = {name: _as_text(document[name]) for name in rank_fields if document.get(name) is not None}
     title = texts.pop("title", "")
     return Passage(title, "\n".join(texts.values()))

@@ -1,4 +1,4 @@
-"""Which path speaks which dialect: the table of the rerank API. Pure."""
+"""The table of the rerank API: the dialect of each path. No I/O."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sidecar.serving.rerank_api.dialect import Dialect, Operation
 class Endpoint:
     """A path that takes a POST.
 
-    A body without `documents` that has one of the keys of `otherwise` (`texts`, `candidates`) is that operation's.
+    A body without `documents` but with a key of `otherwise` (`texts`, `candidates`) belongs to that operation.
     """
 
     path: str
@@ -24,11 +24,11 @@ class Endpoint:
 
     @property
     def operations(self) -> tuple[Operation[Any], ...]:
-        """Every operation that the path can be asked."""
+        """Return every operation of the path."""
         return (self.operation, *self.otherwise.values())
 
     def choose(self, record: Mapping[str, Any]) -> Operation[Any]:
-        """The operation that a body asks for."""
+        """Return the operation that a body asks for."""
         if "documents" in record:
             return self.operation
         return next((one for key, one in self.otherwise.items() if key in record), self.operation)
@@ -71,5 +71,5 @@ _BY_PREFIX = {
 
 
 def dialect_at(path: str) -> Dialect:
-    """The dialect in which errors are told where there is no body to tell more."""
+    """Return the dialect for errors that occur before the body is read."""
     return _BY_PATH.get(path) or _BY_PREFIX.get(path.split("/", 2)[1] if "/" in path else "", neutral.NEUTRAL)

@@ -1,4 +1,4 @@
-"""Answers every dialect: a question within limits, scored by a declared model, in time or not at all."""
+"""Answer every dialect: check a question's limits, and score it by a declared model, in time or not at all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sidecar.serving.rerank_api.problem import Fault, Problem
 from sidecar.serving.rerank_api.relevance import plain
 from sidecar.serving.scorer.service import RerankingService
 
-# What clients send that were told no name; the second is Infinity's.
+# Model names that clients send by default; the second is Infinity's.
 DEFAULTS = frozenset({"default", "default/not-specified"})
 CATCH_ALL = "*"
 
@@ -40,9 +40,9 @@ class RequestLimits:
 
 @dataclass(frozen=True, slots=True)
 class ModelNames:
-    """The names a request may give: those declared, the first being the default, and other names for them.
+    """The names a request may give: the declared models, of which the first is the default, and aliases for them.
 
-    The alias `*` is for every name that is not known.
+    The alias `*` stands for every unknown name.
     """
 
     declared: Sequence[str]
@@ -50,12 +50,12 @@ class ModelNames:
 
     @property
     def listed(self) -> dict[str, str]:
-        """Every name there is, and the declared model behind it."""
+        """Return every name, and the declared model that it stands for."""
         own = {name: name for name in self.declared}
         return own | {alias: name for alias, name in self.aliases.items() if alias != CATCH_ALL}
 
     def find(self, asked: str | None) -> str:
-        """The declared model behind a name. Raises `Problem` for an unknown one."""
+        """Return the declared model for a name. Raises `Problem` for an unknown one."""
         if not asked:
             return self.declared[0]
         name = self.aliases.get(asked, asked)
@@ -71,7 +71,7 @@ class ModelNames:
 
 
 class RerankEngine:
-    """Answers questions, whatever dialect they came in."""
+    """Answers questions of every dialect."""
 
     def __init__(self, service: RerankingService, models: ModelNames, limits: RequestLimits, metrics: Metrics) -> None:
         self.service = service
@@ -95,14 +95,14 @@ class RerankEngine:
         known = [score.value for score in scores if score is not None]
         if len(known) < len(scores):
             done = f"{len(known)} of {len(scores)} passages were scored within {self.limits.seconds:g} s"
-            raise Problem(Fault.TOO_LATE, f"{done}; they are remembered, so asking again goes on from there")
+            raise Problem(Fault.TOO_LATE, f"{done}; they are cached, so another request continues from there")
         self.metrics.scored("api", model, len(known), time.perf_counter() - started)
         mapping = self.service.mapping(model)
         scored = [Scored(i, one, plain(one), plain(mapping(one))) for i, one in enumerate(known)]
         return RankedDocuments(question.model or model, identity, scored, question.passages)
 
     def _check(self, question: Question) -> None:
-        """Raises `Problem` for what is empty or beyond a limit."""
+        """Raise `Problem` for a question that is empty or beyond a limit."""
         if not question.passages:
             raise Problem(Fault.EMPTY, f"{question.param} must not be empty", param=question.param)
         if not all(query.strip() for query in question.queries):
@@ -110,7 +110,7 @@ class RerankEngine:
         count, most = len(question.passages), self.limits.documents
         if count > most:
             raise Problem(Fault.TOO_LARGE, f"{count} {question.param} where {most} are allowed", param=question.param)
-        # A model reads the query with every passage, so it counts with every passage.
+        # A model reads the query with every passage, so its characters count for every passage.
         times = len(question.passages) if len(question.queries) == 1 else 1
         characters = times * sum(map(len, question.queries))
         characters += sum(len(passage.title) + len(passage.text) for passage in question.passages)

@@ -22,13 +22,13 @@ from sidecar.serving.rerank_api.engine import RerankEngine
 from sidecar.serving.rerank_api.json_body import parsed, written
 from sidecar.serving.rerank_api.problem import Fault, Problem
 
-# How the parts of a `str | …` stand in pydantic's locations; nobody outside knows them.
+# Names of the parts of a `str | …` in pydantic's error locations; users do not know them.
 _UNION_TAGS = frozenset({"str", "dict[str,any]", "list[str]", "QueryText"})
 Body = TypeVar("Body", bound=ParsedRequest)
 
 
 class RequestHandler:
-    """Answers the POSTs, so many at a time."""
+    """Answers the POSTs, up to a number at a time."""
 
     def __init__(self, engine: RerankEngine, fields: PassageFields) -> None:
         self.engine = engine
@@ -36,16 +36,17 @@ class RequestHandler:
         self.in_flight = 0
 
     async def __call__(self, endpoint: Endpoint, request: Request, identity: str, caller: str) -> Response:
-        """Answer one request; 499 is for the metrics, where nobody waits for an answer any more."""
+        """Answer one request; 499 is for the metrics if the caller has left."""
         dialect = endpoint.operation.dialect
         peer = network_of(request.client.host) if request.client else ""
         try:
             with self.engine.limits.held.hold(peer) as hold:
                 whole = await self._body(request, hold)
-                # A body that does not arrive keeps nobody out: a turn is taken once it is there.
+                # A request counts as running only once its body has arrived, so that slow bodies block no other
+                # request.
                 with self._turn():
                     size = len(whole)
-                    # Clients write null for what they leave to us.
+                    # Clients write null for keys that they do not set.
                     read = await off_loop(size, parsed, whole)
                     record = {key: value for key, value in read.items() if value is not None}
                     operation = endpoint.choose(record)
@@ -93,7 +94,7 @@ class RequestHandler:
 
 
 def refused(dialect: Dialect, problem: Problem) -> Response:
-    """Tell a problem in a dialect."""
+    """Return a problem in a dialect."""
     status = dialect.status(problem.fault)
     headers = {"retry-after": "1"} if status in {429, 503} else {}
     if status == 401:
@@ -102,12 +103,12 @@ def refused(dialect: Dialect, problem: Problem) -> Response:
 
 
 def broken(dialect: Dialect) -> Response:
-    """Tell of a failure that is nobody's but ours."""
+    """Return the error for a failure of the service itself."""
     return refused(dialect, Problem(Fault.FAILED, "the service failed; its log says how"))
 
 
 def check_lengths(kind: type[ParsedRequest], record: Mapping[str, Any], most: int) -> None:
-    """Refuse a list of more than can be scored before its items are looked at. Raises `Problem`."""
+    """Refuse a list with more items than can be scored, before they are validated. Raises `Problem`."""
     for name in kind.names():
         found = record.get(name)
         if isinstance(found, list) and len(found) > most:
@@ -115,7 +116,7 @@ def check_lengths(kind: type[ParsedRequest], record: Mapping[str, Any], most: in
 
 
 def validated(kind: type[Body], record: Mapping[str, Any]) -> Body:
-    """Take a body apart. Raises `Problem` for the first part of it that is not what it should be."""
+    """Validate a body. Raises `Problem` for its first invalid part."""
     try:
         return kind.model_validate(record)
     except ValidationError as error:

@@ -9,12 +9,12 @@ from sidecar.serving.rerank_api.dialect import Dialect, Operation, ParsedRequest
 from sidecar.serving.rerank_api.document import Document, passages_of, shown
 from sidecar.serving.rerank_api.problem import Fault, Problem
 
-# Tokens are counted where the model is, which does not tell; 0 says so, and clients find the key they look for.
+# The scorer counts the tokens, but does not report them; clients find the key that they expect, with 0.
 USAGE = {"prompt_tokens": 0, "total_tokens": 0}
 
 
 class QueryText(BaseModel):
-    """A query as an object; what else is in it is for its sender."""
+    """A query as an object; its other fields are ignored."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -31,7 +31,7 @@ class Jina(ParsedRequest):
 
 
 def query_text(query: str | QueryText) -> str:
-    """The query's words."""
+    """Return the query's text."""
     return query if isinstance(query, str) else query.text
 
 

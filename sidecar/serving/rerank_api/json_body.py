@@ -1,4 +1,4 @@
-"""JSON from strangers: every oddity is either understood or refused. Pure."""
+"""Read JSON from untrusted callers: everything unusual is either read in one defined way, or refused. No I/O."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 def parsed(body: bytes) -> dict[str, Any]:
     """Read a JSON object. Half surrogate pairs become U+FFFD; of equal keys the last one counts.
 
-    Raises `Problem` for anything else than an object, or what no JSON has: NaN, infinity, bytes that are not UTF-8.
+    Raises `Problem` for anything else than an object, and for NaN, infinity and bytes that are not UTF-8.
     """
     try:
         text = body.decode("utf-8-sig")
         found = _load(text)
         if _SURROGATE_ESCAPE.search(text):
-            # As text: whatever the nesting and wherever the half pair stands, keys included.
+            # Replaced in the text, so that nesting and position do not matter, keys included.
             found = _load(_SURROGATE.sub("\ufffd", json.dumps(found, ensure_ascii=False)))
     except UnicodeDecodeError:
         raise Problem(Fault.NOT_JSON, "the body is not UTF-8") from None
     except RecursionError:
         raise Problem(Fault.NOT_JSON, "the body is nested too deeply") from None
     except ValueError as error:
-        raise Problem(Fault.NOT_JSON, f"the body is no JSON: {error}") from None
+        raise Problem(Fault.NOT_JSON, f"the body is not JSON: {error}") from None
     if not isinstance(found, dict):
-        raise Problem(Fault.NOT_JSON, "the body is no JSON object")
+        raise Problem(Fault.NOT_JSON, "the body is not a JSON object")
     return found
 
 
 def written(answer: object) -> bytes:
-    """Write JSON. Raises `Problem` for what was read but nests too deeply to be repeated."""
+    """Write JSON. Raises `Problem` for an object that was read but is nested too deeply to be written."""
     try:
         return json.dumps(answer, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except RecursionError:
@@ -50,5 +50,5 @@ def _load(text: str) -> Any:
 def _finite(literal: str) -> float:
     value = float(literal)
     if not math.isfinite(value):
-        raise ValueError(f"{literal[:20]} is no number")
+        raise ValueError(f"{literal[:20]} is not a number")
     return value

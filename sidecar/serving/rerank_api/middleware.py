@@ -1,4 +1,4 @@
-"""The way into the rerank API: who may enter, under which name a request goes, and what is counted of it."""
+"""The outer layer of the rerank API: access control, request ids, and metrics."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _log = logging.getLogger("sidecar.api")
 
 @dataclass(frozen=True, slots=True)
 class AccessPolicy:
-    """Who may enter: at `open_paths` everybody, else those with the key where there is one."""
+    """Who has access: everybody to `open_paths`; if there is a key, only callers with it to other paths."""
 
     api_key: str | None = None
     allowed_hosts: frozenset[str] = frozenset()
@@ -38,10 +38,10 @@ class AccessPolicy:
 class ApiMiddleware:
     """An ASGI application around another.
 
-    Keeps the `entrance`, gives every request an identity (its own `X-Request-Id`, or a new one) which is sent back, and
-    lets no exception out. `dialect_at` says how errors are told at a path. Slashes too many in a path, as clients make
-    them of a base address that ends in one, are left out, but where the path is `verbatim`. A HEAD is a GET whose body
-    is not sent.
+    Applies the access policy, gives every request an id (its own `X-Request-Id`, or a new one) which is sent back, and
+    turns exceptions into answers. `dialect_at` gives the dialect of errors at a path. Repeated slashes in a path, which
+    clients make from a base address that ends in one, are removed, except if the path is `verbatim`. A HEAD is handled
+    as a GET whose body is not sent.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class ApiMiddleware:
         scope = {**scope, "method": method, "path": path}
         echoed = _names_of(exchange)
         scope[IDENTITY] = dict(echoed)[b"x-request-id"].decode("ascii")
-        scope[CALLER] = exchange.caller.key()  # the API key is one for all, and proves no more than that
+        scope[CALLER] = exchange.caller.key()  # all callers share one API key, so it does not identify one
         dialect = self.dialect_at(scope["path"])
 
         async def sent(message: Message) -> None:
@@ -84,7 +84,7 @@ class ApiMiddleware:
             problem = self._refusal(exchange, scope["path"])
             app = self.app if problem is None else refused(dialect, problem)
             await app(scope, receive, sent)
-        except Exception:  # noqa: BLE001  whatever it is, its caller gets an answer in their dialect
+        except Exception:  # noqa: BLE001  after any error the caller gets an answer in their dialect
             _log.exception("a request to %s failed", scope["path"])
             if not exchange.answered:
                 await broken(dialect)(scope, receive, sent)
@@ -102,7 +102,7 @@ class ApiMiddleware:
 
 
 def _names_of(exchange: Exchange) -> list[tuple[bytes, bytes]]:
-    """Return the caller's names of the request; `x-request-id` is always among them."""
+    """Return the caller's ids of the request; `x-request-id` is always among them."""
     found: list[tuple[bytes, Any]] = [(name, exchange.header(name)) for name in _NAMES]
     fit = [(name, value) for name, value in found if _FIT_FOR_HEADER.fullmatch(value)]
     if not any(name == b"x-request-id" for name, _ in fit):

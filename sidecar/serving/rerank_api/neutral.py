@@ -1,6 +1,6 @@
-"""The paths that several vendors share: one body and one answer that the clients of Cohere, Jina and vLLM all take.
+"""The paths that several vendors share: one body and one answer that the clients of Cohere, Jina and vLLM all accept.
 
-This is also what OpenSearch's own `rerank` processor is pointed at.
+OpenSearch's own `rerank` processor can call them, too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sidecar.serving.rerank_api.vllm import openai_error
 
 
 class Neutral(ParsedRequest):
-    """The superset of the bodies; a `top_n` of 0 means all, documents are repeated only where that is asked for."""
+    """The superset of the bodies; a `top_n` of 0 means all, documents are returned only if that is requested."""
 
     query: str | QueryText
     documents: list[Document]

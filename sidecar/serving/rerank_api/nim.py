@@ -19,7 +19,7 @@ class NimText(BaseModel):
 
 
 class Nim(ParsedRequest):
-    """The body; too long a passage is cut at its end, whatever `truncate` says."""
+    """The body; a passage that is too long is cut at its end, whatever `truncate` says."""
 
     query: NimText
     passages: list[NimText]

@@ -1,4 +1,4 @@
-"""The API on one page of plain HTML, made from its OpenAPI description; it loads nothing. Pure."""
+"""Write the API on one page of plain HTML, from its OpenAPI description; the page loads nothing else. No I/O."""
 
 from __future__ import annotations
 

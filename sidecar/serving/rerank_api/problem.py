@@ -1,4 +1,4 @@
-"""Faults of a request to the rerank API, before a dialect gives them their status and shape. Pure."""
+"""Faults of a request to the rerank API, before a dialect gives them their status and shape. No I/O."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import Enum, auto
 
 
 class Fault(Enum):
-    """A kind of trouble; each dialect has a status for it."""
+    """A kind of fault; each dialect has a status for it."""
 
     NOT_JSON = auto()
     INVALID = auto()
@@ -26,7 +26,7 @@ class Fault(Enum):
 
 
 class Problem(Exception):
-    """A request that gets an error: `message` is for its sender, `param` the part of the body it is about."""
+    """A request that gets an error: `message` is for the caller, `param` names the faulty part of the body."""
 
     def __init__(self, fault: Fault, message: str, *, param: str | None = None) -> None:
         super().__init__(message)

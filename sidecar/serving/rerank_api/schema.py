@@ -1,4 +1,4 @@
-"""The API's description of itself in OpenAPI: bodies by their models, statuses by what can go wrong. Pure."""
+"""The API's description in OpenAPI: bodies by their models, statuses by the possible faults. No I/O."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sidecar.serving.rerank_api.problem import Fault
 Schema = dict[str, Any]
 _REFERENCE = "#/components/schemas/{model}"
 _TOLD = {
-    Fault.NOT_JSON: "the body is no JSON object",
+    Fault.NOT_JSON: "the body is not a JSON object",
     Fault.INVALID: "a part of the body is missing or of another kind",
     Fault.EMPTY: "no query, or nothing to rank",
     Fault.TOO_LARGE: "more documents or characters than allowed",
@@ -29,7 +29,7 @@ _TOLD = {
 
 
 def body_of(endpoint: Endpoint) -> Schema:
-    """The request body of an endpoint, with an example."""
+    """Return the request body of an endpoint, with an example."""
     kinds = [{"$ref": _REFERENCE.format(model=one.body.__name__)} for one in endpoint.operations]
     schema = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
     content = {"application/json": {"schema": schema, "example": dict(endpoint.operation.example)}}
@@ -37,7 +37,7 @@ def body_of(endpoint: Endpoint) -> Schema:
 
 
 def responses_of(dialects: Sequence[Dialect]) -> dict[int | str, Schema]:
-    """Every status that the dialects may answer with, and why."""
+    """Return every status that the dialects may answer with, and why."""
     reasons: dict[int, list[str]] = {200: ["scored"]}
     for dialect in dialects:
         for fault, why in _TOLD.items():
@@ -48,7 +48,7 @@ def responses_of(dialects: Sequence[Dialect]) -> dict[int | str, Schema]:
 
 
 def schemas() -> dict[str, Schema]:
-    """Every model that a body refers to, by name."""
+    """Return every model that a body refers to, by name."""
     found: dict[str, Schema] = {}
     for endpoint in ENDPOINTS:
         for operation in endpoint.operations:

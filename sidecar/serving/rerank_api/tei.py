@@ -11,7 +11,7 @@ from sidecar.serving.rerank_api.problem import Fault, Problem
 
 
 class Tei(ParsedRequest):
-    """The body. Too long a text is cut at its end, `truncate` or not; cutting at the start can't be had."""
+    """The body. A text that is too long is cut at its end, `truncate` or not; it is never cut at its start."""
 
     query: str
     texts: list[str]

@@ -20,7 +20,7 @@ class _Vllm(ParsedRequest):
     use_activation: bool | None = Field(None, validation_alias=AliasChoices("use_activation", "activation"))
 
     def value(self, one: Scored) -> float:
-        """Scores are activated unless that is asked not to be."""
+        """Return the probability, or the logit if the request turns activation off."""
         return one.logit if self.use_activation is False else one.probability
 
 
@@ -43,7 +43,7 @@ _TYPES = {400: "BadRequestError", 401: "AuthenticationError", 404: "NotFoundErro
 
 
 def openai_error(status: int, problem: Problem) -> dict[str, object]:
-    """The error object of OpenAI's API."""
+    """Return the error object of OpenAI's API."""
     kind = _TYPES.get(status) or HTTPStatus(status).phrase.title().replace(" ", "") + "Error"
     return {"message": problem.message, "type": kind, "param": problem.param, "code": status}
 

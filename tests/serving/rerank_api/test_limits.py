@@ -129,7 +129,7 @@ def test_what_is_not_scored_in_time_is_an_error_and_asking_again_goes_on():
         scored, _, rest = told.partition(" ")
         assert 1 <= int(scored) < 6
         assert rest == (
-            "of 6 passages were scored within 0.6 s; they are remembered, so asking again goes on from there"
+            "of 6 passages were scored within 0.6 s; they are cached, so another request continues from there"
         )
         again = api.post("/cohere/v2/rerank", body)
         assert [one["index"] for one in again.json()["results"]] == [5, 4, 3, 2, 1, 0]
