@@ -1,10 +1,10 @@
-"""From OpenSearch's User Behavior Insights to judgements: what was clicked, and what was skipped above a click.
+"""Read OpenSearch's User Behavior Insights as judgements: clicked documents, and documents skipped above a click.
 
 The rule is Joachims' "click > skip above" (KDD 2002): a reader who clicks the third hit has seen the first two and
-passed them over; of what stands below the last click nobody knows whether it was seen. So in one search a clicked
-document counts as liked, one that was shown above the last click as passed over, and all others as unseen.
-Over all searches with the same query text a document is relevant (1) if it was liked more often than passed over, and
-irrelevant (0) if not; what was only ever unseen has no label.
+skipped them; whether a hit below the last click was seen is unknown. So in one search a clicked
+document counts as liked, one that was shown above the last click as skipped, and all others as unseen.
+Over all searches with the same query text a document is relevant (1) if it was liked more often than skipped, and
+irrelevant (0) if not; a document that was always unseen has no label.
 
 Source of the field names: the UBI schemas 1.0 in OpenSearch's documentation (`ubi_queries`, `ubi_events`).
 """
@@ -56,7 +56,7 @@ class _Event(msgspec.Struct):
 
 @dataclass(slots=True)
 class _Search:
-    """One search: what was shown at which position, and what was clicked."""
+    """One search: the documents shown at each position, and the clicked ones."""
 
     text: str
     shown: dict[str, int]
@@ -65,9 +65,9 @@ class _Search:
 
 @dataclass(frozen=True, slots=True)
 class Clicked:
-    """Judgements from clicks: the text of each query by an id of ours, and its documents' labels, 1 or 0.
+    """Judgements from clicks: the text of each query by an id that is made here, and its documents' labels, 1 or 0.
 
-    `searches` are those with a click, `unknown` the events of a query that the log of queries lacks.
+    `searches` counts those with a click, `unknown` the events of a query that the log of queries lacks.
     """
 
     topics: dict[str, str]
@@ -77,11 +77,11 @@ class Clicked:
 
 
 def read_clicks(queries: Path, events: Path, *, action: str = "click") -> Clicked:
-    """Read both logs, JSON lines of the documents (or of hits with the document in `_source`), in bounded passes.
+    """Read both logs, JSON lines of the documents (or of hits with the document in `_source`), in bounded memory.
 
-    `action` is the `action_name` of a click; `impression` events and a query's `query_response_hit_ids` say what was
-    shown where, in the order of the list, and an event's own position goes before. Raises InputError with file and
-    line; and where nothing was clicked, with the actions that are there.
+    `action` is the `action_name` of a click. `impression` events and a query's `query_response_hit_ids` say which
+    document was shown at which position; an event's own position takes precedence. Raises InputError with file and
+    line; and if nothing was clicked, with the actions that the log has.
     """
     searches = {
         found.query_id: _Search(
@@ -145,7 +145,7 @@ def _judged(searches: list[_Search], unknown: int) -> Clicked:
     for search in searches:
         qid = normalised(search.text).replace(" ", "-") or search.text
         topics.setdefault(qid, search.text)
-        # A click without a known position says nothing of what stood above it.
+        # A click without a known position says nothing about the hits above it.
         last = max((search.shown[docid] for docid in search.clicked if docid in search.shown), default=0)
         for docid in search.clicked:
             counts[qid][docid][0] += 1

@@ -1,4 +1,4 @@
-"""Whether training data know the evaluation: its queries, or the documents that are judged relevant for them.
+"""Detect training data that contain the evaluation: its queries, or the documents judged relevant for them.
 
 Texts are compared after `normalised`: a query that differs in case, accents' encoding, punctuation or white space is
 the same query.
@@ -28,7 +28,7 @@ _NO_WORD = re.compile(r"[\W_]+")
 
 @dataclass(slots=True)
 class EvaluationData:
-    """The evaluation's part of the data: its `queries`, relevant `passages` (normalised) and `docids`."""
+    """The evaluation's data: its `queries`, relevant `passages` (normalised) and `docids`."""
 
     queries: set[str] = field(default_factory=set)
     passages: set[str] = field(default_factory=set)
@@ -44,24 +44,24 @@ class Contamination:
 
     @property
     def all(self) -> set[int]:
-        """Every group with a leak."""
+        """Return every contaminated group."""
         return {*self.queries, *self.positives}
 
 
 def normalised(text: str) -> str:
-    """Words alone, in one case and one encoding, with single spaces."""
+    """Return only the words, in one case and one encoding, with single spaces."""
     return _NO_WORD.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
 
 
 def read_evaluation(
     paths: Sequence[Path], fields: PassageFields, tell: Callable[[str], None] = lambda _: None
 ) -> EvaluationData:
-    """Read what evaluation files hold: topics, qrels, candidate lists or training files, told by their first line.
+    """Read evaluation files: topics, qrels, candidate lists or training files, recognised by their first line.
 
-    A BEIR folder or a dataset (see `datasets`) is read for both topics and qrels. Qrels bring docids, which only mean
-    something in the same collection; the others bring texts. One qrels file may judge the queries of a whole
-    collection: where it judges some of the topics that are given beside it, only those count. `tell` is told so.
-    Raises InputError.
+    A BEIR folder or a dataset (see `datasets`) is read for both topics and qrels. Qrels give docids, which are valid
+    only in the same collection; the others give texts. One qrels file may judge the queries of a whole collection: if
+    it judges some of the topics that are given beside it, only those count, and `tell` is called with that fact. Raises
+    InputError.
     """
     found = EvaluationData()
     qids: set[str] = set()
@@ -77,29 +77,29 @@ def read_evaluation(
         chosen = qrels.keys() & qids or qrels.keys()
         if len(chosen) < len(qrels):
             others = len(qrels) - len(chosen)
-            tell(f"{path}: {len(chosen)} queries are evaluated; {others} others are judged, too, and left aside.")
+            tell(f"{path}: {len(chosen)} queries are evaluated; {others} others are judged, too, and ignored.")
         found.docids.update(docid for qid in chosen for docid, grade in qrels[qid].items() if grade > 0)
-    # Where there is nothing but punctuation, there is nothing to be the same.
+    # A text of punctuation only normalises to nothing, so it is not compared.
     found.queries.discard("")
     found.passages.discard("")
     return found
 
 
 def _first_record(path: Path) -> bytes | None:
-    """The first record of a file; None of a folder or a dataset, which hold both queries and qrels."""
+    """Return the first record of a file; None for a folder or a dataset, which hold both queries and qrels."""
     if path.is_dir() or dataset_id(path) is not None:
         return None
     return next(records(path), ("", b""))[1]
 
 
 def _has_queries(first: bytes) -> bool:
-    """Whether a file that begins with this record holds queries; else it holds qrels."""
+    """True if a file that begins with this record holds queries; else it holds qrels."""
     columns = first.split(b"\t")
     return is_object(first) or len(columns) == 2 or first.lstrip().lower().startswith(b"<top") or _is_text(first)
 
 
 def _is_text(line: bytes) -> bool:
-    """Whether a line of columns is one of MS MARCO's files of texts: triples, or `top1000.dev`."""
+    """True if a line of columns belongs to one of MS MARCO's files of texts: triples, or `top1000.dev`."""
     columns = line.split(b"\t")
     return len(columns) in {3, 4} and any(b" " in column.strip() for column in columns)
 
@@ -118,7 +118,7 @@ def _known(group: Group, evaluation: EvaluationData) -> Iterator[bool]:
 
 
 def _add_queries(path: Path, first: bytes, fields: PassageFields, found: EvaluationData) -> set[str]:
-    """Add the queries of a file and what is labelled relevant in it; return the ids of its queries."""
+    """Add the queries of a file and its relevant documents; return the ids of its queries."""
     if training_shape(first) is not None:
         refuse = Refusals(drop=True, counts={}, drop_contradictions=True)
         for group in read_training(path, fields, refuse, labelled=False):

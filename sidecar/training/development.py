@@ -1,4 +1,4 @@
-"""The figure that matters while a model learns: nDCG@10 over candidate lists, scored as they are served."""
+"""Measure a model while it is trained: nDCG@10 over candidate lists, scored as the service scores them."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ MEASURE = "nDCG@10"
 
 @dataclass(frozen=True, slots=True)
 class Development:
-    """Queries with their candidates best first, and what is relevant: of the lists' own labels, or of qrels."""
+    """Queries with their candidates best first, and the relevant ones: by the lists' own labels, or by qrels."""
 
     queries: Sequence[tuple[str, str, Sequence[Candidate]]]
     qrels: Qrels
 
     def first_stage(self) -> float:
-        """The figure of the lists as they are."""
+        """Return the measure of the lists in their given order."""
         return self._figure([[float(-candidate.rank) for candidate in found] for _, _, found in self.queries])
 
     def measure(self, scorer: Scorer) -> float:
-        """The figure of a model; candidates without text come last, as they do in a search."""
+        """Return the measure of a model; candidates without text come last, as they do in a search."""
         return self._figure([_scores(scorer, query, found) for _, query, found in self.queries])
 
     def _figure(self, scores: Sequence[Sequence[float]]) -> float:
@@ -41,16 +41,16 @@ class Development:
 
 
 def read_development(path: Path, fields: PassageFields, *, qrels: Path | None, depth: int) -> Development:
-    """Read the first `depth` candidates of each judged query. Raises InputError where none is relevant.
+    """Read the first `depth` candidates of each judged query. Raises InputError if none is relevant.
 
-    So it does for candidates in no order, of which nobody knows the first.
+    It also raises InputError for candidates without an order, since their first `depth` are unknown.
     """
     judged = read_qrels(qrels) if qrels is not None else {}
     queries = []
     for found in read_candidates(path, fields):
         if not found.ordered:
             raise InputError(
-                f"{found.source}: the candidates of query {found.qid!r} are in no order.",
+                f"{found.source}: the candidates of query {found.qid!r} have no order.",
                 remedy="Give development lists in first-stage order, as `sidecar mine` writes them.",
             )
         if qrels is None:

@@ -1,4 +1,4 @@
-"""From groups to tensors: the passages of an epoch, tokenised by our own prompt, in forward passes of like lengths."""
+"""From groups to tensors: the passages of an epoch, tokenised by our own prompt, in batches of similar lengths."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from sidecar.scoring.prompt import Prompt, Tokens
 from sidecar.training.groups import Group
 from sidecar.training.sampling import choose_passages, rough_length
 
-# More than any batch has: only tokens bound a forward pass.
+# More pairs than any batch has: only tokens limit a forward pass.
 NO_LIMIT = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A query's passages of one epoch, ready to score, with what is known of each."""
+    """A query's passages of one epoch, tokenised, with the labels and scores of each."""
 
     rows: Sequence[Tokens]
     labels: Sequence[float]
@@ -55,7 +55,7 @@ class Examples(torch.utils.data.Dataset[Example]):
         return Example(rows, labels, None if self._teacher is None else [self._teacher[index][at] for at in chosen])
 
     def lengths(self) -> list[int]:
-        """About how long each group's pairs are, in characters."""
+        """Return the approximate length of each group's pairs, in characters."""
         longest = 4 * self._prompt.manifest.max_length
         return [rough_length(group, longest) for group in self.groups]
 
@@ -63,9 +63,9 @@ class Examples(torch.utils.data.Dataset[Example]):
 class Collator:
     """Makes one batch out of examples.
 
-    It holds `passes` (padded inputs), `order` (where each of their rows belongs), and groups x passages of `labels`,
-    `teacher` (where there is one) and `mask`. Rows are sorted by length, and a forward pass has at most `max_tokens`
-    tokens with its padding (None: all rows go together).
+    It holds `passes` (padded inputs), `order` (the position of each of their rows), and groups x passages of `labels`,
+    `teacher` (if there is one) and `mask`. Rows are sorted by length, and a forward pass has at most `max_tokens`
+    tokens with its padding (None: all rows in one pass).
     """
 
     def __init__(self, pad_id: int, *, max_tokens: int | None) -> None:
@@ -88,7 +88,7 @@ class Collator:
 
 
 def in_groups(logits: Tensor, batch: Mapping[str, Any]) -> Tensor:
-    """Lay out a student's logits as groups x passages, 0 where there is no passage."""
+    """Arrange a student's logits as groups x passages, 0 for missing passages."""
     mask: Tensor = batch["mask"]
     placed = logits[batch["order"].argsort()]
     return torch.zeros(mask.shape, dtype=logits.dtype, device=logits.device).masked_scatter(mask, placed)

@@ -1,4 +1,4 @@
-"""The noun of training: a query with the passages that are ranked against each other."""
+"""The unit of training: a query with the passages that are ranked against each other."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 from sidecar.core.candidates import Passage
 
-# nDCG's gain is 2^label, so that a grade of 10 outweighs a thousand of grade 1.
+# nDCG's gain is 2^label, so a grade of 10 outweighs a thousand of grade 1.
 HIGHEST_LABEL = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One query with its passages, the docid of each, and a label where somebody judged it (0 to `HIGHEST_LABEL`).
+    """One query with its passages, the docid of each, and its label if it was judged (0 to `HIGHEST_LABEL`).
 
-    `source` says where it came from, as `file:line`.
+    `source` is where it was read, as `file:line`.
     """
 
     qid: str
@@ -29,22 +29,22 @@ class Group:
 
     @property
     def key(self) -> str:
-        """A name by content: two groups of the same query and documents have the same, whatever files they are in."""
+        """Return a name by content: groups of the same query and documents have the same name in every file."""
         content = "\x00".join([self.query, *self.docids]).encode("utf-8", "surrogatepass")
         return hashlib.blake2b(content, digest_size=16).hexdigest()
 
     @property
     def positives(self) -> list[int]:
-        """Indices of the passages with a label above 0."""
+        """Return the indices of the passages with a label above 0."""
         return [index for index, label in enumerate(self.labels) if label]
 
     @property
     def has_contrast(self) -> bool:
-        """Whether the labels prefer one passage to another."""
+        """True if the labels prefer one passage to another."""
         return len({label for label in self.labels if label is not None}) > 1
 
     def keep(self, indices: Iterable[int]) -> Group:
-        """The group with these passages alone, in this order."""
+        """Return the group with only these passages, in this order."""
         chosen = list(indices)
         return Group(
             self.qid,
@@ -58,7 +58,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Statistics to look at before an hour is spent: how much there is, and of which labels."""
+    """Statistics to check before a long training: the size of the data, and its labels."""
 
     queries: int
     passages: int
@@ -67,7 +67,7 @@ class Statistics:
     largest: int
 
     def __str__(self) -> str:
-        """In one line."""
+        """Return one line."""
         order = sorted(self.labels, key=lambda label: -1 if label is None else label)
         shown = ", ".join(f"{self.labels[label]:,} × {'–' if label is None else label}" for label in order)
         sizes = f"{self.smallest}" if self.smallest == self.largest else f"{self.smallest}–{self.largest}"
@@ -75,7 +75,7 @@ class Statistics:
 
 
 def statistics(groups: Sequence[Group]) -> Statistics:
-    """Count; there must be at least one group."""
+    """Return the statistics of at least one group."""
     sizes = [len(group.passages) for group in groups]
     labels = Counter(label for group in groups for label in group.labels)
     return Statistics(len(groups), sum(sizes), dict(labels), min(sizes), max(sizes))

@@ -1,4 +1,4 @@
-"""Which parts of a classifier are trained: where a LoRA goes, and what is trained whole."""
+"""Which parts of a classifier are trained: modules that get a LoRA, and modules trained whole."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ LLAMA = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_p
 class TrainedModules:
     """Names as peft takes them, each the end of a module's path.
 
-    `heads` are trained whole and saved with the adapter, `targets` get a LoRA, `excluded` would fit a target's name and
-    lie in a head.
+    `heads` are trained whole and saved with the adapter, `targets` get a LoRA, `excluded` are modules in a head that
+    would match a target's name.
     """
 
     heads: list[str]
@@ -29,9 +29,9 @@ class TrainedModules:
 
 
 def choose_modules(model: Any, wanted: Sequence[str]) -> TrainedModules:
-    """Choose the targets: those wanted, or the usual ones of the architecture.
+    """Choose the targets: the wanted ones, or the usual ones of the architecture.
 
-    Raises ConfigurationError for targets that the model lacks, naming the linear modules it has.
+    Raises ConfigurationError for targets that the model lacks, and names the linear modules it has.
     """
     heads = head_modules(model)
     paths = {
@@ -52,7 +52,7 @@ def choose_modules(model: Any, wanted: Sequence[str]) -> TrainedModules:
 
 
 def head_modules(model: Any) -> list[str]:
-    """Everything with weights beside the encoder or decoder itself, and the pooler, which mean pooling leaves alone."""
+    """Return the modules with weights outside the encoder or decoder, and the pooler, unused by mean pooling."""
     inner = getattr(model, model.base_model_prefix)
     heads = [
         name
@@ -63,7 +63,7 @@ def head_modules(model: Any) -> list[str]:
 
 
 def in_head(path: str, model: Any, heads: Sequence[str]) -> bool:
-    """Whether a module or weight lies in one of the heads."""
+    """True if a module or weight is in one of the heads."""
     inside = path.removeprefix(f"{model.base_model_prefix}.")
     return any(inside == head or inside.startswith(f"{head}.") for head in heads)
 

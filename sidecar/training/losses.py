@@ -1,8 +1,8 @@
 """The losses, over groups of passages: `(1−α)·main + α·T²·KL(softmax(t/T) ‖ softmax(s/T))`.
 
-Everywhere `scores` (s, the student's), `target` (y, labels or a teacher's scores), `teacher` (t) and `mask` (true
-where there is a passage) are groups x passages; groups of unequal size are filled up, and what fills has no influence.
-Every loss is the mean over groups, so that each query counts the same however many passages it has.
+In all functions `scores` (s, the student's), `target` (y, labels or a teacher's scores), `teacher` (t) and `mask` (true
+where there is a passage) are groups x passages; smaller groups are padded, and the padding has no influence.
+Every loss is the mean over groups, so each query has the same weight, whatever its number of passages.
 
 Sources: DeAR (arXiv 2508.16998) for the sum, RankNet and its soft targets; RankNet: Burges et al., ICML 2005; ListNet:
 Cao et al., ICML 2007; LambdaRank as a loss: Wang et al., "The LambdaLoss Framework for Ranking Metric Optimization",
@@ -23,9 +23,9 @@ Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def ranknet(scores: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """Binary cross-entropy of sᵢ−sⱼ against sigmoid(yᵢ−yⱼ), the mean over the pairs i < j of a group.
+    """Compute binary cross-entropy of sᵢ−sⱼ against sigmoid(yᵢ−yⱼ), the mean over the pairs i < j of a group.
 
-    Equal targets ask for equal scores (one half), as in the authors' formula.
+    Equal targets want equal scores (one half), as in the authors' formula.
     """
     pairs = _pairs(mask).triu(diagonal=1)
     wanted = _differences(target).sigmoid()
@@ -34,21 +34,21 @@ def ranknet(scores: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 
 
 def softmax(scores: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """Cross-entropy of the softmax of scores against the best passage; several best ones share its place equally."""
+    """Compute cross-entropy of the softmax of scores against the best passage; several best ones share its weight."""
     best = (target == target.masked_fill(~mask, -torch.inf).amax(1, keepdim=True)) & mask
     return _cross_entropy(scores, best.to(scores.dtype) / best.sum(1, keepdim=True), mask)
 
 
 def listnet(scores: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """KL of the softmax of scores from the softmax of targets: ListNet's top-one distributions."""
+    """Compute KL of the softmax of scores from the softmax of targets: ListNet's top-one distributions."""
     return divergence(scores, target, mask, temperature=1.0)
 
 
 def lambda_rank(scores: Tensor, target: Tensor, mask: Tensor, *, depth: int = LAMBDA_DEPTH) -> Tensor:
-    """RankNet's loss of each pair with yᵢ > yⱼ times |ΔnDCG@k|, summed over a group.
+    """Compute RankNet's loss of each pair with yᵢ > yⱼ times |ΔnDCG@k|, summed over a group.
 
     Wang et al., section 4.2: |Gᵢ−Gⱼ| · |1/Dᵢ−1/Dⱼ| · log(1 + exp(−(sᵢ−sⱼ))), with the gain G = (2^y − 1) / maxDCG,
-    the discount D = log₂(1 + rank) by the present scores, and 1/D = 0 beyond rank k. Targets are labels. Where all
+    the discount D = log₂(1 + rank) by the present scores, and 1/D = 0 beyond rank k. Targets are labels. If all
     labels are 0, so is the loss.
     """
     gains = (torch.exp2(target) - 1).masked_fill(~mask, 0)
@@ -61,7 +61,7 @@ def lambda_rank(scores: Tensor, target: Tensor, mask: Tensor, *, depth: int = LA
 
 
 def divergence(scores: Tensor, teacher: Tensor, mask: Tensor, *, temperature: float) -> Tensor:
-    """KL(softmax(t/T) ‖ softmax(s/T)), without the factor T²."""
+    """Compute KL(softmax(t/T) ‖ softmax(s/T)), without the factor T²."""
     wanted = _log_softmax(teacher / temperature, mask)
     found = _log_softmax(scores / temperature, mask)
     return (wanted.exp() * (wanted - found)).masked_fill(~mask, 0).sum(1).mean()
@@ -77,7 +77,7 @@ def combined(  # noqa: PLR0913  the formula's letters, by keyword
     weight: float,
     temperature: float,
 ) -> Tensor:
-    """`(1−α)·main + α·T²·KL`, α being `weight`; without a teacher the main loss alone."""
+    """Compute `(1−α)·main + α·T²·KL`, α being `weight`; without a teacher only the main loss."""
     if teacher is None or weight == 0:
         return main(scores, target, mask)
     distilled = temperature**2 * divergence(scores, teacher, mask, temperature=temperature)
@@ -88,7 +88,7 @@ LOSSES: dict[str, Loss] = {"ranknet": ranknet, "softmax": softmax, "listnet": li
 
 
 def _differences(values: Tensor) -> Tensor:
-    """Groups x i x j: value of i less value of j."""
+    """Return groups x i x j: value of i minus value of j."""
     return values[:, :, None] - values[:, None, :]
 
 
@@ -110,13 +110,13 @@ def _cross_entropy(scores: Tensor, wanted: Tensor, mask: Tensor) -> Tensor:
 
 
 def _by_rank(like: Tensor, depth: int) -> Tensor:
-    """1/D of the ranks 1, 2, …: 0 beyond `depth`."""
+    """Return 1/D of the ranks 1, 2, …: 0 beyond `depth`."""
     ranks = torch.arange(1, like.shape[1] + 1, device=like.device, dtype=like.dtype)
     return (1 / torch.log2(1 + ranks)).where(ranks <= depth, torch.zeros_like(ranks))
 
 
 def _inverse_discounts(scores: Tensor, depth: int) -> Tensor:
-    """1/D of each passage by its rank among the scores; equal scores keep their order."""
+    """Return 1/D of each passage by its rank among the scores; equal scores keep their order."""
     order = scores.argsort(dim=1, descending=True, stable=True)
     values = _by_rank(scores, depth).expand(scores.shape)
     return torch.zeros_like(scores).scatter(1, order, values)

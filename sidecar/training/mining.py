@@ -1,4 +1,4 @@
-"""Hard negatives: what the first stage ranks high and nobody judged relevant, beside what somebody did.
+"""Mine hard negatives: passages that the first stage ranks high but that were not judged relevant, and positives.
 
 Knows no engine: candidate lists come from a connector, the texts of relevant documents that it missed from a corpus.
 """
@@ -24,8 +24,8 @@ Qrels = Mapping[str, Mapping[str, int]]
 class Mined:
     """Counts of mining: queries written, their relevant documents, and what was left out and why.
 
-    `positives_not_found` are no hits of the first stage, and `texts` lacks them, too; `positives_without_text` are
-    there without text in the fields that are read.
+    `positives_not_found` are neither hits of the first stage nor in `texts`; `positives_without_text` were found, but
+    have no text in the fields that are read.
     """
 
     queries: int = 0
@@ -48,7 +48,7 @@ class Mined:
 
 
 def texts_of(corpus: Path, docids: Iterable[str]) -> dict[str, bytes]:
-    """The lines of a corpus for these docids; one that is not there is left out. Raises InputError."""
+    """Return the lines of a corpus for these docids; missing ones are left out. Raises InputError."""
     wanted = frozenset(docids)
     found: dict[str, bytes] = {}
     for document in read_lines(corpus):
@@ -58,7 +58,7 @@ def texts_of(corpus: Path, docids: Iterable[str]) -> dict[str, bytes]:
     return found
 
 
-def mine(  # noqa: PLR0913  each is a source or a limit, by keyword
+def mine(  # noqa: PLR0913  sources and limits, by keyword
     lists: Iterable[CandidateList],
     qrels: Qrels,
     mined: Mined,
@@ -67,11 +67,11 @@ def mine(  # noqa: PLR0913  each is a source or a limit, by keyword
     negatives: int,
     unjudged: bool = True,
 ) -> Iterator[bytes]:
-    """A labelled candidate list, as a line of JSON, for each query with a relevant document that has text.
+    """Yield a labelled candidate list, as a line of JSON, for each query with a relevant document that has text.
 
-    The hits come in first-stage order: all that are judged relevant, and of the others the first `negatives`, judged or
-    with `unjudged` not. Judged documents that the first stage missed follow, where `mined.texts` has them. `mined`
-    counts.
+    The hits come in first-stage order: all that are judged relevant, and of the others the first `negatives`; with
+    `unjudged` these may lack a judgement. Judged documents that the first stage missed follow, if `mined.texts` has
+    them. `mined` counts.
     """
     for found in lists:
         grades = qrels.get(found.qid, {})
@@ -98,7 +98,7 @@ def _hits(found: CandidateList, grades: Mapping[str, int], *, unjudged: bool) ->
 def _missed(
     found: CandidateList, grades: Mapping[str, int], mined: Mined, fields: PassageFields
 ) -> Iterator[dict[str, Any]]:
-    """The judged documents that are no hits with text."""
+    """Return the judged documents that are not hits with text."""
     there = {candidate.docid for candidate in found.candidates if not candidate.passage.is_empty}
     hits = {candidate.docid for candidate in found.candidates}
     for docid, grade in grades.items():

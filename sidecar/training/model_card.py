@@ -1,4 +1,4 @@
-"""The README.md of a trained model: what it was trained on, by which recipe, with what result."""
+"""Write the README.md of a trained model: its data, its recipe and its result."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from sidecar.training.development import MEASURE
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A model card. `data` and `recipe` are rows of two columns; `figures` are of the development lists by step.
+    """A model card. `data` and `recipe` are rows of two columns; `figures` are the development measures by step.
 
-    `licences` are the user's own words on the data; `first_stage` is the figure of the lists as they were.
+    `licences` is the user's text on the data; `first_stage` is the measure of the lists in their given order.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Card:
     figures: Mapping[int, float]
 
     def __str__(self) -> str:
-        """The text, with the front matter that model hubs read."""
+        """Return the text, with the front matter that model hubs read."""
         kind = "A LoRA adapter" if self.adapted else "A reranker"
         unlicensed = "\n- not stated: find out before you pass this model on"
         return "\n".join(
@@ -88,6 +88,6 @@ def _table(rows: Mapping[str, object]) -> list[str]:
 
 
 def _cell(value: object) -> str:
-    """A text as it is, anything else as JSON has it; a bar would end the cell."""
+    """Return a text unchanged, anything else as JSON; a bar would end the cell, so it is escaped."""
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     return text.replace("|", "\\|")

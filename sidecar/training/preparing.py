@@ -1,4 +1,4 @@
-"""From files to what a training takes: groups read, checked for leaks, and their teachers' scores mixed."""
+"""Prepare a training from files: read groups, check them for contamination, and mix their teachers' scores."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class TrainingSources:
     drop_contradictions: bool = False
 
     def files(self) -> dict[str, Path]:
-        """Every file by its role."""
+        """Return every file by its role."""
         one = {"qrels": self.qrels, "development": self.development, "development qrels": self.development_qrels}
         many = {"data": self.data, "teacher": [path for path, _ in self.teachers], "evaluation": self.evaluation}
         numbered = {f"{role} {at}": path for role, paths in many.items() for at, path in enumerate(paths, start=1)}
         return numbered | {role: path for role, path in one.items() if path is not None}
 
     def choices(self) -> dict[str, Any]:
-        """Everything else that decides a result."""
+        """Return everything else that decides a result."""
         return {
             "teacher weights": [weight for _, weight in self.teachers],
             "development depth": self.development_depth,
@@ -57,7 +57,7 @@ class TrainingSources:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Groups, the teachers' mixed scores of their passages, and what to measure on."""
+    """Groups, the teachers' mixed scores of their passages, and the development lists."""
 
     groups: Sequence[Group]
     teacher: Sequence[Sequence[float]] | None
@@ -65,7 +65,7 @@ class Prepared:
 
 
 def prepare(sources: TrainingSources, settings: TrainingSettings, fields: PassageFields, tell: Tell) -> Prepared:
-    """Read and check everything; `tell` hears statistics and what was left out. Raises InputError."""
+    """Read and check everything; `tell` is called with statistics and with what was left out. Raises InputError."""
     judged = settings.train_target == "labels"
     groups = read_groups(
         sources.data,
@@ -86,7 +86,7 @@ def prepare(sources: TrainingSources, settings: TrainingSettings, fields: Passag
     return Prepared(groups, teacher, development)
 
 
-def read_groups(  # noqa: PLR0913  each decides what is read, by keyword
+def read_groups(  # noqa: PLR0913  independent options, by keyword
     data: Sequence[Path],
     fields: PassageFields,
     tell: Tell,
@@ -96,7 +96,7 @@ def read_groups(  # noqa: PLR0913  each decides what is read, by keyword
     labelled: bool,
     drop_contradictions: bool = False,
 ) -> list[Group]:
-    """Every usable group of the files, in their order. Raises InputError where there is none, and what reading does."""
+    """Return all usable groups, in the files' order. Raises InputError if there is none, or a file is malformed."""
     judged = read_qrels(qrels) if qrels is not None else None
     groups: list[Group] = []
     for path in data:
@@ -118,7 +118,7 @@ def _without_contaminated(
         return groups
     contamination = find_contamination(groups, read_evaluation(sources.evaluation, fields, tell))
     if not contamination.all:
-        tell(f"none of {len(groups)} queries is known to the evaluation.")
+        tell(f"none of {len(groups)} queries occurs in the evaluation.")
         return groups
     what = (
         f"of {len(groups)} training queries {len(contamination.queries)} are evaluated on, and "

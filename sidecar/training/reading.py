@@ -1,4 +1,4 @@
-"""Training files: candidate lists with labels, and the shapes of `shapes`, each fault named with file and line."""
+"""Read training files: candidate lists with labels, and the shapes of `shapes`; errors name file and line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Qrels = Mapping[str, Mapping[str, int]]
 class Refusals:
     """Refuses groups that can't be trained on: by an error, or with `drop` by a count for each reason.
 
-    So it is with negatives that are positives of the same query, and `drop_contradictions`. `unused` are the keys of
+    `drop_contradictions` does the same for negatives that are also positives of their query. `unused` are the keys of
     the lines that another library's trainer would use.
     """
 
@@ -53,17 +53,17 @@ class Refusals:
         self.count("negatives left out that are positives of the same query")
 
     def count(self, what: str) -> None:
-        """Count one more."""
+        """Add one to a count."""
         self.counts[what] = self.counts.get(what, 0) + 1
 
 
 def read_training(
     path: Path, fields: PassageFields, refuse: Refusals, *, qrels: Qrels | None = None, labelled: bool = True
 ) -> Iterator[Group]:
-    """Every group of a training file that can be trained on, in its order.
+    """Yield every group of a training file that can be trained on, in its order.
 
-    Passages without text or without a label are left out; so `qrels` judge candidates that have no label of their own,
-    a document that they don't know being irrelevant. Without `labelled` unjudged passages stay, for teachers to judge.
+    Passages without text or without a label are left out. `qrels` judge candidates that have no label of their own; a
+    document that they do not contain is irrelevant. Without `labelled` unjudged passages stay, for teachers to judge.
     Raises InputError with file and line for a malformed line, a label out of range, and (see `Refusals`) for a query
     with fewer than two passages or, with `labelled`, with labels that are all the same; and for one that lists a
     passage with two labels. A passage that is listed twice with one label is kept once.
@@ -115,7 +115,7 @@ def _of_list(found: CandidateList) -> Group:
 
 
 def _once(group: Group, refuse: Refusals) -> Group:
-    """The group with each document once, with the higher of its labels where that is allowed."""
+    """Return the group with each document once, with the higher of its labels if that is allowed."""
     if len(set(group.docids)) == len(group.docids):
         return group
     places: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Where a training lives until it is finished: checkpoints that are whole, what it was begun with, and the output."""
+"""The folder of an unfinished training: complete checkpoints, the identity of the training, and the output."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ RUN, PREFIX = "run.json", "checkpoint-"
 class RunDirectory:
     """A folder `.NAME.training` beside the output `NAME`.
 
-    `identity` names everything that decides the result; checkpoints of another identity are never gone on with. Raises
-    ConfigurationError if the output is there already, if unfinished checkpoints are there and `resume` is False, or if
-    they belong to another training.
+    `identity` names everything that decides the result; a training never continues from checkpoints of another
+    identity. Raises ConfigurationError if the output exists, if unfinished checkpoints exist and `resume` is False, or
+    if they belong to another training.
     """
 
     def __init__(self, output: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
         self.output = output.resolve()
         self.directory = self.output.with_name(f".{self.output.name}.training")
-        # As it will be read: a tuple is a list in JSON.
+        # In the form in which it will be read: a tuple becomes a list in JSON.
         self._identity = msgspec.to_builtins(dict(identity))
         if output.exists():
             raise ConfigurationError(f"{output} is there already.", remedy="Name another --output, or remove it.")
@@ -46,26 +46,26 @@ class RunDirectory:
 
     @property
     def staging(self) -> Path:
-        """Where a checkpoint is written before it is one."""
+        """Return the folder in which a checkpoint is written before it is complete."""
         return self.directory / "unfinished"
 
     def steps(self) -> list[int]:
-        """The steps of the whole checkpoints, in order."""
+        """Return the steps of the complete checkpoints, in order."""
         return sorted(int(path.name.removeprefix(PREFIX)) for path in self.directory.glob(f"{PREFIX}*"))
 
     def checkpoint(self, step: int) -> Path:
-        """The checkpoint of a step."""
+        """Return the folder of a step's checkpoint."""
         return self.directory / f"{PREFIX}{step}"
 
     @property
     def last(self) -> Path | None:
-        """The checkpoint to go on from, None at the very beginning."""
+        """Return the checkpoint to continue from, None at the very beginning."""
         return self.checkpoint(self.steps()[-1]) if self.steps() else None
 
     def keep(self, step: int, best: int | None) -> None:
-        """Take a checkpoint over from the staging folder, and remove all but it and the best one."""
+        """Move a checkpoint out of the staging folder, and remove all others except the best one."""
         staged, whole = self.staging / f"{PREFIX}{step}", self.checkpoint(step)
-        shutil.rmtree(whole, ignore_errors=True)  # of a training that went on from before it
+        shutil.rmtree(whole, ignore_errors=True)  # left by a training that continued from an earlier step
         staged.rename(whole)
         for other in self.steps():
             if other not in {step, best}:
@@ -73,7 +73,7 @@ class RunDirectory:
 
     @contextmanager
     def publish(self) -> Iterator[Path]:
-        """Give a folder to write the output into; it appears under its name when the block ends well, all else goes."""
+        """Yield a folder for the output; it gets its name if the block succeeds, and this folder is removed."""
         with whole_directory(self.output) as folder:
             yield folder
         shutil.rmtree(self.directory)
@@ -89,14 +89,14 @@ class RunDirectory:
             )
         if not resume:
             raise ConfigurationError(
-                f"an unfinished training of {self.steps()[-1]} steps lies in {self.directory}.",
-                remedy="Go on with it by --resume, or remove that folder.",
+                f"an unfinished training of {self.steps()[-1]} steps is in {self.directory}.",
+                remedy="Continue it with --resume, or remove that folder.",
             )
 
 
 @contextmanager
 def whole_directory(path: Path) -> Iterator[Path]:
-    """Give an empty folder that becomes `path` when the block ends well and vanishes when it doesn't."""
+    """Yield an empty folder that becomes `path` if the block succeeds and is removed if it fails."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

@@ -1,6 +1,6 @@
-"""Which passages of a query are read in an epoch, and which queries make a batch: a function of seed and epoch alone.
+"""Choose the passages of a query for an epoch, and the queries of a batch: a function of seed and epoch alone.
 
-So a training that was cut off goes on with the very batches it would have had.
+So an interrupted training continues with the same batches.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Iterator, Sequence
 
 from sidecar.training.groups import Group
 
-# Batches whose queries are sorted by length together: much less padding, and still an order by chance.
+# Batches whose queries are sorted by length together: much less padding, and the order is still random.
 TOGETHER = 50
 
 
 def choose_passages(group: Group, size: int, *, seed: int, epoch: int) -> list[int]:
-    """Indices of at most `size` passages: a positive first, then others of a lower label, both by chance.
+    """Return the indices of at most `size` passages: a random positive first, then random passages of a lower label.
 
-    In a group without contrast (its teachers judge it) all are by chance.
+    In a group without contrast (its teachers judge it) all are random.
     """
-    chance = random.Random(f"{seed} {epoch} {group.key}")  # noqa: S311  an order by chance, no secret
+    chance = random.Random(f"{seed} {epoch} {group.key}")  # noqa: S311  a random order, not a secret
     indices = list(range(len(group.passages)))
     if not group.has_contrast:
         return chance.sample(indices, min(size, len(indices)))
@@ -31,7 +31,7 @@ def choose_passages(group: Group, size: int, *, seed: int, epoch: int) -> list[i
 
 
 class Batches:
-    """Batches of (epoch, index of a group), those of like length together, in an order by chance.
+    """Batches of (epoch, index of a group), those of similar length together, in a random order.
 
     `lengths` need only tell longer from shorter. The last batch of an epoch may be smaller.
     """
@@ -44,7 +44,7 @@ class Batches:
         self._seed = seed
 
     def set_epoch(self, epoch: int) -> None:
-        """Name the epoch that the next iteration is for."""
+        """Set the epoch of the next iteration."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -64,6 +64,6 @@ class Batches:
 
 
 def rough_length(group: Group, longest: int) -> int:
-    """About how many characters a pair of this group has, at most `longest`."""
+    """Return the approximate characters of a pair of this group, at most `longest`."""
     passages = sorted(min(len(passage.title) + len(passage.text), longest) for passage in group.passages)
     return len(group.query) + passages[len(passages) // 2]

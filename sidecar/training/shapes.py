@@ -1,4 +1,4 @@
-"""The shapes of training files beside candidate lists, and a group out of each line, or of all lines of a query.
+"""The shapes of training files other than candidate lists: make a group of each line, or of all lines of a query.
 
 * Tevatron's: `{"query_id", "query", "positive_passages": [{"docid", "title", "text"}], "negative_passages": […]}`
 * FlagEmbedding's: `{"query", "pos": ["…"], "neg": ["…"]}`
@@ -6,7 +6,7 @@
   `{"query", "passage", "label"}`, labelled lists `{"query", "docs": ["…"], "labels": […]}`
 * MS MARCO's triples of texts: `query<TAB>positive<TAB>negative`
 
-Passages that come without a docid are named by their content.
+Passages without a docid are named by their content.
 Sources: Tevatron/msmarco-passage on the hub; the documentations of FlagEmbedding and sentence-transformers.
 """
 
@@ -32,7 +32,7 @@ QUERY_KEYS = ("query", "anchor", "question", "sentence1")
 PASSAGE_KEYS = ("passage", "document", "doc", "text", "answer", "response", "sentence2")
 LIST_KEYS = ("docs", "documents", "passages")
 LABEL_KEYS = ("label", "score")
-# What a trainer of another library would use of a line, and ours does not.
+# Keys of a line that a trainer of another library would use, but ours does not.
 UNUSED = ("pos_scores", "neg_scores", "prompt")
 
 EXPECTED = (
@@ -43,7 +43,7 @@ EXPECTED = (
 
 
 def training_shape(line: bytes) -> Shape | None:
-    """The reader for files that begin with this line, None for candidate lists and whatever else is none of them."""
+    """Return the reader for files that begin with this line, None for candidate lists and any other shape."""
     if not is_object(line):
         return _tab_separated if line.count(b"\t") == 2 else None
     try:
@@ -103,7 +103,7 @@ def _labelled(record: dict[str, Any], where: str, fields: PassageFields) -> Grou
 
 
 def _pairs(lines: Lines, fields: PassageFields) -> Iterator[Group]:
-    """Bring the pairs of each query together; they need not follow each other."""
+    """Collect the pairs of each query; they need not be consecutive."""
     found: dict[str, tuple[str, list[Passage], list[int | None]]] = {}
     for where, line in lines:
         record = parse_object(line, where)

@@ -1,4 +1,4 @@
-"""The model that learns: a plain transformers classifier, with a LoRA in it or whole, and how it is kept on disk."""
+"""The model in training: a transformers classifier, with a LoRA or trained whole, and its files on disk."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from sidecar.scoring.loading import Located, locate
 from sidecar.settings.training import TrainingSettings
 from sidecar.training.lora_targets import TrainedModules, choose_modules, head_modules, in_head
 
-# Weights from which on activations are computed anew unless settings say otherwise: those of a batch of the card's
-# size take twice the memory of a 3B model's weights.
+# From this many weights on, activations are recomputed unless settings say otherwise: the activations of a batch of the
+# card's size take twice the memory of a 3B model's weights.
 LARGE = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A student's beginning: `name` is what an adapter will say it belongs to."""
+    """The base of a student: `name` is the name that an adapter will record."""
 
     name: str
     located: Located
@@ -45,7 +45,7 @@ class Base:
 class Student(nn.Module):
     """Scores pairs with gradients as `sidecar.scoring` does without: pooled by true length, the head in float32.
 
-    `model` is the classifier itself, or peft's wrapping of it.
+    `model` is the classifier itself, or peft's wrapper around it.
     """
 
     def __init__(self, model: Any, *, adapted: bool) -> None:
@@ -55,11 +55,11 @@ class Student(nn.Module):
 
     @property
     def classifier(self) -> Any:
-        """The transformers classifier, whatever is around it."""
+        """Return the transformers classifier, without wrappers."""
         return self.model.base_model.model if self.adapted else self.model
 
     def forward(self, passes: Sequence[Mapping[str, Tensor]]) -> Tensor:
-        """One logit for each row of each forward pass, in one vector of float32."""
+        """Return one logit for each row of each forward pass, in one vector of float32."""
         logits = self._decoder if is_decoder(self.classifier) else self._encoder
         return torch.cat([logits(inputs) for inputs in passes])
 
@@ -76,16 +76,16 @@ class Student(nn.Module):
         return found
 
     def save(self, directory: Path) -> None:
-        """Write what was trained, as peft or transformers write it."""
+        """Write the trained weights, in peft's or transformers' format."""
         with quiet_libraries():
             if self.adapted:
-                # Without a question to the hub whether the base's vocabulary has grown: nothing here makes it grow.
+                # peft need not ask the hub whether the base's vocabulary has grown: nothing here changes it.
                 self.model.save_pretrained(str(directory), save_embedding_layers=False)
             else:
                 self.model.save_pretrained(str(directory))
 
     def load(self, directory: Path) -> None:
-        """Take the weights that `save` wrote."""
+        """Load the weights that `save` wrote."""
         from safetensors.torch import load_file
 
         if self.adapted:
@@ -100,7 +100,7 @@ class Student(nn.Module):
 
 
 def find_base(name: str, *, revision: str | None = None, offline: bool = False) -> Base:
-    """Find a base model: a preset, a directory or a hub name. Raises ModelError for an adapter, or if none is there."""
+    """Find a base model: a preset, a directory or a hub name. Raises ModelError for an adapter, or if there is none."""
     located = locate(name, revision=revision, offline=offline)
     if is_adapter(located.directory):
         raise ModelError(
@@ -113,7 +113,7 @@ def find_base(name: str, *, revision: str | None = None, offline: bool = False) 
 
 
 def load_student(base: Base, settings: TrainingSettings, device: str) -> tuple[Student, Checkpoint]:
-    """Load a base to train, and the same model as a checkpoint, which scores with whatever the student has learnt.
+    """Load a base to train, and the same model as a checkpoint, which scores with the student's present weights.
 
     Raises ModelError for weights that are missing outside the head, ConfigurationError for targets the base lacks.
     """
@@ -144,9 +144,9 @@ def load_student(base: Base, settings: TrainingSettings, device: str) -> tuple[S
 
 
 def student_manifest(known: Manifest | None, model: Any, tokenizer: Any, max_length: int) -> Manifest:
-    """How the student will read pairs: as the base's own manifest says, or as its architecture does by default.
+    """Return how the student reads pairs: as the base's own manifest says, or by the default of its architecture.
 
-    What stands beside it, calibration and notes are the base's, and left behind. Raises ConfigurationError for a
+    The base's `beside`, calibration and notes are left out. Raises ConfigurationError for a
     manifest that can't be trained with, ModelError for a length beyond the model's positions.
     """
     cross = known is not None and known.kind == "cross-encoder"
@@ -173,7 +173,7 @@ def _with_lora(model: Any, base: Base, trained: TrainedModules, settings: Traini
         lora_dropout=settings.train_lora_dropout,
         target_modules=trained.targets,
         exclude_modules=trained.excluded or None,
-        # The usual heads peft knows itself, and would list twice.
+        # peft knows the usual heads itself, and would list them twice.
         modules_to_save=[head for head in trained.heads if head not in ("score", "classifier")] or None,
         bias="none",
         task_type="SEQ_CLS",
@@ -182,6 +182,6 @@ def _with_lora(model: Any, base: Base, trained: TrainedModules, settings: Traini
     )
     with quiet_libraries():
         adapted = get_peft_model(model, config)
-    # peft writes the directory that the weights were read from; another machine has another one.
+    # peft records the directory that the weights were read from, which exists only on this machine.
     adapted.peft_config["default"].base_model_name_or_path = base.name
     return adapted

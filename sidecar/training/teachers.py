@@ -1,7 +1,7 @@
-"""Teacher scores: written once by any scorer, a line for each group, and read by every training after.
+"""Teacher scores: written once by any scorer, a line for each group, and read by every later training.
 
 A file's lines are `{"query", "teacher", "scores": {docid: score}}`. Teacher and student may differ in tokenizer and
-prompt: they meet in the texts alone.
+prompt: they share only the texts.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Teacher(Protocol):
     """A writer of scores: any `sidecar.scoring.Scorer`."""
 
     def score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
-        """One score for each passage."""
+        """Return one score for each passage."""
         ...
 
 
@@ -57,7 +57,7 @@ class Weighted:
 def teach(
     groups: Iterable[Group], teacher: Teacher, name: str, journal: Journal, finished: Callable[[int], None]
 ) -> None:
-    """Score every group that the journal has not; `finished` is told how many passages each had."""
+    """Score every group that the journal lacks; `finished` is called with the number of passages of each."""
     for group in groups:
         if group.key in journal.done:
             continue
@@ -68,14 +68,14 @@ def teach(
 
 
 def publish_scores(journal: Journal, output: Path) -> None:
-    """Write every line of the journal; the file appears whole, and the journal goes when it is there."""
+    """Write every line of the journal; the file appears complete, and then the journal is removed."""
     with atomic_write(output) as stream:
         stream.writelines(line.decode() + "\n" for line in journal.lines())
     journal.remove()
 
 
 def read_scores(path: Path) -> dict[str, dict[str, float]]:
-    """Query → docid → score. Raises InputError with file and line for a malformed line or a score that isn't finite."""
+    """Return query → docid → score. Raises InputError with file and line for a malformed line or a non-finite score."""
     found: dict[str, dict[str, float]] = {}
     for where, line in records(path):
         one = parse(line, where, _DECODER, what="no teacher's scores", remedy=_EXPECTED)
@@ -86,10 +86,10 @@ def read_scores(path: Path) -> dict[str, dict[str, float]]:
 
 
 def mixed(groups: Sequence[Group], teachers: Sequence[Weighted], *, standardize: bool) -> list[list[float]]:
-    """The teachers' scores of each group, in the order of its passages.
+    """Return the teachers' scores of each group, in the order of its passages.
 
     A single teacher's are raw unless `standardize` is set; several are brought to mean 0 and deviation 1 within each
-    group (equal scores to 0) before their weighted mean is taken. Raises InputError where a score is missing.
+    group (equal scores to 0) before their weighted mean is taken. Raises InputError if a score is missing.
     """
     _refuse_missing(groups, teachers)
     alone = len(teachers) == 1 and not standardize
@@ -114,7 +114,7 @@ def standardized(values: Sequence[float]) -> list[float]:
 
 
 def without_false_negatives(group: Group, scores: Sequence[float], margin: float) -> tuple[Group, list[float], int]:
-    """Leave out passages of label 0 whose score is above the best positive's less `margin` deviations of the group.
+    """Leave out passages of label 0 whose score is above the best positive's minus `margin` deviations of the group.
 
     Returns the group, its scores, and how many were left out. Source: "TopK-MarginPos" of NV-Retriever
     (arXiv 2407.15831).

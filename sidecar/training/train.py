@@ -1,4 +1,4 @@
-"""The story of a training: load the base, learn, keep the best, write what a searcher can load.
+"""Train a reranker: load the base, train, keep the best weights, and write a model that a searcher can load.
 
 Loads torch, transformers and peft.
 """
@@ -30,7 +30,7 @@ from sidecar.training.run_dir import RunDirectory
 from sidecar.training.student import Base, Student, load_student
 from sidecar.training.trainer import RerankTrainer, TrainingProgress
 
-# Tokens of a forward pass on a CPU, padding included: a larger one floods the caches. A GPU takes a batch at once.
+# Tokens of a forward pass on a CPU, padding included: more would not fit its caches. A GPU takes a batch at once.
 CPU_TOKENS = 2048
 
 
@@ -47,9 +47,9 @@ class TrainingJob:
 class TrainingResult:
     """The outcome of a training.
 
-    `best_step` is the step whose weights are kept: of the best `figure`, or the last where nothing was measured;
-    `figures` are all measurements by step. `pairs`, `seconds` and `gpu_bytes`, the most memory that torch took of a GPU
-    (None elsewhere), are of this process alone.
+    `best_step` is the step whose weights are kept: of the best `figure`, or the last if nothing was measured;
+    `figures` are all measurements by step. `pairs`, `seconds` and `gpu_bytes`, the peak of torch's GPU memory
+    (None without a GPU), are of this process alone.
     """
 
     steps: int
@@ -64,7 +64,7 @@ class TrainingResult:
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
-    """The student with its best weights; `main_process` says whether it is this process's to write them."""
+    """The student with its best weights; `main_process` is True if this process writes them."""
 
     student: Student
     checkpoint: Checkpoint
@@ -72,23 +72,23 @@ class TrainedModel:
     main_process: bool
 
     def save(self, directory: Path) -> None:
-        """Write what `load_scorer` loads: the adapter or the whole model, with its manifest."""
+        """Write the files that `load_scorer` loads: the adapter or the whole model, with its manifest."""
         self.student.save(directory)
         if not self.student.adapted:
             self.checkpoint.tokenizer.save_pretrained(str(directory))
         manifest = write_manifest(self.checkpoint.manifest, directory)
         for weights in directory.glob("*.safetensors"):
-            # safetensors' files are their owner's alone, and a service runs as somebody else.
+            # Only their owner may read safetensors' files by default, but a service runs as another user.
             shutil.copymode(manifest, weights)
 
 
 def train(
     job: TrainingJob, settings: TrainingSettings, run_dir: RunDirectory, progress: TrainingProgress
 ) -> TrainedModel:
-    """Train, from the workplace's last checkpoint if it has one.
+    """Train, from the run directory's last checkpoint if it has one.
 
     Raises ConfigurationError for settings that can't go together, ModelError for a base that can't be loaded,
-    TrainingError where the loss is not finite or memory runs out.
+    TrainingError if the loss is not finite or memory runs out.
     """
     _check(job, settings)
     placement = Placement(job.device)
@@ -151,11 +151,11 @@ def _check(job: TrainingJob, settings: TrainingSettings) -> None:
         )
     if job.data.teacher is None and settings.train_false_negative_margin is not None:
         raise ConfigurationError(
-            "false negatives are told by a teacher's scores.",
+            "false negatives are found by a teacher's scores.",
             remedy="Give --teacher-scores, or leave --false-negative-margin out.",
         )
     if settings.train_loss == "lambda" and settings.train_target == "teacher":
-        raise ConfigurationError("the lambda loss asks for labels.", remedy="Use --target labels, or another --loss.")
+        raise ConfigurationError("the lambda loss needs labels.", remedy="Use --target labels, or another --loss.")
 
 
 def _precision(wanted: str, device: torch.device) -> str:
@@ -169,7 +169,7 @@ def _precision(wanted: str, device: torch.device) -> str:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Name what to lower where memory runs out, on a GPU or in the machine."""
+    """Add to an error what to lower if memory ran out, on a GPU or in the machine."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
@@ -177,7 +177,7 @@ def _explained() -> Iterator[None]:
             raise
         raise TrainingError(
             f"memory ran out: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
-            remedy="Go on with --resume --gradient-checkpointing, or begin anew with a lower --batch-queries (and "
+            remedy="Continue with --resume --gradient-checkpointing, or start again with a lower --batch-queries (and "
             "--accumulation raised as much), --passages or --max-length.",
         ) from error
 

@@ -24,7 +24,7 @@ from sidecar.training.sampling import Batches
 from sidecar.training.student import Student
 
 FIGURE = "eval_ndcg"
-# Steps whose mean loss is shown.
+# Number of steps whose mean loss is shown.
 RECENT = 50
 
 
@@ -32,11 +32,11 @@ class TrainingProgress(Protocol):
     """Receives the progress of a training."""
 
     def step(self, step: int, total: int, pairs: int, loss: float) -> None:
-        """A step is done; `pairs` are those of this process, `loss` is the mean of the last batches."""
+        """Called after a step; `pairs` are those of this process, `loss` is the mean of the last batches."""
         ...
 
     def measured(self, step: int, figure: float, best: float) -> None:
-        """The development lists were measured; `best` is the best figure until now, this one included."""
+        """Called after a measurement of the development lists; `best` is the best figure so far, with this one."""
         ...
 
 
@@ -45,7 +45,7 @@ class RerankTrainer(Trainer):  # type: ignore[misc]
 
     control: Any
 
-    def __init__(  # noqa: PLR0913  the parts it joins, by keyword
+    def __init__(  # noqa: PLR0913  its parts, by keyword
         self,
         student: Student,
         checkpoint: Checkpoint,
@@ -74,15 +74,15 @@ class RerankTrainer(Trainer):  # type: ignore[misc]
             eval_dataset=None if development is None else development.queries,
             callbacks=callbacks,
         )
-        self.remove_callback(PrinterCallback)  # stdout is not its own
+        self.remove_callback(PrinterCallback)  # stdout is not the trainer's
 
     def get_train_dataloader(self) -> Any:
-        """Batches of our own order."""
+        """Return batches in our own order."""
         loader = DataLoader(self.train_dataset, batch_sampler=self._batches, collate_fn=self.data_collator)
         return self.accelerator.prepare(loader)
 
     def compute_loss(self, model: Any, inputs: Mapping[str, Any], *_: Any, **__: Any) -> Tensor:
-        """The loss of one batch."""
+        """Return the loss of one batch."""
         settings = self.settings
         target = inputs["teacher"] if settings.train_target == "teacher" else inputs["labels"]
         return combined(
@@ -96,13 +96,13 @@ class RerankTrainer(Trainer):  # type: ignore[misc]
         )
 
     def training_step(self, model: Any, inputs: Mapping[str, Any], num_items_in_batch: Any = None) -> Tensor:
-        """Forward and backward. Raises TrainingError where the loss is not finite, before any weight is changed."""
+        """Run forward and backward. Raises TrainingError if the loss is not finite, before any weight is changed."""
         loss: Tensor = super().training_step(model, inputs, num_items_in_batch)
         value = float(loss) * self.current_gradient_accumulation_steps
         if not math.isfinite(value):
             raise TrainingError(
                 f"the loss is {value} after step {self.state.global_step}.",
-                remedy="Lower --learning-rate, raise --warmup, or use --precision float32, and begin anew.",
+                remedy="Lower --learning-rate, raise --warmup, or use --precision float32, and start again.",
             )
         self.pairs += int(inputs["mask"].sum())
         self._recent.append(value)
@@ -110,11 +110,11 @@ class RerankTrainer(Trainer):  # type: ignore[misc]
 
     @property
     def recent_loss(self) -> float:
-        """The mean loss of the last batches."""
+        """Return the mean loss of the last batches."""
         return math.fsum(self._recent) / len(self._recent)
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Measure the development lists by the way that serves searches."""
+        """Measure the development lists by the code that serves searches."""
         if self.development is None:
             return {}
         self.model.eval()
@@ -123,13 +123,13 @@ class RerankTrainer(Trainer):  # type: ignore[misc]
         metrics = {FIGURE: figure}
         best = figure if self.state.best_metric is None else max(figure, self.state.best_metric)
         self.progress.measured(self.state.global_step, figure, best)
-        # Early stopping listens to this.
+        # Early stopping reads this.
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         self.state.log_history.append({"step": self.state.global_step, **metrics})
         return metrics
 
     def floating_point_ops(self, inputs: Any) -> int:
-        """Not counted: nobody reads it, and counting takes inputs of another shape."""
+        """Return 0: the count is not used, and counting needs inputs of another shape."""
         del inputs
         return 0
 
@@ -152,7 +152,7 @@ class RerankTrainer(Trainer):  # type: ignore[misc]
 
 
 class _Steps(TrainerCallback):  # type: ignore[misc]
-    """Tells the watch of every step."""
+    """Reports every step to the progress."""
 
     def __init__(self, trainer: RerankTrainer) -> None:
         self._trainer = trainer

@@ -65,7 +65,7 @@ def test_one_qrels_file_for_all_topics_counts_for_the_topics_that_are_evaluated(
     told = []
     evaluation = read_evaluation([tmp_path / "qrels", tmp_path / "topics.tsv"], FIELDS, told.append)
     assert find_contamination([group(1, 0), group(0, 1)], evaluation).positives == [0]
-    assert told == [f"{tmp_path / 'qrels'}: 1 queries are evaluated; 1 others are judged, too, and left aside."]
+    assert told == [f"{tmp_path / 'qrels'}: 1 queries are evaluated; 1 others are judged, too, and ignored."]
     # Qrels that know none of the topics belong to another evaluation, and count whole.
     (tmp_path / "others.tsv").write_text("7\tcats\n")
     evaluation = read_evaluation([tmp_path / "others.tsv", tmp_path / "qrels"], FIELDS)

@@ -43,7 +43,7 @@ def test_without_a_checkpoint_a_training_simply_begins_anew(tmp_path):
 
 def test_what_is_unfinished_is_only_gone_on_with_when_asked_and_by_the_same_command(tmp_path):
     save(RunDirectory(tmp_path / "out", {"seed": "1", "data 1": "ab"}, resume=False), 2)
-    with pytest.raises(ConfigurationError, match="unfinished training of 2 steps lies in"):
+    with pytest.raises(ConfigurationError, match="unfinished training of 2 steps is in"):
         RunDirectory(tmp_path / "out", {"seed": "1", "data 1": "ab"}, resume=False)
     with pytest.raises(ConfigurationError, match="differs in data 1, seed"):
         RunDirectory(tmp_path / "out", {"seed": "2", "data 1": "cd"}, resume=True)

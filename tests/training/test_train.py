@@ -250,8 +250,8 @@ def test_training_stops_where_nothing_gets_better(tiny_llama, prepared, tmp_path
     [
         ({"train_distillation_weight": 0.1}, "need a teacher's scores"),
         ({"train_target": "teacher"}, "need a teacher's scores"),
-        ({"train_false_negative_margin": 0.0}, "told by a teacher's scores"),
-        ({"train_loss": "lambda", "train_target": "teacher", "taught": True}, "lambda loss asks for labels"),
+        ({"train_false_negative_margin": 0.0}, "found by a teacher's scores"),
+        ({"train_loss": "lambda", "train_target": "teacher", "taught": True}, "lambda loss needs labels"),
         ({"train_lora_targets": "query,nonsense"}, "no linear module query, nonsense; it has q_proj, k_proj, v_proj"),
     ],
 )
