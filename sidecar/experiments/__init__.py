@@ -1,1 +1,1 @@
-"""Batch work: candidate files in, runs out, and what they are worth."""
+"""Batch work: from candidate files to runs, and the evaluation of runs."""

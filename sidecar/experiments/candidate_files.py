@@ -1,10 +1,10 @@
-"""Candidate files, a query and its first-stage hits in one object, in the two shapes that are about.
+"""Candidate files: a query and its first-stage hits in one object, in either of the two common shapes.
 
 * castorini's and rank_llm's: `{"query": {"text", "qid"}, "candidates": [{"docid", "score", "doc": {…}}]}`
 * flat: `{"query_id", "query", "candidates": [{"docid", "score", "title", "text"}]}`
 
-Objects stand one a line, or in one array. Files of one pair a line are in `pair_files`. A candidate's `doc` is kept as
-the bytes it came in, so that what is written is what was read.
+There is one object a line, or one array of objects. Files of one pair a line are in `pair_files`. A candidate's `doc`
+is kept as bytes, so that it is written exactly as it was read.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Hit(msgspec.Struct):
     docid: str | int
     score: float | None = None
     label: object = None
-    doc: msgspec.Raw = msgspec.Raw()  # an empty one means the field is absent: msgspec knows no `Raw | None`
+    doc: msgspec.Raw = msgspec.Raw()  # empty if the field is absent: msgspec does not support `Raw | None`
 
 
 class _Line(msgspec.Struct):
@@ -51,11 +51,11 @@ _DECODER = msgspec.json.Decoder(_Line)
 
 
 def read_candidates(path: Path, fields: PassageFields) -> Iterator[CandidateList]:
-    """Every query of a candidate file, streaming; a file of one pair a line is told by its first line.
+    """Yield every query of a candidate file, streamed; a file of one pair a line is recognised by its first line.
 
-    Candidates come in file order, which is the first stage's. Scores that are missing count down from the top in its
-    stead. Raises `InputError` with file and line for a malformed line, an empty query, a query listed twice, or a docid
-    listed twice within a query; and where there is no query at all.
+    Candidates are in file order, which is the first stage's. A missing score is replaced by one that counts down from
+    the top. Raises `InputError` with file and line for a malformed line, an empty query, a query listed twice, or a
+    docid listed twice within a query; and if there is no query at all.
     """
     lines = records(path)
     first = next(lines, None)
@@ -105,7 +105,7 @@ def _flat_qid(line: _Line) -> str | int | None:
 
 
 def _flat_document(hit: msgspec.Raw) -> bytes:
-    """Return what a flat candidate says of its document, beside id, score and rank."""
+    """Return the document fields of a flat candidate: all except id, score and rank."""
     values = msgspec.json.decode(hit, type=dict[str, msgspec.Raw])
     return msgspec.json.encode(
         {name: value for name, value in values.items() if name not in {"docid", "score", "rank"}}

@@ -1,4 +1,4 @@
-"""A query with its first-stage hits, as every file of candidates and every first stage gives them."""
+"""A query with its first-stage hits: the common form of candidate files and first stages."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from sidecar.experiments.grades import whole_grade
 class CandidateList:
     """A query, its candidates best first, each one's document as JSON bytes, and its `label`.
 
-    A label is a grade of relevance; None where a candidate has none. Only files have any, and only they have a
-    `source`, as `file:line`. `ordered` is False where the file says nothing of their order.
+    A label is a grade of relevance; None if a candidate has none. Only files have labels and a `source`, which is
+    `file:line`. `ordered` is False if the file does not give their order.
     """
 
     qid: str
@@ -31,7 +31,7 @@ class CandidateList:
 
 
 def read_label(label: object, docid: str, where: str) -> int | None:
-    """A label as a grade, None where there is none. Raises `InputError` for one that is no whole number."""
+    """Return a label as a grade, None if there is none. Raises `InputError` for a label that is not a whole number."""
     grade = whole_grade(label)
     if grade is None and label is not None:
         raise InputError(
@@ -41,6 +41,6 @@ def read_label(label: object, docid: str, where: str) -> int | None:
 
 
 def passage_in(doc: bytes, fields: PassageFields) -> Passage:
-    """Read a document, an object, or a string as Lucene stores it in `raw` (which may itself be JSON), or null."""
+    """Read a document: an object, or a string as Lucene stores it in `raw` (which may itself be JSON), or null."""
     found = msgspec.json.decode(doc, type=dict[str, Any] | str | None)
     return passage_of_record(found, fields) if isinstance(found, dict) else passage_of(found, None, fields)

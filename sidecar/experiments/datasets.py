@@ -1,7 +1,7 @@
 """Topics and qrels by name, through ir_datasets: its own ids as `irds:ID`, and the names that Pyserini uses.
 
-ir_datasets is an extra (`rerank-sidecar[datasets]`), imported when a name is used. It fetches a dataset once, and keeps
-it in its own folder.
+ir_datasets is an extra (`rerank-sidecar[datasets]`), imported when a name is used. It downloads a dataset once, and
+keeps it in its own folder.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sidecar.core.errors import ConfigurationError, InputError
 
 PREFIX = "irds:"
 
-# Pyserini's name → ir_datasets' id. Only names for which both have the same queries and judgements are here: Pyserini's
+# Pyserini's name → ir_datasets' id. Only names with the same queries and judgements in both are here: Pyserini's
 # topics of DL 2019 are the 43 judged queries, its topics of DL 2020 are all 200.
 PYSERINI_NAMES = {
     "dl19-passage": "msmarco-passage/trec-dl-2019/judged",
@@ -65,7 +65,7 @@ PYSERINI_NAMES |= {f"beir-v1.0.0-{name}-test": f"beir/{found}" for name, found i
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A dataset of ir_datasets, opened: `name` is what the user called it, `id` the dataset's own."""
+    """An open dataset of ir_datasets: `name` is the user's name of it, `id` the dataset's own."""
 
     name: str
     id: str
@@ -73,11 +73,11 @@ class Dataset:
     found: Any
 
     def queries(self) -> Iterator[Any]:
-        """Its queries. Raises `InputError` if it has none, or they can't be fetched."""
+        """Return its queries. Raises `InputError` if it has none, or they can't be downloaded."""
         return self._part("queries")
 
     def qrels(self) -> Iterator[Any]:
-        """Its judgements. Raises `InputError` if it has none, or they can't be fetched."""
+        """Return its judgements. Raises `InputError` if it has none, or they can't be downloaded."""
         return self._part("qrels")
 
     def _part(self, part: str) -> Iterator[Any]:
@@ -85,7 +85,7 @@ class Dataset:
             raise InputError(f"the dataset {self.id} has no {part}.", remedy="See https://ir-datasets.com.")
         try:
             yield from getattr(self.found, f"{part}_iter")()
-        except (OSError, RuntimeError, ValueError) as error:  # what its downloads and its readers raise
+        except (OSError, RuntimeError, ValueError) as error:  # its downloads and readers raise these
             raise InputError(
                 f"ir_datasets can't give the {part} of {self.id}: {error}.",
                 remedy="It fetches them from the network; some need a licence first. See https://ir-datasets.com.",
@@ -93,7 +93,7 @@ class Dataset:
 
 
 def dataset_id(path: Path) -> str | None:
-    """The id of ir_datasets that a path stands for; None if it is a file, or no name that is known."""
+    """Return the id of ir_datasets that a path stands for; None for a file, or an unknown name."""
     name = str(path)
     if path.exists():
         return None
@@ -101,9 +101,9 @@ def dataset_id(path: Path) -> str | None:
 
 
 def open_dataset(path: Path) -> Dataset | None:
-    """Open the dataset that a path stands for, None if it stands for a file.
+    """Open the dataset that a path stands for; None if it stands for a file.
 
-    Raises `ConfigurationError` where ir_datasets is not installed, `InputError` where it knows no such dataset.
+    Raises `ConfigurationError` if ir_datasets is not installed, `InputError` if it has no such dataset.
     """
     found = dataset_id(path)
     if found is None:

@@ -25,9 +25,9 @@ PerQuery = dict[str, dict[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A run beside another, over the judged queries.
+    """A run compared with another, over the judged queries.
 
-    `difference` is of the two aggregates, `p` that of a paired, two-sided t-test (1 where no query differs), and
+    `difference` is that of the two aggregates, `p` that of a paired, two-sided t-test (1 if no query differs), and
     `wins`, `ties` and `losses` count queries.
     """
 
@@ -40,9 +40,9 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Mean of each measure over the judged queries that count; a query the run lacks counts as 0.
+    """The mean of each measure over the judged queries that count; a query that the run lacks counts as 0.
 
-    `missing` are the judged queries without a result, `unjudged` the run's queries that the qrels don't know.
+    `missing` are the judged queries without a result, `unjudged` the run's queries that the qrels lack.
     `against_first` compares each measure with the first run's; it is empty for the first run itself. `by_query` are
     the values of each measure by query id.
     """
@@ -57,7 +57,7 @@ class Evaluation:
 
 
 def _library() -> Any:
-    # Not everywhere installed, and of no use to what does not measure.
+    # Imported here: it is not installed everywhere, and only measuring needs it.
     try:
         import ir_measures
     except ModuleNotFoundError:
@@ -69,9 +69,9 @@ def _library() -> Any:
 
 
 def parse_measures(text: str) -> list[ir_measures.Measure]:
-    """Measures from a list like `nDCG@10,RR(rel=2)@10,AP`; commas inside parentheses belong to the measure.
+    """Parse a list like `nDCG@10,RR(rel=2)@10,AP`; commas inside parentheses belong to the measure.
 
-    Raises `InputError` for a name that ir-measures does not know, and `ConfigurationError` where it is not installed.
+    Raises `InputError` for a name that ir-measures does not know, and `ConfigurationError` if it is not installed.
     """
     measures = []
     for name in re.findall(r"(?:[^,(]|\([^)]*\)?)+", text):
@@ -81,7 +81,7 @@ def parse_measures(text: str) -> list[ir_measures.Measure]:
             measures.append(measure)
         except (NameError, ValueError, KeyError, AttributeError, AssertionError) as error:
             raise InputError(
-                f"{name.strip()} is no measure: {error}.",
+                f"{name.strip()} is not a measure: {error}.",
                 remedy="Known ones: nDCG@10, RR@10, AP, R@100, P@5, RR(rel=2)@10, …",
             ) from None
     if not measures:
@@ -101,7 +101,7 @@ def evaluate(
         qrels = {qid: grades for qid, grades in qrels.items() if any(qid in run for run in runs)}
     try:
         evaluator = _library().evaluator(measures, qrels)
-    except ValueError as error:  # a measure whose program is an extra of ir-measures
+    except ValueError as error:  # the measure's program is an extra of ir-measures
         raise InputError(str(error)) from None
     found: list[Evaluation] = []
     for path, run in zip(paths, runs, strict=True):
@@ -113,13 +113,13 @@ def evaluate(
 
 
 def mean_of(measure: str, run: dict[str, dict[str, float]], qrels: Qrels) -> float:
-    """One measure of a run in memory, over all judged queries. Raises `InputError` for an unknown measure."""
+    """Return one measure of a run in memory, over all judged queries. Raises `InputError` for an unknown measure."""
     [parsed] = parse_measures(measure)
     return float(_library().calc_aggregate([parsed], qrels, run)[parsed])
 
 
 def write_by_query(evaluations: Sequence[Evaluation], path: Path) -> None:
-    """Write `run, query, measure, value`, tab-separated with a header, the queries in the order of their ids."""
+    """Write `run, query, measure, value`, tab-separated with a header, sorted by query id."""
     with atomic_write(path) as stream:
         stream.write("run\tquery\tmeasure\tvalue\n")
         for one in evaluations:
@@ -128,7 +128,7 @@ def write_by_query(evaluations: Sequence[Evaluation], path: Path) -> None:
 
 
 def _aggregate(measure: ir_measures.Measure, values: dict[str, float]) -> float:
-    """The mean for most measures, the sum for counts: the measure knows."""
+    """Return the mean for most measures, the sum for counts: the measure decides."""
     aggregator = measure.aggregator()
     for value in values.values():
         aggregator.add(value)
@@ -163,7 +163,7 @@ def _p_value(pairs: Sequence[tuple[float, float]]) -> float:
     if all(one == two for one, two in pairs):
         return 1.0
     with warnings.catch_warnings():
-        # The value says as much: 0 where all queries differ by the same, NaN of a single query.
+        # scipy warns here, but the value already shows it: 0 if all queries differ by the same, NaN for a single query.
         warnings.simplefilter("ignore", RuntimeWarning)
         return float(ttest_rel([one for one, _ in pairs], [two for _, two in pairs]).pvalue)
 

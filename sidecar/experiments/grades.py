@@ -1,4 +1,4 @@
-"""Grades of relevance: whole numbers, however a file writes them."""
+"""Grades of relevance: whole numbers, in any notation of a file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _WHOLE = re.compile(r"[+-]?\d{1,9}(\.0*)?", re.ASCII)
 
 
 def whole_grade(value: object) -> int | None:
-    """A grade as an integer: of 2, 2.0, "2", "2.0" and of booleans. None for anything else; nothing is rounded."""
+    """Return a grade as an integer: of 2, 2.0, "2", "2.0" and booleans. None for anything else; nothing is rounded."""
     if isinstance(value, bool | int | float):
         return int(value) if abs(value) < _LARGEST and value == int(value) else None
     if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):

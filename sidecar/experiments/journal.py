@@ -1,4 +1,4 @@
-"""The finished queries of a long run, kept beside its output until the output is whole: what was computed is not lost.
+"""The finished queries of a long run, kept beside its output until that is complete, so that no result is lost.
 
 A journal knows nothing of rankings: each entry is one line of JSON under a query's id.
 """
@@ -27,27 +27,27 @@ class _Entry(msgspec.Struct):
 
 
 def journal_of(output: Path) -> Path:
-    """Return where the journal of an unfinished output is."""
+    """Return the path of the journal of an unfinished output."""
     return output.with_name(f".{output.name}.journal")
 
 
 class Journal:
     """An append-only file `.NAME.journal` beside the output `NAME`.
 
-    `identity` names everything that decides the run's result (model, input, fusion, …); a journal of another identity
-    is never gone on with. A line that was cut off in the middle of being written is dropped. Raises
-    `ConfigurationError` if an unfinished journal is there and `resume` is False, or if it belongs to another run.
+    `identity` names everything that decides the run's result (model, input, fusion, …); a run never continues from a
+    journal of another identity. An incomplete last line is dropped. Raises
+    `ConfigurationError` if an unfinished journal exists and `resume` is False, or if it belongs to another run.
     """
 
     def __init__(self, output: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
         self.path = journal_of(output)
-        # As it will be read: a tuple is a list in JSON.
+        # In the form in which it will be read: a tuple becomes a list in JSON.
         self._identity = msgspec.to_builtins(dict(identity))
         self.done: set[str] = set()
         if self.path.exists():
             self._go_on(resume)
         try:
-            # Unbuffered: what could not be written is not tried again when the file is closed.
+            # Unbuffered: data that could not be written must not be tried again when the file is closed.
             self._file = self.path.open("ab", buffering=0)
         except OSError as error:
             raise InputError(f"can't write {self.path}: {error.strerror}.") from None
@@ -55,22 +55,22 @@ class Journal:
             self._append(msgspec.json.encode(_Header(self._identity)))
 
     def add(self, qid: str, line: bytes) -> None:
-        """Keep one finished query; it survives the end of this process, however that comes.
+        """Add one finished query; it survives the end of this process, however that ends.
 
-        Raises `InputError` where the disk is full; what was kept before stays whole.
+        Raises `InputError` if the disk is full; earlier entries stay complete.
         """
         self._append(msgspec.json.encode(_Entry(qid, msgspec.Raw(line))))
         self.done.add(qid)
 
     def lines(self) -> Iterator[bytes]:
-        """Every kept line, in the order of adding."""
+        """Yield every entry, in the order of adding."""
         with self.path.open("rb") as file:
             next(file)
             for entry in file:
                 yield bytes(msgspec.json.decode(entry, type=_Entry).line)
 
     def remove(self) -> None:
-        """Forget the run: its output is whole."""
+        """Remove the journal after its output is complete."""
         self._file.close()
         self.path.unlink()
 
@@ -82,10 +82,10 @@ class Journal:
     ) -> None:
         self._file.close()
         if not self.done:
-            self.path.unlink(missing_ok=True)  # nothing in it to go on with
+            self.path.unlink(missing_ok=True)  # it holds nothing to continue from
 
     def _append(self, line: bytes) -> None:
-        # In the kernel's hands once it is written: a killed process loses nothing of it.
+        # The kernel has each written line: if the process is killed, nothing is lost.
         before, rest = self._file.tell(), memoryview(line + b"\n")
         try:
             while rest:
@@ -93,7 +93,7 @@ class Journal:
         except OSError as error:
             self._file.truncate(before)
             raise InputError(
-                f"can't write {self.path}: {error.strerror}.", remedy="Make room, then go on with --resume."
+                f"can't write {self.path}: {error.strerror}.", remedy="Make room, then continue with --resume."
             ) from error
 
     def _go_on(self, resume: bool) -> None:
@@ -109,8 +109,8 @@ class Journal:
                 whole += len(line)
         if not resume and self.done:
             raise ConfigurationError(
-                f"an unfinished run with {len(self.done)} queries lies in {self.path}.",
-                remedy="Go on with it by --resume, or remove that file.",
+                f"an unfinished run with {len(self.done)} queries is in {self.path}.",
+                remedy="Continue it with --resume, or remove that file.",
             )
         with self.path.open("r+b") as file:
             file.truncate(whole)

@@ -1,4 +1,4 @@
-"""The demands of a run on its candidate lists, checked before anything is scored, and what may be taken out of them."""
+"""What a run requires of its candidate lists, checked before anything is scored, and candidates to remove."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sidecar.experiments.run_files import RunFormat
 class Demands:
     """How lists are used: written as `run_format`, reranked to `window`, and `fused` with their first-stage scores.
 
-    With `remove_query` a candidate whose docid is the query's id is taken out, as ArguAna's queries are documents.
+    With `remove_query` a candidate whose docid is the query's id is removed, since ArguAna's queries are documents.
     """
 
     run_format: RunFormat
@@ -24,7 +24,7 @@ class Demands:
     remove_query: bool = False
 
     def check(self, lists: Iterable[CandidateList]) -> Iterator[CandidateList]:
-        """Pass lists on that can be ranked, and written so that they can be read. Raises `InputError`."""
+        """Yield the lists, and check that they can be ranked and written. Raises `InputError`."""
         for found in lists:
             checked = _without_query(found) if self.remove_query else found
             self._check_order(checked)
@@ -37,7 +37,7 @@ class Demands:
         place, count = _place(found), len(found.candidates)
         if count > self.window:
             raise InputError(
-                f"{place} has {count} candidates in no order, of which only {self.window} would be reranked.",
+                f"{place} has {count} candidates without an order, of which only {self.window} would be reranked.",
                 remedy=f"Rerank all of them: --window {count} or more.",
             )
         if self.fused:
@@ -52,14 +52,14 @@ class Demands:
             if not name or (columns and not fits_column(name)):
                 raise InputError(
                     f"{_place(found)} has the {what} id {name!r}, which a run can't hold.",
-                    remedy="Ids are not empty and hold no white space; only the format jsonl can hold white space.",
+                    remedy="Ids must not be empty or hold white space; only the format jsonl can hold white space.",
                 )
 
 
 def check_tag(tag: str) -> str:
     """Return a run's tag. Raises `ConfigurationError` if it can't be the last column of a TREC run."""
     if not fits_column(tag):
-        raise ConfigurationError(f"the tag {tag!r} is no column of a run.", remedy="Give --tag one word.")
+        raise ConfigurationError(f"the tag {tag!r} can't be a column of a run.", remedy="Give --tag one word.")
     return tag
 
 

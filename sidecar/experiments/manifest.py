@@ -1,4 +1,4 @@
-"""The manifest beside a run: enough to make it again, and no secret."""
+"""The manifest of a run: all that is needed to repeat it, and no secret."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class RunManifest:
     from_score_file: int = 0
 
     def write(self, output: Path, journal: Journal, *, seconds: float, resumed: int) -> Path:
-        """Write `OUTPUT.manifest.json`, whole; counts are of the whole journal.
+        """Write `OUTPUT.manifest.json`, completely or not at all; counts are of the whole journal.
 
-        `seconds` are those of the last process alone, which found `resumed` queries finished. Raises `InputError`,
-        also where no query has a candidate: then there is no run, and the journal goes.
+        `seconds` are those of the last process alone, which found `resumed` queries finished. Raises `InputError`, also
+        if no query has a candidate: then there is no run, and the journal is removed.
         """
         queries = hits = passages = 0
         bare: list[str] = []
@@ -75,7 +75,7 @@ class RunManifest:
 
 
 def versions() -> dict[str, str]:
-    """Versions of ours, of Python and of the libraries that decide scores; one that isn't installed is left out."""
+    """Return our version, Python's and those of the libraries that decide scores, if they are installed."""
     found = {"rerank-sidecar": __version__, "python": platform.python_version()}
     for name in LIBRARIES:
         try:

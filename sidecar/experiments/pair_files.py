@@ -1,9 +1,10 @@
-"""Files of one query–document pair a line, brought together by query.
+"""Files of one query–document pair a line, collected by query.
 
-* MS MARCO's `top1000.dev`: `qid<TAB>pid<TAB>query<TAB>passage`, in no order of the first stage
-* JSON, as TIRA's re-ranking files have it: `{"qid", "query", "docno", "text", "rank", "score"}`
+* MS MARCO's `top1000.dev`: `qid<TAB>pid<TAB>query<TAB>passage`, not in first-stage order
+* JSON, as in TIRA's re-ranking files: `{"qid", "query", "docno", "text", "rank", "score"}`
 
-The pairs of a query need not stand together: they wait in a temporary database on disk, so that memory stays bounded.
+The pairs of a query need not be consecutive: they are collected in a temporary database on disk, so memory stays
+bounded.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class _Pair:
 
 
 def has_pairs(line: bytes) -> bool:
-    """Whether a first line has the shape of a pair."""
+    """True if a first line has the shape of a pair."""
     if not is_object(line):
         columns = line.split(b"\t")
         # Four columns that end in a number are judgements or a run, not a passage.
@@ -62,7 +63,7 @@ def has_pairs(line: bytes) -> bool:
 
 
 def read_pairs(lines: Iterator[tuple[str, bytes]], fields: PassageFields) -> Iterator[CandidateList]:
-    """The pairs of each query as one list, queries in the order of their first pairs.
+    """Yield the pairs of each query as one list, queries in the order of their first pairs.
 
     Candidates are ordered by `rank`, else by falling `score`, if every pair of the query has one; else they have no
     order. Raises `InputError` with file and line for a malformed line, two texts of one query, or a pair listed twice.

@@ -1,4 +1,4 @@
-"""From a finished journal to its outputs: the run, and the first stage's run beside it."""
+"""Write the outputs of a finished journal: the run, and the first stage's run beside it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sidecar.experiments.run_files import RunFormat, first_stage, formatted
 def publish(
     journal: Journal, output: Path, run_format: RunFormat, tag: str, *, first_stage_output: Path | None = None
 ) -> None:
-    """Write every query of the journal; each file appears whole, and the journal goes when all of them are there."""
+    """Write every query of the journal; each file appears complete, and then the journal is removed."""
     if first_stage_output is not None:
         with atomic_write(first_stage_output) as stream:
             stream.writelines(formatted(first_stage(line), run_format, "first-stage") for line in journal.lines())

@@ -1,4 +1,4 @@
-"""Judgements of relevance, from the files people have: every line is read, or the file is refused."""
+"""Judgements of relevance in the usual file formats: every line is read, or the file is refused."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _EXPECTED = "Expected a TREC judgement (qid 0 docid grade) or a BEIR one (qid, d
 
 
 def read_qrels(path: Path) -> Qrels:
-    """Judgements from a TREC file (`qid 0 docid grade`) or a tab-separated one (`qid docid grade`, header allowed).
+    """Read judgements from a TREC file (`qid 0 docid grade`) or a tab-separated one (`qid docid grade`, with header).
 
     A BEIR folder and the name of a dataset (see `datasets`) are read, too. Grades may be written `2.0`; the same
-    judgement may be there twice. Raises `InputError` with file and line for a malformed line, and with both lines for
+    judgement may occur twice. Raises `InputError` with file and line for a malformed line, and with both lines for
     two grades of one document.
     """
     qrels: Qrels = {}
@@ -37,7 +37,7 @@ def read_qrels(path: Path) -> Qrels:
             first = next(place for place, *pair, _ in _judgements(path) if pair == [qid, docid])
             raise InputError(
                 f"{where}: document {docid!r} of query {qid!r} is judged {grade}, but {grades[docid]} in {first}.",
-                remedy="Leave one of the two judgements.",
+                remedy="Keep only one of the two judgements.",
             )
     if not qrels:
         raise InputError(f"{path} holds no judgement.")
@@ -67,14 +67,14 @@ def _of_dataset(dataset: Dataset) -> Iterator[tuple[str, str, str, int]]:
 def _columns(line: str, where: str) -> list[str]:
     columns = line.split()
     by_tab = [column.strip() for column in line.split("\t")]
-    # `q1<TAB>doc 1<TAB>2` must not pass for a TREC line with the document `1`.
+    # `q1<TAB>doc 1<TAB>2` must not be taken for a TREC line with the document `1`.
     if len(columns) not in {3, 4} or (len(by_tab) in {3, 4} and by_tab != columns):
         raise InputError(f"{where}: no judgement.", remedy=_EXPECTED)
     return columns
 
 
 def is_qrels_header(columns: Sequence[str]) -> bool:
-    """Whether a first line names the columns of judgements."""
+    """True if a first line names the columns of judgements."""
     return names_columns(columns, _QUERY, _DOCUMENT, _GRADE) or names_columns(
         columns, _QUERY, _ITERATION, _DOCUMENT, _GRADE
     )

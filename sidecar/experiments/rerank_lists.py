@@ -1,4 +1,4 @@
-"""The middle of every long run: candidate lists in, one finished query after the other into the journal.
+"""The core of every long run: rerank candidate lists, and write one finished query after the other to the journal.
 
 Memory holds a few lists at a time, and the journal's query ids.
 """
@@ -17,9 +17,9 @@ from sidecar.experiments.run_files import candidate_list, run_hits
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How deep a run goes: the first `window` candidates are reranked, the first `hits` of the outcome are kept.
+    """How deep a run goes: the first `window` candidates are reranked, the first `hits` of the result are kept.
 
-    `documents` says whether each hit's document is kept too.
+    `documents` says whether each hit's document is kept, too.
     """
 
     window: int
@@ -35,7 +35,7 @@ def rerank_lists(
     *,
     finished: Callable[[Ranking], None] = lambda _: None,
 ) -> None:
-    """Rerank every list that the journal has not; `finished` is told each ranking once it is kept."""
+    """Rerank every list that the journal lacks; `finished` is called with each ranking once it is kept."""
     open_lists = (found for found in lists if found.qid not in journal.done)
     asked = ((found, found.query, found.candidates[: depth.window]) for found in open_lists)
     for found, windowed in ranks.rank_all(asked):
@@ -46,17 +46,17 @@ def rerank_lists(
 
 
 def with_the_rest(ranking: Ranking, candidates: Sequence[Candidate]) -> Ranking:
-    """Let the candidates beyond those that were ranked, the first ones, follow unscored in first-stage order."""
+    """Add the candidates beyond the ranked ones, unscored and in first-stage order."""
     window = len(ranking.hits)
     beyond = [Ranked(candidate, rank, None, None) for rank, candidate in enumerate(candidates[window:], window + 1)]
     return replace(ranking, hits=(*ranking.hits, *beyond))
 
 
 class TextWatch:
-    """Passes lists on, and warns once where the model has nothing to read in a whole window.
+    """Passes lists on, and warns once if a whole window has no text for the model.
 
-    `empty` counts the window's candidates without text, `unreadable` the queries with nothing else; `bare` are the ids
-    of the queries without any candidate.
+    `empty` counts the window's candidates without text, `unreadable` the queries with no other candidates; `bare` are
+    the ids of the queries without any candidate.
     """
 
     def __init__(self, fields: PassageFields, window: int, warn: Callable[[str], None]) -> None:
@@ -65,7 +65,7 @@ class TextWatch:
         self._fields, self._window, self._warn = fields, window, warn
 
     def __call__(self, lists: Iterable[CandidateList]) -> Iterator[CandidateList]:
-        """The same lists."""
+        """Yield the same lists."""
         for found in lists:
             window = found.candidates[: self._window]
             empty = sum(candidate.passage.is_empty for candidate in window)

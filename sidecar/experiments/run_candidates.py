@@ -1,7 +1,7 @@
-"""Candidate lists for a run whose texts lie in a corpus: the run, the queries and the corpus are each read once.
+"""Candidate lists for a run whose texts are in a corpus: the run, the queries and the corpus are each read once.
 
-What is wanted of them is kept in a temporary SQLite database on disk, so memory grows with none of the three; the
-database has no name, and is gone when the process is, however it ends.
+The parts needed are kept in a temporary SQLite database on disk, so memory does not grow with any of the three. The
+database has no name, and disappears with the process, however that ends.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CREATE TABLE hit (query INTEGER, document INTEGER, rank INTEGER, score REAL, PRI
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """A run with the files that its ids point into."""
+    """A run with the files that its ids refer to."""
 
     run: Path
     queries: Path
@@ -43,12 +43,12 @@ class Sources:
 class RunCandidates:
     """The candidate lists of a run, in its order of queries.
 
-    Of each query the documents of the first `depth` hits are looked up (None: of all). `documents` counts them,
-    `missing` those of them that the corpus lacks, which only `allow_missing` lets pass: they have no text then.
-    `progress` is told the number of documents of the corpus read so far.
+    For each query the documents of the first `depth` hits are looked up (None: of all). `documents` counts them,
+    `missing` those that the corpus lacks; they are an error unless `allow_missing` is set, and then have no text.
+    `progress` is called with the number of documents of the corpus read so far.
 
     Raises `InputError` for a malformed line, with file and line; for a query whose scores rise or that lists a document
-    twice; for query ids without a text and docids without a document, naming the first few; where the disk is full.
+    twice; for query ids without a text and docids without a document, naming the first few; and if the disk is full.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class RunCandidates:
         return self._count("SELECT count(*) FROM query")
 
     def lists(self, fields: PassageFields, *, leave_out: Iterable[str] = ()) -> Iterator[CandidateList]:
-        """Each query with its candidates, except those to leave out."""
+        """Yield each query with its candidates, except those to leave out."""
         done = frozenset(leave_out)
         for number, qid, text in self._database.execute("SELECT n, qid, text FROM query ORDER BY n"):
             if qid in done:

@@ -1,7 +1,7 @@
-"""Writing runs: castorini's candidate lists, of which TREC and MS MARCO lines are made.
+"""Write runs: castorini's candidate lists, and the TREC and MS MARCO lines made from them.
 
-What is written keeps its order under every evaluator: scores fall strictly in single precision, in which trec_eval
-compares them, so equal fused scores are parted by one unit in the last place.
+The order is the same under every evaluator: scores fall strictly in single precision, in which trec_eval
+compares them, so equal fused scores are made to differ by one unit in the last place.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class RunFormat(StrEnum):
 
 
 class RunHit(msgspec.Struct):
-    """One hit of a run; `doc` is the document as JSON, absent where no format needs it."""
+    """One hit of a run; `doc` is the document as JSON, absent if no format needs it."""
 
     docid: str
     score: float
@@ -46,7 +46,7 @@ class _List(msgspec.Struct):
 
 
 class _StoredHit(RunHit):
-    # msgspec decodes no `Raw | UnsetType`: an empty Raw stands for an absent document.
+    # msgspec can't decode `Raw | UnsetType`: an empty Raw stands for an absent document.
     doc: msgspec.Raw = msgspec.Raw()
 
 
@@ -56,7 +56,7 @@ class _StoredList(msgspec.Struct):
 
 
 def run_scores(hits: Sequence[Ranked]) -> list[float]:
-    """A score for every hit, the unscored ones strictly below the scored; the first stage's if none is scored."""
+    """Return a score for every hit, unscored ones strictly below scored ones; the first stage's if none is scored."""
     fused = [hit.score for hit in hits if hit.score is not None]
     if not fused:
         return [hit.candidate.score for hit in hits]
@@ -64,7 +64,7 @@ def run_scores(hits: Sequence[Ranked]) -> list[float]:
 
 
 def run_hits(ranking: Ranking, docs: Sequence[bytes] | None) -> list[RunHit]:
-    """The hits of a ranking; `docs` are the documents as JSON by first-stage position."""
+    """Return the hits of a ranking; `docs` are the documents as JSON by first-stage position."""
     return [
         RunHit(
             docid=hit.candidate.docid,
@@ -79,12 +79,12 @@ def run_hits(ranking: Ranking, docs: Sequence[bytes] | None) -> list[RunHit]:
 
 
 def candidate_list(qid: str, query: str, hits: Sequence[RunHit]) -> bytes:
-    """One query's hits, best first, as a line of JSON (without its line end)."""
+    """Return one query's hits, best first, as a line of JSON (without its line end)."""
     return msgspec.json.encode(_List(_Query(query, qid), list(hits)))
 
 
 def first_stage(line: bytes) -> bytes:
-    """The same candidates as the first stage had them: its order, its scores."""
+    """Return the same candidates in the first stage's order, with its scores."""
     found = msgspec.json.decode(line, type=_StoredList)
     hits = [
         RunHit(hit.docid, hit.first_stage_score, None, hit.first_stage_score, hit.first_stage_rank, doc)
@@ -95,13 +95,13 @@ def first_stage(line: bytes) -> bytes:
 
 
 def count_hits(line: bytes) -> tuple[str, int, int]:
-    """A candidate list's query id, how many hits it has, and how many of them the model scored."""
+    """Return a candidate list's query id, how many hits it has, and how many of them the model scored."""
     found = msgspec.json.decode(line, type=_StoredList)
     return found.query.qid, len(found.candidates), sum(hit.rerank_score is not None for hit in found.candidates)
 
 
 def formatted(line: bytes, run_format: RunFormat, tag: str) -> str:
-    """A candidate list in the format asked for, line ends included; `tag` names the run in TREC's last column."""
+    """Return a candidate list in a format, line ends included; `tag` names the run in TREC's last column."""
     if run_format is RunFormat.JSONL:
         return line.decode() + "\n"
     found = msgspec.json.decode(line, type=_StoredList)
@@ -112,13 +112,13 @@ def formatted(line: bytes, run_format: RunFormat, tag: str) -> str:
 
 
 def trec_lines(qid: str, docids: Sequence[str], scores: Sequence[float], tag: str) -> Iterator[str]:
-    """`qid Q0 docid rank score tag`, best first, the scores falling strictly."""
+    """Return `qid Q0 docid rank score tag` lines, best first, the scores falling strictly."""
     for rank, (docid, score) in enumerate(zip(docids, strictly_falling(scores), strict=True), start=1):
         yield f"{qid} Q0 {docid} {rank} {score!r} {tag}\n"
 
 
 def strictly_falling(scores: Iterable[float]) -> list[float]:
-    """The scores, best first; one that does not fall below its predecessor is lowered by one single-precision step."""
+    """Return the scores, best first; one that does not fall below its predecessor is lowered by one float32 step."""
     falling: list[float] = []
     for score in scores:
         rounded = single(score)

@@ -1,4 +1,4 @@
-"""Reading runs of any of the formats we write, for evaluation."""
+"""Read runs of any of the formats we write, for evaluation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sidecar.experiments.run_files import strictly_falling
 
 
 def read_run(path: Path) -> dict[str, dict[str, float]]:
-    """A run as query id → document id → score, from a TREC, MS MARCO or candidate-list file, told by its first line.
+    """Read a run as query id → document id → score, from a TREC, MS MARCO or candidate-list file, by its first line.
 
     MS MARCO runs carry ranks alone: their scores are the negative ranks. Raises `InputError` with file and line for a
     malformed line, or a document listed twice for a query.
@@ -32,7 +32,7 @@ def read_run(path: Path) -> dict[str, dict[str, float]]:
 
 
 def read_entries(path: Path) -> Iterator[tuple[str, str, str, float]]:
-    """The entries of a run as (`FILE:NUMBER`, query id, document id, score) in file order, streaming, as `read_run`."""
+    """Yield the entries of a run as (`FILE:NUMBER`, query id, document id, score) in file order, as in `read_run`."""
     for where, line in records(path):
         if is_object(line):
             yield from _json_entries(line, where)
@@ -45,7 +45,7 @@ def _column_entry(line: bytes, where: str) -> tuple[str, str, str, float]:
     if len(columns) == 6:
         return where, columns[0], columns[2], _score(columns[4], where)
     if len(columns) == 3:
-        # A score in the place of the rank would turn the order round.
+        # A score in the column of the rank would reverse the order.
         if not (columns[2].isascii() and columns[2].isdecimal()):
             raise InputError(
                 f"{where}: the rank {columns[2]!r} is no whole number.",
@@ -55,7 +55,7 @@ def _column_entry(line: bytes, where: str) -> tuple[str, str, str, float]:
     raise InputError(
         f"{where}: neither a TREC line (qid Q0 docid rank score tag) nor an MS MARCO one (qid docid rank), but "
         f"{len(columns)} columns.",
-        remedy="Columns are parted by white space, so that ids and tags hold none.",
+        remedy="Columns are separated by white space, so ids and tags hold none.",
     )
 
 
@@ -64,9 +64,9 @@ def _score(text: str, where: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    # Python also takes 1_000 and digits of other scripts.
+    # Python also accepts 1_000 and digits of other scripts.
     if not math.isfinite(value) or "_" in text or not text.isascii():
-        raise InputError(f"{where}: the score {text!r} is no finite number.", remedy="Such an entry has no place.")
+        raise InputError(f"{where}: the score {text!r} is no finite number.", remedy="Such an entry can't be ranked.")
     return value
 
 
@@ -93,6 +93,6 @@ def _json_entries(line: bytes, where: str) -> list[tuple[str, str, str, float]]:
     qid = found.query.qid if isinstance(found.query, _RunQuery) else found.query_id
     if qid is None:
         raise InputError(f"{where}: the query has no id.")
-    # The order in the list is the ranking; its scores are lowered to fall with it.
+    # The position in the list is the ranking; its scores are lowered to fall with it.
     scores = strictly_falling(hit.score for hit in found.candidates)
     return [(where, str(qid), str(hit.docid), score) for hit, score in zip(found.candidates, scores, strict=True)]

@@ -1,4 +1,4 @@
-"""Topics of an experiment: query ids and their texts, from the files people have."""
+"""Topics of an experiment: query ids and their texts, from the usual file formats."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sidecar.experiments.qrels import is_qrels_header, read_qrels
 ID_FIELDS = ("_id", "qid", "query_id", "id")
 TEXT_FIELDS = ("text", "query", "title")
 
-# A first line `query_id<TAB>text`, of any of these names, is a header.
+# A first line `query_id<TAB>text` with any of these names is a header.
 _ID_NAMES = {"_id", "id", "qid", "query_id", "query-id", "topic", "topic_id"}
 _TEXT_NAMES = {"text", "query", "query_text", "title", "topic"}
 
@@ -33,19 +33,19 @@ _Entry = tuple[str, str, str]
 
 
 def read_topics(path: Path) -> Iterator[tuple[str, str]]:
-    """(query id, text), streaming, of lines, JSON, TREC topics, a BEIR folder or a dataset (see `datasets`).
+    """Yield (query id, text) of lines, JSON, TREC topics, a BEIR folder or a dataset (see `datasets`), streamed.
 
     Lines are `qid<TAB>text`, a known header allowed; JSON is objects such as `{"_id": …, "text": …}`, one a line or in
-    one array. Of TREC topics the title is the text. Of a BEIR folder only the queries are taken that its judgements
-    know, as BEIR's own loader does. Raises `InputError` with file and line for a malformed line, an empty query or an
-    id that was there before; and where there is no query at all.
+    one array. The text of a TREC topic is its title. Of a BEIR folder only the judged queries are read, as by
+    BEIR's own loader. Raises `InputError` with file and line for a malformed line, an empty query or an
+    id that occurs twice; and if there is no query at all.
     """
     seen: set[str] = set()
     for where, qid, text in _entries(path):
         if not text.strip():
             raise InputError(f"{where}: the query {qid!r} is empty.")
         if not fits_column(qid):
-            raise InputError(f"{where}: {qid!r} is no query id.", remedy="An id is not empty and holds no white space.")
+            raise InputError(f"{where}: {qid!r} is no query id.", remedy="An id holds characters, but no white space.")
         if qid in seen:
             raise InputError(f"{where}: the query {qid!r} was there before.")
         seen.add(qid)
@@ -88,7 +88,7 @@ def _from_columns(line: bytes, where: str) -> tuple[str, str]:
     qid, *texts = line.decode().split("\t")
     if not texts:
         raise InputError(f"{where}: no topic.", remedy=_EXPECTED)
-    # A query may hold a tab, but a line that ends in a grade or a rank is one of another file.
+    # A query may hold a tab, but a line that ends in a grade or a rank belongs to another kind of file.
     if len(texts) > 1 and (texts[-1].strip().isdecimal() or is_qrels_header([qid, *texts])):
         raise InputError(f"{where}: no topic but a line of judgements or of a run.", remedy=_EXPECTED)
     return qid.strip(), "\t".join(texts)
@@ -101,13 +101,13 @@ def _from_json(line: bytes, where: str) -> tuple[str, str]:
     if qid is None or text is None:
         raise InputError(
             f"{where}: no {'id' if qid is None else 'text'}.",
-            remedy=f"The id is looked for in {', '.join(ID_FIELDS)}, the text in {', '.join(TEXT_FIELDS)}.",
+            remedy=f"The id must be in one of {', '.join(ID_FIELDS)}, the text in one of {', '.join(TEXT_FIELDS)}.",
         )
     return str(qid), text
 
 
 def _trec_topics(lines: Iterable[tuple[str, bytes]]) -> Iterator[_Entry]:
-    """Each `<top>` with the number of `<num>` and the words of `<title>`; tags need not be closed."""
+    """Yield each `<top>` with the number of `<num>` and the words of `<title>`; tags need not be closed."""
     begun, content = "", ""
     for where, line in lines:
         text = line.decode()

@@ -74,7 +74,7 @@ def test_the_format_jsonl_holds_white_space_in_ids_but_no_empty_ones(run, write,
 def test_a_tag_is_one_word(run, write, tag):
     path = write("c.jsonl", candidates("q1", "a"))
     status, _, err = run("rerank", path, "--output", "run", "--format", "trec", "--tag", tag, *NEVER)
-    assert (status, f"the tag {tag!r} is no column of a run." in err) == (1, True)
+    assert (status, f"the tag {tag!r} can't be a column of a run." in err) == (1, True)
 
 
 def test_a_run_without_a_candidate_is_an_error_and_one_query_without_is_named(run, write, tmp_path, adapter):
@@ -92,7 +92,10 @@ def test_pairs_in_no_order_are_reranked_whole_or_not_at_all(run, write, adapter)
     path = write("top1000.dev", *(f"7\td{n}\tred fox\tpassage {n}" for n in range(3)))
     words = ("rerank", path, "--output", "run.trec", "--format", "trec")
     status, _, err = run(*words, "--window", "2", *NEVER)
-    assert (status, "query '7' has 3 candidates in no order, of which only 2 would be reranked" in err) == (1, True)
+    assert (status, "query '7' has 3 candidates without an order, of which only 2 would" in err) == (
+        1,
+        True,
+    )
     status, _, err = run(*words, "--fusion", "rrf", *NEVER)
     assert (status, "candidates without first-stage scores, which a fusion needs" in err) == (1, True)
     assert run(*words, "--window", "3", "--model", adapter)[0] == 0

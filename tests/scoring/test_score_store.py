@@ -132,7 +132,7 @@ def test_a_file_that_is_no_score_file_is_refused_and_left_alone(tmp_path):
     path = tmp_path / "scores"
     path.write_bytes(b"something else entirely, and long enough for a header" * 40)
     before = path.read_bytes()
-    with pytest.raises(InputError, match="no score file, or damaged"):
+    with pytest.raises(InputError, match="not a score file, or is damaged"):
         ScoreStore(path)
     assert path.read_bytes() == before
 

@@ -69,7 +69,7 @@ def test_no_file_no_manifest(tmp_path):
         ({"score_mapping": {"a": 1, "c": 2}}, "score_mapping"),
         ({"score_mapping": {"a": 0, "b": 2}}, "score_mapping must rise"),
         ({"score_mapping": {"a": -1, "b": 2}}, "score_mapping must rise"),
-        ({"prefix": "<|im_start|>"}, "they need truncation body"),
+        ({"prefix": "<|im_start|>"}, "suffix need truncation body"),
         ({"truncation": "body", "pooling": "model"}, "truncation body is for decoders"),
         ({"truncation": "body", "pooling": "last_slot"}, "truncation body is for decoders"),
         ({"truncation": "body", "strip": True}, "without strip"),
