@@ -1,4 +1,4 @@
-"""Lucene indexes, through Pyserini: `RerankingSearcher` wraps an index, `PyseriniConnector` is its two verbs."""
+"""Lucene indexes, through Pyserini: `RerankingSearcher` wraps an index, `PyseriniConnector` fetches and responds."""
 
 from connectors.pyserini.connector import LuceneRequest, PyseriniConnector
 from connectors.pyserini.index import LuceneIndex

@@ -1,8 +1,8 @@
-"""Building a Lucene index from documents: it appears whole, or not at all.
+"""Build a Lucene index from documents: it appears complete, or not at all.
 
-What is stored is BEIR's shape, as in Pyserini's own prebuilt `beir-v1.0.0-*.flat` indexes: `raw` holds
+Documents are stored in BEIR's shape, as in Pyserini's own prebuilt `beir-v1.0.0-*.flat` indexes: `raw` holds
 `{"_id", "title", "text"}` and the searched field `contents` is the title, a line break and the text, so the title
-counts in BM25 and neither is stored twice. Positions and term vectors are kept, so phrases and RM3 work on it too.
+counts in BM25 and neither is stored twice. Positions and term vectors are kept, so phrases and RM3 work on it, too.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from connectors.pyserini.jvm import java_failure, start_jvm
 from sidecar.core.corpus import Document, unique
 from sidecar.core.errors import ConfigurationError, EngineError, InputError
 
-# Anserini's writer keeps up to 2 GB in the heap before it flushes, which on a small machine is more than all of it.
+# Anserini's writer keeps up to 2 GB in the heap before it flushes; a small machine's heap is smaller than that.
 _FLUSH_CHARACTERS = 256 * 2**20
 
 _BATCH_DOCUMENTS = 1000
@@ -75,7 +75,7 @@ def build_index(
 
 
 class _Writer:
-    """Anserini's SimpleIndexer over a directory, closed and opened again whenever much text waits in its heap."""
+    """Anserini's SimpleIndexer over a directory, closed and opened again whenever its heap holds much text."""
 
     def __init__(
         self, autoclass: Callable[[str], Any], directory: Path, threads: int, flush_characters: int = _FLUSH_CHARACTERS
@@ -84,7 +84,7 @@ class _Writer:
         self._new_document = autoclass("io.anserini.collection.BeirFlatCollection$Document")
         self._json = autoclass("com.fasterxml.jackson.databind.ObjectMapper")()
         self._arguments = ["-index", str(directory.absolute()), "-threads", str(threads)]
-        self._arguments += ["-input", "", "-collection", "JsonCollection"]  # both demanded and not read
+        self._arguments += ["-input", "", "-collection", "JsonCollection"]  # both are required but not read
         self._arguments += ["-storeRaw", "-storePositions", "-storeDocvectors"]
         self._flush_characters = flush_characters
         self._waiting = 0
@@ -94,7 +94,7 @@ class _Writer:
         """Index one batch of documents, none of them empty."""
         if not documents:
             return
-        # ASCII escapes carry every character, and lone surrogates too, safely from Python's strings to Java's.
+        # ASCII escapes carry every character, lone surrogates included, safely from Python's strings to Java's.
         text = json.dumps([{"_id": one.docid, "title": one.title, "text": one.text} for one in documents])
         with _refusals(documents):
             if self._waiting >= self._flush_characters:
@@ -110,9 +110,9 @@ class _Writer:
             raise EngineError(f"Lucene took {added} of {len(documents)} documents{_between(documents)}.")
 
     def _find_refused(self, documents: list[Document], batch: list[Any]) -> None:
-        """Raise for the first document that Lucene refuses: a batch only tells how many there are, one alone tells why.
+        """Raise for the first document that Lucene refuses: a batch gives only a count, a single document the reason.
 
-        The index is lost by then, so it does no harm that the others are added twice.
+        The index is discarded afterwards, so it does not matter that the others are added twice.
         """
         for document, java_document in zip(documents, batch, strict=True):
             with _refusals([document]):
@@ -125,7 +125,7 @@ class _Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Write out what waits in the heap. What can't be written shows when the documents on disk are counted."""
+        """Write the contents of the heap. A failed write is found when the documents on disk are counted."""
         from jnius import JavaException
 
         with suppress(JavaException):
@@ -147,7 +147,7 @@ def _check_target(target: Path, overwrite: bool) -> None:
 
 @contextmanager
 def _beside(target: Path, overwrite: bool) -> Iterator[Path]:
-    """Give a new directory beside `target`, which becomes `target` at the end and is removed on any error."""
+    """Yield a new directory beside `target`, which becomes `target` at the end and is removed on any error."""
     building = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"
     try:
         with _writing(target):
@@ -171,7 +171,7 @@ def _writing(target: Path) -> Iterator[None]:
 
 
 def _replace(target: Path, building: Path) -> None:
-    """Put `building` in the place of `target`; an index that was there goes only once the new one is in place."""
+    """Replace `target` by `building`; an existing index is removed only once the new one is in place."""
     former = None
     if target.exists():
         former = building.with_name(f"{building.name}.former")
@@ -207,7 +207,7 @@ def _refusals(documents: list[Document]) -> Iterator[None]:
         yield
     except JavaException as error:
         failure = java_failure(error)
-        # Once memory or disk have run out Lucene closes its writer, and AlreadyClosedException is all it says.
+        # If memory or disk ran out Lucene closes its writer, and then reports only AlreadyClosedException.
         if any(name in failure for name in ("OutOfMemoryError", "AlreadyClosedException", "IOException")):
             raise EngineError(
                 f"Lucene stopped writing{_between(documents)}: {failure}",
@@ -222,7 +222,7 @@ def _between(documents: list[Document]) -> str:
 
 
 def _check_complete(autoclass: Callable[[str], Any], directory: Path, expected: int) -> None:
-    """Count what is on disk: Anserini logs a failed write and goes on."""
+    """Count the documents on disk: Anserini logs a failed write and continues."""
     from jnius import JavaException
 
     found = 0
@@ -232,5 +232,5 @@ def _check_complete(autoclass: Callable[[str], Any], directory: Path, expected: 
         searcher.close()
     if found != expected:
         raise EngineError(
-            f"Lucene wrote {found} of {expected} documents.", remedy="Is the disk full? Nothing was kept of the index."
+            f"Lucene wrote {found} of {expected} documents.", remedy="Is the disk full? The index was discarded."
         )

@@ -1,4 +1,4 @@
-"""Lucene behind the two verbs: BM25 hits become candidates, a ranking becomes Lucene hits again."""
+"""Use Lucene as a connector: BM25 hits become candidates, a ranking becomes Lucene hits again."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from sidecar.core.fusion import tail_scores
 
 
 class Searcher(Protocol):
-    """The methods of a searcher: `LuceneIndex` and `PyseriniServer` have them, and so have Pyserini's own searchers.
+    """The methods of a searcher: `LuceneIndex`, `PyseriniServer` and Pyserini's own searchers have them.
 
-    A hit has `docid`, `score`, `lucene_docid` and either `raw` and `contents` or a `lucene_document` to get them from;
-    of a hit with neither, the searcher's `doc(docid)` is asked for `raw()` and `contents()`.
+    A hit has `docid`, `score`, `lucene_docid` and either `raw` and `contents` or a `lucene_document` that has them;
+    for a hit with neither, the searcher's `doc(docid)` is asked for `raw()` and `contents()`.
     """
 
     def search(self, query: str, /, k: int = 10) -> Sequence[Any]:
@@ -29,7 +29,7 @@ class Searcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LuceneRequest:
-    """A query and how many hits to answer with, the first `window` of the first stage being reranked."""
+    """A query and how many hits to answer with; the first `window` of the first stage are reranked."""
 
     query: str
     hits: int = 10
@@ -39,12 +39,12 @@ class LuceneRequest:
         check_query(self.query)
         if self.hits < 1 or self.window < 1:
             raise InputError(
-                f"{self.hits} hits out of a window of {self.window}.", remedy="Both are whole numbers from 1 on."
+                f"{self.hits} hits out of a window of {self.window}.", remedy="Both must be whole numbers from 1 on."
             )
 
     @property
     def depth(self) -> int:
-        """How many hits the first stage has to give."""
+        """Return how many hits the first stage has to give."""
         return max(self.hits, self.window)
 
 
@@ -56,14 +56,14 @@ class LuceneFirstStage:
     hits: tuple[LuceneHit, ...]
 
     def documents(self) -> list[bytes]:
-        """Each hit's stored document as one line of JSON."""
+        """Return each hit's stored document as one line of JSON."""
         return [document_line(hit) for hit in self.hits]
 
 
 class PyseriniConnector:
-    """Lucene as a `Connector`: a `LuceneIndex`, a `PyseriniServer`, or one's own Pyserini searcher as it is set up.
+    """Lucene as a `Connector`: a `LuceneIndex`, a `PyseriniServer`, or the caller's own Pyserini searcher.
 
-    `fields` says where in a stored document its title and its text are.
+    `fields` names the fields of a stored document that hold title and text.
     """
 
     def __init__(self, searcher: Searcher, fields: PassageFields | None = None) -> None:
@@ -71,14 +71,14 @@ class PyseriniConnector:
         self._fields = fields or PassageFields()
 
     def fetch(self, request: LuceneRequest) -> FirstStage[LuceneFirstStage]:
-        """Run BM25. Raises InputError or EngineError; what a searcher of one's own raises in Python goes through."""
+        """Run BM25. Raises InputError or EngineError; Python errors of the caller's own searcher are not changed."""
         with searching(f"the query {request.query[:80]!r}"):
             return self._first_stage(request, self._searcher.search(request.query, k=request.depth))
 
     def fetch_batch(
         self, requests: Mapping[str, LuceneRequest], threads: int = 1
     ) -> dict[str, FirstStage[LuceneFirstStage]]:
-        """Run BM25 for many requests by their qid, on `threads` threads where the searcher can."""
+        """Run BM25 for many requests by their qid, on `threads` threads if the searcher can."""
         batch_search = getattr(self._searcher, "batch_search", None)
         if batch_search is None or not requests:
             return {qid: self.fetch(request) for qid, request in requests.items()}
@@ -91,8 +91,8 @@ class PyseriniConnector:
     def respond(self, first_stage: FirstStage[LuceneFirstStage], ranking: Ranking) -> list[RerankedHit]:
         """Return the first hits of the final order.
 
-        The scored ones come first, with the fused score as it is; then those without text and those beyond the window
-        in Lucene's order, each scored below all before it. Where nothing was scored, order and scores are Lucene's.
+        The scored ones come first, with the fused score unchanged; then those without text and those beyond the window
+        in Lucene's order, each scored below all before it. If nothing was scored, order and scores are Lucene's.
         """
         kept = first_stage.native
         scored = {hit.candidate.rank: hit for hit in ranking.hits if hit.score is not None}
@@ -120,7 +120,7 @@ class PyseriniConnector:
 
 
 def lucene_hit(hit: Any, searcher: Searcher) -> LuceneHit:
-    """Take what we need out of a hit of Pyserini's (a Java ScoredDoc, or one that only has a docid and a score)."""
+    """Convert a hit of Pyserini's (a Java ScoredDoc, or one that has only a docid and a score)."""
     if isinstance(hit, LuceneHit):
         return hit
     document = getattr(hit, "lucene_document", None)

@@ -1,6 +1,6 @@
 """The hits of a Lucene index before and after reranking, and the JSON that Pyserini's own server makes of them.
 
-Pure: no JVM in here.
+No I/O and no JVM.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-# Fields that Anserini leaves out of a document, for a hit has its docid beside it.
+# Fields that Anserini leaves out of a document, since a hit has its docid beside it.
 _IDS = {"id", "_id", "docid"}
 
 
 @dataclass(frozen=True, slots=True)
 class LuceneHit:
-    """One hit of the first stage, with the two stored fields a document's text may be in (None: not stored).
+    """One hit of the first stage, with the two stored fields that may hold a document's text (None: not stored).
 
     `sent_doc` is the document's JSON as a server sent it.
     """
@@ -32,10 +32,10 @@ class LuceneHit:
 
 @dataclass(frozen=True, slots=True)
 class RerankedHit:
-    """One hit of the final list, with the attributes Pyserini's users know and what reranking added.
+    """One hit of the final list, with the attributes of Pyserini's hits and those that reranking adds.
 
     `score` orders the list and never rises along it; `first_stage_rank` counts from 1; `rerank_score` is the model's
-    raw score, None where the passage was not scored. `sent_doc` is the document's JSON as a server sent it.
+    raw score, None if the passage was not scored. `sent_doc` is the document's JSON as a server sent it.
     """
 
     docid: str
@@ -49,9 +49,9 @@ class RerankedHit:
 
 
 def rest_response(index: str, query: str, hits: Sequence[LuceneHit | RerankedHit]) -> dict[str, object]:
-    """Return what `GET /v1/{index}/search?query=…&parse=true` of Pyserini 2.x answers, ready for msgspec's encoder.
+    """Return the answer of `GET /v1/{index}/search?query=…&parse=true` of Pyserini 2.x, ready for msgspec's encoder.
 
-    `doc` is what a server sent, else made of the stored document as Anserini makes it (`CliUtils.formatDocument`).
+    `doc` is the server's, else made of the stored document as Anserini makes it (`CliUtils.formatDocument`).
     """
     candidates = [
         {"docid": hit.docid, "score": hit.score, "rank": rank, "doc": _doc(hit)}
@@ -68,12 +68,12 @@ def document_line(hit: LuceneHit) -> bytes:
     except msgspec.DecodeError:
         stored = hit.raw if hit.raw is not None else hit.contents
         return msgspec.json.encode(None if stored is None else stored.encode("utf-8", "replace").decode())
-    # A line end between the tokens would be one of the file.
+    # A line break between the tokens would break the line of the file.
     return b" ".join(raw.splitlines())
 
 
 def _doc(hit: LuceneHit | RerankedHit) -> object:
-    """A parsed document without its ids, plain values as text, a lone field as its value alone; else the text."""
+    """Return a parsed document without its ids, plain values as text, a lone field as its value; else the text."""
     if hit.sent_doc is not None:
         return msgspec.Raw(hit.sent_doc)
     if hit.raw is None:

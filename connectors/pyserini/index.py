@@ -14,22 +14,22 @@ from connectors.pyserini.rm3 import Rm3, widen
 from connectors.pyserini.searching import searching
 from sidecar.core.errors import ConfigurationError, EngineError, IndexNotFound, InputError
 
-# The largest int of Java's; Lucene itself makes no more room than the index has documents.
+# Java's largest int; Lucene itself allocates no more space than the index has documents.
 _MOST_HITS = 2**31 - 1
 
 
 class LuceneIndex:
     """The Lucene index in a directory, searched by BM25 with Anserini's defaults k1 = 0.9 and b = 0.4.
 
-    `index` is the directory, or the name of one of Pyserini's prebuilt indexes, which is fetched if it is not in
-    Pyserini's cache. With `rm3` a query is widened by RM3 first. Opening it starts the JVM if none runs yet (for
-    another size of heap call `jvm.start_jvm` before). Raises IndexNotFound, ConfigurationError or JavaError, and what
-    `prebuilt.find_index` does. Searching is safe from several threads.
+    `index` is the directory, or the name of one of Pyserini's prebuilt indexes, which is downloaded if it is not in
+    Pyserini's cache. With `rm3` a query is first expanded by RM3. Opening it starts the JVM if none runs yet (for
+    another heap size call `jvm.start_jvm` before). Raises IndexNotFound, ConfigurationError or JavaError, and what
+    `prebuilt.find_index` raises. Searching is safe from several threads.
     """
 
     def __init__(self, index: str | Path, *, k1: float = 0.9, b: float = 0.4, rm3: Rm3 | None = None) -> None:
         if not (k1 >= 0 and 0 <= b <= 1):
-            raise ConfigurationError(f"BM25 with k1={k1} and b={b}.", remedy="k1 is at least 0, b lies in [0, 1].")
+            raise ConfigurationError(f"BM25 with k1={k1} and b={b}.", remedy="k1 must be at least 0, and b in [0, 1].")
         self.path = find_index(index)
         self.name = self.path.resolve().name if self.path == Path(index) else str(index)
         self.k1 = k1
@@ -45,7 +45,7 @@ class LuceneIndex:
 
     @property
     def source(self) -> str:
-        """Where the hits come from, for the records of a run."""
+        """Return where the hits come from, for the records of a run."""
         return f"{self.path} ({len(self)} documents)"
 
     def __len__(self) -> int:
@@ -69,11 +69,11 @@ class LuceneIndex:
                 found = self._searcher.batch_search(java_queries, java_qids, _depth(k), threads)
                 return {qid: [_hit(scored) for scored in found.get(qid) or ()] for qid in qids}
         except EngineError:
-            # Anserini fails as a whole and says nothing of the query it failed on: one by one, that query tells.
+            # Anserini fails for the whole batch and does not name the query; searching one by one finds it.
             return {qid: self.search(query, k) for query, qid in zip(queries, qids, strict=True)}
 
     def doc(self, docid: str) -> LuceneHit | None:
-        """Return a document by its docid, with score 0 and Lucene's docid -1, or None if the index has none such."""
+        """Return a document by its docid, with score 0 and Lucene's docid -1; None if the index does not have it."""
         with searching(f"the docid {docid[:80]!r}"):
             document = self._searcher.doc(docid)
             if document is None:
@@ -81,7 +81,7 @@ class LuceneIndex:
             return LuceneHit(docid, 0.0, -1, document.get("raw"), document.get("contents"))
 
     def sample(self) -> LuceneHit | None:
-        """Return some document, as `doc` does, or None of an empty index."""
+        """Return some document, as `doc` does; None if the index is empty."""
         with searching("its first document"):
             document = self._searcher.doc(0) if len(self) else None
             if document is None:
@@ -108,19 +108,19 @@ class LuceneIndex:
 
 
 def is_index(directory: Path) -> bool:
-    """Tell whether a directory holds a committed Lucene index."""
+    """True if a directory holds a committed Lucene index."""
     return directory.is_dir() and any(directory.glob("segments_*"))
 
 
 def check_query(query: str, qid: str = "") -> None:
-    """Raise InputError for a query that Lucene can't be asked."""
+    """Raise InputError for a query that Lucene can't search."""
     which = f"Query {qid}" if qid else "The query"
     if not query.strip():
         raise InputError(f"{which} is empty.", remedy="Ask for at least one word.")
     try:
         query.encode()
     except UnicodeEncodeError as error:
-        raise InputError(f"{which} is no valid Unicode: {error}.", remedy="Pass well-formed text.") from error
+        raise InputError(f"{which} is not valid Unicode: {error}.", remedy="Pass well-formed text.") from error
 
 
 def _depth(k: int) -> int:
@@ -149,7 +149,7 @@ def _open(autoclass: Callable[[str], Any], path: Path) -> Any:
     from jnius import JavaException
 
     try:
-        # Java knows only the working directory its process began in; Python may have left it since.
+        # Java knows only the working directory in which its process started; Python may have changed it.
         return autoclass("io.anserini.search.SimpleSearcher")(str(path.absolute()))
     except JavaException as error:
         raise IndexNotFound(

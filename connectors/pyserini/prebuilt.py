@@ -1,7 +1,7 @@
-"""Pyserini's prebuilt indexes by name: the one in its cache, or fetched by its own means.
+"""Find Pyserini's prebuilt indexes by name: in its cache, or downloaded by Pyserini.
 
-An index that Pyserini has fetched before is opened without asking anyone. For any other name Pyserini's tables are
-read: pyserini 1.6 has them in Anserini's jar, 2.4 fetches them. `pyserini.search.lucene` is never imported.
+An index that Pyserini has downloaded before is opened without the network. For any other name Pyserini's tables are
+read: pyserini 1.6 has them in Anserini's jar, 2.4 downloads them. `pyserini.search.lucene` is never imported.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import Any
 from connectors.pyserini.jvm import start_jvm
 from sidecar.core.errors import ConfigurationError, EngineError, EngineUnreachable, IndexNotFound
 
-# What such a name may look like; a path is none.
+# The form of such a name; a path does not match.
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
-# Tables of indexes that BM25 can't search, and what can.
+# Tables of indexes that BM25 can't search, and the searchers that can.
 _OTHER_KINDS = {
     "IMPACT_INDEX_INFO": "learned sparse weights, which LuceneImpactSearcher searches",
     "LUCENE_HNSW_INDEX_INFO": "vectors, which LuceneHnswDenseSearcher searches",
@@ -31,11 +31,11 @@ _OTHER_KINDS = {
 
 
 def find_index(index: str | Path) -> Path:
-    """Return the directory of an index: the one there is, else that of the prebuilt index of this name.
+    """Return the directory of an index: an existing directory, else that of the prebuilt index of this name.
 
-    What is no such name is returned as it is. Raises IndexNotFound for a name nobody knows, ConfigurationError for an
-    index that BM25 can't search, EngineUnreachable if it can't be fetched, EngineError if what came is damaged or
-    can't be kept.
+    A path that can't be such a name is returned unchanged. Raises IndexNotFound for an unknown name, ConfigurationError
+    for an index that BM25 can't search, EngineUnreachable if it can't be downloaded, EngineError if the download is
+    damaged or can't be stored.
     """
     path = Path(index)
     if path.exists() or not isinstance(index, str) or not _NAME.fullmatch(index):
@@ -46,7 +46,7 @@ def find_index(index: str | Path) -> Path:
 def cached(name: str, environment: Mapping[str, str]) -> Path | None:
     """Look for a prebuilt index in Pyserini's cache; of several builds take the newest.
 
-    Its directories are called `lucene-inverted.NAME.DATE.COMMIT.MD5`, and appear once they are whole.
+    Its directories are called `lucene-inverted.NAME.DATE.COMMIT.MD5`, and appear once they are complete.
     """
     shape = re.compile(
         rf"lucene-(inverted|index)\.{re.escape(name)}(?P<build>\.\d{{8}}\.[0-9a-f]{{6,}})?\.[0-9a-f]{{32}}"
@@ -62,7 +62,7 @@ def cached(name: str, environment: Mapping[str, str]) -> Path | None:
 def _caches(environment: Mapping[str, str]) -> list[Path]:
     if named := environment.get("PYSERINI_CACHE"):
         return [Path(named)]
-    # Pyserini 2.4 takes the working directory's .cache where there is one.
+    # Pyserini 2.4 takes the working directory's .cache if it exists.
     return [Path.cwd() / ".cache" / "pyserini", Path.home() / ".cache" / "pyserini"]
 
 
@@ -104,7 +104,7 @@ def _download(name: str) -> Path:
     from pyserini.util import download_prebuilt_index
 
     try:
-        with redirect_stdout(sys.stderr):  # results are on stdout
+        with redirect_stdout(sys.stderr):  # stdout is for results
             return Path(download_prebuilt_index(name))
     except ValueError as error:
         raise EngineUnreachable(
@@ -113,6 +113,6 @@ def _download(name: str) -> Path:
         ) from error
     except (OSError, EOFError, AssertionError, tarfile.TarError) as error:
         raise EngineError(
-            f"The prebuilt index '{name}' did not come whole: {str(error) or type(error).__name__}",
+            f"The prebuilt index '{name}' was not downloaded completely: {str(error) or type(error).__name__}",
             remedy="Try again; is there room in Pyserini's cache (PYSERINI_CACHE)?",
         ) from error

@@ -1,4 +1,4 @@
-"""An index behind the REST server of Pyserini 2.x or Anserini, as a first stage. No JVM in here.
+"""An index of the REST server of Pyserini 2.x or Anserini, as a first stage. No JVM.
 
 The shapes are those of the server's own `openapi.yaml` (pyserini.server.rest, version v1).
 """
@@ -30,7 +30,7 @@ from sidecar.core.errors import (
 
 Shape = TypeVar("Shape")
 
-# Reading twice does no harm, so what a busy server or a proxy refuses is asked again.
+# Reading twice is harmless, so a request that a busy server or a proxy refuses is repeated.
 _TRIES = Retry(
     total=2, status_forcelist=(429, 502, 503, 504), backoff_factor=0.2, raise_on_status=False, redirect=False
 )
@@ -53,11 +53,11 @@ class _Document(msgspec.Struct):
 
 
 class PyseriniServer:
-    """The index `index` of the server at `url`, searched by BM25: a `Searcher`, to be used as a `LuceneIndex` is.
+    """The index `index` of the server at `url`, searched by BM25: a `Searcher`, used like a `LuceneIndex`.
 
-    `bm25` is k1 and b, unless the server's own are meant (Anserini's server takes no notice of them). `api_key` is one
+    `bm25` is k1 and b; None uses the server's own (Anserini's server ignores them). `api_key` is one
     of the server's; `timeout` is in seconds and holds for each of at most three tries. Nothing is sent yet. Raises
-    ConfigurationError for a URL that is none. Searching is safe from several threads.
+    ConfigurationError for an invalid URL. Searching is safe from several threads.
     """
 
     def __init__(
@@ -81,14 +81,14 @@ class PyseriniServer:
 
     @property
     def source(self) -> str:
-        """Where the hits come from, for the records of a run."""
+        """Return where the hits come from, for the records of a run."""
         return f"{self.name} at {self._url}"
 
     def search(self, query: str, k: int = 10) -> list[LuceneHit]:
         """Return the first `k` hits as the server has them, best first; Lucene's docids are unknown (-1).
 
-        Raises InputError for an empty query or one too long, IndexNotFound, EngineUnreachable, EngineRejected for any
-        other refusal, and EngineError for an answer that is none.
+        Raises InputError for a query that is empty or too long, IndexNotFound, EngineUnreachable, EngineRejected for
+        any other refusal, and EngineError for an invalid answer.
         """
         check_query(query)
         asked = {"query": query, "hits": k, "parse": "true", **self._bm25}
@@ -105,7 +105,7 @@ class PyseriniServer:
             return dict(zip(qids, pool.map(lambda query: self.search(query, k), queries), strict=True))
 
     def doc(self, docid: str) -> LuceneHit | None:
-        """Return a document by its docid, with score 0, or None if the index has none such. Raises as `search` does."""
+        """Return a document by its docid, with score 0; None if there is none. Raises what `search` raises."""
         try:
             found = self._get(f"doc/{quote(docid, safe='')}?parse=true", _Document)
         except EngineRejected as error:
@@ -126,7 +126,7 @@ class PyseriniServer:
         except HTTPError as error:
             raise EngineUnreachable(
                 f"The Pyserini server at {self._url} can't be reached: {self._reason(error)}",
-                remedy="Is it running (python -m pyserini.server.rest)? Mind the port, and http or https.",
+                remedy="Is it running (python -m pyserini.server.rest)? Check the port, and http or https.",
             ) from error
         if answer.status != 200:
             raise self._refusal(answer.status, answer.data)
@@ -146,12 +146,12 @@ class PyseriniServer:
                 remedy="Name one of its own, a directory on its machine, or a prebuilt index.",
             )
         if status in {414, 431}:
-            return InputError("The query is too long for the Pyserini server's URLs.", remedy="Ask a shorter query.")
+            return InputError("The query is too long for the Pyserini server's URLs.", remedy="Use a shorter query.")
         remedy = ""
         if status in {401, 403}:
             remedy = "Set SIDECAR_PYSERINI_API_KEY (api_key=…) to one of the server's keys."
         elif status >= 500:
-            remedy = "The server's log says more. Anserini's answers so for an index that it doesn't know, too."
+            remedy = "The server's log says more. Anserini's server gives this answer for an unknown index, too."
         return EngineRejected(
             f"The Pyserini server at {self._url} refused (status {status}): {said or 'it does not say why'}",
             status=status,
@@ -160,7 +160,7 @@ class PyseriniServer:
         )
 
     def _reason(self, error: HTTPError) -> str:
-        """The cause of the last try, without the connection's name that urllib3 puts in front of it."""
+        """Return the cause of the last try, without the connection's name that urllib3 puts in front of it."""
         cause = getattr(error, "reason", None) or error
         if isinstance(cause, ConnectTimeoutError | ReadTimeoutError) and not isinstance(cause, NewConnectionError):
             return f"no answer within {self._timeout:g} s."
@@ -182,12 +182,12 @@ def _parsed(url: str) -> Url:
     except LocationValueError:
         raise ConfigurationError("The Pyserini server's URL is malformed.", remedy=remedy) from None
     if parsed.scheme not in {"http", "https"} or not parsed.host or parsed.query or parsed.fragment:
-        raise ConfigurationError("The Pyserini server's URL is no http or https address.", remedy=remedy)
+        raise ConfigurationError("The Pyserini server's URL is not an http or https address.", remedy=remedy)
     return parsed
 
 
 def _hit(docid: str, score: float, doc: msgspec.Raw) -> LuceneHit:
-    """Take the document as a text to read: the server has parsed it, and made a lone field's value of an object."""
+    """Return the document as text: the server has parsed it, and replaced an object by its only field's value."""
     sent = bytes(doc)
     if sent == b"null":
         return LuceneHit(docid, score, -1, None)

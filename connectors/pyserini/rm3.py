@@ -1,4 +1,4 @@
-"""RM3: a query widened by the words of the documents it finds first, before BM25 ranks anything."""
+"""RM3: expand a query by words of its first hits, before BM25 ranks the documents."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any
 from sidecar.core.documents import json_object
 from sidecar.core.errors import ConfigurationError
 
-# Which of Anserini's collections reads a stored document that has this field; the first that fits.
+# For a stored document with this field, the Anserini collection that reads it; the first match counts.
 _COLLECTIONS = {
     "pid": "MsMarcoV2PassageCollection",
     "docid": "MsMarcoV2DocCollection",
     "_id": "BeirFlatCollection",
     "contents": "JsonCollection",
 }
-# An empty document has no term vectors even where the index keeps them.
+# An empty document has no term vectors even if the index stores them.
 _LOOKED_AT = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Rm3:
-    """The parameters of RM3 as Anserini has them: Abdul-Jaleel et al., "UMass at TREC 2004: Novelty and HARD".
+    """The parameters of RM3 as in Anserini: Abdul-Jaleel et al., "UMass at TREC 2004: Novelty and HARD".
 
-    The `fb_terms` weightiest words of the first `fb_docs` hits join the query, which keeps `original_query_weight` of
-    the whole.
+    The `fb_terms` words of highest weight in the first `fb_docs` hits are added to the query, which keeps
+    `original_query_weight` of the whole.
     """
 
     fb_terms: int = 10
@@ -36,14 +36,14 @@ class Rm3:
             raise ConfigurationError(
                 f"RM3 with {self.fb_terms} terms of {self.fb_docs} documents and a weight of "
                 f"{self.original_query_weight} for the query.",
-                remedy="Take at least one term of one document; the weight lies in [0, 1].",
+                remedy="Take at least one term of one document; the weight must be in [0, 1].",
             )
 
 
 def widen(searcher: Any, rm3: Rm3) -> None:
-    """Make a SimpleSearcher of Anserini's search with RM3.
+    """Make one of Anserini's SimpleSearchers search with RM3.
 
-    The words come from the term vectors of the index or, where it has none, from the stored documents, which is slower.
+    The words come from the term vectors of the index or, if it has none, from the stored documents, which is slower.
     Raises ConfigurationError if it has neither.
     """
     reader = searcher.reader

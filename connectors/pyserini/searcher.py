@@ -1,4 +1,4 @@
-"""A searcher for people who know Pyserini's: the same two methods, the hits reranked."""
+"""A searcher with the two methods of Pyserini's, whose hits are reranked."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from sidecar.core.candidates import Ranks
 from sidecar.core.documents import PassageFields
 from sidecar.core.errors import InputError
 
-# The hits of one round of BM25 wait in memory, with their text, to be reranked query by query.
+# The hits of one batch of BM25 wait in memory, with their text, to be reranked query by query.
 _ROUND = 64
 
 
 class RerankingSearcher:
-    """BM25 and a reranker behind `search` and `batch_search`, as Pyserini's `LuceneSearcher` has them.
+    """BM25 and a reranker behind `search` and `batch_search`, the methods of Pyserini's `LuceneSearcher`.
 
     `index` is the directory of a Lucene index or the name of one of Pyserini's prebuilt ones (opened with k1 = 0.9 and
-    b = 0.4), a `LuceneIndex`, a `PyseriniServer`, or a searcher of Pyserini's. Opening raises what `LuceneIndex` does.
+    b = 0.4), a `LuceneIndex`, a `PyseriniServer`, or a searcher of Pyserini's. Opening raises what `LuceneIndex`
+    raises.
     """
 
     def __init__(
@@ -32,7 +33,7 @@ class RerankingSearcher:
         self._window = window
 
     def search(self, query: str, k: int = 10, window: int | None = None) -> list[RerankedHit]:
-        """Return the `k` best hits after the first `window` of BM25 were reranked (default: the searcher's)."""
+        """Return the `k` best hits after reranking the first `window` of BM25 (default: the searcher's)."""
         first_stage = self._connector.fetch(LuceneRequest(query, k, self._window if window is None else window))
         return self._connector.respond(
             first_stage, self._reranker.rank_candidates(first_stage.query, first_stage.candidates)
@@ -41,7 +42,7 @@ class RerankingSearcher:
     def batch_search(
         self, queries: Sequence[str], qids: Sequence[str], k: int = 10, threads: int = 1, window: int | None = None
     ) -> dict[str, list[RerankedHit]]:
-        """Return what `search` does for each query, by its qid. `threads` are Lucene's; the model has its own."""
+        """Return the result of `search` for each query, by its qid. `threads` are Lucene's; the model has its own."""
         if len(queries) != len(qids) or len(set(qids)) != len(qids):
             raise InputError(
                 f"{len(queries)} queries with {len(set(qids))} different qids.", remedy="Give each query a qid."

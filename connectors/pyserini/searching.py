@@ -1,6 +1,6 @@
-"""Around every call of a searcher: what Java raises becomes an error of ours, and the JVM forgets a finished thread.
+"""Wrap every call of a searcher: a Java error becomes one of ours, and the JVM detaches a finished thread.
 
-Knows no searcher, and loads nothing of Java's: a searcher may well be of Python alone.
+Knows no searcher, and loads no Java: a searcher may be pure Python.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sidecar.core.errors import EngineError, InputError
 
 @contextmanager
 def searching(asked: str) -> Iterator[None]:
-    """Call Java in here. Raises InputError for a query of too many words, EngineError for all else that Java raises."""
+    """Call Java in this block. Raises InputError for a query of too many words, EngineError for other Java errors."""
     leave_jvm_with_thread()
     try:
         yield
@@ -26,7 +26,7 @@ def searching(asked: str) -> Iterator[None]:
         if "TooManyClauses" in failure:
             raise InputError(
                 f"Lucene can't search for {asked}: it has more than 1024 different words.",
-                remedy="Ask a shorter query.",
+                remedy="Use a shorter query.",
             ) from error
         raise EngineError(f"Lucene failed on {asked}: {failure}") from error
 

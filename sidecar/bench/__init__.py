@@ -1,1 +1,1 @@
-"""Competitors and ours in one process, on the same weights, token ids and machine; `sidecar bench` is its command."""
+"""Time competitors and our engines in one process, on the same weights, token ids and machine: `sidecar bench`."""

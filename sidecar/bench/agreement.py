@@ -1,4 +1,4 @@
-"""How far our engines order the candidates of real queries as plain transformers in float32 does."""
+"""Measure how closely our engines' order of real candidates matches that of plain transformers in float32."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ Run = list[list[float]]
 
 
 class Agreement(msgspec.Struct, frozen=True):
-    """One engine against the oracle, over all queries; `engine` is what computed in fact.
+    """One engine against the oracle, over all queries; `engine` is the engine that was used.
 
-    `identical` counts queries whose order is the same apart from pairs that the oracle holds closer than 1e-5.
-    `tau_mean` and `tau_min` are Kendall's tau-b. `ndcg` is nDCG@10 and `ndcg_difference` that to the oracle's; None
-    without judgements.
+    `identical` counts queries whose order is the same apart from pairs that the oracle scores closer than 1e-5.
+    `tau_mean` and `tau_min` are Kendall's tau-b. `ndcg` is nDCG@10 and `ndcg_difference` its difference from the
+    oracle's; None without judgements.
     """
 
     name: str
@@ -53,7 +53,7 @@ class AgreementReport(msgspec.Struct, frozen=True):
 
 
 def agree(options: Options, qrels: Qrels | None, *, advance: Callable[[int], None]) -> AgreementReport:
-    """Score all pairs with the oracle and with every other engine; `advance` hears of each query and its pairs.
+    """Score all pairs with the oracle and with every other engine; `advance` is called after each query.
 
     The oracle is the engine `transformers` in float32. Raises what loading the model, or reading the pairs, raises.
     """
@@ -81,7 +81,7 @@ def agree(options: Options, qrels: Qrels | None, *, advance: Callable[[int], Non
 
 
 def _resolved(options: Options) -> tuple[str, str]:
-    """Device and dtype, by name."""
+    """Return device and dtype, by name."""
     from sidecar.scoring.checkpoints.checkpoint import Placement
 
     placement = Placement(options.device, options.dtype)

@@ -1,4 +1,4 @@
-"""From seconds and scores to figures: medians with their spread, paired ratios, differences in σ, Kendall's tau."""
+"""Compute figures from seconds and scores: medians with spread, paired ratios, differences in σ, Kendall's tau."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Scores that are closer than this are as good as equal: float32 sums them in another order.
+# Closer scores count as equal: float32 sums them in another order.
 CLOSER = 1e-5
 
 
@@ -19,7 +19,7 @@ class Spread:
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Median and interquartile range; the range of a single value is 0."""
+    """Return median and interquartile range; the range of a single value is 0."""
     if len(values) == 1:
         return Spread(values[0], 0.0)
     low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
@@ -27,12 +27,12 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def times_faster(own: Sequence[float], other: Sequence[float]) -> Spread:
-    """How many times as long the other took, round by round: what slows a whole round down cancels out."""
+    """Return how many times as long the other took, round by round: a slow round affects both equally."""
     return spread([theirs / ours for ours, theirs in zip(own, other, strict=True)])
 
 
 def largest_difference(scores: Sequence[Sequence[float]], oracle: Sequence[Sequence[float]]) -> float:
-    """The largest difference of a score, in standard deviations of the oracle's scores of the same query."""
+    """Return the largest difference of a score, in standard deviations of the oracle's scores of the same query."""
     return max(
         max(abs(one - true) for one, true in zip(mine, truth, strict=True)) / (statistics.pstdev(truth) or 1.0)
         for mine, truth in zip(scores, oracle, strict=True)
@@ -40,12 +40,12 @@ def largest_difference(scores: Sequence[Sequence[float]], oracle: Sequence[Seque
 
 
 def mean_tau(scores: Sequence[Sequence[float]], oracle: Sequence[Sequence[float]]) -> float:
-    """Kendall's tau-b with the oracle's order, the mean over queries."""
+    """Return Kendall's tau-b with the oracle's order, the mean over queries."""
     return statistics.fmean(tau(mine, truth) for mine, truth in zip(scores, oracle, strict=True))
 
 
 def tau(scores: Sequence[float], oracle: Sequence[float]) -> float:
-    """Kendall's tau-b of two lists of scores; 1 where neither orders anything."""
+    """Return Kendall's tau-b of two lists of scores; 1 if neither orders anything."""
     from scipy.stats import kendalltau
 
     if len(set(scores)) == len(set(oracle)) == 1:
@@ -54,7 +54,7 @@ def tau(scores: Sequence[float], oracle: Sequence[float]) -> float:
 
 
 def same_order(scores: Sequence[float], oracle: Sequence[float], *, closer: float = CLOSER) -> bool:
-    """Whether the two order all pairs alike, apart from those whose oracle scores are `closer` than that."""
+    """True if the two order all pairs alike, except those whose oracle scores are closer than `closer`."""
     ranked = sorted(range(len(oracle)), key=lambda index: (-oracle[index], index))
     for place, upper in enumerate(ranked):
         for lower in ranked[place + 1 :]:

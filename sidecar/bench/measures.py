@@ -13,17 +13,17 @@ from sidecar.scoring.checkpoints.architecture import is_decoder
 from sidecar.scoring.checkpoints.precision import HEADS
 from sidecar.scoring.hardware import cpu_name
 
-# The side of the square matrices that the peak is measured with: large enough to be bound by arithmetic.
+# The side of the square matrices for the peak: large enough that arithmetic limits the speed.
 _SIDE = {"cpu": 1536}
 _SIDE_GPU = 8192
 _REPEATS = 5
 
 
 def useful_flops(model: Any, lengths: Sequence[int]) -> float:
-    """Floating-point operations that pairs of these lengths cost, each alone and without padding.
+    """Return the floating-point operations for pairs of these lengths, each alone and without padding.
 
     Two for each weight of a linear layer and token, and 4 · length² · width for each layer's attention, half of it
-    where attention is causal. Embeddings, norms and the score head, which reads one row of a pair, are left out.
+    for causal attention. Embeddings, norms and the score head, which reads one row of a pair, are left out.
     """
     config = model.config
     weights = sum(
@@ -38,7 +38,7 @@ def useful_flops(model: Any, lengths: Sequence[int]) -> float:
 
 
 def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
-    """Floating-point operations a second of the best of a few products of large square matrices."""
+    """Return the floating-point operations a second of the best of a few products of large square matrices."""
     side = _SIDE.get(device.type, _SIDE_GPU)
     left, right = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     best = float("inf")
@@ -52,30 +52,30 @@ def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait for a GPU to finish what it was given."""
+    """Wait until a GPU has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 class Memory:
-    """Bytes in use: on a GPU what torch has allocated there, elsewhere the process's resident set.
+    """Bytes in use: on a GPU those that torch has allocated, elsewhere the process's resident set.
 
-    None where the system does not tell (a CPU's peak is read from Linux's /proc).
+    None if the system does not report them (a CPU's peak is read from Linux's /proc).
     """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
 
     def now(self) -> int | None:
-        """Bytes in use now."""
+        """Return the bytes in use now."""
         return torch.cuda.memory_allocated(self._device) if self._device.type == "cuda" else _status("VmRSS")
 
     def peak(self) -> int | None:
-        """The most bytes in use since `forget`."""
+        """Return the most bytes in use since `forget`."""
         return torch.cuda.max_memory_allocated(self._device) if self._device.type == "cuda" else _status("VmHWM")
 
     def forget(self) -> None:
-        """Begin anew to watch for a peak."""
+        """Start a new peak."""
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
         elif _status("VmHWM") is not None:
@@ -83,7 +83,7 @@ class Memory:
 
 
 def describe_machine(device: torch.device) -> str:
-    """The device in words: a GPU by name, a CPU by its model, the threads torch uses, and its vector instructions."""
+    """Describe the device: a GPU by name, a CPU by its model, the threads torch uses, and its vector instructions."""
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
     return f"{cpu_name()}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"

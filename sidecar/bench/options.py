@@ -1,4 +1,4 @@
-"""The options of a bench."""
+"""The options of a benchmark run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`pairs` None makes texts up; `model` and `shape` None take the embedded model with a head drawn by `seed`."""
+    """`pairs` None uses made-up texts; `model` and `shape` None use the embedded model with a head drawn by `seed`."""
 
     pairs: Path | None = None
     model: str | None = None

@@ -1,4 +1,4 @@
-"""Our own engines, each through the scorer that the product runs."""
+"""Our own engines, each through the scorer that the product uses."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
     from sidecar.scoring.cross_encoder import CrossEncoder
 
 AUTOMATIC = "ours"
-# These run transformers' own model, so they need no copy of weights that are shared.
+# These use transformers' own model, so they need no copy of shared weights.
 _BORROWING = ("transformers", "card")
 
 
 def modes(asked: str, dtype: str) -> dict[str, tuple[str, str]]:
-    """Engine and dtype of everything of ours, by name: `auto` in what was asked for, every other engine in `dtype`.
+    """Return engine and dtype of all our systems, by name: `auto` in the requested dtype, all others in `dtype`.
 
-    OpenVINO computes once more in bfloat16, where that is another thing.
+    OpenVINO also computes in bfloat16, if that is not already included.
     """
     named = {engine: (engine, asked if engine == "auto" else dtype) for engine in ENGINES}
     return named if dtype == BFLOAT16 else named | {OPENVINO[BFLOAT16]: ("openvino", BFLOAT16)}
 
 
 def offers(subject: Subject) -> list[Offer]:
-    """`ours`, as the service runs by itself; `ours-eager`, where that is compiled; `ours-NAME` for each other mode."""
+    """Yield `ours`, the service's default; `ours-eager`, if that is compiled; `ours-NAME` for each other mode."""
     offered = [Offer(AUTOMATIC, "engine auto", functools.partial(_Ours, automatic))]
     for name, (engine, dtype) in modes(subject.asked, subject.dtype).items():
-        # For a shape auto is packed, and a second copy of its weights would tell nothing.
+        # For a shape auto is packed, so a second copy of its weights would measure the same.
         if engine != "auto" and not (subject.shared and engine == "packed"):
             load = functools.partial(scorer, engine=engine, dtype=dtype)
             offered.append(Offer(f"{AUTOMATIC}-{name}", f"engine {name}", functools.partial(_Ours, load)))
@@ -44,7 +44,7 @@ def offers(subject: Subject) -> list[Offer]:
 
 
 def automatic(subject: Subject) -> CrossEncoder:
-    """The scorer that the service has when nothing is said of the engine, once it is compiled."""
+    """Return the scorer that the service uses by default, once it is compiled."""
     return scorer(subject, "auto", dtype=subject.asked, compile="before" if _compiles(subject) else "never")
 
 
@@ -55,7 +55,7 @@ def scorer(
     dtype: str,
     compile: Compiling = "never",  # noqa: A002  load_scorer's name
 ) -> CrossEncoder:
-    """The product's scorer of the subject with one of its engines. Raises ConfigurationError."""
+    """Return the product's scorer of the subject with one of its engines. Raises ConfigurationError."""
     if subject.shared and engine in _BORROWING:
         from sidecar.scoring.cross_encoder import CrossEncoder
 
@@ -65,7 +65,7 @@ def scorer(
 
 
 class _Ours:
-    """Scores a query as the product does; `about` names the engine, for `auto` has chosen one."""
+    """Scores a query as the product does; `about` names the engine, since `auto` chooses one."""
 
     def __init__(self, load: Callable[[Subject], CrossEncoder], subject: Subject) -> None:
         self._scorer = load(subject)

@@ -1,4 +1,4 @@
-"""A report as a picture: pairs a second by system, with the spread over the rounds."""
+"""Draw a report: pairs a second by system, with the spread over the rounds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FORMATS = (".png", ".svg")
 
 
 def check(path: Path) -> None:
-    """Raise ConfigurationError where no plot could be drawn: another format, or no matplotlib."""
+    """Raise ConfigurationError if no plot can be drawn: for another format, or without matplotlib."""
     import importlib.util
 
     if path.suffix not in FORMATS:
@@ -24,7 +24,7 @@ def check(path: Path) -> None:
 
 
 def draw(report: Report, path: Path) -> None:
-    """Draw one bar for each system, the fastest on top. Raises InputError where the file can't be written."""
+    """Draw one bar for each system, the fastest on top. Raises InputError if the file can't be written."""
     from matplotlib.figure import Figure
 
     lines = sorted(report.systems, key=lambda line: line.pairs_per_s)

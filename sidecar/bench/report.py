@@ -1,4 +1,4 @@
-"""The bench's result as one record, and as a JSON file."""
+"""The benchmark's result as one record, and as a JSON file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SENTENCE_TRANSFORMERS = "sentence-transformers"
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """Where it was measured; `peak_gflops` is the best matmul of this very run in `dtype`, `versions` by library."""
+    """The machine of the run; `peak_gflops` is the best matmul of this run in `dtype`, `versions` by library."""
 
     name: str
     device: str
@@ -26,9 +26,9 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 class WorkFigures(msgspec.Struct, frozen=True):
-    """The size of a round. `tokens` are real ones, padding not counted; `gflop` is what they cost without padding.
+    """The size of a round. `tokens` are real ones, without padding; `gflop` is their cost without padding.
 
-    `cut` says what was left out of the pairs to fit the time, `left_out` which systems did not run, and why.
+    `cut` says which pairs were left out to fit the time, `left_out` which systems did not run, and why.
     """
 
     model: str
@@ -43,7 +43,7 @@ class WorkFigures(msgspec.Struct, frozen=True):
 
 
 class Point(msgspec.Struct, frozen=True):
-    """One size of a series: so many documents of one query, or callers at once."""
+    """One size of a series: a number of documents of one query, or of simultaneous callers."""
 
     size: int
     median_s: float
@@ -54,7 +54,7 @@ class SystemFigures(msgspec.Struct, frozen=True):
     """A system's figures.
 
     `spread_s` is the interquartile range of `rounds_s`, `first_score_s` how long loading and a first list took.
-    `memory_mb` is what loading it and a pass added to what was in use. `max_diff_sigma` and `tau` are against plain
+    `memory_mb` is the memory that loading it and a pass added. `max_diff_sigma` and `tau` are against plain
     transformers in float32, one pair at a time. `times_card` and `times_sentence_transformers` are paired round by
     round, each with its range; None without that system.
     """
@@ -79,7 +79,7 @@ class SystemFigures(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """All of it: `{"machine": …, "work": …, "systems": […]}`."""
+    """The whole report: `{"machine": …, "work": …, "systems": […]}`."""
 
     machine: Machine
     work: WorkFigures
@@ -94,7 +94,7 @@ def lines(
     work: WorkFigures,
     machine: Machine,
 ) -> list[SystemFigures]:
-    """Figures of every system, in the order given."""
+    """Return the figures of every system, in the order given."""
     rounds = {system.name: timing.seconds for system, timing in zip(systems, timings, strict=True)}
     return [
         _line(system, timing, oracle, rounds, work=work, machine=machine)
@@ -140,6 +140,6 @@ def _against(other: str, timing: Timing, rounds: dict[str, list[float]]) -> tupl
 
 
 def write(report: msgspec.Struct, path: Path) -> None:
-    """Write a report as JSON, whole or not at all. Raises InputError."""
+    """Write a report as JSON, completely or not at all. Raises InputError."""
     with atomic_write(path) as stream:
         stream.write(msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n")

@@ -1,4 +1,4 @@
-"""Time systems in turn, round after round, so that what disturbs the machine disturbs all of them alike."""
+"""Time systems in turn, round after round, so that a disturbance of the machine affects all of them alike."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from sidecar.bench.system import System
 from sidecar.bench.work import LEAST_PASSAGES, Query, cut
 
 Clock = Callable[[], float]
-# Work is cut anew at most so often, and not for less than this: times vary by as much anyhow.
+# The work is adjusted at most this often, and not for a smaller difference: times vary by as much anyway.
 _TRIALS, _NEARLY = 3, 0.8
 
 
 class Watch(Protocol):
-    """Bytes in use; `sidecar.bench.measures.Memory` is one."""
+    """A meter of bytes in use, such as `sidecar.bench.measures.Memory`."""
 
     def now(self) -> int | None:
-        """Bytes in use now."""
+        """Return the bytes in use now."""
         ...
 
     def peak(self) -> int | None:
-        """The most since `forget`."""
+        """Return the most bytes since `forget`."""
         ...
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Start a new peak."""
         ...
 
 
 @dataclass(slots=True)
 class Timing:
-    """Of one system: the scores of the last pass by query, the seconds of each round, the peak of a pass in bytes."""
+    """One system's scores of the last pass by query, the seconds of each round, and the peak of a pass in bytes."""
 
     scores: list[list[float]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -40,16 +40,16 @@ class Timing:
 
 
 def timed(system: System, work: Sequence[Query], clock: Clock) -> tuple[float, list[list[float]]]:
-    """Score all queries, one after the other; seconds and scores."""
+    """Score all queries, one after the other; return seconds and scores."""
     began = clock()
     scores = [system.score(query) for query in work]
     return clock() - began, scores
 
 
 def fit(systems: Sequence[System], queries: Sequence[Query], *, rounds: int, until: float, clock: Clock) -> list[Query]:
-    """Cut the work to what `rounds` rounds of all systems can do until then, and warm every system up on it.
+    """Cut the work to what `rounds` rounds of all systems can do by that time, and warm every system up on it.
 
-    Queries come most typical first. A small sample tells how much to try, and a round of what is tried whether it
+    Queries come most typical first. A small sample gives a first estimate, and a trial round checks whether it
     fits; `LEAST_PASSAGES` are always kept, even if they take longer.
     """
     work = [queries[0].sample(LEAST_PASSAGES)]
@@ -57,7 +57,7 @@ def fit(systems: Sequence[System], queries: Sequence[Query], *, rounds: int, unt
     for _ in range(_TRIALS):
         seconds = _round(systems, work, clock)
         left = max(0.0, until - clock())
-        # One more for warming up what is tried, one for the oracle.
+        # One more round for the warm-up, one for the oracle.
         fits = count(work) * left / (rounds + 2) / max(seconds, 1e-9)
         tried = cut(queries, max(LEAST_PASSAGES, int(min(fits, count(queries)))))
         if _NEARLY <= count(tried) / count(work) <= 1 / _NEARLY:
@@ -68,7 +68,7 @@ def fit(systems: Sequence[System], queries: Sequence[Query], *, rounds: int, unt
 
 
 def count(work: Sequence[Query]) -> int:
-    """Pairs of all queries."""
+    """Return the pairs of all queries."""
     return sum(len(query.passages) for query in work)
 
 
@@ -79,9 +79,9 @@ def _round(systems: Sequence[System], work: Sequence[Query], clock: Clock) -> fl
 def interleave(
     systems: Sequence[System], work: Sequence[Query], *, rounds: int, clock: Clock, memory: Watch
 ) -> list[Timing]:
-    """Time every system once in each round; each round begins with another, so that none always follows the same.
+    """Time every system once in each round; each round starts with another one, so that none always follows the same.
 
-    Memory is watched in the first round.
+    Memory is measured in the first round.
     """
     timings = [Timing() for _ in systems]
     for number in range(rounds):

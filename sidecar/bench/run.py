@@ -1,4 +1,4 @@
-"""The bench from start to end: prepare, load, fit the work to the time, measure in turn, compare with the oracle."""
+"""The whole benchmark: prepare, load, fit the work to the time, measure in turn, compare with the oracle."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def load_all(subject: Subject, memory: Any, sample: Query, say: Say) -> tuple[li
     left_out: dict[str, str] = {}
     for offer in [*competitors.offers(), *ours.offers(subject)]:
         say(f"loading {offer.name}")
-        with quiet():  # anew for each: exporters set the logs to what they like
+        with quiet():  # once for each, since exporters change the log settings
             found = load(offer, subject, memory, sample)
         if isinstance(found, LeftOut):
             left_out[found.name] = found.reason
@@ -91,7 +91,7 @@ def load_all(subject: Subject, memory: Any, sample: Query, say: Say) -> tuple[li
 
 
 def grown(line: SystemFigures, subject: Subject, queries: Sequence[Query], clock: Clock) -> SystemFigures:
-    """Add the series to the line of `ours`; any other stays as it is."""
+    """Add the series to the line of `ours`; return any other line unchanged."""
     if line.name != ours.AUTOMATIC:
         return line
     scorer = ours.automatic(subject)
@@ -103,7 +103,7 @@ def grown(line: SystemFigures, subject: Subject, queries: Sequence[Query], clock
 
 
 def describe(subject: Subject) -> Machine:
-    """The machine, with the matmul peak it reaches right now."""
+    """Describe the machine, with its present matmul peak."""
     from sidecar.bench.measures import describe_machine, matmul_peak
 
     model = subject.checkpoint.model
@@ -117,7 +117,7 @@ def _versions() -> Iterator[tuple[str, str]]:
             yield name, importlib.metadata.version(name)
 
 
-def describe_work(  # noqa: PLR0913, PLR0917  one for each thing it tells of
+def describe_work(  # noqa: PLR0913, PLR0917  one for each property it describes
     options: Options,
     subject: Subject,
     queries: Sequence[Query],
@@ -153,12 +153,12 @@ def _describe_cut(options: Options, queries: Sequence[Query], chosen: Sequence[Q
 
 
 def _freed(query: Query) -> list[float]:
-    raise RuntimeError(f"{query.qid}: what would score it was measured, and is gone")
+    raise RuntimeError(f"{query.qid}: its scorer was measured, and is no longer loaded")
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the libraries' bars, warnings and logs off the terminal while they load, export and score."""
+    """Keep the libraries' progress bars, warnings and logs off the terminal while they load, export and score."""
     from sidecar.scoring.checkpoints.quiet import quiet_libraries
 
     level = logging.root.manager.disable

@@ -1,4 +1,4 @@
-"""How our engine grows: with the documents of one query, and with the callers who come at once."""
+"""How our engine scales: with the documents of one query, and with simultaneous callers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from sidecar.bench.work import Query
 
 DOCUMENTS = (1, 10, 100, 1000)
 CALLERS = (1, 2, 4, 8, 16, 32, 64)
-# A caller's passages: few, as where requests are small and only together fill a device.
+# A caller's passages: few, since small requests fill a device only together.
 CALLERS_DOCUMENTS = 10
 _REPEATS = 5
 
 
 def by_documents(scorer: Any, queries: Sequence[Query], clock: Clock) -> list[Point]:
-    """Seconds for one query with more and more passages; a size that there are not enough passages for is left out."""
+    """Return the seconds for one query with growing numbers of passages; a size beyond the passages is left out."""
     passages = [passage for query in queries for passage in query.passages]
     sizes = [size for size in DOCUMENTS if size <= len(passages)]
     return [
@@ -28,7 +28,7 @@ def by_documents(scorer: Any, queries: Sequence[Query], clock: Clock) -> list[Po
 
 
 def by_callers(scorer: Any, queries: Sequence[Query], clock: Clock) -> list[Point]:
-    """Seconds for so many callers' queries on the device together, each with `CALLERS_DOCUMENTS` passages."""
+    """Return the seconds for so many callers' queries scored together, each with `CALLERS_DOCUMENTS` passages."""
 
     def together(count: int) -> None:
         asked = [queries[index % len(queries)] for index in range(count)]

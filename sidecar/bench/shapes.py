@@ -1,4 +1,4 @@
-"""Cross-encoders to measure with where no trained one is at hand: a head drawn by seed, or a model of a true shape.
+"""Cross-encoders to measure with if no trained one is at hand: with a head drawn by seed, or random weights of a shape.
 
 Sources of the shapes: the `config.json` of meta-llama/Llama-3.2-3B and meta-llama/Llama-3.1-8B.
 """
@@ -45,7 +45,7 @@ SHAPES: dict[str, dict[str, Any]] = {
         "rope_parameters": {**_LLAMA3, "factor": 8.0, "original_max_position_embeddings": 8192},
     },
 }
-# What a skeleton keeps of a shape: enough for any library to load it before it is given the weights.
+# The parts of a shape that a skeleton keeps: enough for any library to load it before it gets the weights.
 _SKELETON = {
     "hidden_size": 64,
     "intermediate_size": 64,
@@ -57,7 +57,7 @@ _SKELETON = {
 
 
 def embedded_classifier(*, seed: int, device: torch.device, dtype: torch.dtype) -> Checkpoint:
-    """The embedded MiniLM as a cross-encoder that reads pairs as the DeAR cards do; its head is drawn by `seed`."""
+    """Make a cross-encoder of the embedded MiniLM that reads pairs like the DeAR cards; `seed` draws its head."""
     directory = find_embedded()
     torch.manual_seed(seed)
     with quiet_libraries():
@@ -67,10 +67,10 @@ def embedded_classifier(*, seed: int, device: torch.device, dtype: torch.dtype) 
 
 
 def random_llama(shape: str, *, seed: int, device: torch.device, dtype: torch.dtype) -> Checkpoint:
-    """A Llama of a true shape with weights drawn by `seed` on the device itself.
+    """Make a Llama of a real shape with weights drawn by `seed` on the device itself.
 
-    Its tokenizer is the embedded one, which needs no licence: texts come to about as many tokens as with Llama's own,
-    and all of its ids lie within the vocabulary.
+    Its tokenizer is the embedded one, which needs no licence: texts have about as many tokens as with Llama's own,
+    and all of its ids are in the vocabulary.
     """
     tokenizer = _tokenizer()
     tokenizer.model_input_names = ["input_ids", "attention_mask"]
@@ -80,10 +80,10 @@ def random_llama(shape: str, *, seed: int, device: torch.device, dtype: torch.dt
 
 
 def save(checkpoint: Checkpoint, directory: Path) -> None:
-    """Save model, tokenizer and manifest, so that any library loads the same from there.
+    """Save model, tokenizer and manifest, so that any library loads the same model.
 
-    The tokenizer cuts at the manifest's limit by itself, for libraries that can't be told one; sentence-transformers is
-    told to leave the logits as they are.
+    The tokenizer cuts at the manifest's limit by itself, for libraries without an option for it; a setting makes
+    sentence-transformers leave the logits unchanged.
     """
     checkpoint.model.config.sentence_transformers = {"activation_fn": "torch.nn.modules.linear.Identity"}
     tokenizer, limit = checkpoint.tokenizer, checkpoint.tokenizer.model_max_length
@@ -100,9 +100,9 @@ def save(checkpoint: Checkpoint, directory: Path) -> None:
 
 
 def save_skeleton(checkpoint: Checkpoint, directory: Path) -> None:
-    """Save a dwarf of the same class with the same tokenizer, for libraries that only load from a directory.
+    """Save a tiny model of the same class with the same tokenizer, for libraries that only load from a directory.
 
-    What they have loaded is then given the checkpoint's own model: weights too large for a copy each.
+    After loading, they get the checkpoint's own model: its weights are too large for one copy each.
     """
     config = LlamaConfig(**{**checkpoint.model.config.to_dict(), **_SKELETON})
     dwarf = _draw(config, seed=0, device=torch.device("cpu"), dtype=torch.float32)

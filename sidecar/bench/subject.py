@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """`directory` holds model, tokenizer and manifest, which ours load; competitors load `foreign`, mostly the same.
+    """`directory` holds model, tokenizer and manifest for our engines; competitors load `foreign`, mostly the same.
 
-    Where the weights are `shared`, for they are too large for a copy each, `foreign` holds a dwarf of the model, and
-    what a library has loaded from there is given the checkpoint's model. `device` and `dtype` are resolved names,
-    `asked` is the dtype as it was asked for, which may be `auto`.
+    If the weights are `shared`, since they are too large for one copy each, `foreign` holds a tiny model, and a library
+    that has loaded it gets the checkpoint's model instead. `device` and `dtype` are resolved names,
+    `asked` is the requested dtype, which may be `auto`.
     """
 
     checkpoint: Checkpoint
@@ -34,14 +34,14 @@ class Subject:
     shared: bool = False
 
     def weights(self, loaded: Any) -> Any:
-        """The model that a library should run: what it loaded from the directory, or the shared one."""
+        """Return the model that a library should run: the one it loaded from the directory, or the shared one."""
         return self.checkpoint.model if self.shared else loaded
 
 
 def prepare(directory: Path, options: Options) -> Subject:
     """Make the subject: a checkpoint by name, random weights of a shape, or the embedded model with a random head.
 
-    Raises ConfigurationError where pairs are not cut jointly, which no competitor does otherwise, and what loading a
+    Raises ConfigurationError if pairs are not cut jointly, since all competitors cut them so, and what loading a
     model raises.
     """
     from sidecar.bench.shapes import embedded_classifier, random_llama, save, save_skeleton
@@ -69,9 +69,9 @@ def _load(model: str, options: Options) -> Checkpoint:
     scorer: Any = load_scorer(model, device=options.device, dtype=options.dtype, engine="transformers")
     if scorer.manifest.kind != "cross-encoder" or scorer.manifest.truncation != "joint":
         raise ConfigurationError(
-            f"{model} is no cross-encoder that cuts its pairs jointly, so the others would not read what it reads.",
+            f"{model} is not a cross-encoder that cuts its pairs jointly, so the others would read other tokens.",
             remedy="Compare with another model; --agreement takes any.",
         )
-    # What stands beside a cross-encoder no competitor reads.
+    # Competitors ignore the manifest's `beside`.
     checkpoint: Checkpoint = (scorer.cross if scorer.manifest.beside else scorer).checkpoint
     return replace(checkpoint, manifest=msgspec.structs.replace(checkpoint.manifest, beside=None))

@@ -11,7 +11,7 @@ from sidecar.bench.subject import Subject
 from sidecar.bench.work import Query
 from sidecar.core.errors import ConfigurationError
 
-# What everything is compared with: the model card's helper as its authors' scripts run it.
+# The baseline of all comparisons: the model card's helper as its authors' scripts run it.
 YARDSTICK = "card-helper-228"
 
 Score = Callable[[Query], list[float]]
@@ -19,10 +19,10 @@ Score = Callable[[Query], list[float]]
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A system that may run here: `load` raises ImportError or ConfigurationError where it can't.
+    """A system that may run here: `load` raises ImportError or ConfigurationError if it can't.
 
-    `load` returns what scores a query's passages, tokenisation included, one float for each in the order given; if
-    that has an `about` of its own, it knows more.
+    `load` returns a function that scores a query's passages, tokenisation included, one float for each in the order
+    given; an `about` attribute of the function replaces that of the offer.
     """
 
     name: str
@@ -34,8 +34,8 @@ class Offer:
 class System:
     """A system that was loaded.
 
-    `added` is how many bytes loading it took, None where nobody tells; `first_score` the seconds from the start of
-    loading to its first scores, exporting and compiling included, importing libraries that others had loaded not.
+    `added` is the bytes that loading it took, None if unknown; `first_score` the seconds from the start of
+    loading to its first scores: with exporting and compiling, without libraries that others had already imported.
     """
 
     name: str
@@ -54,9 +54,9 @@ class LeftOut:
 
 
 def load(offer: Offer, subject: Subject, memory: Any, sample: Query) -> System | LeftOut:
-    """Load a system, or say why not: its library is missing or fails, or it does not go with the model.
+    """Load a system, or say why not: its library is missing or fails, or it does not support the model.
 
-    It scores a sample before its memory is counted, for weights that are mapped from a file come in with their use.
+    It scores a sample before its memory is measured, since weights mapped from a file are loaded only when used.
     """
     before, started = memory.now(), perf_counter()
     try:

@@ -1,4 +1,4 @@
-"""A report as a person reads it: a table, and sentences on what was measured and what was not."""
+"""Show a report to people: a table, and sentences on what was measured and what was not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HOW_TO_READ = (
 
 
 def table(report: Report) -> Table:
-    """One row for each system."""
+    """Return one row for each system."""
     shown = Table(box=None, pad_edge=False)
     shown.add_column("system", no_wrap=True)
     for title in ("median s", "pairs/s", "tokens/s", "of peak", "MB", "first s", "max Δ σ", "τ", "× card", "× s-t"):
@@ -46,7 +46,7 @@ def _ratio(value: tuple[float, float] | None) -> str:
 
 
 def notes(report: Report) -> list[str]:
-    """Machine, work, how to read the table, and what was left out; as markup."""
+    """Return machine, work, how to read the table, and what was left out; as markup."""
     machine, work = report.machine, report.work
     libraries = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
     where = f"{machine.name}; {machine.device}, {machine.dtype}; best matmul {machine.peak_gflops:,.0f} GFLOP/s"
@@ -60,7 +60,7 @@ def notes(report: Report) -> list[str]:
 
 
 def series(report: Report) -> Table | None:
-    """Seconds by documents and by callers; None where that was not measured."""
+    """Return seconds by documents and by callers; None if they were not measured."""
     rows = [
         (line.name, kind, point)
         for line in report.systems
@@ -76,7 +76,7 @@ def series(report: Report) -> Table | None:
 
 
 def agreement_table(report: AgreementReport) -> Table:
-    """One row for each engine."""
+    """Return one row for each engine."""
     shown = Table(
         "asked for", "engine", "same order", "τ mean", "τ least", MEASURE, f"Δ {MEASURE}", box=None, pad_edge=False
     )

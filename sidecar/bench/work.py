@@ -1,4 +1,4 @@
-"""The work of a round: queries with their passages, drawn from a candidate file or made up."""
+"""The work of a round: queries with their passages, from a candidate file or made up."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from sidecar.experiments.candidate_files import read_candidates
 from sidecar.scoring.checkpoints.manifest import Manifest
 
 # Words of a passage in MS MARCO's BM25 top-100 for the queries of TREC DL 2019: the mean and deviation of their
-# logarithms, the least and the most.
+# logarithms, the minimum and the maximum.
 _LOG_MEAN, _LOG_DEVIATION, _LEAST, _MOST = 4.06, 0.40, 12, 193
 _SYNTHETIC_QUERIES, _SYNTHETIC_PASSAGES, _QUERY_WORDS = 43, 100, 6
-# Fewer passages than these say nothing of batches.
+# Fewer passages than this do not show the effect of batches.
 LEAST_PASSAGES = 8
 
 _VOCABULARY = (
@@ -31,7 +31,7 @@ _VOCABULARY = (
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query and its passages in first-stage order, both as they are and as the model reads them."""
+    """A query and its passages in first-stage order, both as given and as the model reads them."""
 
     qid: str
     text: str
@@ -41,7 +41,7 @@ class Query:
     documents: Sequence[str]
 
     def sample(self, count: int) -> Query:
-        """Some of the passages, spread evenly over the ranks; all of them where there are no more."""
+        """Return some of the passages, spread evenly over the ranks; all of them if there are no more."""
         total = len(self.passages)
         kept = [index * total // count for index in range(count)] if count < total else list(range(total))
         chosen = [[values[index] for index in kept] for values in (self.docids, self.documents)]
@@ -61,12 +61,12 @@ def write_query(manifest: Manifest, qid: str, text: str, passages: Sequence[tupl
 
 
 def queries_for(pairs: Path | None, manifest: Manifest, *, seed: int) -> list[Query]:
-    """The queries of a candidate file, or made-up ones where there is none. Raises `InputError`."""
+    """Return the queries of a candidate file, or made-up ones without a file. Raises `InputError`."""
     return synthetic_queries(manifest, seed=seed) if pairs is None else read_queries(pairs, manifest)
 
 
 def read_queries(path: Path, manifest: Manifest) -> list[Query]:
-    """Every query of a candidate file with the passages that have text. Raises `InputError`."""
+    """Read every query of a candidate file with the passages that have text. Raises `InputError`."""
     found = [
         write_query(
             manifest,
@@ -83,8 +83,8 @@ def read_queries(path: Path, manifest: Manifest) -> list[Query]:
 
 
 def synthetic_queries(manifest: Manifest, *, seed: int) -> list[Query]:
-    """Make up as many queries and passages as DL19's BM25 top-100 has, of the same lengths."""
-    draw = random.Random(seed)  # noqa: S311  texts, no secrets
+    """Make up queries and passages with the numbers and lengths of DL19's BM25 top-100."""
+    draw = random.Random(seed)  # noqa: S311  texts, not secrets
     words = _VOCABULARY.split()
     queries = []
     for number in range(_SYNTHETIC_QUERIES):
@@ -100,7 +100,7 @@ def _text(draw: random.Random, words: Sequence[str]) -> str:
 
 
 def by_typicality(queries: Sequence[Query], tokens: Callable[[Query], int]) -> list[Query]:
-    """Order queries by how near their tokens are to the median query's, so that the first stand for all."""
+    """Order queries by how close their token counts are to the median query's, so that the first represent all."""
     counts = [tokens(query) for query in queries]
     middle = statistics.median(counts)
     order = sorted(range(len(queries)), key=lambda index: (abs(counts[index] - middle), index))
@@ -108,7 +108,7 @@ def by_typicality(queries: Sequence[Query], tokens: Callable[[Query], int]) -> l
 
 
 def cut(queries: Sequence[Query], pairs: int) -> list[Query]:
-    """About as many pairs of these queries as asked for: whole queries, or a sample of the first one's passages."""
+    """Return about as many pairs as asked for: whole queries, or a sample of the first one's passages."""
     whole: list[Query] = []
     for query in queries:
         pairs -= len(query.passages)

@@ -87,7 +87,7 @@ def test_the_embedded_model_with_a_random_head_is_measured_by_default(tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (Options(model="minilm", device="cpu"), "no cross-encoder"),
+        (Options(model="minilm", device="cpu"), "not a cross-encoder"),
         (Options(model="minilm", shape="3b", device="cpu"), "exclude each other"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Everything that is not ours: the model card's helper, and libraries, each used as its own documentation shows."""
+"""The competitors: the model card's helper, and libraries, each used as its own documentation shows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sidecar.core.errors import ConfigurationError
 
 
 def offers() -> list[Offer]:
-    """All competitors, the yardstick first; one that fails to load says so as a ConfigurationError."""
+    """Return all competitors, the baseline first; one that fails to load raises ConfigurationError."""
     found = [*card.OFFERS, *sentence_transformers_library.OFFERS, *rerankers_library.OFFERS]
     return [replace(offer, load=functools.partial(_load, offer)) for offer in found]
 
@@ -22,6 +22,6 @@ def _load(offer: Offer, subject: Subject) -> Score:
         return offer.load(subject)
     except (ImportError, ConfigurationError):
         raise
-    except Exception as error:  # whatever a foreign library raises must not end the measuring of the others
+    except Exception as error:  # an error of another library must not end the benchmark of the others
         reason = (str(error).splitlines() or [""])[0]
         raise ConfigurationError(f"fails to load: {type(error).__name__}: {reason}") from error

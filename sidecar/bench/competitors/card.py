@@ -1,4 +1,4 @@
-"""The helper of the model card of DeAR-3B-RankNet-LoRA: the yardstick; and, with batches of one in float32, the oracle.
+"""The helper of the model card of DeAR-3B-RankNet-LoRA: the baseline and, in batches of one in float32, the oracle.
 
 The card pads a single pair to 228 tokens and a batch to its longest pair; `card-helper-228` pads batches to the limit,
 as the authors' evaluation scripts do.
@@ -16,12 +16,12 @@ from sidecar.bench.system import YARDSTICK, Offer, Score
 from sidecar.bench.work import Query
 
 BATCH = 128
-# For the helper sorted by length: as large as sentence-transformers' default, for a batch of 128 would hold a window.
+# For the helper sorted by length: sentence-transformers' default size, since a batch of 128 would hold a whole window.
 SORTED_BATCH = 32
 
 
 class CardHelper:
-    """The card's `rerank`, less its sorting of the results. `padding` is the tokenizer's own word for it."""
+    """The card's `rerank`, without its sorting of the results. `padding` is the tokenizer's option."""
 
     def __init__(  # noqa: PLR0913  by keyword
         self,
@@ -39,7 +39,7 @@ class CardHelper:
 
     @torch.inference_mode()
     def __call__(self, query: Query) -> list[float]:
-        """One logit for each passage, in the order given."""
+        """Return one logit for each passage, in the order given."""
         order = list(range(len(query.documents)))
         if self._by_length:
             order.sort(key=lambda index: -len(query.documents[index]))
@@ -55,7 +55,7 @@ class CardHelper:
 
 
 def load(subject: Subject, *, dtype: str | None = None) -> tuple[Any, Any]:
-    """Tokenizer and model as the card loads them; with `shared` weights the model is the subject's own."""
+    """Load tokenizer and model as the card does; with `shared` weights the model is the subject's own."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(str(subject.foreign))
@@ -67,7 +67,7 @@ def load(subject: Subject, *, dtype: str | None = None) -> tuple[Any, Any]:
 
 
 def oracle(subject: Subject) -> Score:
-    """Plain transformers in float32, one pair at a time, without padding: what all scores are compared with."""
+    """Return plain transformers in float32, one pair at a time, without padding; all scores are compared with its."""
     tokenizer, model = load(subject)
     if model.dtype != torch.float32:
         model = copy.deepcopy(model).float()

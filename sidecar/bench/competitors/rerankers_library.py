@@ -13,7 +13,7 @@ def _load(subject: Subject) -> Score:
     ranker = Reranker(
         str(subject.foreign), model_type="cross-encoder", device=subject.device, dtype=subject.dtype, verbose=0
     )
-    if ranker is None:  # what the library returns, with a printed message, where it can't import its own backend
+    if ranker is None:  # the library prints a message and returns None if it can't import its backend
         raise ImportError("rerankers has no backend for cross-encoders here")
     ranker.model = subject.weights(ranker.model)
 

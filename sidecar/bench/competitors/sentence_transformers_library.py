@@ -1,9 +1,9 @@
 """sentence-transformers' CrossEncoder: `predict` with its defaults, which sorts by length and takes batches of 32.
 
-Its backends: torch; OpenVINO through its own loader; and ONNX Runtime with weights in int8. Its loader of the last,
-optimum-onnx, does not import with transformers 5, so the graph is exported and quantised here, with the calls and the
-settings that its `export_dynamic_quantized_onnx_model(…, "avx2")` comes to, and put in the place of the model that
-`predict` calls.
+Its backends: torch; OpenVINO through its own loader; and ONNX Runtime with weights in int8. Its loader for ONNX
+Runtime, optimum-onnx, does not import with transformers 5. So the graph is exported and quantised here, with the calls
+and settings that its `export_dynamic_quantized_onnx_model(…, "avx2")` makes, and replaces the model that `predict`
+calls.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _torch(subject: Subject) -> Score:
 
 
 def _openvino(subject: Subject) -> Score:
-    import openvino  # noqa: F401  a plain ImportError, where the library's own is a long advice
+    import openvino  # noqa: F401  raises a plain ImportError; the library's own message is long
 
     _only_encoders_on_a_cpu(subject)
     return _predict(_cross_encoder(subject, backend="openvino"))
@@ -53,7 +53,7 @@ def _only_encoders_on_a_cpu(subject: Subject) -> None:
 def _cross_encoder(subject: Subject, **options: Any) -> Any:
     from sentence_transformers import CrossEncoder
 
-    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)  # it advises to save what was exported
+    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)  # it advises to save the exported model
     limit = subject.checkpoint.manifest.max_length
     kinds = {"dtype": getattr(torch, subject.dtype)} if not options else {}
     return CrossEncoder(str(subject.foreign), device=subject.device, max_length=limit, model_kwargs=kinds, **options)
@@ -68,7 +68,7 @@ def _predict(encoder: Any) -> Score:
 
 
 class _Session(torch.nn.Module):
-    """An ONNX Runtime session that is called as the model was."""
+    """An ONNX Runtime session with the call interface of the model."""
 
     def __init__(self, session: Any, model: Any) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class _Session(torch.nn.Module):
         self._names = [one.name for one in session.get_inputs()]
 
     def forward(self, **inputs: Any) -> Any:
-        """Logits, of the inputs the graph has."""
+        """Return logits, from those inputs that the graph has."""
         found = self._session.run(["logits"], {name: inputs[name].numpy() for name in self._names})
         return SimpleNamespace(logits=torch.from_numpy(found[0]))
 

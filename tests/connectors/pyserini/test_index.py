@@ -81,7 +81,7 @@ def test_query_syntax_is_just_text(index, query):
 
 
 @pytest.mark.parametrize(
-    ("query", "message"), [("", "is empty"), (" \n", "is empty"), ("\ud800", "is no valid Unicode")]
+    ("query", "message"), [("", "is empty"), (" \n", "is empty"), ("\ud800", "is not valid Unicode")]
 )
 def test_what_can_not_be_asked(index, query, message):
     with pytest.raises(InputError, match=f"^The query {message}"):

@@ -29,7 +29,7 @@ def test_the_heap_is_java_s_own_business_unless_set(heap, option):
 
 @pytest.mark.parametrize("heap", ["", "0g", "2", "2gb", "-1g", "2g -XX:OnError=reboot", "1\uff12g"])
 def test_a_malformed_heap_is_refused(heap):
-    with pytest.raises(ConfigurationError, match="is no heap size"):
+    with pytest.raises(ConfigurationError, match="is not a heap size"):
         jvm_options(21, heap)
 
 

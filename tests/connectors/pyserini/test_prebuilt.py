@@ -172,6 +172,6 @@ if isinstance(tables.TF_INDEX_INFO, dict):  # 1.6 has its list from the jar
         assert kept.is_dir()
         assert "Downloading" in done.stderr
     else:
-        assert done.stdout.startswith("EngineError\nThe prebuilt index 'msmarco-tiny' did not come whole: "), (
+        assert done.stdout.startswith("EngineError\nThe prebuilt index 'msmarco-tiny' was not downloaded completely: "), (
             done.stderr
         )

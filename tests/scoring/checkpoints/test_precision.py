@@ -43,7 +43,9 @@ def test_a_placement_says_in_what_an_engine_computes_where_that_is_not_the_weigh
     assert ", weights in float32, computed in bfloat16, torch " in Placement("cpu").describe(computed_in="bfloat16")
 
 
-@pytest.mark.parametrize(("mode", "device", "message"), [("4bit", "mps", "does not support mps"), ("2bit", "cpu", "'2bit'")])
+@pytest.mark.parametrize(
+    ("mode", "device", "message"), [("4bit", "mps", "does not support mps"), ("2bit", "cpu", "'2bit'")]
+)
 def test_what_can_not_be_quantised_is_refused(mode, device, message):
     with pytest.raises(ConfigurationError, match=message):
         quantized(mode, device, torch.float32)
