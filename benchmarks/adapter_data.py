@@ -1,12 +1,12 @@
-"""The data that the embedded adapter learnt from: lists with labels, and what bi-encoders think of every pair.
+"""Make the training data of the embedded adapter: lists with labels, and bi-encoders' scores of every pair.
 
     python -m benchmarks.adapter_data --data FOLDER --output FOLDER --teacher bge-small --teacher minilm
 
 FOLDER holds the collections named below, in BEIR's files (`corpus.jsonl.gz`, `queries.jsonl`, `qrels.tsv`, and BM25's
-`bm25_top20.tsv.gz`) or as lists with labels (`*labelled_candidates.jsonl.gz`). Written are `train.jsonl.gz`,
+`bm25_top20.tsv.gz`) or as lists with labels (`*labelled_candidates.jsonl.gz`). The output is `train.jsonl.gz`,
 `development.jsonl.gz` (queries of TREC DL 2021 and WikiQA that are not trained on) and, for each teacher,
 `teacher.NAME.jsonl`, as `sidecar teach` writes it. The first teacher also finds the nearest passages of each query.
-Embeddings are kept in the output folder, so a second run goes on where the first one was.
+Embeddings are kept in the output folder, so a second run continues where the first one stopped.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from sidecar.core.candidates import Passage
 from sidecar.experiments.qrels import read_qrels
 from sidecar.scoring.loading import load_scorer
 
-# Collections with a corpus, and how many of their queries are taken; the passages of those in one pool are negatives
-# for each other's queries.
+# Collections with a corpus, and how many of their queries are taken; queries of one pool share their passages as
+# negatives.
 COMPLETE = {"msmarco-train-12k": 9000, "squad-11k": 3000, "sure-nq": 1997, "qed-nq-dev": 1355}
 POOLS = {
     "msmarco-train-12k": "msmarco",
@@ -44,10 +44,10 @@ LISTS = {
     "msmarco-qna-sample": "labelled_candidates.jsonl.gz",
     "trec-dl21-passage": "judged.labelled_candidates.jsonl.gz",
 }
-# "which …" opens two thirds of msmarco-train-12k's queries, and few of anybody's.
+# "which …" begins two thirds of msmarco-train-12k's queries, and few other queries.
 WHICH = 2500
 LEXICAL, NEAREST, NEIGHBOURS = 6, 12, 60
-# A list that is trained on has this many passages; TREC's pools make many such lists of one query.
+# The passages of a training list; TREC's pools make many such lists of one query.
 SIZE = 16
 TREC_LISTS = 24
 TREC_DEVELOPMENT, WIKIQA_DEVELOPMENT = 20, 40
@@ -56,7 +56,7 @@ EMBEDDED_AT_ONCE = 4096
 
 @dataclass(slots=True)
 class Query:
-    """A query with labels by document; `fixed` ones are trained on with these passages alone."""
+    """A query with labels by document; a `fixed` one is trained on with only these passages."""
 
     qid: str
     text: str
@@ -75,7 +75,7 @@ class Data:
 
 
 class Teacher:
-    """A bi-encoder: unit vectors of texts, kept on disk by their hash."""
+    """A bi-encoder: unit vectors of texts, stored on disk by their hash."""
 
     def __init__(self, name: str, model: str, folder: Path) -> None:
         self.name = name
@@ -83,7 +83,7 @@ class Teacher:
         self._folder = folder
 
     def vectors(self, kind: str, texts: list[Any]) -> Any:
-        """Texts x width, float32; `kind` is query or passage."""
+        """Return texts x width, float32; `kind` is query or passage."""
         digest = hashlib.blake2b("\x00".join(map(str, texts)).encode(), digest_size=8).hexdigest()
         path = self._folder / f"vectors.{self.name}.{kind}.{digest}.npy"
         if not path.exists():
@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
-    chance = random.Random(given.seed)  # noqa: S311  a sample, no secret
+    chance = random.Random(given.seed)  # noqa: S311  a sample, not a secret
     data = read(given.data, chance)
     development(given.data, given.output)
     teachers = [Teacher(*named(teacher), given.output) for teacher in given.teacher]
@@ -164,18 +164,18 @@ def read(folder: Path, chance: random.Random) -> Data:
 
 
 def of(name: str, qid: str, labels: Any, lexical: Any) -> tuple[dict[str, int], list[str]]:
-    """A query's labels, and what BM25 finds, by our names of documents."""
+    """Return a query's labels and BM25's hits, by our names of documents."""
     judged = {docid_of(name, docid): label for docid, label in labels[qid].items()}
     return judged, [docid_of(name, docid) for docid in lexical.get(qid, {})]
 
 
 def docid_of(name: str, docid: str) -> str:
-    """MS MARCO's own ids, so that a leak is seen; elsewhere the collection's name goes before them."""
+    """Return MS MARCO's own ids, so that contamination is found; other ids get the collection's name as a prefix."""
     return docid if POOLS.get(name) == "msmarco" else f"{name}/{docid}"
 
 
 def development_queries(folder: Path) -> set[str]:
-    """The queries of TREC DL 2021 that are kept aside."""
+    """Return the queries of TREC DL 2021 that are held out."""
     qids = sorted(record["query_id"] for record in records(folder / "trec-dl21-passage" / "candidates.bm25.jsonl.gz"))
     return set(random.Random(0).sample(qids, TREC_DEVELOPMENT))  # noqa: S311
 
@@ -202,18 +202,18 @@ def development(folder: Path, output: Path) -> None:
 
 
 class Similar:
-    """One teacher's vectors of everything."""
+    """One teacher's vectors of all queries and passages."""
 
     def __init__(self, queries: dict[str, Any], passages: dict[str, tuple[dict[str, int], Any]]) -> None:
         self._queries, self._passages = queries, passages
 
     def scores(self, query: Query, docids: Iterable[str]) -> dict[str, float]:
-        """The cosine of each document."""
+        """Return the cosine of each document."""
         rows, vectors = self._passages[query.pool]
         return {docid: round(float(vectors[rows[docid]] @ self._queries[query.qid]), 5) for docid in docids}
 
     def nearest(self, query: Query) -> list[str]:
-        """The nearest documents of the query's pool, best first."""
+        """Return the nearest documents of the query's pool, best first."""
         rows, vectors = self._passages[query.pool]
         docids = list(rows)
         return [docids[at] for at in np.argsort(-(vectors @ self._queries[query.qid]))[:NEIGHBOURS]]
@@ -232,7 +232,7 @@ def embedded(teacher: Teacher, data: Data) -> Similar:
 
 
 def choose(query: Query, similar: Similar, chance: random.Random) -> Iterator[tuple[str, Query, list[str]]]:
-    """The lists to train on: what is relevant, and a sample of what BM25 and the first teacher find."""
+    """Yield the lists to train on: relevant documents, and a sample of BM25's and the first teacher's hits."""
     positives = [docid for docid, label in query.labels.items() if label > 0]
     if query.fixed:
         rest = [docid for docid, label in query.labels.items() if label == 0]
@@ -253,7 +253,7 @@ def choose(query: Query, similar: Similar, chance: random.Random) -> Iterator[tu
 
 
 def line(qid: str, query: Query, docids: list[str], data: Data) -> dict[str, Any]:
-    """One list as `sidecar train` reads it; what nobody judged is irrelevant until a teacher says otherwise."""
+    """Return one list as `sidecar train` reads it; an unjudged passage is irrelevant until a teacher scores it."""
     passages = data.passages[query.pool]
     candidates = [
         {

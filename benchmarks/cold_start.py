@@ -1,8 +1,8 @@
-"""How long commands take from nothing to their end, and the service until it is ready: this checkout beside another.
+"""Time commands from start to end, and the service until it is ready: this checkout compared with another.
 
     python -m benchmarks.cold_start [--before CHECKOUT] [--rounds 5] [--drop-caches]
 
-Each round runs every command once in each checkout, so that both meet the same machine. `--drop-caches` empties the
+Each round runs every command once in each checkout, so that both run under the same load. `--drop-caches` empties the
 page cache before each run, which needs root on Linux. Ten passages are reranked; the Lucene index is of Python's own
 documentation, as in the demo.
 """
@@ -75,7 +75,7 @@ def prepare(work: Path) -> None:
 
 
 def commands(checkout: Path, work: Path, megabytes: dict[str, float], name: str) -> dict[str, Callable[[], None]]:
-    """Return what is timed, by its name; the service leaves its memory in `megabytes`."""
+    """Return the commands to time, by name; the service's memory is stored in `megabytes`."""
 
     def run(*arguments: str) -> None:
         subprocess.run(sidecar(*arguments), cwd=checkout, env=environment(checkout), check=True, capture_output=True)  # noqa: S603
@@ -105,7 +105,7 @@ def environment(checkout: Path) -> dict[str, str]:
 
 @contextmanager
 def serving(checkout: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the service until it is ready to score; no OpenSearch is behind it."""
+    """Run the service until it is ready to score, without an OpenSearch behind it."""
     arguments = ("serve", "--opensearch-url", "http://127.0.0.1:9", "--port", PORTS[0], "--api-port", PORTS[1])
     service = subprocess.Popen(  # noqa: S603
         sidecar(*arguments), cwd=checkout, env=environment(checkout), stderr=subprocess.DEVNULL
@@ -120,7 +120,7 @@ def serving(checkout: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def is_ready() -> bool:
-    """Whether the rerank API says that a model answers."""
+    """True if the rerank API says that a model answers."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{PORTS[1]}/health", timeout=5) as answer:
             return bool(answer.status == 200)

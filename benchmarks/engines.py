@@ -1,8 +1,8 @@
-"""One collection, both engines: nDCG@10 of BM25, reranked and blended, and how far the two first stages agree.
+"""Measure both search engines on one collection: nDCG@10 of BM25, reranked and blended, and how far they agree.
 
     python -m benchmarks.engines COLLECTION --url http://localhost:9200
 
-COLLECTION is a folder with corpus.jsonl.gz, queries.jsonl and qrels.tsv (or qrels.test.tsv), as BEIR lays them out. The
+COLLECTION is a folder with corpus.jsonl.gz, queries.jsonl and qrels.tsv (or qrels.test.tsv), in BEIR's layout. The
 OpenSearch index is called sidecar-benchmark and is replaced.
 """
 
@@ -41,7 +41,7 @@ Run = dict[str, dict[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A judged collection on disk: the judged queries by id, and where its corpus lies."""
+    """A judged collection on disk: the judged queries by id, and the path of its corpus."""
 
     name: str
     corpus: Path
@@ -53,7 +53,7 @@ class Collection:
 class Outcome:
     """The table's row: nDCG@10 by engine and stage, and the agreement of the two windows.
 
-    `overlap` is the mean share of a window's documents that the other engine's window holds too, `difference` the
+    `overlap` is the mean share of a window's documents that the other engine's window also holds, `difference` the
     largest difference of a document's rerank score between the engines.
     """
 
@@ -73,7 +73,7 @@ def read_collection(folder: Path) -> Collection:
 def compare(collection: Collection, client: OpenSearch, rerankers: tuple[Reranker, Reranker], index: Path) -> Outcome:
     """Index the collection in both engines and send every query through both connectors.
 
-    Each engine has a reranker of its own, so that equal scores are computed twice and not remembered.
+    Each engine has its own reranker, so that equal scores are computed twice and not cached.
     """
     build_index(read_corpus(collection.corpus), index)
     load(client, INDEX, read_corpus(collection.corpus), options=IndexOptions(k1=0.9, b=0.4, overwrite=True))
@@ -130,7 +130,7 @@ def _final_run(rankings: dict[str, Ranking]) -> Run:
 
 
 def _blended_run(rankings: dict[str, Ranking]) -> Run:
-    """Half model, half BM25, both as z-scores: `--fusion linear --normalization z_score --fusion-weight 0.5`."""
+    """Return the run of half model, half BM25: `--fusion linear --normalization z_score --fusion-weight 0.5`."""
     run = {}
     for qid, ranking in rankings.items():
         scored = [hit for hit in ranking.hits if hit.rerank_score is not None]

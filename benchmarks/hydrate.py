@@ -1,9 +1,10 @@
-"""Times a window of 100 where OpenSearch highlights all of it, or the page alone: p50 of both, side by side.
+"""Time a window of 100 if OpenSearch highlights all of it, or only the page: p50 of both, side by side.
 
     python -m benchmarks.hydrate --url http://localhost:9200
 
-Nothing is scored, so the figures are OpenSearch's and the wire's. The indexes are called sidecar-benchmark-short
-(20,000 documents of about 1 kB) and sidecar-benchmark-long (500 of about 100 kB), and are replaced.
+Nothing is scored, so the figures are those of OpenSearch and the network. The indexes are called
+sidecar-benchmark-short (20,000 documents of about 1 kB) and sidecar-benchmark-long (500 of about 100 kB), and are
+replaced.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ MODES: tuple[Hydrate, ...] = ("window", "page")
 
 
 class LastFirst:
-    """Turns the window round, so that the page is not the first stage's."""
+    """Reverses the window, so that the page is not the first stage's."""
 
     def rank_candidates(self, query: str, candidates: Any) -> Ranking:
         """Score every candidate by its rank."""
@@ -54,7 +55,7 @@ def fill(client: OpenSearch, index: str, documents: int, padding: int) -> None:
     properties = {"text": {"type": "text"}, "tag": {"type": "keyword"}, "padding": {"type": "object", "enabled": False}}
     settings = {"number_of_shards": 1, "number_of_replicas": 0}
     client.indices.create(index=index, body={"settings": settings, "mappings": {"properties": properties}})
-    draw = random.Random(1)  # noqa: S311 - no secret
+    draw = random.Random(1)  # noqa: S311 - not a secret
     for start in range(0, documents, 200):
         lines: list[dict[str, Any]] = []
         for i in range(start, min(start + 200, documents)):
@@ -66,14 +67,14 @@ def fill(client: OpenSearch, index: str, documents: int, padding: int) -> None:
 
 
 def milliseconds(search: Callable[[], object]) -> float:
-    """How long one search takes."""
+    """Return how long one search takes."""
     started = perf_counter()
     search()
     return (perf_counter() - started) * 1000
 
 
 def compare(client: OpenSearch, rounds: int) -> dict[str, dict[Hydrate, float]]:
-    """Median of each case and mode; the modes take turns, so that both meet the same load."""
+    """Return the median of each case and mode; the modes take turns, so that both run under the same load."""
     clients = {mode: RerankingClient(client, LastFirst(), hydrate=mode) for mode in MODES}
     found: dict[str, dict[Hydrate, float]] = {}
     for case, (index, extra) in CASES.items():

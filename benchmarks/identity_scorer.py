@@ -2,7 +2,7 @@
 
     python -m benchmarks.identity_scorer
 
-What a search through it costs is the sidecar's own time.
+A search through it costs only the sidecar's own time.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ from sidecar.serving.scorer.worker import run
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """So many passages, of no tokens."""
+    """A number of passages without tokens."""
 
     count: int
 
     @property
     def lengths(self) -> Sequence[int]:
-        """Nothing goes to a device."""
+        """Return zeros: nothing goes to a device."""
         return [0] * self.count
 
     def part(self, start: int, stop: int) -> Unread:
-        """Some of the passages."""
+        """Return some of the passages."""
         return Unread(min(stop, self.count) - start)
 
 
 class Fixed:
-    """Models that are read once: made for each name that is declared."""
+    """Scorers that never change: one is made for each declared name."""
 
     def __init__(self, names: Iterable[str], make: Callable[[], Any]) -> None:
         self.scorers = {name: make() for name in names}
 
     def reload(self, name: str, prove: object) -> Any:
-        """Return the scorer as it is."""
+        """Return the scorer unchanged."""
         del prove
         return self.scorers[name]
 
 
 class Identity:
-    """Scores nothing, at once."""
+    """Gives every passage the same score, at once."""
 
     name = engine_name = "identity"
     mapping = Mapping()

@@ -1,4 +1,4 @@
-"""Files of judged collections as the benchmarks read them."""
+"""Read the files of judged collections for the benchmarks."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from sidecar.core.text_lines import numbered_lines
 
 
 def records(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a file of JSON lines."""
+    """Yield the records of a file of JSON lines."""
     return (json.loads(line) for _, line in numbered_lines(path))
 
 
 def bm25_hits(path: Path) -> dict[str, dict[str, float]]:
-    """Query → document → BM25's score, best first, of a table of query, document, rank and score."""
+    """Return query → document → BM25's score, best first, of a table of query, document, rank and score."""
     found: dict[str, dict[str, float]] = defaultdict(dict)
     for qid, docid, _, score in csv.reader((line.decode() for _, line in numbered_lines(path)), delimiter="\t"):
         if qid != "query-id":
@@ -27,6 +27,6 @@ def bm25_hits(path: Path) -> dict[str, dict[str, float]]:
 
 
 def named(model: str) -> tuple[str, str]:
-    """A model's name and where it is: `NAME`, or `NAME=DIRECTORY`."""
+    """Return a model's name and location, of `NAME` or `NAME=DIRECTORY`."""
     name, _, place = model.partition("=")
     return name, place or name

@@ -1,12 +1,12 @@
-"""Twice as many searches as the service can score, for a minute: every answer checked, memory watched.
+"""Send twice as many searches as the service can score, for a minute; check every answer and measure the memory.
 
     python -m benchmarks.load --url http://localhost:9200 [--seconds 60] [--clients 64] [--times 2] [--json FILE]
 
-The embedded model scores. First one client alone, sending its next search when it has the last one's answer: what it
-gets reranked a second is the capacity. Then all clients together send `--times` the capacity (0: without any pause),
-and at last the one alone again, since a machine's pace drifts. An answer is right if it is the reranked order (checked
-against the model itself, in this process), or OpenSearch's own order with its reason, or what was scored in time before
-the rest in OpenSearch's order, or a 429.
+The embedded model scores. First one client alone sends its next search when it has the answer to the last one: its
+reranked searches a second are the capacity. Then all clients together send `--times` the capacity (0: without any
+pause). At last the single client runs again, since a machine's pace drifts. An answer is right if it is the reranked
+order (compared with the model itself, in this process), or OpenSearch's own order with its reason, or the passages
+scored in time before the rest in OpenSearch's order, or a 429.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from benchmarks.running import Caller, fill, percentile, queries, service
 from sidecar.core.candidates import Passage
 from sidecar.scoring.loading import load_scorer
 
-# Two scores closer than that may change places, for another batch rounds otherwise: absolute in float32, in bfloat16 in
-# standard deviations of the query's scores (0.07 was the most that one score was off on TREC DL 2019).
+# Scores closer than this may swap, since another batch rounds differently: absolute in float32, in bfloat16 in
+# standard deviations of the query's scores (one score was off by at most 0.07 on TREC DL 2019).
 TIE, TIE_BFLOAT16 = 1e-5, 0.15
 
 
@@ -51,7 +51,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How much is asked: `rate` is searches a second by all clients together, 0 as many as they can."""
+    """The load: `rate` is searches a second by all clients together, 0 as many as they can send."""
 
     clients: int
     seconds: float
@@ -61,7 +61,7 @@ class Load:
 
 @dataclass
 class Kept:
-    """The answers of all clients, the time they took, and the most memory the service's processes held together."""
+    """The answers of all clients, the time they took, and the peak memory of the service's processes together."""
 
     answers: list[Answer] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
@@ -70,7 +70,7 @@ class Kept:
 
 
 def run(url: str, pid: int, asked: Iterator[str], load: Load) -> Kept:
-    """Send searches by so many clients, for so many seconds; each of the queries is asked once at most."""
+    """Send searches from so many clients, for so many seconds; each query is sent at most once."""
     kept, lock, started = Kept(), threading.Lock(), time.monotonic()
     turns = itertools.count()
 
@@ -108,7 +108,7 @@ def _ask(caller: Caller, query: str, window: int) -> Answer:
 
 
 def resident(pid: int) -> int:
-    """Memory of a process and its children, in bytes; pages that they share count for each."""
+    """Return the memory of a process and its children, in bytes; pages that they share count for each."""
     with contextlib.suppress(OSError):
         own = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
         return own + sum(resident(int(child)) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
@@ -116,7 +116,7 @@ def resident(pid: int) -> int:
 
 
 class Judge:
-    """Tells right answers from wrong ones."""
+    """Distinguishes right answers from wrong ones."""
 
     def __init__(self, url: str, window: int) -> None:
         self._caller = Caller(url)
@@ -148,7 +148,7 @@ class Judge:
 
 
 def summary(kept: Kept, judge: Judge) -> dict[str, Any]:
-    """Counts and figures of one run."""
+    """Return counts and figures of one run."""
     verdicts = Counter(judge.verdict(answer) for answer in kept.answers)
     times = [answer.seconds for answer in kept.answers]
     return {

@@ -1,9 +1,9 @@
-"""Measures each step of the packed engine on a GPU, its memory, and the cost of switching an adapter.
+"""Measure each step of the packed engine on a GPU, its memory, and the cost of switching an adapter.
 
     python -m benchmarks.packed_steps [--shape 3b] [--pairs LISTS.jsonl.gz] [--rounds 10] [--device cuda]
 
-The weights are a true shape's, drawn by seed, and saved once in TMPDIR (6.4 GB for 3b). The steps are timed in turn,
-from token ids to scores, on the query whose tokens are nearest the median query's.
+The weights have a real shape, are drawn by seed, and are saved once in TMPDIR (6.4 GB for 3b). The steps are timed in
+turn, from token ids to scores, on the query whose tokens are nearest the median query's.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from sidecar.scoring.engines.packed.weights import Llama
 from sidecar.scoring.engines.padding import pad_id
 from sidecar.scoring.prompt import Prompt, Tokens
 
-TOKENS, LENGTH = 16384, 128  # of the batch that memory is measured with, and of each of its pairs
+TOKENS, LENGTH = 16384, 128  # of the batch for the memory, and of each of its pairs
 RANK = 16
 
 
@@ -51,7 +51,7 @@ class WholeLastLayer(PackedEngine):
 
 
 def steps(llama: Llama, eos: int) -> Iterator[tuple[str, PackedEngine]]:
-    """The engine with one thing more at a time, as it is, without the compiler, and in its invariant mode."""
+    """Yield the engine with one more optimisation at a time, then complete, uncompiled, and in its invariant mode."""
     yield "no padding", WholeLastLayer(llama, Manifest(), eos=eos, share=False)
     yield "+ compiled", WholeLastLayer(llama, Manifest(), eos=eos, share=False, compile="before")
     yield "+ last layer for pooled rows", PackedEngine(llama, Manifest(), eos=eos, share=False, compile="before")
@@ -62,7 +62,7 @@ def steps(llama: Llama, eos: int) -> Iterator[tuple[str, PackedEngine]]:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The measurements that are asked for, and where they run."""
+    """The requested measurements, and their device."""
 
     shape: str
     pairs: Path | None
@@ -102,7 +102,7 @@ def measure(asked: Asked, folder: Path) -> None:
 
 
 def prepare(asked: Asked, placement: Placement, folder: Path) -> Any:
-    """Save the weights; returns what tells the useful operations of pairs of these lengths."""
+    """Save the weights; return a function that gives the useful operations of pairs of these lengths."""
     began = perf_counter()
     dtype = placement.torch_dtype()
     checkpoint = random_llama(asked.shape, seed=0, device=asked.device, dtype=dtype)
@@ -115,7 +115,7 @@ def prepare(asked: Asked, placement: Placement, folder: Path) -> Any:
 
 
 def time_steps(asked: Asked, llama: Llama, tokenizer: Any, memory: Memory, flops: Any) -> None:
-    """Print a line for each step: ids to scores, and at the end how long reading the texts takes."""
+    """Print a line for each step, from ids to scores; at the end, how long tokenising the texts takes."""
     queries = queries_for(asked.pairs, Manifest(), seed=0)
     prompt = Prompt(tokenizer, Manifest(), segments=False)
     query = by_typicality(queries, lambda one: sum(map(len, prompt.pairs(one.text, one.passages))))[0]
@@ -141,7 +141,7 @@ def time_steps(asked: Asked, llama: Llama, tokenizer: Any, memory: Memory, flops
 
 
 def time_switches(asked: Asked, placement: Placement, folder: Path, shapes: dict[str, tuple[int, ...]]) -> None:
-    """Print how long it takes to compute with another adapter: one kept merged, and one that is merged anew."""
+    """Print how long it takes to compute with another adapter: one kept merged, and one that must be merged."""
     registry = AdapterRegistry(folder, placement, merged=2)
     for name in "abc":
         draw_adapter(folder / name, shapes)
@@ -192,7 +192,7 @@ def _seconds(call: Any) -> float:
 
 
 def _grown(memory: Memory, before: int) -> float:
-    """The most gigabytes since `forget`, over what was there before."""
+    """Return the peak since `forget` minus the memory before, in gigabytes."""
     return ((memory.peak() or 0) - before) / 1e9
 
 

@@ -1,10 +1,10 @@
-"""Measures the sidecar's own work: each request directly and through it, by turns, so that both meet the same load.
+"""Measure the sidecar's own work: each request directly and through it, in turns, so that both run under the same load.
 
     python -m benchmarks.proxy --url http://localhost:9200 [--json FILE]
 
-The scorer is one without a model, so the difference is the proxy's: for a reranked search against a window-sized
-search, and against the caller's own one; for what passes through, also while the embedded model keeps all cores busy.
-The index is called sidecar-benchmark (20,000 documents of about 100 English words), and is made if it is not there.
+The scorer has no model, so the difference is the proxy's: for a reranked search compared with a window-sized
+search, and with the caller's own one; for forwarded requests, also while the embedded model keeps all cores busy.
+The index is called sidecar-benchmark (20,000 documents of about 100 English words), and is made if it does not exist.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks.running import DOCUMENTS, INDEX, Caller, fill, percentile, queries, service
 
 Request = tuple[str, str, bytes | None]
-# A request that goes to OpenSearch, and the one to the sidecar that it is compared with.
+# A request to OpenSearch, and the request to the sidecar that is compared with it.
 Pair = tuple[Request, Request]
 
 HIGHLIGHT: dict[str, Any] = {"highlight": {"fields": {"text": {}}}}
@@ -33,12 +33,12 @@ SEARCH = f"/{INDEX}/_search"
 
 
 def search(query: str, **more: Any) -> Request:
-    """A search of the index."""
+    """Return a search of the index."""
     return "POST", SEARCH, json.dumps({"query": {"match": {"text": query}}, **more}).encode()
 
 
 def reranked(direct: dict[str, Any], through: dict[str, Any]) -> Callable[[str, int], Pair]:
-    """A search as it is, and one that asks for reranking."""
+    """Return a search, and the same search with reranking."""
 
     def pair(query: str, _: int) -> Pair:
         asks = {"ext": {"rerank": {"query_context": {"query_text": query}}}}
@@ -48,7 +48,7 @@ def reranked(direct: dict[str, Any], through: dict[str, Any]) -> Callable[[str, 
 
 
 def same(make: Callable[[str, int], Request]) -> Callable[[str, int], Pair]:
-    """The same request both ways."""
+    """Return the same request for both ways."""
     return lambda query, turn: (make(query, turn), make(query, turn))
 
 
@@ -68,7 +68,7 @@ CASES: dict[str, Callable[[str, int], Pair]] = {
 
 
 def milliseconds(caller: Caller, request: Request) -> float:
-    """How long one request takes. Raises `SystemExit` where it is not answered as it should be."""
+    """Return how long one request takes. Raises `SystemExit` if it is not answered as expected."""
     started = perf_counter()
     status, headers, body = caller.ask(*request)
     taken = (perf_counter() - started) * 1000
@@ -80,13 +80,13 @@ def milliseconds(caller: Caller, request: Request) -> float:
 def compare(
     direct: Caller, through: Caller, cases: dict[str, Callable[[str, int], Pair]], rounds: int
 ) -> dict[str, dict[str, float]]:
-    """Median and 99th percentile of each case, both ways, and the median of the differences."""
+    """Return the median and 99th percentile of each case, both ways, and the median of the differences."""
     asked: Iterator[str] = queries()
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in cases}
     for turn in range(-20, rounds):
         for name, make in cases.items():
             own, ours = make(next(asked), turn % DOCUMENTS)
-            # Who goes first changes: the second of two equal searches finds warm caches.
+            # The order alternates: the second of two equal searches finds warm caches.
             if turn % 2:
                 pair = milliseconds(direct, own), milliseconds(through, ours)
             else:
@@ -109,7 +109,7 @@ def _figures(pairs: list[tuple[float, float]]) -> dict[str, float]:
 
 
 def under_load(url: str, rounds: int) -> dict[str, dict[str, float]]:
-    """Time requests that pass through, while searches are scored by the embedded model on every core."""
+    """Time forwarded requests while the embedded model scores searches on every core."""
     with service(url, identity=False, score_cache=0) as (through, _):
         stop = threading.Event()
         busy = [threading.Thread(target=_keep_busy, args=(through, number, stop)) for number in range(2)]

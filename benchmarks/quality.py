@@ -1,10 +1,10 @@
-"""nDCG@10 of models over judged collections, alone and blended, beside BM25's; each is compared with the first model.
+"""Measure nDCG@10 of models over judged collections, alone and blended, beside BM25's; compare with the first model.
 
     python -m benchmarks.quality --data FOLDER --scores FOLDER --model minilm --model minilm-reranker COLLECTION…
 
 A collection is a folder of --data: `candidates.bm25.jsonl.gz` with `qrels.tsv` (TREC DL), or `corpus.jsonl.gz` with
-`queries.jsonl`, `qrels*.tsv` and BM25's `bm25_top100*.tsv.gz`; where that is missing, Lucene makes it. Scores are
-kept in --scores, a file for each collection and model, so that another blend costs no scoring.
+`queries.jsonl`, `qrels*.tsv` and BM25's `bm25_top100*.tsv.gz`; if that is missing, Lucene makes it. Scores are
+kept in --scores, a file for each collection and model, so that another blend needs no scoring.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class List:
 
 
 def main() -> None:
-    """Score what is not scored yet, and print the table."""
+    """Score what is not yet scored, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--scores", type=Path, required=True)
@@ -122,7 +122,7 @@ def _from_lucene(corpus: Mapping[str, Passage], queries: Mapping[str, str]) -> d
 
 
 def kept(path: Path, lists: Sequence[List], model: str, max_length: int | None) -> Scores:
-    """The scores of a file, or the model's, which are written there."""
+    """Return the scores of a file; if there is none, score with the model and write it."""
     if not path.exists():
         scorer = load_scorer(model, max_length=max_length)
         found = {}
@@ -137,7 +137,7 @@ def kept(path: Path, lists: Sequence[List], model: str, max_length: int | None) 
 
 
 def blended(lists: Sequence[List], systems: Mapping[str, Scores], weights: Mapping[str, float]) -> Scores:
-    """The weighted sum of z-scores within each query."""
+    """Return the weighted sum of z-scores within each query."""
     return {
         one.qid: list(sum(weight * _z(systems[name][one.qid]) for name, weight in weights.items())) for one in lists
     }
@@ -157,7 +157,7 @@ def table(collection: str, lists: Sequence[List], qrels: Qrels, systems: Mapping
         differences = values - by_query[first]
         line = f"  {name:40} {values.mean():.4f}"
         if name != first and differences.any():
-            # The smallest difference that this many queries show four times out of five, at p < 0.05.
+            # The smallest difference that this many queries would show four times out of five, at p < 0.05.
             power = 2.8 * differences.std(ddof=1) / len(differences) ** 0.5
             p = stats.ttest_rel(values, by_query[first]).pvalue
             line += f"  {differences.mean():+.4f} to {first}, p {p:.3g}, would show {power:.3f}"

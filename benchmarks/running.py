@@ -1,4 +1,4 @@
-"""Shared by the benchmarks of the service: the service in a process of its own, a realistic index, and plain HTTP.
+"""Shared by the benchmarks of the service: the service in its own process, a realistic index, and plain HTTP.
 
 python -m benchmarks.running --opensearch-url URL --port PORT [--identity]
 """
@@ -37,7 +37,7 @@ IDENTITY = (sys.executable, "-m", "benchmarks.identity_scorer")
 
 
 class Caller:
-    """One client with one connection that stays open, as cheap as it gets."""
+    """One client with one persistent connection, with as little overhead as possible."""
 
     def __init__(self, url: str, timeout: float = 60) -> None:
         at = urlsplit(url)
@@ -57,14 +57,14 @@ class Caller:
 
 @functools.cache
 def words() -> list[str]:
-    """The words of Python's documentation, most frequent first: a model reads them as it reads any English."""
+    """Return the words of Python's documentation, most frequent first: a model reads them like any English."""
     found = Counter(word for document in standard_library() for word in re.findall("[a-z]{2,}", document.text.lower()))
     return sorted(found, key=lambda word: (-found[word], word))
 
 
 def texts(count: int, length: int = 100) -> Iterator[str]:
-    """Texts of about `length` words, by Zipf's law; the same ones each time."""
-    draw = random.Random(1)  # noqa: S311  no secret
+    """Yield texts of about `length` words, by Zipf's law; the same ones each time."""
+    draw = random.Random(1)  # noqa: S311  not a secret
     known = words()
     weights = list(itertools.accumulate(1 / rank for rank in range(1, len(known) + 1)))
     for _ in range(count):
@@ -72,15 +72,15 @@ def texts(count: int, length: int = 100) -> Iterator[str]:
 
 
 def queries() -> Iterator[str]:
-    """Queries of two frequent words and a rarer one, ever new."""
-    draw = random.Random(2)  # noqa: S311  no secret
+    """Yield queries of two frequent words and a rarer one, without end."""
+    draw = random.Random(2)  # noqa: S311  not a secret
     known = words()
     while True:
         yield " ".join([*draw.sample(known[20:400], 2), draw.choice(known[400:4000])])
 
 
 def fill(url: str) -> None:
-    """Make the index of 20,000 documents of about 100 words, where it is not there yet."""
+    """Make the index of 20,000 documents of about 100 words, if it does not exist."""
     client = connect(url, timeout=300)
     if client.indices.exists(index=INDEX) and client.count(index=INDEX)["count"] == DOCUMENTS:
         return
@@ -100,7 +100,7 @@ def fill(url: str) -> None:
 
 @contextlib.contextmanager
 def service(opensearch_url: str, *, identity: bool, **options: object) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """The service in a process of its own, as `sidecar serve` runs it; yields its URL and the process.
+    """Run the service in its own process, as `sidecar serve` does; yields its URL and the process.
 
     `options` are settings; with `identity` nothing is scored.
     """
@@ -111,7 +111,7 @@ def service(opensearch_url: str, *, identity: bool, **options: object) -> Iterat
     }
     command = [sys.executable, "-m", "benchmarks.running", "--opensearch-url", opensearch_url, "--port", str(port)]
     with Path(os.devnull).open("wb") as nowhere:
-        process = subprocess.Popen(  # noqa: S603  it is ours
+        process = subprocess.Popen(  # noqa: S603  the command is ours
             [*command, *(["--identity"] if identity else [])], env=os.environ | variables, stderr=nowhere
         )
     url = f"http://127.0.0.1:{port}"
@@ -139,7 +139,7 @@ def _until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value below which that share of the values lies."""
+    """Return the value below which that share of the values lies."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 

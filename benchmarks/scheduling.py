@@ -1,8 +1,8 @@
-"""Measures the queue: a scripted scorer of known speed, asked by one caller and by 64, for 100 passages and for 1000.
+"""Measure the queue: a scripted scorer of known speed, called by one caller and by 64, with 100 and 1000 passages.
 
     python -m benchmarks.scheduling
 
-The scorer is a process of its own, as in the service; it sleeps for the time that its tokens take.
+The scorer has its own process, as in the service; it sleeps for the time that its tokens take.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ ROUNDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """A reading of which the lengths alone are known."""
+    """A tokenized query of which only the lengths are known."""
 
     lengths: Sequence[int]
 
     def part(self, start: int, stop: int) -> Lengths:
-        """Some of the passages."""
+        """Return some of the passages."""
         return Lengths(self.lengths[start:stop])
 
 
 class Timed:
-    """Takes as long as its tokens say, however they come."""
+    """Takes a time in proportion to its tokens, in whatever batches they come."""
 
     name = engine_name = "timed"
     mapping = Mapping()
@@ -51,7 +51,7 @@ class Timed:
         return self.score_all([self.read(query, passages)])[0]
 
     def read(self, query: str, passages: Sequence[Passage]) -> Lengths:
-        """Take every passage for one of `TOKENS` tokens."""
+        """Give every passage `TOKENS` tokens."""
         del query
         return Lengths([TOKENS] * len(passages))
 
@@ -62,7 +62,7 @@ class Timed:
 
 
 async def throughput(scorer: ScorerClient, callers: int, seconds: float) -> float:
-    """Passages a second that so many callers get, each of whom asks for 100 again and again."""
+    """Return the passages a second that so many callers get together, each sending 100 again and again."""
     scored = 0
     until = time.monotonic() + seconds
 
@@ -78,7 +78,7 @@ async def throughput(scorer: ScorerClient, callers: int, seconds: float) -> floa
 
 
 async def latency(scorer: ScorerClient, passages: int) -> float:
-    """Seconds until so many passages are scored; the median of 9."""
+    """Return the seconds until so many passages are scored; the median of 9."""
     times = []
     for _ in range(9):
         started = time.monotonic()
@@ -88,7 +88,7 @@ async def latency(scorer: ScorerClient, passages: int) -> float:
 
 
 async def blocked(scorer: ScorerClient) -> float:
-    """Seconds until 10 passages are scored while another request of 1000 is always under way; the median of 9."""
+    """Return the seconds until 10 passages are scored while a request of 1000 is always running; the median of 9."""
 
     async def keep_busy() -> None:
         while True:
@@ -126,7 +126,7 @@ async def measure(seconds: float, slice_seconds: float) -> None:
 
 
 def main() -> None:
-    """Measure, or be the scorer that is measured."""
+    """Measure, or run as the scorer that is measured."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scorer", action="store_true", help="be the scorer's process")
     parser.add_argument("--seconds", type=float, default=2.0, help="seconds of each throughput")

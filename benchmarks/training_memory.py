@@ -1,9 +1,9 @@
-"""How much GPU memory `sidecar train` takes with the card's settings, and how fast it is, on a base of a true shape.
+"""Measure the GPU memory and the speed of `sidecar train` with the card's settings, on a base of a real shape.
 
     python -m benchmarks.training_memory [--shape 3b] [--device cuda]
 
-The base's weights are drawn by seed and saved in TMPDIR. Trained is on made-up groups, once with texts of DL19's
-lengths and once with texts that fill the limit of 228 tokens; each as it is and without gradient checkpointing.
+The base's weights are drawn by seed and saved in TMPDIR. The groups are made up: once with texts of DL19's lengths
+and once with texts that fill the limit of 228 tokens, each with and without gradient checkpointing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ GROUPS_OF_A_QUERY, PASSAGES = 4, 25
 
 
 def write_groups(path: Path, queries: Sequence[Query], *, times: int) -> None:
-    """Write groups of one positive and other passages in Tevatron's shape; each text is there so many times over."""
+    """Write groups of one positive and other passages in Tevatron's shape; each text is repeated so many times."""
     with path.open("wb") as file:
         for query in queries:
             for number in range(GROUPS_OF_A_QUERY):
@@ -46,7 +46,7 @@ def write_groups(path: Path, queries: Sequence[Query], *, times: int) -> None:
 
 
 def train(base: Path, data: Path, output: Path, device: str, *options: str) -> str:
-    """Train as a user would; returns the last line that is printed."""
+    """Train as a user would; return the last line of the output."""
     command = [sys.executable, "-m", "sidecar", "train", str(data), "--output", str(output), "--base-model", str(base)]
     settings = ["--device", device, "--distillation-weight", "0", "--epochs", "1", "--checkpoint-steps", "1000"]
     done = subprocess.run([*command, *settings, *options], capture_output=True, text=True, check=False)  # noqa: S603
