@@ -30,7 +30,7 @@ ROUNDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """A tokenized query of which only the lengths are known."""
+    """A tokenised query of which only the lengths are known."""
 
     lengths: Sequence[int]
 

@@ -80,7 +80,7 @@ class Reranker:
     def rank_all(self, asked: Iterable[tuple[Key, str, Sequence[Candidate]]]) -> Iterator[tuple[Key, Ranking]]:
         """Yield the ranking of each query, with the key that came with it, in the order given.
 
-        While one query is scored the next two are fetched and tokenized. Each is scored by itself, so the scores are
+        While one query is scored the next two are fetched and tokenised. Each is scored by itself, so the scores are
         those of `rank_candidates`. An error of a query is raised after the rankings of the queries before it.
         """
 

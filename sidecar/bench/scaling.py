@@ -1,4 +1,4 @@
-"""How our engine scales: with the documents of one query, and with simultaneous callers."""
+"""Measure how our engine scales: with the documents of one query, and with simultaneous callers."""
 
 from __future__ import annotations
 

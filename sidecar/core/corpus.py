@@ -157,7 +157,7 @@ def _docid(record: dict[str, object], place: str) -> str:
 def _good_docid(docid: str, name: str, place: str) -> str:
     # TREC and MS MARCO run files are split at white space, so a run with such an id could not be read.
     if not fits_column(docid):
-        raise InputError(f"{place}: {name} is {docid!r}.", remedy="An id must hold characters, but no white space.")
+        raise InputError(f"{place}: {name} is {docid!r}.", remedy="An id is one word, without white space.")
     return docid
 
 

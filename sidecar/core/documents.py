@@ -137,7 +137,7 @@ def _text_at(sources: Sequence[Mapping[str, Any]], field: str, separator: str, o
     """Return the text at a path of the first object that has text there; an empty text if no object has any."""
     for record in sources:
         # A window has about a hundred documents times eight fields: this check avoids the walk if the field is absent
-        # or at the top level.
+        # or holds a text.
         there = record.get(field)
         if there is None and "." not in field:
             continue

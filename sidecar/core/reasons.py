@@ -1,4 +1,4 @@
-"""Why something was not reranked, or only in part: a code that can be counted, and a text for the caller. No I/O."""
+"""Reasons for not reranking, or only in part: a code that can be counted, and a text for the caller. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run requires of its candidate lists, checked before anything is scored, and candidates to remove."""
+"""Check candidate lists against the needs of a run before anything is scored, and remove unwanted candidates."""
 
 from __future__ import annotations
 

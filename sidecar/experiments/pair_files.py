@@ -144,5 +144,5 @@ def _first(record: dict[str, Any], names: tuple[str, ...], where: str) -> str:
 
 def _number(value: object, name: str, where: str) -> float | None:
     if value is not None and (not isinstance(value, int | float) or isinstance(value, bool)):
-        raise InputError(f"{where}: the {name} {value!r} is no number.", remedy=_EXPECTED)
+        raise InputError(f"{where}: the {name} {value!r} is not a number.", remedy=_EXPECTED)
     return value

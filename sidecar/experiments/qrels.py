@@ -55,7 +55,7 @@ def _judgements(path: Path) -> Iterator[tuple[str, str, str, int]]:
             continue
         grade = whole_grade(columns[-1])
         if grade is None:
-            raise InputError(f"{where}: the grade {columns[-1]!r} is no whole number.", remedy=_EXPECTED)
+            raise InputError(f"{where}: the grade {columns[-1]!r} is not a whole number.", remedy=_EXPECTED)
         yield where, columns[0], columns[-2], grade
 
 

@@ -48,7 +48,7 @@ def _column_entry(line: bytes, where: str) -> tuple[str, str, str, float]:
         # A score in the column of the rank would reverse the order.
         if not (columns[2].isascii() and columns[2].isdecimal()):
             raise InputError(
-                f"{where}: the rank {columns[2]!r} is no whole number.",
+                f"{where}: the rank {columns[2]!r} is not a whole number.",
                 remedy="Three columns are qid, docid and rank; a run with scores has TREC's six.",
             )
         return where, columns[0], columns[1], -float(columns[2])
@@ -66,7 +66,9 @@ def _score(text: str, where: str) -> float:
         value = math.nan
     # Python also accepts 1_000 and digits of other scripts.
     if not math.isfinite(value) or "_" in text or not text.isascii():
-        raise InputError(f"{where}: the score {text!r} is no finite number.", remedy="Such an entry can't be ranked.")
+        raise InputError(
+            f"{where}: the score {text!r} is not a finite number.", remedy="Such an entry can't be ranked."
+        )
     return value
 
 

@@ -45,7 +45,7 @@ def read_topics(path: Path) -> Iterator[tuple[str, str]]:
         if not text.strip():
             raise InputError(f"{where}: the query {qid!r} is empty.")
         if not fits_column(qid):
-            raise InputError(f"{where}: {qid!r} is no query id.", remedy="An id holds characters, but no white space.")
+            raise InputError(f"{where}: {qid!r} is not a query id.", remedy="An id is one word.")
         if qid in seen:
             raise InputError(f"{where}: the query {qid!r} was there before.")
         seen.add(qid)

@@ -31,7 +31,7 @@ class Embedding:
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """A query tokenized for a bi-encoder: its ids, and for each passage the text and its ids or cached embedding."""
+    """A query tokenised for a bi-encoder: its ids, and for each passage the text and its ids or cached embedding."""
 
     query: Tokens
     texts: Sequence[str]

@@ -56,7 +56,7 @@ def split(chunking: Chunking, prompt: Prompt, text: str, room: int) -> tuple[lis
 
 @dataclass(frozen=True, slots=True)
 class Chunked:
-    """A query tokenized with chunks: `splits` are each passage's chunks, and whether they contain all of its text."""
+    """A query tokenised with chunks: `splits` are each passage's chunks, and whether they contain all of its text."""
 
     parts: Any
     splits: Sequence[tuple[list[Chunk], bool]]

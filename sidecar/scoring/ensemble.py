@@ -20,7 +20,7 @@ from sidecar.scoring.score_mapping import Mapping
 
 @dataclass(frozen=True, slots=True)
 class TokenizedTwice:
-    """The same passages, tokenized for each of the two models."""
+    """The same passages, tokenised for each of the two models."""
 
     cross: Any
     bi: Any

@@ -46,7 +46,7 @@ class ScoreStore:
         self.found = 0
         self._lock = threading.Lock()
         with self._told():
-            # No automatic transactions.
+            # Transactions are begun and ended explicitly.
             self._database = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
             self._open()
 
@@ -108,7 +108,7 @@ class ScoreStore:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """A tokenized query without the passages whose scores are stored; `known` and `keys` list all, None if unknown."""
+    """A tokenised query without the passages whose scores are stored; `known` and `keys` list all, None if unknown."""
 
     keys: Sequence[bytes]
     known: Sequence[Score | None]

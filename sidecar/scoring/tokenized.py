@@ -1,4 +1,4 @@
-"""A tokenized query with its passages: ready for the device, and divisible into parts. Knows no tensors."""
+"""A tokenised query with its passages: ready for the device, and divisible into parts. Knows no tensors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TokenizedQuery(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TokenizedPairs:
-    """A query tokenized for a cross-encoder: one row of ids for each passage."""
+    """A query tokenised for a cross-encoder: one row of ids for each passage."""
 
     rows: Sequence[Tokens]
 
@@ -43,7 +43,7 @@ class TokenizedPairs:
 class TokenizesAndScores(Protocol):
     """A scorer in two steps: `read` tokenises, in any thread; `score_all` uses the device, in one thread at a time.
 
-    So tokenising overlaps with scoring, and tokenized queries of several callers can fill one batch.
+    So tokenising overlaps with scoring, and tokenised queries of several callers can fill one batch.
     """
 
     def read(self, query: str, passages: Sequence[Any]) -> Any:
@@ -51,7 +51,7 @@ class TokenizesAndScores(Protocol):
         ...
 
     def score_all(self, tokenized: Sequence[Any]) -> list[list[Score]]:
-        """Return the scores of each tokenized query, which comes from this scorer's `read`. Raises NonFiniteScore."""
+        """Return the scores of each tokenised query, which comes from this scorer's `read`. Raises NonFiniteScore."""
         ...
 
 

@@ -31,7 +31,7 @@ from sidecar.serving.scorer.service import Outcome, RerankingService, Status
 
 _PATH = re.compile(r"/v1/[^/]+/(search|doc/.*)")
 _TOLD: dict[int | str, dict[str, Any]] = {
-    400: {"description": "the query is empty, or Lucene can't parse it"},
+    400: {"description": "the query is empty, or Lucene can't search for it"},
     404: {"description": "there is no such index or document"},
     503: {"description": "Lucene failed, or reranking failed and that counts as an error"},
 }

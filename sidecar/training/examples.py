@@ -1,4 +1,4 @@
-"""From groups to tensors: the passages of an epoch, tokenised by our own prompt, in batches of similar lengths."""
+"""Turn groups into tensors: the passages of an epoch, tokenised by our own prompt, in batches of similar lengths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which parts of a classifier are trained: modules that get a LoRA, and modules trained whole."""
+"""Choose the trained parts of a classifier: modules that get a LoRA, and modules trained whole."""
 
 from __future__ import annotations
 

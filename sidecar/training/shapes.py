@@ -64,7 +64,7 @@ def _tevatron(record: dict[str, Any], where: str, fields: PassageFields) -> Grou
     positives, negatives = _list(record, "positive_passages", where), _list(record, "negative_passages", where)
     passages = [*positives, *negatives]
     if not all(isinstance(one, dict) for one in passages):
-        raise InputError(f"{where}: a passage is no object.", remedy=EXPECTED)
+        raise InputError(f"{where}: a passage is not an object.", remedy=EXPECTED)
     docids = [_docid(one, where) for one in passages]
     labels = [1] * len(positives) + [0] * len(negatives)
     qid = record.get("query_id")
@@ -153,7 +153,7 @@ def _query(record: Mapping[str, Any], where: str) -> str:
 def _list(record: Mapping[str, Any], name: str, where: str) -> list[Any]:
     value = record.get(name)
     if not isinstance(value, list):
-        raise InputError(f"{where}: `{name}` is no list.", remedy=EXPECTED)
+        raise InputError(f"{where}: `{name}` is not a list.", remedy=EXPECTED)
     return value
 
 

@@ -109,7 +109,7 @@ def test_labels_are_whole_numbers_however_they_are_written(read):
         ("1\td\tfox\tx\n1\te\tfox\n", r":2: 3 columns"),
         ("1\td\t \tx\n", r":1: the query '1' is empty"),
         ("1\t\tfox\tx\n", r":1: a pair without a document id"),
-        ('{"qid": "1", "query": "x", "docno": "d", "rank": "first"}', r":1: the rank 'first' is no number"),
+        ('{"qid": "1", "query": "x", "docno": "d", "rank": "first"}', r":1: the rank 'first' is not a number"),
         ('{"query": "x", "docno": "d", "text": "t"}', r":1: none of qid, query_id"),
     ],
 )

@@ -50,7 +50,7 @@ def test_topics(tmp_path, text):
         ("1\tfox\n2 dog\n", "topics:2: no topic"),
         ("1\tfox\n1\tdog\n", "topics:2: the query '1' was there before"),
         ("1\t \n", "topics:1: the query '1' is empty"),
-        ("\tfox\n", "topics:1: '' is no query id"),
+        ("\tfox\n", "topics:1: '' is not a query id"),
         ('{"_id": "1"}\n', "topics:1: no text"),
         ('{"text": "fox"}\n', "topics:1: no id"),
         ("{broken\n", "topics:1: no JSON object"),

@@ -90,7 +90,7 @@ def test_labels_out_of_range_are_refused(tmp_path, label):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ({"query": "q", "positive_passages": 3, "negative_passages": []}, "`positive_passages` is no list"),
+        ({"query": "q", "positive_passages": 3, "negative_passages": []}, "`positive_passages` is not a list"),
         ({"query": " ", "positive_passages": [], "negative_passages": []}, "the query is empty"),
         ({"query": "q", "positive_passages": [{"text": "t"}], "negative_passages": []}, "no `docid`"),
         ({"query": "q", "positive_passages": [passage("a")], "negative_passages": [passage("a")]}, "two labels"),
@@ -189,7 +189,7 @@ def test_scores_of_another_trainer_are_named_as_unused(tmp_path):
         ({"query": "q", "docs": ["a", "b"], "labels": [1]}, "1 labels for 2 passages"),
         ({"query": "q", "positive": "x"}, "no negative"),
         ({"query": 3, "pos": ["x"], "neg": ["y"]}, "no query"),
-        ({"query": "q", "pos": "x", "neg": ["y"]}, "`pos` is no list"),
+        ({"query": "q", "pos": "x", "neg": ["y"]}, "`pos` is not a list"),
         ({"query": "q", "pos": [1], "neg": ["y"]}, "neither a text nor an object"),
     ],
 )

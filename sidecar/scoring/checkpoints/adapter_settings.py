@@ -1,4 +1,4 @@
-"""Which settings of an adapter our own merge computes, which peft computes, and which are refused.
+"""Sort an adapter's settings: those that our own merge computes, those that peft computes, and those refused.
 
 Our own merge is `W + scale · B · A`. It supports the keys and values in the tables below; an adapter with any other key
 or value goes through peft. A setting that peft itself can't restore from an adapter's files is refused.

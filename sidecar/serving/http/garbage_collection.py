@@ -1,4 +1,4 @@
-"""When Python collects cyclic garbage: with a thousand windows in memory a full collection takes half a second."""
+"""Collect cyclic garbage at quiet moments: with a thousand windows in memory a full collection takes half a second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which headers a proxy forwards, and which it drops. No I/O; works on raw bytes.
+"""Select the headers that a proxy forwards. No I/O; works on raw bytes.
 
 Source: RFC 9110, section 7.6.1 (connection-specific fields), and RFC 9112, section 6 (framing).
 """

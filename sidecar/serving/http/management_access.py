@@ -1,4 +1,4 @@
-"""Who may change how the service runs: a caller with its key, or on its machine and not from a web page. No I/O."""
+"""Decide who may change the service: a caller with its key, or on its machine and not from a web page. No I/O."""
 
 from __future__ import annotations
 

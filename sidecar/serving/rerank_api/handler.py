@@ -1,4 +1,4 @@
-"""From a request to a response: read the body within its limits, ask the engine, write the answer or the error."""
+"""Turn a request into a response: read the body within its limits, ask the engine, write the answer or the error."""
 
 from __future__ import annotations
 

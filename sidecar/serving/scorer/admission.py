@@ -1,4 +1,4 @@
-"""Who is admitted to the scorer's queue: requests whose turn comes before their deadline. No I/O.
+"""Decide who is admitted to the scorer's queue: requests whose turn comes before their deadline. No I/O.
 
 A request that can't be served in time would only delay others: with twice the work that can be done, scheduling by
 earliest deadline finishes almost nothing. Tokens are estimated, since nothing is tokenised in this process.

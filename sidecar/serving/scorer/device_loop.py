@@ -21,7 +21,7 @@ Parts = Sequence[tuple[int, range]]
 
 @dataclass(slots=True)
 class _Held:
-    """A job's tokenized slices, by their position in the job; a slice whose passages are scored is removed."""
+    """A job's tokenised slices, by their position in the job; a slice whose passages are scored is removed."""
 
     scorer: Scorer
     portions: dict[int, Any] = field(default_factory=dict)
@@ -32,7 +32,7 @@ class _Held:
         self.read += 1
 
     def take(self, positions: range) -> list[Any]:
-        """Return the tokenized passages at these positions, which follow those taken before."""
+        """Return the tokenised passages at these positions, which follow those taken before."""
         taken = []
         for place in range(positions.start // SLICE, (positions.stop - 1) // SLICE + 1):
             start, stop = (min(max(at - place * SLICE, 0), SLICE) for at in (positions.start, positions.stop))
@@ -43,7 +43,7 @@ class _Held:
 
 
 class DeviceLoop:
-    """Scores tokenized slices in the scheduler's order, and sends the scores."""
+    """Scores tokenised slices in the scheduler's order, and sends the scores."""
 
     def __init__(self, send: Callable[[FromScorer], None], scheduler: Scheduler) -> None:
         self.send = send

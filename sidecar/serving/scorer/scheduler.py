@@ -1,4 +1,4 @@
-"""Which passages the device scores next: one queue for all callers, a batch at a time. No I/O; the clock is passed in.
+"""Choose the passages to score next: one queue for all callers, a batch at a time. No I/O; the clock is passed in.
 
 A batch holds passages of one model, as many tokens as the device computes in about `slice_seconds` by the measured
 speed; fewer if a deadline is near, so that something is scored before it. Small jobs share a batch. A large job is cut
@@ -36,7 +36,7 @@ MOST_TOKENS = 262_144
 class Waiting:
     """A job: `total` passages of one caller for one model, of which the first `done` were put into batches.
 
-    `lengths` are the tokens of the passages tokenized so far, from the front. After `deadline` the job is useless.
+    `lengths` are the tokens of the passages tokenised so far, from the front. After `deadline` the job is useless.
     """
 
     number: int
@@ -50,7 +50,7 @@ class Waiting:
 
     @property
     def size(self) -> int:
-        """Return the tokens still to be scored; passages not yet tokenized count as the average of the others."""
+        """Return the tokens still to be scored; passages not yet tokenised count as the average of the others."""
         unread = self.total - len(self.lengths)
         return self.left + unread * sum(self.lengths) // max(1, len(self.lengths))
 
@@ -77,22 +77,22 @@ class Scheduler:
 
     @property
     def ready(self) -> bool:
-        """True if a tokenized passage waits for the device."""
+        """True if a tokenised passage waits for the device."""
         return any(job.done < len(job.lengths) for job in self.jobs.values())
 
     @property
     def tokens(self) -> int:
-        """Return the tokenized tokens that wait for the device."""
+        """Return the number of tokens that wait for the device."""
         return sum(job.left for job in self.jobs.values())
 
     def add(self, job: Waiting) -> None:
-        """Queue a job without tokenized passages; a job without passages is not queued."""
+        """Queue a job without tokenised passages; a job without passages is not queued."""
         if job.total:
             self._given.setdefault(job.caller, min(self._given.values(), default=0))
             self.jobs[job.number] = job
 
     def read(self, number: int, lengths: Iterable[int]) -> None:
-        """Record that a job's next passages were tokenized, with their lengths; ignored if the job is gone."""
+        """Record that a job's next passages were tokenised, with their lengths; ignored if the job is gone."""
         if (job := self.jobs.get(number)) is not None:
             before = len(job.lengths)
             job.lengths.extend(lengths)
@@ -117,7 +117,7 @@ class Scheduler:
         return max(self.least_tokens, min(int(fitting), MOST_TOKENS))
 
     def next(self, now: float) -> Batch | None:
-        """Return the next batch; None if no tokenized passage waits. Jobs past their deadline are removed."""
+        """Return the next batch; None if no tokenised passage waits. Jobs past their deadline are removed."""
         for number in [number for number, job in self.jobs.items() if job.deadline <= now]:
             self.drop(number)
         order = self._order()
@@ -138,7 +138,7 @@ class Scheduler:
         return Batch(model, tuple(parts), tokens)
 
     def _order(self) -> list[Waiting]:
-        """Return the jobs with tokenized passages, in the order in which the batch takes them."""
+        """Return the jobs with tokenised passages, in the order in which the batch takes them."""
         ready = [job for job in self.jobs.values() if job.done < len(job.lengths)]
         self._batches += bool(ready)
         if self._batches % BY_DEADLINE == 0:

@@ -20,7 +20,7 @@ SLICE = 64
 
 @dataclass(frozen=True, slots=True)
 class ArrivedJob:
-    """A job without tokenized passages yet; `deadline` is by `time.monotonic`.
+    """A job without tokenised passages yet; `deadline` is by `time.monotonic`.
 
     `scorer` is the model at its arrival: it tokenises and scores the whole job, even if another is loaded meanwhile.
     """
@@ -32,7 +32,7 @@ class ArrivedJob:
 
 @dataclass(frozen=True, slots=True)
 class TokenizedSlice:
-    """The tokenized next passages of a job, or the error in tokenising them."""
+    """The tokenised next passages of a job, or the error in tokenising them."""
 
     number: int
     tokenized: Any
@@ -44,7 +44,7 @@ Delivery = ArrivedJob | TokenizedSlice | Drop | Ping
 
 
 class TokenizerThread:
-    """Takes frames, and delivers them to `inbox` in order, each job followed by its tokenized slices; None at the end.
+    """Takes frames, and delivers them to `inbox` in order, each job followed by its tokenised slices; None at the end.
 
     A ping passes through here, too, so it is answered only if both threads of the process are alive.
     """

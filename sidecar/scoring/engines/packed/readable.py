@@ -1,4 +1,4 @@
-"""Which checkpoints the packed engine reads: an allow-list of configuration keys and of tensors.
+"""Decide whether the packed engine can read a checkpoint: an allow-list of configuration keys and of tensors.
 
 Transformers loads every other checkpoint, so that nothing in it is ignored.
 """
