@@ -1,1 +1,1 @@
-"""Checkpoints on disk and at a hub: manifests, presets, adapters, base models, and what can be read without torch."""
+"""Checkpoints on disk and at a hub: manifests, presets, adapters, base models, and their loading."""
