@@ -176,7 +176,7 @@ def main() -> None:
     parser.add_argument("--url", default="http://localhost:9200")
     arguments = parser.parse_args()
 
-    rerankers = (load_reranker("minilm"), load_reranker("minilm"))
+    rerankers = (load_reranker(), load_reranker())
     for folder in arguments.collections:
         with tempfile.TemporaryDirectory() as scratch:
             found = compare(read_collection(folder), connect(arguments.url), rerankers, Path(scratch) / "index")

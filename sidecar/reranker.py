@@ -30,12 +30,13 @@ def arrange(query: str, candidates: Sequence[Candidate], scores: Sequence[Score 
     started = perf_counter()
     pairs = [(one, score) for one, score in zip(candidates, scores, strict=True) if score is not None]
     scored = [one for one, _ in pairs]
-    fused = fusion.combine([score.value for _, score in pairs], scored)
+    values = [score.value for _, score in pairs]
+    fused = fusion.combine(values, scored)
     order = best_first([one.score for one in fused], scored)
     hits = [_ranked(*pairs[i], rank, fused[i]) for rank, i in enumerate(order, start=1)]
     rest = [one for one, score in zip(candidates, scores, strict=True) if score is None]
     hits += [Ranked(one, rank, None, None) for rank, one in enumerate(rest, start=len(hits) + 1)]
-    return Ranking(query, tuple(hits), {"fuse": perf_counter() - started})
+    return Ranking(query, tuple(hits), {"fuse": perf_counter() - started}, fusion.share_in(values, scored))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class RankedDocument:
 
 
 class Reranker:
-    """A scorer and a way to fuse its scores with the first stage's.
+    """A scorer and a way to fuse its scores with the first stage's, by default the one that its manifest names.
 
     `rank_candidates` and `rank_all` are for candidates of an engine; `rank`, `arank` and `rerank` are for the caller's
     own documents, and `fields` names the fields of a record that hold title and text. Every method may be called from
@@ -61,7 +62,7 @@ class Reranker:
 
     def __init__(self, scorer: Scorer, fusion: Fusion | None = None, fields: PassageFields | None = None) -> None:
         self.scorer = scorer
-        self.fusion = fusion or Fusion()
+        self.fusion = fusion or scorer.manifest.preferred_fusion
         self.fields = fields or PassageFields()
         self._device = Lock()
         # Its own thread: calls that wait for the device must not fill the event loop's pool, which also resolves host
@@ -155,8 +156,8 @@ def load_reranker(
 ) -> Reranker:
     """Load a preset, a directory or a hub name; `options` are the fields of `ModelSpec`.
 
-    `fields` names the fields of a record that hold title and text. Raises a `ModelError`, or `ConfigurationError` for
-    an option that contradicts the model.
+    `fusion` takes the place of the one that the model's manifest names. `fields` names the fields of a record that
+    hold title and text. Raises a `ModelError`, or `ConfigurationError` for an option that contradicts the model.
     """
     from sidecar.scoring.loading import load_scorer
 

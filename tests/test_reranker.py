@@ -11,12 +11,14 @@ from sidecar.core.candidates import Chunk, Passage, Score
 from sidecar.core.errors import InputError, NonFiniteScore, ScoringError
 from sidecar.core.fusion import Fusion, Method
 from sidecar.reranker import Reranker
+from sidecar.scoring.checkpoints.manifest import Manifest, PreferredFusion
 
 
 class Table:
     """A scorer that looks its scores up by the passage's text."""
 
     name = "table"
+    manifest = Manifest()
 
     def __init__(self, scores: dict[str, float]) -> None:
         self.scores = scores
@@ -65,6 +67,20 @@ def test_fusion_decides_the_order(candidates):
     ]
 
 
+def test_a_models_manifest_names_the_fusion_and_the_caller_goes_before_it(candidates):
+    class Fused(Table):
+        manifest = Manifest(fusion=PreferredFusion(weight=0.75))
+
+    found, scorer = candidates(10.0, 5.0, 0.0, texts=["a", "b", "c"]), Fused({"a": 0.0, "b": 1.0, "c": 0.5})
+    assert [(hit.candidate.docid, hit.score) for hit in Reranker(scorer).rank_candidates("query", found).hits] == [
+        ("d2", 0.25 * 0.5 + 0.75 * 1),
+        ("d3", 0.25 * 0 + 0.75 * 0.5),
+        ("d1", 0.25 * 1 + 0.75 * 0),
+    ]
+    alone = Reranker(scorer, Fusion(Method.RERANK)).rank_candidates("query", found)
+    assert [(hit.candidate.docid, hit.score) for hit in alone.hits] == [("d2", 1.0), ("d3", 0.5), ("d1", 0.0)]
+
+
 def test_no_candidates_give_an_empty_ranking():
     assert Reranker(Table({})).rank_candidates("query", []).hits == ()
 
@@ -87,6 +103,7 @@ def test_a_model_that_gives_too_few_scores_is_an_error(candidates):
 def test_what_a_score_and_fusion_say_comes_along(candidates):
     class Chunked:
         name = "chunked"
+        manifest = Manifest()
 
         def score(self, query, passages):
             return [Score(4.0, truncated=True, chunk=Chunk(1, 3, 10, 20)), Score(2.0)]

@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, LlamaConfig
 
 from sidecar.scoring.checkpoints.bundled_weights import find_embedded
-from sidecar.scoring.checkpoints.checkpoint import Checkpoint, load_tokenizer
+from sidecar.scoring.checkpoints.checkpoint import Checkpoint, Placement, load_tokenizer, load_untrained
 from sidecar.scoring.checkpoints.manifest import Manifest, write_manifest
 from sidecar.scoring.checkpoints.quiet import quiet_libraries
 
@@ -57,13 +57,12 @@ _SKELETON = {
 
 
 def embedded_classifier(*, seed: int, device: torch.device, dtype: torch.dtype) -> Checkpoint:
-    """Make a cross-encoder of the embedded MiniLM that reads pairs like the DeAR cards; `seed` draws its head."""
-    directory = find_embedded()
+    """Make a cross-encoder of the embedded model that reads pairs like the DeAR cards; `seed` draws its head."""
     torch.manual_seed(seed)
-    with quiet_libraries():
-        model = AutoModelForSequenceClassification.from_pretrained(str(directory), num_labels=1, dtype=dtype)
+    placement = Placement(str(device), str(dtype).removeprefix("torch."))
+    model, _ = load_untrained(find_embedded(), placement)
     manifest = Manifest(pooling="model", note="its head is drawn at random: for measuring, not for use")
-    return Checkpoint("minilm with a random head", model.to(device).eval(), _tokenizer(), manifest)
+    return Checkpoint("e5-small with a random head", model.to(device).eval(), _tokenizer(), manifest)
 
 
 def random_llama(shape: str, *, seed: int, device: torch.device, dtype: torch.dtype) -> Checkpoint:

@@ -50,7 +50,7 @@ def bench_command(
         typer.Option(help="Candidate lists, as `rerank` reads them. Unset: generated texts with the lengths of DL19."),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="A cross-encoder. Unset: the embedded MiniLM with a random score head.")
+        str | None, typer.Option(help="A cross-encoder. Unset: the embedded model with a random score head.")
     ] = None,
     shape: Annotated[
         ModelShape | None,

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from connectors.pyserini.connector import PyseriniConnector
 
 QUESTIONS = (
-    "how do I make a temporary folder that deletes itself",
-    "keep only the most recent results of an expensive function",
-    "run a function after a delay without blocking",
+    "start a function some seconds later",
+    "ask for a password without showing what is typed",
+    "show a web page to the user",
 )
 SHOWN = 5
 

@@ -53,19 +53,20 @@ class Condition:
     otherwise: str
 
 
-_MEANS = {Method.LINEAR, Method.GEOMETRIC, Method.HARMONIC}
+_WEIGHED = {Method.LINEAR, Method.GEOMETRIC, Method.HARMONIC, Method.RRF}
+_MEANS = {Method.LINEAR, Method.ADAPTIVE, Method.GEOMETRIC, Method.HARMONIC}
 
 # They depend on settings only, so they hold for every command that takes these.
 COMMON = (
     Condition(
         ("fusion_weight", "fusion_arithmetic"),
-        lambda mode: mode.fusion is not Method.RERANK,
-        "without --fusion only the score of the model counts",
+        lambda mode: mode.fusion in _WEIGHED,
+        "without --fusion the model's own choice decides; rerank has no weight, and adaptive computes its weight",
     ),
     Condition(
         ("normalization",),
         lambda mode: mode.fusion in _MEANS,
-        "scores are normalised only with --fusion linear, geometric or harmonic",
+        "scores are normalised only with --fusion linear, adaptive, geometric or harmonic",
     ),
     Condition(("rank_constant",), lambda mode: mode.fusion is Method.RRF, "only --fusion rrf has a rank constant"),
     Condition(

@@ -16,7 +16,6 @@ from sidecar.cli.options import FIELDS, FUSION, MODEL
 from sidecar.cli.progress import working
 from sidecar.core.errors import ConfigurationError, InputError
 from sidecar.reranker import Reranker
-from sidecar.scoring import Scorer
 from sidecar.settings import Settings
 
 if TYPE_CHECKING:
@@ -70,8 +69,9 @@ def identity(
     """
     mine = in_effect((*MODEL, *FUSION, *FIELDS, "window"), settings)
     deciding = chosen(settings, (*mine, *names))
-    if "fusion_weight" in deciding:
-        deciding["fusion_weight"] = settings.as_fusion().model_share  # the default depends on the method
+    fusion = settings.as_fusion()
+    if fusion is not None and "fusion_weight" in deciding:
+        deciding["fusion_weight"] = fusion.model_share  # the default depends on the method
     with working("computing checksums of the input"):
         digests = {name: digest(path) for name, path in sources.items()}
     return {**digests, "format": output_format, **deciding, **more}
@@ -82,8 +82,8 @@ def chosen(settings: Settings, names: Iterable[str]) -> dict[str, Any]:
     return settings.model_dump(mode="json", include=set(names))
 
 
-def describe_model(settings: Settings, scorer: Scorer) -> dict[str, Any]:
-    """Describe the model for a manifest: its directory, its commit at the hub, its engine and its device."""
+def describe_model(settings: Settings, reranker: Reranker) -> dict[str, Any]:
+    """Describe the model for a manifest: its directory, its commit at the hub, its engine, its device, the fusion."""
     from sidecar.scoring.checkpoints.checkpoint import Placement
     from sidecar.scoring.engines.names import PRECISION_OF
     from sidecar.scoring.loading import locate
@@ -92,13 +92,16 @@ def describe_model(settings: Settings, scorer: Scorer) -> dict[str, Any]:
     # The hub's cache lays a checkpoint out as snapshots/COMMIT.
     commit = {"commit": directory.name} if directory.parent.name == "snapshots" else {}
     # An engine of its own arithmetic reads the weights as the placement says, and computes in another precision.
-    placement = Placement(settings.device, settings.dtype).describe(computed_in=PRECISION_OF.get(scorer.engine_name))
+    engine = reranker.scorer.engine_name
+    placement = Placement(settings.device, settings.dtype).describe(computed_in=PRECISION_OF.get(engine))
     return {
         "model": settings.model,
         "directory": str(directory),
         **commit,
-        "engine": scorer.engine_name,
+        "engine": engine,
         "placement": placement,
+        # The model's own where the settings name none.
+        "fusion": reranker.fusion.as_dict(),
     }
 
 

@@ -61,7 +61,7 @@ class LongRun:
     @property
     def demands(self) -> Demands:
         """The demands on candidate lists, checked before they are scored."""
-        fused = self.settings.fusion is not Method.RERANK
+        fused = self.settings.fusion not in {None, Method.RERANK}
         return Demands(self.output_format, self.settings.window, fused, self.remove_query)
 
     def finish(self, work: Callable[[], RunInputs], *, first_stage_output: Path | None = None) -> str:
@@ -95,7 +95,7 @@ class LongRun:
             remembered = 0 if store is None else store.found
             seconds = pace.seconds
             with working(f"writing {self.output}"):
-                model = describe_model(self.settings, reranker.scorer)
+                model = describe_model(self.settings, reranker)
                 manifest = RunManifest(self.command, self.identity, model, self.first_stage, remembered)
                 manifest.write(self.output, journal, seconds=seconds, resumed=resumed)
                 publish(journal, self.output, self.output_format, self.tag, first_stage_output=first_stage_output)

@@ -66,7 +66,7 @@ CONDITIONS = (
 )
 
 
-@command("train", example="sidecar train train.jsonl --base-model minilm --output my-reranker")
+@command("train", example="sidecar train train.jsonl --base-model e5-small --output my-reranker")
 @takes("base_model", "base_revision", "device", *FIELDS, conditions=CONDITIONS, **TRAINING)
 def train_command(
     context: typer.Context,
@@ -118,7 +118,7 @@ def train_command(
     from sidecar.training.run_dir import RunDirectory
 
     if settings.base_model is None:
-        raise ConfigurationError("the base model is missing.", remedy="Give one, such as --base-model minilm.")
+        raise ConfigurationError("the base model is missing.", remedy="Give one, such as --base-model e5-small.")
     sources = TrainingSources(
         data=data,
         teachers=[_weighted(given) for given in teacher_scores or []],

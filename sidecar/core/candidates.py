@@ -94,12 +94,14 @@ class Ranked:
 class Ranking:
     """All candidates of one query, best first: the scored ones, then the unscored in first-stage order.
 
-    `seconds` holds the wall time of each stage of reranking, by name.
+    `seconds` holds the wall time of each stage of reranking, by name. `model_share` is the model's weight in the
+    fusion, None if there is none.
     """
 
     query: str
     hits: tuple[Ranked, ...]
     seconds: dict[str, float]
+    model_share: float | None = None
 
     @property
     def scored(self) -> int:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from statistics import fmean, stdev
 
 from sidecar.core import fusion_opensearch
+from sidecar.core.adaptive_weight import adaptive_weight
 from sidecar.core.candidates import Candidate
 from sidecar.core.errors import FusionError, NonFiniteScore
 
@@ -27,6 +28,7 @@ class Method(StrEnum):
 
     RERANK = "rerank"
     LINEAR = "linear"
+    ADAPTIVE = "adaptive"
     RRF = "rrf"
     GEOMETRIC = "geometric"
     HARMONIC = "harmonic"
@@ -69,8 +71,9 @@ class Fusion:
     """One way of combining first-stage scores with the model's.
 
     `weight` is the model's share in [0, 1]; the first stage has the rest. None means 0.9 for `linear`, equal shares for
-    the other means, and for `rrf` the plain sum of reciprocal ranks that Pyserini computes. Raises `FusionError` for a
-    combination that would drop or misplace documents with negative logits, and says why.
+    the other means, and for `rrf` the plain sum of reciprocal ranks that Pyserini computes. `adaptive` is `linear` with
+    a weight that is computed for each list. Raises `FusionError` for a combination that would drop or misplace
+    documents with negative logits, and says why.
     """
 
     method: Method = Method.RERANK
@@ -87,15 +90,39 @@ class Fusion:
             )
         if not 1 <= self.rank_constant <= 10_000:
             raise FusionError(f"the rank constant is {self.rank_constant}, not between 1 and 10000.")
+        if self.method is Method.ADAPTIVE and (self.weight is not None or self.arithmetic is Arithmetic.OPENSEARCH):
+            raise FusionError(
+                "an adaptive fusion takes neither a weight, which it finds for each list, nor OpenSearch's arithmetic.",
+                remedy="Use the linear method, or leave both out.",
+            )
         if self.method in {Method.LINEAR, Method.GEOMETRIC, Method.HARMONIC}:
             self._refuse_unsound()
 
     @property
     def model_share(self) -> float | None:
-        """Return the weight to use: None if the model's score is used alone, or ranks are summed without weights."""
+        """Return the weight to use.
+
+        None if the model's score is used alone, if ranks are summed without weights, or if each list has its own.
+        """
         if self.method is Method.RERANK:
             return None
         return _SHARES.get(self.method) if self.weight is None else self.weight
+
+    def share_in(self, scores: Sequence[float], candidates: Sequence[Candidate]) -> float | None:
+        """The weight that is computed with for this list; None as `model_share`, but for an adaptive fusion."""
+        if self.method is Method.ADAPTIVE and candidates:
+            return adaptive_weight([candidate.score for candidate in candidates], scores)
+        return self.model_share
+
+    def as_dict(self) -> dict[str, object]:
+        """Name what decides the order, with the weight that is computed with, as explanations and manifests show it."""
+        if self.method is Method.RERANK:
+            return {"method": self.method.value}
+        scale = {} if self.method is Method.RRF else {"normalization": self.normalization.value}
+        constant = {"rank_constant": self.rank_constant} if self.method is Method.RRF else {}
+        share = {} if self.model_share is None else {"weight": self.model_share}
+        other = {} if self.arithmetic is Arithmetic.EXACT else {"arithmetic": self.arithmetic.value}
+        return {"method": self.method.value, **scale, **constant, **share, **other}
 
     def _refuse_unsound(self) -> None:
         means_need_positive = self.method in {Method.GEOMETRIC, Method.HARMONIC}
@@ -131,12 +158,11 @@ class Fusion:
             fused = self._reciprocal_ranks(scores, candidates)
         else:
             _require_finite(first, candidates, "the first stage gave")
-            fused = self._means((first, scores))
+            fused = self._means((first, scores), self.share_in(scores, candidates) or 0.0)
         _require_finite([one.score for one in fused], candidates, "fusion gave")
         return fused
 
-    def _means(self, lists: Lists) -> list[Fused]:
-        share = self.model_share or 0.0
+    def _means(self, lists: Lists, share: float) -> list[Fused]:
         weights = (1 - share, share)
         if self.arithmetic is Arithmetic.OPENSEARCH:
             rows = fusion_opensearch.normalized(self.normalization.value, lists)
@@ -231,6 +257,7 @@ _NORMALIZE: dict[Normalization, Callable[[Sequence[float]], list[float]]] = {
 }
 _COMBINE: dict[Method, Callable[[tuple[float, float], Weights], float]] = {
     Method.LINEAR: _arithmetic,
+    Method.ADAPTIVE: _arithmetic,
     Method.GEOMETRIC: _geometric,
     Method.HARMONIC: _harmonic,
 }

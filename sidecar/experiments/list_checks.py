@@ -28,6 +28,9 @@ class Demands:
         for found in lists:
             checked = _without_query(found) if self.remove_query else found
             self._check_order(checked)
+            if not checked.ordered:
+                # Equal scores, so that the model alone decides, whatever fusion it prefers.
+                checked = replace(checked, candidates=[replace(one, score=0.0) for one in checked.candidates])
             self._check_ids(checked)
             yield checked
 

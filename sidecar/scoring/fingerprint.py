@@ -29,7 +29,8 @@ def fingerprint(scorer: Scorer, spec: ModelSpec) -> str:
     """
     placement = placement_of(spec)
     digest = hashlib.blake2b(digest_size=16)
-    add_text(digest, as_json(scorer.manifest))
+    # A fusion changes no score of the model.
+    add_text(digest, as_json(scorer.manifest, leave_out=("fusion",)))
     add_text(digest, scorer.engine_name)
     add_text(digest, f"{placement.device_name()} {placement.dtype_name()}")
     for name in DECISIVE:

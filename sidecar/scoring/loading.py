@@ -28,7 +28,7 @@ from sidecar.scoring.checkpoints.lora_adapter import (
 )
 from sidecar.scoring.checkpoints.manifest import Manifest, read_manifest
 from sidecar.scoring.checkpoints.plain_tokenizer import read_tokenizer
-from sidecar.scoring.checkpoints.presets import CARRIED, DEFAULT, EMBEDDED, MINILM, PRESETS
+from sidecar.scoring.checkpoints.presets import CARRIED, DEFAULT, EMBEDDED, PRESETS
 from sidecar.scoring.checkpoints.sentence_modules import bi_encoder_manifest, pools_sentences
 from sidecar.scoring.chunks import MaxP, ReadsTokens
 from sidecar.scoring.engines.select import choose_embedder, choose_engine
@@ -97,11 +97,12 @@ def placement_of(spec: ModelSpec) -> Placement:
 
 def locate(model: str, *, revision: str | None = None, offline: bool = False) -> Located:
     """Find the directory of a preset, a path or a hub name; fetch it if it is not on this machine."""
-    if model in CARRIED:
-        return Located(model, CARRIED[model], read_manifest(CARRIED[model]))
     # Also by its hub name, which adapters on it record: plain peft knows no presets.
-    if model == EMBEDDED or (model == PRESETS[EMBEDDED].model and revision is None):
-        return Located(model, find_embedded(offline=offline), MINILM)
+    if revision is None and model in (EMBEDDED, PRESETS[EMBEDDED].model):
+        directory = find_embedded()
+        return Located(model, directory, read_manifest(directory))
+    if model in CARRIED and model not in PRESETS:
+        return Located(model, CARRIED[model], read_manifest(CARRIED[model]))
     path = Path(model).expanduser()
     if model in PRESETS:
         preset = PRESETS[model]

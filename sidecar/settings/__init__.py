@@ -45,7 +45,7 @@ class Settings(ServiceSettings, TrainingSettings, BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True)
 
     model: str = Field(
-        "minilm-reranker",
+        "e5-small",
         description="Reranker: a preset, a directory, or a name at the hub.",
     )
     base_model: str | None = Field(None, description="Base model of an adapter. Unset: the one that the adapter names.")
@@ -95,12 +95,14 @@ class Settings(ServiceSettings, TrainingSettings, BaseSettings):
     window: int = Field(
         100, ge=1, le=10_000, description="Number of first-stage hits to rerank, whatever page is requested."
     )
-    fusion: Method = Field(
-        Method.RERANK,
-        description="How to combine the scores of the model and of the first stage. rerank: the model alone.",
+    fusion: Method | None = Field(
+        None,
+        description="How to combine the scores of the model and of the first stage. rerank: the model alone. Unset: as "
+        "the model's sidecar.json says.",
     )
     normalization: Normalization = Field(
-        Normalization.MIN_MAX, description="How to normalise the scores before --fusion linear, geometric or harmonic."
+        Normalization.MIN_MAX,
+        description="How to normalise the scores before --fusion linear, adaptive, geometric or harmonic.",
     )
     fusion_weight: float | None = Field(
         None,
@@ -192,8 +194,10 @@ class Settings(ServiceSettings, TrainingSettings, BaseSettings):
             env_settings.env_vars = {n: value for n, value in env_settings.env_vars.items() if n not in links}
         return (init_settings, env_settings, _FileSource(settings_cls))
 
-    def as_fusion(self) -> Fusion:
-        """The fusion these settings describe. Raises `FusionError` where it is unsound."""
+    def as_fusion(self) -> Fusion | None:
+        """The fusion these settings ask for, None for the model's own. Raises `FusionError` where it is unsound."""
+        if self.fusion is None:
+            return None
         return Fusion(self.fusion, self.normalization, self.fusion_weight, self.rank_constant, self.fusion_arithmetic)
 
     def as_model(self) -> ModelSpec:

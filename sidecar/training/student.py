@@ -157,7 +157,9 @@ def student_manifest(known: Manifest | None, model: Any, tokenizer: Any, max_len
             remedy="Write another sidecar.json beside it, with pooling last_token and without yes_token.",
         )
     try:
-        manifest = msgspec.structs.replace(manifest, max_length=max_length, beside=None, score_mapping=None, note="")
+        manifest = msgspec.structs.replace(
+            manifest, max_length=max_length, beside=None, fusion=None, score_mapping=None, note=""
+        )
     except ValueError as error:
         raise ConfigurationError(f"max_length {max_length} does not fit this base: {error}.") from error
     check_length(manifest, model)

@@ -87,8 +87,8 @@ def test_the_embedded_model_with_a_random_head_is_measured_by_default(tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (Options(model="minilm", device="cpu"), "not a cross-encoder"),
-        (Options(model="minilm", shape="3b", device="cpu"), "exclude each other"),
+        (Options(model="e5-small", device="cpu"), "not a cross-encoder"),
+        (Options(model="e5-small", shape="3b", device="cpu"), "exclude each other"),
     ],
 )
 def test_what_can_not_be_compared_is_refused(options, said, tmp_path):

@@ -72,7 +72,7 @@ def test_a_presets_manifest_is_printed(run, tmp_path):
     hits = [{"docid": str(i), "text": text, "label": label} for i, (text, label) in enumerate(texts)]
     lines = [{"query_id": f"q{i}", "query": "how do I bake bread", "candidates": hits} for i in range(5)]
     (tmp_path / "judged.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    status, out, _ = run(*words("minilm"))
+    status, out, _ = run(*words("e5-small"))
     found = json.loads(out)
     assert (status, found["kind"], found["score_mapping"]["a"] > 0) == (0, "bi-encoder", True)
 

@@ -17,8 +17,8 @@ from sidecar.cli.options import BM25, FUSION, RM3
 from sidecar.core.errors import ConfigurationError
 from sidecar.settings import Settings, load_settings
 
-ALONE = "without --fusion only the score of the model counts"
-MEANS = "scores are normalised only with --fusion linear, geometric or harmonic"
+ALONE = "without --fusion the model's own choice decides; rerank has no weight, and adaptive computes its weight"
+MEANS = "scores are normalised only with --fusion linear, adaptive, geometric or harmonic"
 RRF = "only --fusion rrf has a rank constant"
 CHUNKS = "passages are scored in chunks only with --long-passages chunk"
 EXPANDED = "queries are expanded only with --rm3"
@@ -34,7 +34,7 @@ UNMEASURED = "nothing is measured during training without --development"
 
 RUN = "run --topics t.tsv --index i --output o"
 MINE = "mine --topics t.tsv --qrels q --index i --output o"
-TRAIN = "train d.jsonl --base-model minilm --output o"
+TRAIN = "train d.jsonl --base-model e5-small --output o"
 
 
 @pytest.fixture
@@ -162,6 +162,7 @@ def test_conditions_speak_of_options_that_there_are():
     [
         ({}, ["fusion"]),
         ({"fusion": "rrf"}, ["fusion", "fusion_weight", "rank_constant", "fusion_arithmetic"]),
+        ({"fusion": "adaptive"}, ["fusion", "normalization"]),
         ({"fusion": "linear"}, ["fusion", "normalization", "fusion_weight", "fusion_arithmetic"]),
     ],
 )
@@ -224,7 +225,8 @@ FUSED = {"fusion": "linear", "fusion_weight": "0.9", "normalization": "min_max",
 @pytest.mark.parametrize(
     ("words", "recorded"),
     [
-        ("", {"fusion": "rerank"}),
+        ("", {"fusion": "None"}),
+        ("--fusion rerank", {"fusion": "rerank"}),
         ("--fusion linear", FUSED),
         ("--fusion linear --fusion-weight 0.25", FUSED | {"fusion_weight": "0.25"}),
     ],
@@ -265,7 +267,7 @@ def test_the_first_stages_run_is_kept_too(said, tmp_path):
     assert said(RUN)[0] == "error: o.first-stage exists already, and is finished."
 
 
-@pytest.mark.parametrize("command", ["train nope.jsonl --base-model minilm --output o", "index nope.jsonl --index i"])
+@pytest.mark.parametrize("command", ["train nope.jsonl --base-model e5-small --output o", "index nope.jsonl --index i"])
 def test_a_missing_file_is_named_before_anything_is_loaded(said, command, monkeypatch):
     # What takes seconds can't even be imported here.
     monkeypatch.setitem(sys.modules, "sidecar.training.student", None)

@@ -100,6 +100,16 @@ def test_pairs_in_no_order_are_reranked_whole_or_not_at_all(run, write, adapter)
     assert set(read_run(path.with_name("run.trec"))["7"]) == {"d0", "d1", "d2"}
 
 
+def test_of_pairs_in_no_order_the_model_alone_decides_even_if_it_prefers_a_fusion(run, write, tmp_path):
+    write("top1000.dev", *(f"7\td{n}\tred fox\t{text}" for n, text in enumerate(["a slow car", "a red fox", "fog"])))
+    for name, more in (("preferred", ()), ("alone", ("--fusion", "rerank"))):
+        words = ("rerank", "top1000.dev", "--output", name, "--format", "trec", "--device", "cpu", *more)
+        assert run(*words)[0] == 0
+    preferred, alone = (read_run(tmp_path / name)["7"] for name in ("preferred", "alone"))
+    assert list(preferred) == list(alone)
+    assert next(iter(alone)) == "d1"
+
+
 def test_the_query_itself_is_no_candidate_where_that_is_asked(run, write, tmp_path, adapter):
     path = write("c.jsonl", candidates("d1", "d2", "d1", "d3"), candidates("q2", "d1"))
     words = ("rerank", path, "--output", "run.jsonl", "--model", adapter)
@@ -119,7 +129,8 @@ def test_a_manifest_holds_json_values_and_what_came_from_the_score_file(run, wri
     manifest = json.loads((tmp_path / "one.jsonl.manifest.json").read_text())
     chosen = manifest["settings"]
     assert (chosen["title_fields"], chosen["base_model"], chosen["batch_invariant"]) == (["title"], None, False)
-    assert (chosen["window"], chosen["fusion"], chosen["format"]) == (100, "rerank", "jsonl")
+    assert (chosen["window"], chosen["fusion"], chosen["format"]) == (100, None, "jsonl")
+    assert manifest["model"]["fusion"] == {"method": "rerank"}
     assert manifest["passages_from_score_file"] == 0
     status, _, err = run(*words, "two.jsonl")
     assert "1 queries, 0 passages scored and 2 taken from the score file in " in err

@@ -253,7 +253,7 @@ def test_a_search_says_on_the_terminal_what_it_does_and_keeps_stdout_clean(drive
     status, screen, piped = drive(80, *words, "--format", "json", stdout=subprocess.PIPE)
     shown = " ".join(lines(screen))
     assert status == 0, shown
-    for doing in ("starting Java and opening the index index", "loading the model minilm-reranker"):
+    for doing in ("starting Java and opening the index index", "loading the model e5-small"):
         assert doing in shown
     assert b"\x1b" not in piped
     found = json.loads(piped)

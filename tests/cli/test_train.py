@@ -36,10 +36,10 @@ def test_a_weight_is_above_nothing():
     ("words", "message"),
     [
         (["train", "train.jsonl", "--output", "out"], "the base model is missing"),
-        (["train", "train.jsonl", "--output", ".", "--base-model", "minilm"], "is there already"),
-        (["train", "absent.jsonl", "--output", "out", "--base-model", "minilm"], "can't read absent.jsonl"),
+        (["train", "train.jsonl", "--output", ".", "--base-model", "e5-small"], "is there already"),
+        (["train", "absent.jsonl", "--output", "out", "--base-model", "e5-small"], "can't read absent.jsonl"),
         (
-            ["train", "train.jsonl", "--output", "out", "--base-model", "minilm", "--teacher-scores", "scores.jsonl"],
+            ["train", "train.jsonl", "--output", "out", "--base-model", "e5-small", "--teacher-scores", "scores.jsonl"],
             "scores.jsonl lacks the scores of 20 passages",
         ),
         (["mine", "--index", "i", "--output", "o", "--topics", "t"], "one of two files is missing"),

@@ -15,12 +15,14 @@ from sidecar.core.documents import PassageFields
 from sidecar.core.errors import InputError
 from sidecar.core.fusion import Fusion, Method
 from sidecar.reranker import RankedDocument, Reranker
+from sidecar.scoring.checkpoints.manifest import Manifest
 
 
 class Lengths:
     """A scorer whose score is the length of title and text."""
 
     name = "lengths"
+    manifest = Manifest()
 
     def score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
         return [

@@ -92,6 +92,68 @@ def test_the_parts_of_a_fused_score_are_told(candidates, fusion, parts):
     assert [one.score for one in fused] == fusion.fuse(LOGITS, candidates(*FIRST))
 
 
+@pytest.mark.parametrize(
+    ("fusion", "told"),
+    [
+        (Fusion(), {"method": "rerank"}),
+        (Fusion(Method.LINEAR), {"method": "linear", "normalization": "min_max", "weight": 0.9}),
+        (Fusion(Method.ADAPTIVE), {"method": "adaptive", "normalization": "min_max"}),
+        (Fusion(Method.RRF, rank_constant=9), {"method": "rrf", "rank_constant": 9}),
+        (
+            Fusion(Method.GEOMETRIC, weight=0.2, arithmetic=Arithmetic.OPENSEARCH),
+            {"method": "geometric", "normalization": "min_max", "weight": 0.2, "arithmetic": "opensearch"},
+        ),
+    ],
+)
+def test_what_decides_the_order_is_told(fusion, told):
+    assert fusion.as_dict() == told
+
+
+def test_an_adaptive_fusion_weighs_the_first_stage_by_the_square_of_its_relative_spread(candidates):
+    found = candidates(10.0, 9.0, 6.0)
+    # (10 - 6) / 10 = 0.4, squared 0.16; min-max makes 1, 0.75 and 0 of the first stage, 0, 1 and 0.5 of the model.
+    fusion = Fusion(Method.ADAPTIVE)
+    assert fusion.share_in([-1.0, 3.0, 1.0], found) == pytest.approx(0.84)
+    assert fusion.fuse([-1.0, 3.0, 1.0], found) == pytest.approx([0.16 * 1, 0.16 * 0.75 + 0.84, 0.84 * 0.5])
+
+
+@pytest.mark.parametrize(
+    ("scores", "share"),
+    [
+        ((2 / 61, 1 / 160), 0.6),  # reciprocal ranks
+        ((1.0, 0.0), 0.6),
+        ((-1.0, -2.0), 0.75),
+        ((3.0, 3.0, 3.0), 1.0),
+        ((0.0, 0.0), 1.0),
+        ((7.0,), 1.0),
+    ],
+)
+def test_an_adaptive_weight_is_defined_for_every_list(candidates, scores, share):
+    model = [float(index) for index in range(len(scores))]
+    assert Fusion(Method.ADAPTIVE).share_in(model, candidates(*scores)) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    ("model", "share"),
+    [
+        # The first stage is 100, 99, 98, 97: spread 0.03. The correlations are 1, 0.8, 0.4, -1 and not defined.
+        ((4.0, 3.0, 2.0, 1.0), 0.6),
+        ((4.0, 3.0, 1.0, 2.0), 0.6),
+        ((4.0, 1.0, 3.0, 2.0), 1 - 0.4**3),
+        ((1.0, 2.0, 3.0, 4.0), 1 - 0.03**2),
+        ((5.0, 5.0, 5.0, 5.0), 1 - 0.03**2),
+    ],
+)
+def test_a_first_stage_that_agrees_with_the_model_counts_more(candidates, model, share):
+    assert Fusion(Method.ADAPTIVE).share_in(model, candidates(100.0, 99.0, 98.0, 97.0)) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("options", [{"weight": 0.5}, {"arithmetic": Arithmetic.OPENSEARCH}])
+def test_an_adaptive_fusion_takes_no_weight_and_our_arithmetic(options):
+    with pytest.raises(FusionError, match="takes neither a weight"):
+        Fusion(Method.ADAPTIVE, **options)
+
+
 def test_opensearch_takes_the_maximum_of_negative_logits_to_be_positive(candidates):
     theirs = Fusion(Method.LINEAR, weight=1.0, arithmetic=Arithmetic.OPENSEARCH)
     ours = Fusion(Method.LINEAR, weight=1.0)
@@ -109,7 +171,9 @@ def test_opensearch_rounds_reciprocal_ranks_to_ten_decimals(candidates):
 
 @pytest.mark.parametrize("method", list(Method))
 def test_one_document_and_equal_scores_are_defined(candidates, method):
-    one = {"rerank": -3.0, "linear": 1.0, "rrf": 2 / 61, "geometric": 1.0, "harmonic": 1.0}[method.value]
+    one = {"rerank": -3.0, "linear": 1.0, "adaptive": 1.0, "rrf": 2 / 61, "geometric": 1.0, "harmonic": 1.0}[
+        method.value
+    ]
     assert Fusion(method).fuse([-3.0], candidates(7.0)) == pytest.approx([one])
     equal = Fusion(method).fuse([-3.0, -3.0], candidates(7.0, 7.0))
     assert best_first(equal, candidates(7.0, 7.0)) == [0, 1]

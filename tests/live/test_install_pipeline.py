@@ -145,7 +145,7 @@ def test_undo_removes_what_was_made_and_nothing_else(installation, wanted, lines
         ({"url": "http://127.0.0.1:{port}//"}, None),
         ({"seconds": 7}, "the time-outs"),
         ({"api_key": "k3y-0"}, "the key"),
-        ({"model": "minilm-reranker"}, "the model"),
+        ({"model": "e5-small"}, "the model"),
         ({"fields": ("text",)}, "search pipeline"),
     ],
 )
@@ -228,7 +228,7 @@ def test_a_dead_sidecar_leaves_the_pipeline_as_it_is(installation, wanted, lines
 
 
 def test_what_answers_otherwise_is_named(installation, wanted, node):
-    with pytest.raises(EngineRejected, match="refused: .*no model 'gpt' here; declared are minilm-reranker") as caught:
+    with pytest.raises(EngineRejected, match="refused: .*no model 'gpt' here; declared are e5-small") as caught:
         installation.install(Wanted(NAME, wanted.url, wanted.fields, model="gpt"))
     assert "--model names a model that it declares" in caught.value.remedy
     with pytest.raises(EngineRejected, match="refused: |is no rerank server"):

@@ -16,10 +16,10 @@ LENGTHS = [DRAW.randrange(1, 60) for _ in range(24)]
 PASSAGES = [Passage("", " ".join("".join(DRAW.choices("abcdefg", k=3)) for _ in range(length))) for length in LENGTHS]
 
 
-@pytest.fixture(params=["llama, packed", "llama, transformers", "bert, openvino", "bert, transformers", "minilm"])
+@pytest.fixture(params=["llama, packed", "llama, transformers", "bert, openvino", "bert, transformers", "e5-small"])
 def options(request, tiny_llama, tiny_bert):
     model, _, engine = request.param.partition(", ")
-    named = {"llama": str(tiny_llama[1]), "bert": str(tiny_bert), "minilm": "minilm"}[model]
+    named = {"llama": str(tiny_llama[1]), "bert": str(tiny_bert), "e5-small": "e5-small"}[model]
     return {"model": named, "engine": engine or "auto", "device": "cpu", "cache_size": 0}
 
 

@@ -94,12 +94,12 @@ def test_chunks_that_never_advance_are_refused(options):
         Chunking(**options)
 
 
-@pytest.fixture(scope="module", params=["llama", "bert", "minilm", "qwen"])
+@pytest.fixture(scope="module", params=["llama", "bert", "e5-small", "qwen"])
 def model(request, tiny_llama, tiny_bert, tiny_kin):
     """A scorer with a window of about 96 tokens; Qwen's prompt alone is longer than that."""
     if request.param == "qwen":
         return load_scorer(str(tiny_kin("qwen")), device="cpu")
-    where = {"llama": str(tiny_llama[1]), "bert": str(tiny_bert), "minilm": "minilm"}[request.param]
+    where = {"llama": str(tiny_llama[1]), "bert": str(tiny_bert), "e5-small": "e5-small"}[request.param]
     return load_scorer(where, device="cpu", max_length=96)
 
 

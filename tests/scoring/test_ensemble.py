@@ -29,13 +29,13 @@ def model(tiny_bert, tmp_path_factory):
     folder = tmp_path_factory.mktemp("beside")
     for file in tiny_bert.iterdir():
         (folder / file.name).symlink_to(file)
-    write_manifest(msgspec.structs.replace(PLAIN_PAIR, max_length=64, beside=Beside("minilm", WEIGHT)), folder)
+    write_manifest(msgspec.structs.replace(PLAIN_PAIR, max_length=64, beside=Beside("e5-small", WEIGHT)), folder)
     return str(folder)
 
 
 @pytest.fixture(scope="module")
 def parts(tiny_bert):
-    return load_scorer(str(tiny_bert), device="cpu", max_length=64), load_scorer("minilm", device="cpu", cache_size=0)
+    return load_scorer(str(tiny_bert), device="cpu", max_length=64), load_scorer("e5-small", device="cpu", cache_size=0)
 
 
 @pytest.mark.parametrize("options", [{}, {"invariant": True}, {"engine": "transformers"}, {"cache_size": 0}])
@@ -62,14 +62,14 @@ def test_long_passages_go_in_chunks_through_both(model):
 
 
 def test_it_travels_with_the_manifest(model):
-    assert read_manifest(Path(model)).beside == Beside("minilm", WEIGHT)
+    assert read_manifest(Path(model)).beside == Beside("e5-small", WEIGHT)
 
 
 @pytest.mark.parametrize(
     "what",
     [
         '{"beside": {"model": "", "weight": 1}}',
-        '{"beside": {"model": "minilm", "weight": 0}}',
+        '{"beside": {"model": "e5-small", "weight": 0}}',
         '{"beside": {"model": 1}}',
     ],
 )
@@ -81,7 +81,7 @@ def test_one_that_makes_no_sense_is_refused(tmp_path, what):
 
 def test_a_bi_encoder_has_none_beside_it():
     with pytest.raises(ValueError, match="beside is for cross-encoders"):
-        Manifest(kind="bi-encoder", pooling="mean", beside=Beside("minilm", 1.0))
+        Manifest(kind="bi-encoder", pooling="mean", beside=Beside("e5-small", 1.0))
 
 
 def test_another_bi_encoder_beside_it_makes_other_scores(tiny_bert, tmp_path):

@@ -18,6 +18,7 @@ from sidecar.core.errors import AdapterMismatch, ConfigurationError, GatedModel,
 from sidecar.reranker import Reranker, load_reranker
 from sidecar.scoring.checkpoints.checkpoint import Placement, load_tokenizer
 from sidecar.scoring.checkpoints.hub import fetch
+from sidecar.scoring.checkpoints.manifest import Manifest
 from sidecar.scoring.loading import load_scorer
 from tests.support.models.values import values
 
@@ -194,6 +195,7 @@ def test_what_a_hub_answers_becomes_our_error(status, code, kind, message):
 def test_the_cards_own_face_gives_index_and_score_best_first():
     class Lengths:
         name = "lengths"
+        manifest = Manifest()
 
         def score(self, _query, passages):
             return [Score(float(len(passage.text))) for passage in passages]

@@ -32,11 +32,11 @@ def test_a_score_that_is_remembered_is_not_that_of_another_model(running):
     service = running.running.service
 
     def score():
-        asked = service.scores("minilm-reranker", "query", [Passage("", "score 7")], seconds=10)
+        asked = service.scores("e5-small", "query", [Passage("", "score 7")], seconds=10)
         return asyncio.run_coroutine_threadsafe(asked, running.loop).result(20)[0].value
 
     assert (score(), score()) == (7.0, 7.0)
-    assert running.ask("POST", "/_sidecar/models/minilm-reranker/reload", b"", KEY).status == 200
+    assert running.ask("POST", "/_sidecar/models/e5-small/reload", b"", KEY).status == 200
     assert score() == 1007.0
 
 
@@ -72,7 +72,5 @@ def test_one_that_gives_nan_leaves_the_one_before(running):
 
 def test_without_a_key_nobody_loads_models_anew():
     with served(NOWHERE) as service:
-        assert service.ask("GET", "/_sidecar/models").json()["models"] == {
-            "minilm-reranker": "minilm-reranker Scripted"
-        }
-        assert service.ask("POST", "/_sidecar/models/minilm-reranker/reload", b"").status == 403
+        assert service.ask("GET", "/_sidecar/models").json()["models"] == {"e5-small": "e5-small Scripted"}
+        assert service.ask("POST", "/_sidecar/models/e5-small/reload", b"").status == 403

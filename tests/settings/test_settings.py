@@ -84,6 +84,7 @@ def test_a_password_is_never_shown(monkeypatch):
 
 
 def test_fusion_is_built_from_the_settings():
+    assert load_settings().as_fusion() is None
     assert load_settings({"fusion": "linear", "fusion_weight": 0.7}).as_fusion() == Fusion(Method.LINEAR, weight=0.7)
     with pytest.raises(FusionError):
         load_settings({"fusion": "geometric", "normalization": "z_score"}).as_fusion()

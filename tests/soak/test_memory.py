@@ -28,7 +28,7 @@ def test_scoring_hundreds_of_windows_of_new_passages_keeps_to_its_memory(tiny_ll
 
 
 def test_the_embedding_cache_is_bounded():
-    scorer = load_scorer("minilm", device="cpu")
+    scorer = load_scorer("e5-small", device="cpu")
     for turn in range(36):
         scorer.score("query", [Passage("", f"passage {turn} {i}") for i in range(500)])
     assert len(scorer._cache) == 16384

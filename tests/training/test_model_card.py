@@ -8,7 +8,7 @@ from sidecar.training.model_card import Card
 def test_values_are_those_of_json():
     card = Card(
         name="mine",
-        base="minilm",
+        base="e5-small",
         adapted=True,
         command="sidecar train",
         data={"data 1": "`train.jsonl`, SHA-256 0123"},

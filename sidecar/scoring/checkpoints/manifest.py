@@ -9,6 +9,7 @@ import difflib
 import json
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,8 @@ import msgspec
 
 from sidecar.core.atomic_write import atomic_write
 from sidecar.core.candidates import Passage
-from sidecar.core.errors import ModelError
+from sidecar.core.errors import FusionError, ModelError
+from sidecar.core.fusion import Fusion, Method, Normalization
 from sidecar.scoring.score_mapping import Mapping, sigmoid
 
 FILE_NAME = "sidecar.json"
@@ -49,6 +51,29 @@ class Beside(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("beside needs a model, and a weight above 0")
 
 
+class PreferredFusion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The fusion with the first stage that a checkpoint prefers; `weight` is the model's share, as in a `Fusion`.
+
+    Reciprocal ranks are left out: they would count the order of lists that come in none.
+    """
+
+    method: Method = Method.LINEAR
+    normalization: Normalization = Normalization.MIN_MAX
+    weight: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.method is Method.RRF:
+            raise ValueError("fusion must be rerank or a mean of scores, not rrf")
+        try:
+            self.as_fusion()
+        except FusionError as error:
+            raise ValueError(error.message) from None
+
+    def as_fusion(self) -> Fusion:
+        """Return the fusion itself."""
+        return Fusion(self.method, self.normalization, self.weight)
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How pairs are written, cut and pooled. The defaults are the DeAR model card's.
 
@@ -70,6 +95,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     - `yes_token`, `no_token`: a causal model's two answers; its score is logit(yes) - logit(no), whose sigmoid is the
       probability of "yes" among the two. Without them the model has its own score head.
     - `beside`: a bi-encoder that is combined with a cross-encoder.
+    - `fusion`: how its scores are combined with the first stage's unless another fusion is requested; None for the
+      model alone.
     - `score_mapping`: None if the scores are not calibrated.
     - `note`: a note for the user, such as "unverified".
     """
@@ -89,6 +116,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     yes_token: str | None = None
     no_token: str | None = None
     beside: Beside | None = None
+    fusion: PreferredFusion | None = None
     score_mapping: ScoreMapping | None = None
     note: str = ""
 
@@ -120,6 +148,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise ValueError("yes_token and no_token need each other, and must differ")
         if self.yes_token is not None and self.pooling != "last_token":
             raise ValueError("yes_token is for causal models, with pooling last_token")
+
+    @property
+    def preferred_fusion(self) -> Fusion:
+        """The fusion to use where nobody asks for another: the model alone unless the checkpoint says otherwise."""
+        return Fusion() if self.fusion is None else self.fusion.as_fusion()
 
     @property
     def mapping(self) -> Mapping:
@@ -170,9 +203,10 @@ def write_manifest(manifest: Manifest, directory: Path) -> Path:
     return path
 
 
-def as_json(manifest: Manifest) -> str:
-    """Return the text of a `sidecar.json` with every field."""
-    return json.dumps(msgspec.to_builtins(manifest), indent=2, ensure_ascii=False) + "\n"
+def as_json(manifest: Manifest, *, leave_out: Sequence[str] = ()) -> str:
+    """Return the text of a `sidecar.json` with every field except those of `leave_out`."""
+    fields = {name: value for name, value in msgspec.to_builtins(manifest).items() if name not in leave_out}
+    return json.dumps(fields, indent=2, ensure_ascii=False) + "\n"
 
 
 def _check_keys(path: Path, fields: dict[str, Any], remedy: str) -> None:

@@ -13,11 +13,11 @@ import msgspec
 
 from sidecar.scoring.checkpoints.manifest import Manifest
 
-DEFAULT = "minilm-reranker"
-# The bi-encoder whose weights a package brings (`bundled_weights`); it is the base of the adapter below.
-EMBEDDED = "minilm"
-# Adapters in this package, and the folder of each; their manifests are in the folders.
-CARRIED = {DEFAULT: Path(__file__).parents[2] / "models" / "minilm-reranker"}
+# The model whose weights this package carries, so that a first run needs no network.
+DEFAULT = EMBEDDED = "e5-small"
+_MODELS = Path(__file__).parents[2] / "models"
+# Models in this package, and the folder of each; their manifests are in the folders. The second is only an adapter.
+CARRIED = {EMBEDDED: _MODELS / "e5-small", "minilm-reranker": _MODELS / "minilm-reranker"}
 
 UNVERIFIED = (
     "unverified: written from the model card; nobody has run it on the real weights here. The authors' TREC scripts "
@@ -85,7 +85,8 @@ QWEN3 = Manifest(
     note=BY_CARD,
 )
 
-# Bi-encoders with a prompt, as their cards write it; 512 tokens is their authors' limit.
+# Bi-encoders with a prompt, as their cards write it; 512 tokens is their authors' limit. E5's is of the hub's copy: the
+# one in this package has a manifest beside it.
 BGE = Manifest(
     kind="bi-encoder",
     query_template="Represent this sentence for searching relevant passages: {query}",

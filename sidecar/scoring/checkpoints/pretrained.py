@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sidecar.core.errors import ModelError
 from sidecar.scoring.checkpoints.quiet import quiet_libraries
 from sidecar.scoring.checkpoints.safetensors_io import stored_formats
+from sidecar.scoring.checkpoints.scaled_rows import load_scaled_rows, stores_scaled_rows
 from sidecar.scoring.checkpoints.stored_quantization import BITSANDBYTES, check_stored_quantization, with_plain_head
 
 if TYPE_CHECKING:
@@ -51,24 +52,18 @@ def load_pretrained(
         raise ModelError(f"{directory} holds no safetensors weights.", remedy="Save the model with save_pretrained.")
     method = check_stored_quantization(directory, placement.quantization)
     how = placement.weights()
-    if method is None:
-        _check_formats(directory)
-    else:
+    load = _load
+    if method is not None:
         how, dtype = {"device_map": placement.device_map or {"": placement.torch_device()}}, placement.torch_dtype()
+    elif stores_scaled_rows(directory):
+        load = load_scaled_rows
+    else:
+        _check_formats(directory)
     if method == BITSANDBYTES and (config := with_plain_head(directory)) is not None:
         kwargs = {name: value for name, value in kwargs.items() if name != "num_labels"} | {"config": config}
     try:
         with quiet_libraries():
-            model, info = auto_class.from_pretrained(
-                str(directory),
-                output_loading_info=True,
-                use_safetensors=True,
-                trust_remote_code=False,
-                local_files_only=True,
-                dtype=dtype,
-                **how,
-                **kwargs,
-            )
+            model, info = load(auto_class, directory, dtype=dtype, **how, **kwargs)
     except ImportError as error:
         raise ModelError(
             f"The weights of {directory} are stored by {method or 'a library'} that is not usable here: {error}",
@@ -88,6 +83,18 @@ def load_pretrained(
             "were stored with. Otherwise use a model of an architecture that transformers has.",
         )
     return model, set(info["missing_keys"])
+
+
+def _load(auto_class: Any, directory: Path, **options: Any) -> tuple[Any, dict[str, Any]]:
+    found: tuple[Any, dict[str, Any]] = auto_class.from_pretrained(
+        str(directory),
+        output_loading_info=True,
+        use_safetensors=True,
+        trust_remote_code=False,
+        local_files_only=True,
+        **options,
+    )
+    return found
 
 
 def is_quantized(model: Any) -> bool:

@@ -39,11 +39,12 @@ class RequestedOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class RerankOptions:
     """Options of one reranking, all defaults filled in; `seconds` is its whole budget.
 
-    `rule` is the index pattern of the rule that fills in options, "" for none.
+    `fusion` None is the fusion that the model prefers. `rule` is the index pattern of the rule that fills in options,
+    "" for none.
     """
 
     model: str
-    fusion: Fusion
+    fusion: Fusion | None
     window: int
     fields: PassageFields
     seconds: float

@@ -157,7 +157,12 @@ def explanation_of(
     if not options.explain:
         return Additions()
     said: dict[str, Any] = {"status": outcome.status.value, "reason": outcome.words, "model": options.model}
-    said |= {"query_text": first_stage.query, "window": options.window, "fusion": options.fusion.method.value}
+    said |= {"query_text": first_stage.query, "window": options.window}
+    fusion = outcome.fusion or options.fusion
+    if fusion is not None:
+        said |= {"fusion": fusion.method.value}
+        share = fusion.model_share if outcome.ranking is None else outcome.ranking.model_share
+        said |= {"fusion_weight": share} if share is not None else {}
     said |= exceptions(first_stage, options)
     plan = first_stage.native.plan
     if outcome.ranking is None or plan is None:

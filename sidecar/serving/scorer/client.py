@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from sidecar.core.candidates import Passage, Score
 from sidecar.core.errors import ModelError, ScorerBusy, ScorerUnavailable, ScoringError
+from sidecar.core.fusion import Fusion
 from sidecar.core.model_spec import ModelSpec
 from sidecar.scoring.score_mapping import Mapping as ScoreMapping
 from sidecar.serving.scorer.admission import Admission, guess_tokens
@@ -76,6 +77,7 @@ class ScorerClient:
         self.mappings: dict[str, ScoreMapping] = {}
         self.identities: dict[str, str] = {}
         self.max_lengths: dict[str, int] = {}
+        self.fusions: dict[str, Fusion] = {}
         self.on_batch: Callable[[BatchReport], None] = lambda _: None
         self.restarts = 0
         self.waiting_passages = 0
@@ -203,6 +205,7 @@ class ScorerClient:
                 frame = await self._pipe.receive()
         if isinstance(frame, ModelsLoaded):
             self.mappings, self.identities, self.max_lengths = frame.mappings, frame.identities, frame.max_lengths
+            self.fusions = frame.fusions
             self._ready.set()
             return
         await self._end("the scorer did not start")
@@ -242,6 +245,7 @@ class ScorerClient:
             done.set_exception(ModelError(frame.message, remedy=frame.remedy))
         elif isinstance(frame, Reloaded):
             self.mappings[frame.model], self.identities[frame.model] = frame.mapping, frame.identity
+            self.fusions[frame.model] = frame.fusion
             if (done := self._reloads.get(frame.number)) is not None:
                 done.set_result(None)
 

@@ -8,6 +8,7 @@ from typing import BinaryIO
 import msgspec
 
 from sidecar.core.candidates import Score
+from sidecar.core.fusion import Fusion
 from sidecar.core.model_spec import ModelSpec
 from sidecar.scoring.score_mapping import Mapping
 
@@ -57,21 +58,23 @@ class ModelsLoaded(msgspec.Struct, tag=True, array_like=True, frozen=True):
     """The first frame from the scorer: it can score.
 
     `mappings` map the models' raw scores to 0 to 1. `identities` distinguish checkpoints of the same name.
-    `max_lengths` are the tokens of a pair that each model reads.
+    `max_lengths` are the tokens of a pair that each model reads, `fusions` the fusions that the models prefer.
     """
 
     mappings: dict[str, Mapping]
     identities: dict[str, str]
     max_lengths: dict[str, int] = {}
+    fusions: dict[str, Fusion] = {}
 
 
 class Reloaded(msgspec.Struct, tag=True, array_like=True, frozen=True):
-    """A model was reloaded, and scores all later requests; mapping and identity as in `ModelsLoaded`."""
+    """A model was reloaded, and scores all later requests; the other fields as in `ModelsLoaded`."""
 
     number: int
     model: str
     mapping: Mapping
     identity: str
+    fusion: Fusion
 
 
 class Slice(msgspec.Struct, array_like=True, frozen=True):

@@ -32,9 +32,10 @@ class Status(StrEnum):
 class Outcome:
     """The outcome of a reranking: its ranking, None if nothing was scored, and the reason if not all was.
 
-    `seconds` are the wall times of its stages, `model` the model that scored, `rule` the index pattern of the rule that
-    asked for reranking, "" if the search itself did. For a request with several searches, `each` holds the outcomes of
-    those to rerank, and the other fields are a summary for the caller.
+    `seconds` are the wall times of its stages, `model` the model that scored, `fusion` how its scores were combined
+    with the first stage's, `rule` the index pattern of the rule that asked for reranking, "" if the search itself did.
+    For a request with several searches, `each` holds the outcomes of those to rerank, and the other fields are a
+    summary for the caller.
     """
 
     status: Status
@@ -42,6 +43,7 @@ class Outcome:
     ranking: Ranking | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     model: str = ""
+    fusion: Fusion | None = None
     rule: str = ""
     each: Sequence[Outcome] = ()
 
@@ -74,6 +76,10 @@ class RerankingService:
     def mapping(self, model: str) -> Mapping:
         """Return the mapping from the model's raw score to one between 0 and 1."""
         return self.scorer.mappings.get(model) or Mapping()
+
+    def fusion(self, model: str) -> Fusion:
+        """The fusion that the model prefers."""
+        return self.scorer.fusions.get(model) or Fusion()
 
     async def scores(
         self, model: str, query: str, passages: Sequence[Passage], *, seconds: float, caller: str = ""
@@ -116,11 +122,14 @@ class RerankingService:
         candidates: Sequence[Candidate],
         *,
         model: str,
-        fusion: Fusion,
+        fusion: Fusion | None,
         seconds: float,
         caller: str = "",
     ) -> Outcome:
-        """Rerank within `seconds`: passages scored in time go first, the rest follows in first-stage order."""
+        """Rerank within `seconds`: passages scored in time go first, the rest follows in first-stage order.
+
+        `fusion` None is the fusion that the model prefers.
+        """
         started = time.perf_counter()
         readable = [candidate for candidate in candidates if not candidate.passage.is_empty]
         if not readable:
@@ -134,14 +143,15 @@ class RerankingService:
                 return Outcome(Status.FAILED, Why(Reason.TOO_SLOW, f"nothing was scored within {seconds:.3g} s"))
             by_rank = {candidate.rank: score for candidate, score in zip(readable, found, strict=True)}
             scores = [by_rank.get(candidate.rank) for candidate in candidates]
-            ranking = arrange(query, candidates, scores, fusion)
+            chosen = fusion or self.fusion(model)
+            ranking = arrange(query, candidates, scores, chosen)
         except SidecarError as error:
             return Outcome(Status.FAILED, why_of(error))
         stages = {"score": scored_at - started, **ranking.seconds}
         if scored < len(readable):
             words = f"{scored} of {len(readable)} passages were scored in time"
-            return Outcome(Status.PARTIAL, Why(Reason.PARTLY_SCORED, words), ranking, stages)
-        return Outcome(Status.APPLIED, None, ranking, stages)
+            return Outcome(Status.PARTIAL, Why(Reason.PARTLY_SCORED, words), ranking, stages, fusion=chosen)
+        return Outcome(Status.APPLIED, None, ranking, stages, fusion=chosen)
 
 
 # The first matching kind counts. ScorerBusy comes first, since a busy scorer is available.

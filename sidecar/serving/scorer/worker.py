@@ -75,8 +75,10 @@ def serve(build: Build, identify: Identify, incoming: BinaryIO, outgoing: Binary
     except Exception as error:  # noqa: BLE001  the service has to report any error
         send(failure(0, error))
         return
+    mappings = {name: scorer.mapping for name, scorer in scorers.items()}
     lengths = {name: scorer.manifest.max_length for name, scorer in scorers.items()}
-    send(ModelsLoaded({name: scorer.mapping for name, scorer in scorers.items()}, identities, lengths))
+    fusions = {name: scorer.manifest.preferred_fusion for name, scorer in scorers.items()}
+    send(ModelsLoaded(mappings, identities, lengths, fusions))
     reader = TokenizerThread(scorers)
     wanted: queue.SimpleQueue[Reload] = queue.SimpleQueue()
 
@@ -111,7 +113,7 @@ def _reload(
         try:
             scorer = models.reload(frame.model, prove)
             identity = identities.get(frame.model, frame.model)
-            send(Reloaded(frame.number, frame.model, scorer.mapping, identity))
+            send(Reloaded(frame.number, frame.model, scorer.mapping, identity, scorer.manifest.preferred_fusion))
         except Exception as error:  # noqa: BLE001  the previous model stays
             send(failure(frame.number, error))
 

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from sidecar.core.candidates import Passage
 from sidecar.scoring.checkpoints.encoder_model import EncoderModel, read_encoder
-from sidecar.scoring.loading import load_scorer, locate, locate_base
+from sidecar.scoring.loading import load_scorer
 from tests.support.models.values import values
 
 FP32 = 1e-5
@@ -25,6 +25,19 @@ PASSAGES = [
     Passage("A title", "a passage that holds the words of a query"),
     Passage("", "x " * 90),
 ]
+
+
+@pytest.fixture(scope="session")
+def adapter(tiny_bert, tmp_path_factory, tiny_models):
+    """A LoRA of a tiny BERT as `sidecar train` makes one: all linear layers of the encoder, pooler and head whole."""
+    return tiny_models.build_adapter(
+        tiny_bert,
+        tmp_path_factory.mktemp("bert-adapter"),
+        seed=3,
+        target_modules=["query", "key", "value", "dense"],
+        exclude_modules=["bert.pooler.dense"],
+        modules_to_save=["pooler"],
+    )
 
 
 @pytest.fixture
@@ -38,19 +51,17 @@ def change_json(path, **changes):
     path.write_text(json.dumps({key: value for key, value in content.items() if value != "absent"}))
 
 
-@pytest.mark.parametrize("model", ["minilm", "minilm-reranker"])
-def test_scores_of_the_embedded_models_equal_transformers(model):
-    plain = load_scorer(model, device="cpu", engine="openvino", dtype="float32")
-    assert values(plain, QUERY, PASSAGES) == pytest.approx(
-        values(load_scorer(model, device="cpu", engine="transformers", dtype="float32"), QUERY, PASSAGES), abs=FP32
-    )
+@pytest.mark.parametrize("model", ["e5-small", "adapter"])
+def test_scores_equal_transformers(model, adapter):
+    named = str(adapter) if model == "adapter" else model
+    plain = load_scorer(named, device="cpu", engine="openvino", dtype="float32")
+    theirs = load_scorer(named, device="cpu", engine="transformers", dtype="float32")
+    assert values(plain, QUERY, PASSAGES) == pytest.approx(values(theirs, QUERY, PASSAGES), abs=FP32)
 
 
-def test_every_weight_equals_what_transformers_and_peft_make_of_it():
-    located = locate("minilm-reranker")
-    base = locate_base(located, None)
-    ours = read_encoder(base.directory, classifier=True, adapter=located.directory)
-    checkpoint = load_scorer("minilm-reranker", device="cpu", engine="transformers", dtype="float32").cross.checkpoint
+def test_every_weight_equals_what_transformers_and_peft_make_of_it(tiny_bert, adapter):
+    ours = read_encoder(tiny_bert, classifier=True, adapter=adapter)
+    checkpoint = load_scorer(str(adapter), device="cpu", engine="transformers", dtype="float32").checkpoint
     theirs = EncoderModel.of(checkpoint.model, checkpoint.traits)
     assert ours.tensors.keys() == theirs.tensors.keys()
     assert max(np.abs(ours.tensors[name] - theirs.tensors[name]).max() for name in ours.tensors) < 1e-6
@@ -135,26 +146,23 @@ def test_other_tensors_are_left_to_transformers(copy, change):
         {"a_key_of_tomorrow": True},
     ],
 )
-def test_an_adapter_that_is_more_than_factors_is_left_to_peft(tmp_path, changes):
-    located = locate("minilm-reranker")
-    base = locate_base(located, None).directory
-    adapter = shutil.copytree(located.directory, tmp_path / "adapter")
-    assert read_encoder(base, classifier=True, adapter=adapter) is not None
-    change_json(adapter / "adapter_config.json", **changes)
-    assert read_encoder(base, classifier=True, adapter=adapter) is None
+def test_an_adapter_that_is_more_than_factors_is_left_to_peft(tmp_path, tiny_bert, adapter, changes):
+    copied = shutil.copytree(adapter, tmp_path / "adapter")
+    assert read_encoder(tiny_bert, classifier=True, adapter=copied) is not None
+    change_json(copied / "adapter_config.json", **changes)
+    assert read_encoder(tiny_bert, classifier=True, adapter=copied) is None
 
 
-@pytest.mark.parametrize("part", ["lora_A", "lora_B", "encoder.layer.5."])
-def test_an_adapter_without_all_its_factors_is_left_to_peft(tmp_path, part):
-    located = locate("minilm-reranker")
-    adapter = shutil.copytree(located.directory, tmp_path / "adapter")
-    tensors = load_file(adapter / "adapter_model.safetensors")
-    dropped = [name for name in tensors if part in name and ("layer.5." in name)]
+@pytest.mark.parametrize("part", ["lora_A", "lora_B", "encoder.layer.1."])
+def test_an_adapter_without_all_its_factors_is_left_to_peft(tmp_path, tiny_bert, adapter, part):
+    copied = shutil.copytree(adapter, tmp_path / "adapter")
+    tensors = load_file(copied / "adapter_model.safetensors")
+    dropped = [name for name in tensors if part in name and ("layer.1." in name)]
     assert dropped
     save_file(
-        {name: tensor for name, tensor in tensors.items() if name not in dropped}, adapter / "adapter_model.safetensors"
+        {name: tensor for name, tensor in tensors.items() if name not in dropped}, copied / "adapter_model.safetensors"
     )
-    assert read_encoder(locate_base(located, None).directory, classifier=True, adapter=adapter) is None
+    assert read_encoder(tiny_bert, classifier=True, adapter=copied) is None
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,14 @@ import pytest
 
 from sidecar.core.candidates import Passage
 from sidecar.core.errors import ModelError
-from sidecar.scoring.checkpoints.manifest import Manifest, ScoreMapping, read_manifest, write_manifest
+from sidecar.core.fusion import Fusion, Method, Normalization
+from sidecar.scoring.checkpoints.manifest import (
+    Manifest,
+    PreferredFusion,
+    ScoreMapping,
+    read_manifest,
+    write_manifest,
+)
 from sidecar.scoring.checkpoints.presets import MINILM, PLAIN_PAIR, PRESETS, QWEN3
 
 
@@ -36,7 +43,11 @@ def test_braces_in_a_query_stay():
 
 def test_a_manifest_comes_back_as_it_was_written(tmp_path):
     manifest = Manifest(
-        truncation="separate", pooling="last_slot", score_mapping=ScoreMapping(a=1.5, b=-2), note="mine"
+        truncation="separate",
+        pooling="last_slot",
+        fusion=PreferredFusion(Method.LINEAR, Normalization.Z_SCORE, 0.7),
+        score_mapping=ScoreMapping(a=1.5, b=-2),
+        note="mine",
     )
     write_manifest(manifest, tmp_path)
     assert read_manifest(tmp_path) == manifest
@@ -49,6 +60,13 @@ def test_a_manifest_is_written_whole_or_not_at_all(tmp_path):
         write_manifest(Manifest(note="half a pair: \ud800"), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["sidecar.json"]
     assert (tmp_path / "sidecar.json").read_bytes() == before
+
+
+def test_a_fusion_is_the_models_own_or_none(tmp_path):
+    assert Manifest().preferred_fusion == Fusion(Method.RERANK)
+    (tmp_path / "sidecar.json").write_text('{"fusion": {"weight": 0.8}}')
+    assert read_manifest(tmp_path).preferred_fusion == Fusion(Method.LINEAR, Normalization.MIN_MAX, 0.8)
+    assert {name: preset.manifest.fusion for name, preset in PRESETS.items() if preset.manifest.fusion} == {}
 
 
 def test_no_file_no_manifest(tmp_path):
@@ -69,6 +87,11 @@ def test_no_file_no_manifest(tmp_path):
         ({"score_mapping": {"a": 1, "c": 2}}, "score_mapping"),
         ({"score_mapping": {"a": 0, "b": 2}}, "score_mapping must rise"),
         ({"score_mapping": {"a": -1, "b": 2}}, "score_mapping must rise"),
+        ({"fusion": {"weight": 1.5}}, "the fusion weight is 1.5"),
+        ({"fusion": {"method": "rrf"}}, "must be rerank or a mean of scores, not rrf"),
+        ({"fusion": {"method": "best"}}, "fusion.method"),
+        ({"fusion": {"method": "geometric", "normalization": "z_score"}}, "a geometric mean is not defined"),
+        ({"fusion": {"share": 0.5}}, "fusion"),
         ({"prefix": "<|im_start|>"}, "suffix need truncation body"),
         ({"truncation": "body", "pooling": "model"}, "truncation body is for decoders"),
         ({"truncation": "body", "pooling": "last_slot"}, "truncation body is for decoders"),

@@ -33,8 +33,8 @@ def plain(tiny_bert):
 
 
 @pytest.fixture(scope="module")
-def minilm():
-    return load_scorer("minilm", device="cpu", engine="transformers").checkpoint
+def embedded():
+    return load_scorer("e5-small", device="cpu", engine="transformers").checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -96,17 +96,17 @@ def test_roberta_counts_positions_behind_its_padding(tiny_kin):
     assert max(expected) - min(expected) > 1000 * FP32
 
 
-def test_vectors_equal_a_plain_mean_of_the_embedded_model(minilm):
+def test_vectors_equal_a_plain_mean_of_the_embedded_model(embedded):
     rows = drawn([256, *LENGTHS], vocabulary=30000, segments=False)
-    means = [alone(minilm.model, row).last_hidden_state[0].mean(0) for row in rows]
-    for vector, mean in zip(OpenVinoEmbedder(minilm).vectors(rows), means, strict=True):
+    means = [alone(embedded.model, row).last_hidden_state[0].mean(0) for row in rows]
+    for vector, mean in zip(OpenVinoEmbedder(embedded).vectors(rows), means, strict=True):
         assert vector == pytest.approx(torch.nn.functional.normalize(mean, dim=0).numpy(), abs=FP32)
         assert vector.dtype == np.float32
         assert vector.base is None
 
 
 def test_a_vector_of_no_length_stays_one_as_with_transformers():
-    checkpoint = load_scorer("minilm", device="cpu", engine="transformers").checkpoint
+    checkpoint = load_scorer("e5-small", device="cpu", engine="transformers").checkpoint
     norm = checkpoint.model.encoder.layer[-1].output.LayerNorm
     torch.nn.init.zeros_(norm.weight)
     torch.nn.init.zeros_(norm.bias)
@@ -152,9 +152,9 @@ def test_several_threads_get_their_own_logits(plain, engine):
     assert found == [pytest.approx(row, abs=FP32) for row in expected]
 
 
-def test_no_rows_no_logits(engine, minilm):
+def test_no_rows_no_logits(engine, embedded):
     assert engine.logits([[], []]) == [[], []]
-    assert OpenVinoEmbedder(minilm).vectors([]) == []
+    assert OpenVinoEmbedder(embedded).vectors([]) == []
 
 
 def test_asked_for_by_name_it_computes(tiny_bert, passages):

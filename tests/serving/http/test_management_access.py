@@ -87,7 +87,7 @@ def test_a_host_name_that_is_served_is_this_machines_too():
         ("POST", "/metrics", "GET, HEAD"),
         ("PUT", "/models", "GET, HEAD"),
         ("PATCH", "/rerank", "GET, HEAD, POST, PUT"),
-        ("GET", "/models/minilm-reranker/reload", "POST"),
+        ("GET", "/models/e5-small/reload", "POST"),
     ],
 )
 def test_a_method_that_is_not_taken_is_told_which_are(running, method, path, allow):

@@ -79,7 +79,7 @@ def test_a_reason_is_words_with_a_code():
 
 def test_what_was_reranked_is_counted_by_model_and_rule(upstream):
     rules = [{"index": "docs-*", "model": "other"}]
-    with served(upstream.url, rules=rules, models={"other": "minilm"}) as running:
+    with served(upstream.url, rules=rules, models={"other": "e5-small"}) as running:
         running.search("docs-1", body(rerank=False))
         running.search("docs-2", body())
         running.search("elsewhere", body())
@@ -87,8 +87,8 @@ def test_what_was_reranked_is_counted_by_model_and_rule(upstream):
         found = series(running)
     labels = 'sidecar_reranks_total{{face="opensearch",model="{}",rule="{}",status="{}"}}'
     assert found[labels.format("other", "docs-*", "applied")] == "2.0"
-    assert found[labels.format("minilm-reranker", "", "applied")] == "1.0"
-    assert found[labels.format("minilm-reranker", "", "failed")] == "1.0"
+    assert found[labels.format("e5-small", "", "applied")] == "1.0"
+    assert found[labels.format("e5-small", "", "failed")] == "1.0"
     assert 'sidecar_stage_seconds_count{face="opensearch",stage="fetch"}' in found
 
 

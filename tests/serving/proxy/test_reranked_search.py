@@ -12,13 +12,13 @@ from tests.support.opensearch_errors import cause, too_large
 from tests.support.servers.hits import answer as as_http
 from tests.support.servers.hits import by_model, opensearch
 from tests.support.servers.searches import JSON, body, ids, outcome
-from tests.support.servers.served import served
+from tests.support.servers.served import FAKE, served
 from tests.support.servers.stub import Stub
 
 
 @pytest.fixture(scope="module")
 def service(upstream):
-    with served(upstream.url, models={"other": "minilm"}) as running:
+    with served(upstream.url, models={"other": "e5-small"}) as running:
         yield running
 
 
@@ -69,7 +69,7 @@ def test_explain_says_how_each_hit_came_to_its_place(service):
     assert answer["ext"]["rerank"] == {
         "status": "applied",
         "reason": "",
-        "model": "minilm-reranker",
+        "model": "e5-small",
         "query_text": "fox",
         "window": 100,
         "fusion": "rerank",
@@ -93,6 +93,22 @@ def test_explain_works_with_a_filter_path_that_leaves_no_hits(service):
     assert outcome(answer) == ("applied", "")
     assert [hit["_rerank"]["rerank_score"] for hit in answer.json()["hits"]["hits"]] == [50.0, 49.0]
     assert answer.json()["ext"]["rerank"]["status"] == "applied"
+
+
+def test_a_models_own_fusion_is_used_and_told_unless_the_search_names_another(upstream):
+    with served(upstream.url, (*FAKE, "fused")) as running:
+        answer = running.search("docs", body(rerank={"explain": True, "window": 3}, size=3)).json()
+        alone = running.search("docs", body(rerank={"explain": True, "window": 3, "fusion": "rerank"}, size=3)).json()
+        several = b'{"index":"docs"}\n' + json.dumps(body(rerank={"explain": True, "window": 3})).encode() + b"\n"
+        asked = running.ask("POST", "/_msearch", several, {"content-type": "application/x-ndjson"}).json()
+    # BM25 gives 120.5, 119.5 and 118.5, the model -50, -13 and 24.
+    told = [(hit["_id"], hit["_rerank"]["score"]) for hit in answer["hits"]["hits"]]
+    assert told == [("2", 0.75), ("1", 0.25 * 0.5 + 0.75 * 0.5), ("0", 0.25)]
+    account = answer["ext"]["rerank"]
+    assert (account["fusion"], account["fusion_weight"]) == ("linear", 0.75)
+    assert ("fusion_weight" in alone["ext"]["rerank"], alone["ext"]["rerank"]["fusion"]) == (False, "rerank")
+    assert [hit["_rerank"]["score"] for hit in alone["hits"]["hits"]] == [24.0, -13.0, -50.0]
+    assert asked["responses"][0]["ext"]["rerank"]["fusion_weight"] == 0.75
 
 
 def test_window_fusion_fields_and_model_can_be_asked_for(service):
@@ -239,7 +255,7 @@ def test_rules_rerank_unasked(upstream):
         assert shadowed.headers["x-rerank-rule"] == "rule-2; arm=shadow"
         assert outcome(running.search("shadow", body())) == ("applied", "")
         deadline = time.monotonic() + 10
-        shadowed = b'sidecar_reranks_total{face="shadow",model="minilm-reranker",rule="shadow",status="applied"} 1.0'
+        shadowed = b'sidecar_reranks_total{face="shadow",model="e5-small",rule="shadow",status="applied"} 1.0'
         while shadowed not in (metrics := running.ask("GET", "/_sidecar/metrics").body):
             assert time.monotonic() < deadline, metrics
         running.ask("PUT", "/_sidecar/rerank", b'{"enabled":false}', JSON)

@@ -42,7 +42,7 @@ def test_a_record_says_what_would_have_changed(upstream, tmp_path):
     assert {key: record[key] for key in ("index", "rule", "model", "status")} == {
         "index": "books-1",
         "rule": "books*",
-        "model": "minilm-reranker",
+        "model": "e5-small",
         "status": "applied",
     }
     assert record["first_stage"] == [str(i) for i in range(10)]

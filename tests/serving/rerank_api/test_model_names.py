@@ -16,7 +16,7 @@ def names(**settings):
 
 
 def test_a_name_leads_to_a_declared_model():
-    found = names(model="/models/my-llama/", models={"small": "minilm"}, model_aliases={"rerank-v3.5": "small"})
+    found = names(model="/models/my-llama/", models={"small": "e5-small"}, model_aliases={"rerank-v3.5": "small"})
     asked = (None, "", "my-llama", "small", "rerank-v3.5")
     assert [found.find(name) for name in asked] == ["my-llama", "my-llama", "my-llama", "small", "small"]
     with pytest.raises(Problem, match="no model 'gpt' here; declared are my-llama, small, rerank-v3.5"):
@@ -27,7 +27,7 @@ def test_a_name_leads_to_a_declared_model():
     ("aliases", "message"),
     [
         ({"a": "b"}, "a stands for b, but no model b is declared"),
-        ({"minilm-reranker": "minilm-reranker"}, "is already the name of a model"),
+        ({"e5-small": "e5-small"}, "is already the name of a model"),
     ],
 )
 def test_an_alias_that_cant_be_is_said_at_the_start(aliases, message):

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from sidecar.core.candidates import Score
 from sidecar.core.errors import ModelError, NonFiniteScore
-from sidecar.scoring.checkpoints.manifest import Manifest
+from sidecar.scoring.checkpoints.manifest import Manifest, PreferredFusion
 from sidecar.scoring.score_mapping import Mapping
 from sidecar.serving.scorer.worker import run
 
@@ -77,6 +77,12 @@ class Constant(Scripted):
         return [Score(0.5) for _ in passages]
 
 
+class Fused(Scripted):
+    """A scripted model that prefers a fusion."""
+
+    manifest = Manifest(max_length=256, fusion=PreferredFusion(weight=0.75))
+
+
 class Shifted(Scripted):
     """A scripted model after a reload: all its scores are higher by 1000."""
 
@@ -114,7 +120,7 @@ class Models:
 
 
 if __name__ == "__main__":
-    chosen = Constant if sys.argv[1:] == ["constant"] else Scripted
+    chosen = {"constant": Constant, "fused": Fused}.get(" ".join(sys.argv[1:]), Scripted)
     run(
         lambda load: Models(load.models, chosen),
         lambda _, scorers: {name: f"{name} {type(scorer).__name__}" for name, scorer in scorers.items()},
