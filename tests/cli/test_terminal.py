@@ -108,7 +108,7 @@ def test_piped_help_has_a_line_for_each_option(run):
     assert re.sub(" +", " ", hits) == " --hits INTEGER Number of hits to return. 1 to 10000. Default: 10."
     [fusion] = [line for line in out.splitlines() if line.startswith("  --fusion ")]
     assert fusion.endswith(
-        "rerank: the model alone. One of rerank, linear, rrf, geometric, harmonic. (SIDECAR_FUSION; default: rerank)"
+        "says. One of rerank, linear, adaptive, rrf, geometric, harmonic. (SIDECAR_FUSION; default: unset)"
     )
     [window] = [line for line in out.splitlines() if line.startswith("  --window ")]
     assert window.endswith("whatever page is requested. 1 to 10000. (SIDECAR_WINDOW; default: 100)")

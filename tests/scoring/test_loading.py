@@ -151,7 +151,7 @@ def test_an_unknown_model_is_named_with_what_there_is(name, message):
 
 
 def test_a_base_model_for_a_full_model_is_refused(tiny_bert):
-    with pytest.raises(ModelError, match="is no adapter"):
+    with pytest.raises(ModelError, match="is not an adapter"):
         load_scorer(str(tiny_bert), base_model="meta-llama/Llama-3.2-3B")
 
 

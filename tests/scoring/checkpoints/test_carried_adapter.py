@@ -49,7 +49,7 @@ def test_the_adapters_card_says_what_it_was_trained_on():
 
 def test_the_adapter_says_which_base_it_needs_where_that_can_not_be_had(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(ModelNotFound, match="The base model of the adapter 'minilm-reranker' can't be had"):
+    with pytest.raises(ModelNotFound, match="The base model of the adapter 'minilm-reranker' can't be loaded"):
         load_scorer(ADAPTER, device="cpu", offline=True)
 
 
