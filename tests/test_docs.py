@@ -48,7 +48,7 @@ def test_every_setting_is_documented_once_as_it_is():
         "| `SIDECAR_OPENSEARCH_TIMEOUT` | above 0, at most 600 | `30.0` | ",
         "| `SIDECAR_TRAIN_LORA_DROPOUT` | at least 0, below 1 | `0.05` | ",
         "| `SIDECAR_API_CONCURRENT` | at least 1 | `64` | ",
-        "| `SIDECAR_FUSION` | rerank, linear, rrf, geometric, harmonic | `rerank` | ",
+        "| `SIDECAR_FUSION` | rerank, linear, adaptive, rrf, geometric, harmonic | unset | ",
         "| `SIDECAR_RM3` | true, false | `false` | ",
         "| `SIDECAR_TITLE_FIELDS` | names with commas between | `title` | ",
         "| `SIDECAR_MODELS` | a table, or a JSON object | unset | ",

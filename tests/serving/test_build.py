@@ -13,5 +13,5 @@ from sidecar.settings import Settings
 def test_a_request_may_not_be_larger_than_the_queue():
     held = HeldBytes(1)
     assert limits(Settings(max_documents=50, max_queue=50), held).documents == 50
-    with pytest.raises(ConfigurationError, match="max_documents is 51, and only 50 passages may wait"):
+    with pytest.raises(ConfigurationError, match="max_documents is 51, but only 50 passages may wait"):
         limits(Settings(max_documents=51, max_queue=50), held)

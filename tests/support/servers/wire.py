@@ -10,18 +10,33 @@ from urllib.parse import urlsplit
 def talk(url, *parts, pause=0.1, wait=5.0):
     """Send the parts one after the other, and return what came until nothing more did or the connection closed."""
     at = urlsplit(url)
+    received = b""
     with socket.create_connection((at.hostname, at.port), timeout=wait) as connection:
-        for number, part in enumerate(parts):
-            time.sleep(pause if number else 0)
-            connection.sendall(part)
-        received = b""
         try:
+            for number, part in enumerate(parts):
+                if number:
+                    time.sleep(pause)
+                    received += arrived(connection, wait)  # a reset would take it away
+                connection.sendall(part)
             while part := connection.recv(65536):
                 received += part
                 connection.settimeout(0.5)
         except TimeoutError:
             return received, "open"
+        except (BrokenPipeError, ConnectionResetError):  # the other side closed before it read all
+            pass
         return received, "closed"
+
+
+def arrived(connection, wait):
+    """Return what has arrived on a connection, without waiting for more; later calls wait up to `wait` seconds."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(65536)
+    except BlockingIOError:
+        return b""
+    finally:
+        connection.settimeout(wait)
 
 
 def request(path, body, *headers, method=b"POST"):
