@@ -177,7 +177,8 @@ def main() -> None:
 
     fill(arguments.url)
     asked, alone = queries(), Load(1, arguments.seconds / 2, arguments.window)
-    with service(arguments.url, identity=False) as (url, process):
+    # The model alone: the judge knows its order from the scores.
+    with service(arguments.url, identity=False, fusion="rerank") as (url, process):
         run(url, process.pid, asked, Load(1, 5, arguments.window))
         before = run(url, process.pid, asked, alone)
         applied = sum(answer.outcome == "applied" for answer in before.answers)
