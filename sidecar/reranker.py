@@ -30,13 +30,12 @@ def arrange(query: str, candidates: Sequence[Candidate], scores: Sequence[Score 
     started = perf_counter()
     pairs = [(one, score) for one, score in zip(candidates, scores, strict=True) if score is not None]
     scored = [one for one, _ in pairs]
-    values = [score.value for _, score in pairs]
-    fused = fusion.combine(values, scored)
+    fused, share = fusion.combine_with_share([score.value for _, score in pairs], scored)
     order = best_first([one.score for one in fused], scored)
     hits = [_ranked(*pairs[i], rank, fused[i]) for rank, i in enumerate(order, start=1)]
     rest = [one for one, score in zip(candidates, scores, strict=True) if score is None]
     hits += [Ranked(one, rank, None, None) for rank, one in enumerate(rest, start=len(hits) + 1)]
-    return Ranking(query, tuple(hits), {"fuse": perf_counter() - started}, fusion.share_in(values, scored))
+    return Ranking(query, tuple(hits), {"fuse": perf_counter() - started}, share)
 
 
 @dataclass(frozen=True, slots=True)

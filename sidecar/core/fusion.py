@@ -150,17 +150,25 @@ class Fusion:
         `scores` are the model's raw ones, one for each candidate. Raises `NonFiniteScore` for NaN or infinity on
         either side, which is never a rank.
         """
+        return self.combine_with_share(scores, candidates)[0]
+
+    def combine_with_share(
+        self, scores: Sequence[float], candidates: Sequence[Candidate]
+    ) -> tuple[list[Fused], float | None]:
+        """Do what `combine` does, and return the model's share in this list, too, as `share_in` has it."""
         first = [candidate.score for candidate in candidates]
+        share = self.model_share
         _require_finite(scores, candidates, "the model gave")
         if self.method is Method.RERANK or not candidates:
-            return [Fused(float(score)) for score in scores]
+            return [Fused(float(score)) for score in scores], share
         if self.method is Method.RRF:
             fused = self._reciprocal_ranks(scores, candidates)
         else:
             _require_finite(first, candidates, "the first stage gave")
-            fused = self._means((first, scores), self.share_in(scores, candidates) or 0.0)
+            share = self.share_in(scores, candidates)
+            fused = self._means((first, scores), share or 0.0)
         _require_finite([one.score for one in fused], candidates, "fusion gave")
-        return fused
+        return fused, share
 
     def _means(self, lists: Lists, share: float) -> list[Fused]:
         weights = (1 - share, share)
