@@ -16,7 +16,7 @@ from sidecar.scoring.adapter_registry import AdapterRegistry
 from sidecar.scoring.checkpoints.checkpoint import Placement
 from sidecar.scoring.checkpoints.manifest import Manifest, write_manifest
 from sidecar.scoring.loading import load_scorer
-from sidecar.scoring.reference import load_reference, score_one
+from tests.support.models.reference import load_reference, score_one
 from tests.support.models.values import values
 
 QUERY = "which passage holds the words"

@@ -14,7 +14,7 @@ from sidecar.scoring.checkpoints.checkpoint import Checkpoint
 from sidecar.scoring.checkpoints.manifest import Manifest, write_manifest
 from sidecar.scoring.cross_encoder import CrossEncoder
 from sidecar.scoring.loading import load_scorer
-from sidecar.scoring.reference import load_reference, score_one, score_one_cut_apart
+from tests.support.models.reference import load_reference, score_one, score_one_cut_apart
 from tests.support.models.values import values
 
 FP32 = 1e-5

@@ -13,7 +13,7 @@ from sidecar.scoring.checkpoints.checkpoint import Checkpoint
 from sidecar.scoring.cross_encoder import CrossEncoder
 from sidecar.scoring.engines.packed.weights import Llama
 from sidecar.scoring.loading import load_scorer
-from sidecar.scoring.reference import load_reference, score_one, score_one_cut_apart
+from tests.support.models.reference import load_reference, score_one, score_one_cut_apart
 from tests.support.models.values import values
 
 QUERY = "which passage holds the words"

@@ -11,8 +11,8 @@ from sidecar.scoring.checkpoints.checkpoint import Checkpoint
 from sidecar.scoring.cross_encoder import CrossEncoder
 from sidecar.scoring.engines.packed.engine import PackedEngine
 from sidecar.scoring.loading import load_scorer
-from sidecar.scoring.reference import load_reference, score_one, score_one_cut_apart
 from tests.support.models.devices import DEVICES
+from tests.support.models.reference import load_reference, score_one, score_one_cut_apart
 from tests.support.models.values import values
 
 FP32 = 1e-5

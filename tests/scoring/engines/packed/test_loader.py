@@ -17,7 +17,7 @@ from sidecar.core.errors import AdapterMismatch, ConfigurationError, ModelError
 from sidecar.scoring.checkpoints.checkpoint import Placement
 from sidecar.scoring.engines.packed.loader import packs, read_llama
 from sidecar.scoring.loading import load_scorer
-from sidecar.scoring.reference import load_reference, score_one
+from tests.support.models.reference import load_reference, score_one
 from tests.support.models.values import values
 
 QUERY, PASSAGES = "a query", [Passage("", "word " * length) for length in range(1, 8)]

@@ -1,6 +1,6 @@
 """The oracle: plain transformers and peft, one pair at a time, as the model card of DeAR-3B-RankNet-LoRA does it.
 
-It is slow and independent of the rest of this package: the tests compare the scorers with it.
+It is slow and independent of the package: the tests compare the scorers with it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def load_reference(adapter: Path, *, base: Path, dtype: torch.dtype = torch.floa
 
 
 @torch.inference_mode()
-def score_one(  # noqa: PLR0913  one argument for each value on the card
+def score_one(
     tokenizer: Any,
     model: Any,
     query: str,
@@ -52,7 +52,7 @@ def score_one(  # noqa: PLR0913  one argument for each value on the card
 
 
 @torch.inference_mode()
-def score_one_cut_apart(  # noqa: PLR0913  one argument for each value that the scripts set
+def score_one_cut_apart(
     tokenizer: Any,
     model: Any,
     query: str,
