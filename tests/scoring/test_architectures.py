@@ -83,7 +83,8 @@ def test_a_causal_qwen_scores_as_its_card_has_it(tiny_kin, passages, name, query
     # What the card returns: log_softmax over (no, yes), of which the exponential of yes.
     published = [torch.log_softmax(torch.stack([row[no], row[yes]]), 0)[1].exp().item() for row in last]
     assert [scorer.mapping(score) for score in scores] == pytest.approx(published, abs=FP32)
-    assert len({round(score, 4) for score in scores}) == (1 if query == LONG_QUERY else len(passages))
+    # The long query leaves no room for a passage, so all scores are alike; of the short one they are not.
+    assert (spread(scores) > 1000 * FP32) == (query != LONG_QUERY)
 
 
 @torch.inference_mode()
