@@ -23,7 +23,7 @@ def fetch_missing(spec: ModelSpec) -> None:
             with working(f"looking for {name}"):
                 return locating(True)
         except ModelNotFound:
-            with _fetching(name):
+            with _asking_hub(name):
                 return locating(False)
 
     located = find(
@@ -36,9 +36,9 @@ def fetch_missing(spec: ModelSpec) -> None:
         )
 
 
-def _fetching(name: str) -> AbstractContextManager[None]:
-    """Say what is fetched. On a terminal the hub shows its own bars; elsewhere they are off."""
-    doing = f"fetching {name} from the hub"
+def _asking_hub(name: str) -> AbstractContextManager[None]:
+    """Say what the hub is asked for. On a terminal the hub shows its own bars; elsewhere they are off."""
+    doing = f"asking the hub for {name}"
     if not is_terminal(sys.stderr):
         return working(doing)
     say(f"{doing} …")

@@ -91,8 +91,8 @@ class Management:
         elif path == b"/rerank":
             await self._switch(exchange)
         elif path == b"/models":
-            scorer = self.service.scorer
-            await _answer(exchange, 200, {"models": {name: scorer.identities.get(name) for name in scorer.models}})
+            models = {name: self.service.scorer.identity(name) for name in self.service.scorer.models}
+            await _answer(exchange, 200, {"models": models})
         else:
             await self._reload(exchange, unquote(path.split(b"/")[2].decode("ascii", "replace")))
 
@@ -125,7 +125,7 @@ class Management:
             except ScorerUnavailable as error:
                 await _answer(exchange, 503, {"error": error.message})
             else:
-                await _answer(exchange, 200, {"model": model, "identity": scorer.identities.get(model)})
+                await _answer(exchange, 200, {"model": model, "identity": scorer.identity(model)})
 
     async def _switch(self, exchange: Exchange) -> None:
         if exchange.method not in _READING:

@@ -44,10 +44,11 @@ def models_router(engine: RerankEngine) -> APIRouter:
     @router.get("/tei/info", summary="TEI's info")
     async def info() -> dict[str, Any]:
         default = engine.models.declared[0]
+        loaded = engine.service.scorer.loaded.get(default)
         return tei.info(
             default,
             version=__version__,
-            tokens=engine.service.scorer.max_lengths.get(default, USUAL_LENGTH),
+            tokens=USUAL_LENGTH if loaded is None else loaded.max_length,
             max_documents=engine.limits.documents,
             max_requests=engine.limits.requests,
         )

@@ -16,9 +16,7 @@ from dataclasses import dataclass, field
 
 from sidecar.core.candidates import Passage, Score
 from sidecar.core.errors import ModelError, ScorerBusy, ScorerUnavailable, ScoringError
-from sidecar.core.fusion import Fusion
 from sidecar.core.model_spec import ModelSpec
-from sidecar.scoring.score_mapping import Mapping as ScoreMapping
 from sidecar.serving.scorer.admission import Admission, guess_tokens
 from sidecar.serving.scorer.pipe import ScorerPipe
 from sidecar.serving.scorer.protocol import (
@@ -27,6 +25,7 @@ from sidecar.serving.scorer.protocol import (
     Failed,
     FromScorer,
     Load,
+    LoadedModel,
     ModelsLoaded,
     Ping,
     Reload,
@@ -55,8 +54,8 @@ class _Pending:
 class ScorerClient:
     """A scorer in its own process, one process at a time.
 
-    `models` are the specifications by name. A scorer that gives no sign of
-    life for `hang_seconds` is killed and replaced; meanwhile `ready` is False and `score` raises.
+    `models` are the specifications by name, `loaded` the models that the process answers with. A scorer that gives no
+    sign of life for `hang_seconds` is killed and replaced; meanwhile `ready` is False and `score` raises.
     `load_seconds` is how long loading may take, `most_waiting` how many passages may wait at once, `slice_seconds` how
     long one batch should take on the device. `scored_at` is when the last scores came, by `time.monotonic`, and
     `batch_seconds` how long the device took for them; `on_batch` is called with every batch.
@@ -74,10 +73,7 @@ class ScorerClient:
         merged_adapters: int = 2,
     ) -> None:
         self.models = dict(models)
-        self.mappings: dict[str, ScoreMapping] = {}
-        self.identities: dict[str, str] = {}
-        self.max_lengths: dict[str, int] = {}
-        self.fusions: dict[str, Fusion] = {}
+        self.loaded: dict[str, LoadedModel] = {}
         self.on_batch: Callable[[BatchReport], None] = lambda _: None
         self.restarts = 0
         self.waiting_passages = 0
@@ -112,6 +108,11 @@ class ScorerClient:
     def pid(self) -> int | None:
         """Return the scorer's process id, None while there is no process."""
         return self._pipe.pid
+
+    def identity(self, model: str) -> str | None:
+        """Return what distinguishes a model from others of its name; None while it is not loaded."""
+        loaded = self.loaded.get(model)
+        return None if loaded is None else loaded.identity
 
     async def start(self) -> None:
         """Start the scorer and wait until a model has answered. Raises `ModelError` if none can be loaded."""
@@ -204,8 +205,7 @@ class ScorerClient:
             async with asyncio.timeout(self._load_seconds):
                 frame = await self._pipe.receive()
         if isinstance(frame, ModelsLoaded):
-            self.mappings, self.identities, self.max_lengths = frame.mappings, frame.identities, frame.max_lengths
-            self.fusions = frame.fusions
+            self.loaded = dict(frame.models)
             self._ready.set()
             return
         await self._end("the scorer did not start")
@@ -244,8 +244,7 @@ class ScorerClient:
         elif isinstance(frame, Failed) and (done := self._reloads.get(frame.number)) is not None:
             done.set_exception(ModelError(frame.message, remedy=frame.remedy))
         elif isinstance(frame, Reloaded):
-            self.mappings[frame.model], self.identities[frame.model] = frame.mapping, frame.identity
-            self.fusions[frame.model] = frame.fusion
+            self.loaded[frame.name] = frame.model
             if (done := self._reloads.get(frame.number)) is not None:
                 done.set_result(None)
 

@@ -54,27 +54,31 @@ class Reload(msgspec.Struct, tag=True, array_like=True, frozen=True):
     model: str
 
 
-class ModelsLoaded(msgspec.Struct, tag=True, array_like=True, frozen=True):
-    """The first frame from the scorer: it can score.
+class LoadedModel(msgspec.Struct, array_like=True, frozen=True):
+    """A model that can score, as the service knows it.
 
-    `mappings` map the models' raw scores to 0 to 1. `identities` distinguish checkpoints of the same name.
-    `max_lengths` are the tokens of a pair that each model reads, `fusions` the fusions that the models prefer.
+    `identity` distinguishes checkpoints of the same name. `mapping` maps its raw scores to 0 to 1, `fusion` is the
+    fusion that it prefers, and `max_length` the tokens of a pair that it reads.
     """
 
-    mappings: dict[str, Mapping]
-    identities: dict[str, str]
-    max_lengths: dict[str, int] = {}
-    fusions: dict[str, Fusion] = {}
+    identity: str
+    mapping: Mapping
+    fusion: Fusion
+    max_length: int
+
+
+class ModelsLoaded(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """The first frame from the scorer: it can score with these models, by name."""
+
+    models: dict[str, LoadedModel]
 
 
 class Reloaded(msgspec.Struct, tag=True, array_like=True, frozen=True):
-    """A model was reloaded, and scores all later requests; the other fields as in `ModelsLoaded`."""
+    """A model was reloaded, and scores all later requests."""
 
     number: int
-    model: str
-    mapping: Mapping
-    identity: str
-    fusion: Fusion
+    name: str
+    model: LoadedModel
 
 
 class Slice(msgspec.Struct, array_like=True, frozen=True):

@@ -75,11 +75,13 @@ class RerankingService:
 
     def mapping(self, model: str) -> Mapping:
         """Return the mapping from the model's raw score to one between 0 and 1."""
-        return self.scorer.mappings.get(model) or Mapping()
+        loaded = self.scorer.loaded.get(model)
+        return Mapping() if loaded is None else loaded.mapping
 
     def fusion(self, model: str) -> Fusion:
         """The fusion that the model prefers."""
-        return self.scorer.fusions.get(model) or Fusion()
+        loaded = self.scorer.loaded.get(model)
+        return Fusion() if loaded is None else loaded.fusion
 
     async def scores(
         self, model: str, query: str, passages: Sequence[Passage], *, seconds: float, caller: str = ""
@@ -88,7 +90,7 @@ class RerankingService:
 
         Callers share the device in turns. Raises `ScorerUnavailable` or `ScoringError`.
         """
-        keys = pair_keys(self.scorer.identities.get(model, model), query, passages)
+        keys = pair_keys(self.scorer.identity(model) or model, query, passages)
         known = self.cache.look_up(keys)
         unknown = [position for position, score in enumerate(known) if score is None]
         if not unknown:

@@ -24,6 +24,7 @@ from sidecar.serving.scorer.parent_process import end_with_parent
 from sidecar.serving.scorer.protocol import (
     FromScorer,
     Load,
+    LoadedModel,
     ModelsLoaded,
     Reload,
     Reloaded,
@@ -75,16 +76,17 @@ def serve(build: Build, identify: Identify, incoming: BinaryIO, outgoing: Binary
     except Exception as error:  # noqa: BLE001  the service has to report any error
         send(failure(0, error))
         return
-    mappings = {name: scorer.mapping for name, scorer in scorers.items()}
-    lengths = {name: scorer.manifest.max_length for name, scorer in scorers.items()}
-    fusions = {name: scorer.manifest.preferred_fusion for name, scorer in scorers.items()}
-    send(ModelsLoaded(mappings, identities, lengths, fusions))
+    send(ModelsLoaded({name: _loaded(identities.get(name, name), scorer) for name, scorer in scorers.items()}))
     reader = TokenizerThread(scorers)
     wanted: queue.SimpleQueue[Reload] = queue.SimpleQueue()
 
     threading.Thread(target=_reload, args=(wanted, models, partial(identify, load), send), daemon=True).start()
     threading.Thread(target=_listen, args=(incoming, reader, wanted), daemon=True).start()
     DeviceLoop(send, scheduler).work(reader.inbox)
+
+
+def _loaded(identity: str, scorer: Scorer) -> LoadedModel:
+    return LoadedModel(identity, scorer.mapping, scorer.manifest.preferred_fusion, scorer.manifest.max_length)
 
 
 def _warm_up(name: str, scorer: Scorer, scheduler: Scheduler) -> None:
@@ -113,7 +115,7 @@ def _reload(
         try:
             scorer = models.reload(frame.model, prove)
             identity = identities.get(frame.model, frame.model)
-            send(Reloaded(frame.number, frame.model, scorer.mapping, identity, scorer.manifest.preferred_fusion))
+            send(Reloaded(frame.number, frame.model, _loaded(identity, scorer)))
         except Exception as error:  # noqa: BLE001  the previous model stays
             send(failure(frame.number, error))
 

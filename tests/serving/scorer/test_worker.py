@@ -259,7 +259,8 @@ def test_a_model_is_loaded_anew_while_the_one_before_scores():
         during = await scorer.score("slow", "query", PASSAGES[:2], seconds=5)
         assert not reload.done()
         await reload
-        return await slow, during, await scorer.score("slow", "query", PASSAGES[:2], seconds=5), scorer.identities
+        after = await scorer.score("slow", "query", PASSAGES[:2], seconds=5)
+        return await slow, during, after, {name: scorer.identity(name) for name in scorer.models}
 
     before, during, after, identities = with_scorer(test, models=("m", "slow"))
     assert (before, during) == (scored(*range(40)), scored(0, 1))
