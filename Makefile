@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 quick test test-pyserini soak fuzz attack: export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check quick test test-pyserini test-docker soak fuzz attack bench bench-proxy load lint format types docs pins clean
+.PHONY: help install demo check quick test test-pyserini test-docker soak fuzz attack bench bench-proxy load lint format types docs site pins clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -87,6 +87,21 @@ format: $(READY)  ## Put the code in shape
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+SITE := .venv-site
+
+# An environment of its own, so that the site needs neither torch nor the 6 GB of .venv.
+$(SITE)/.ready: requirements/site.txt
+	@rm -rf $(SITE)
+	@$(PYTHON) -m venv $(SITE)
+	@$(SITE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/site.txt
+	@touch $@
+
+site: $(SITE)/.ready  ## Build the documentation as a site in build/site; a warning or a dead link is an error
+	@rm -rf build/site
+	@$(SITE)/bin/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env -c docs/site -d build/site-pages . build/site
+	@$(SITE)/bin/python docs/site/check_pages.py build/site
+	@echo "build/site/index.html"
+
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make pins"
 
@@ -99,6 +114,7 @@ pins: $(READY)  ## Resolve requirements/*.txt anew from pyproject.toml
 	@$(COMPILE) --extra pyserini pyproject.toml --constraint requirements/develop.txt -o requirements/run.txt
 	@$(COMPILE) --extra quantized pyproject.toml --constraint requirements/develop.txt -o requirements/serve.txt
 	@$(COMPILE) --upgrade --extra bench pyproject.toml -o requirements/bench.txt
+	@$(COMPILE) --upgrade --group site -o requirements/site.txt
 	@$(COMPILE) --group build --constraint requirements/develop.txt -o requirements/build.txt
 
 clean:  ## Remove what make made

@@ -13,6 +13,7 @@ from typer.main import get_command
 import connectors.opensearch
 import connectors.pyserini
 import sidecar
+from docs.site.navigation import PARTS, START
 from sidecar.cli import main  # noqa: F401 - importing it registers the commands
 from sidecar.cli.app import app
 from sidecar.cli.reference import reference
@@ -92,12 +93,18 @@ def anchors(text: str) -> set[str]:
 
 
 def test_links_lead_somewhere():
-    texts = {path: path.read_text(encoding="utf-8") for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]}
+    texts = {path: path.read_text(encoding="utf-8") for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]}
     for path, text in texts.items():
         for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", text):
             aim = path.parent / target if target else path
             assert aim.exists(), f"{path.name}: {target}"
             assert not anchor or anchor in anchors(texts[aim.resolve()]), f"{path.name}: {target}#{anchor}"
+
+
+def test_every_page_is_in_the_navigation_once():
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    listed = [START, *(page for part in PARTS.values() for page in part)]
+    assert sorted(listed) == sorted(str(path.relative_to(ROOT).with_suffix("")) for path in pages)
 
 
 @pytest.mark.live
