@@ -104,7 +104,8 @@ def test_links_lead_somewhere():
 def test_every_page_is_in_the_navigation_once():
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
     listed = [START, *(page for part in PARTS.values() for page in part)]
-    assert sorted(listed) == sorted(str(path.relative_to(ROOT).with_suffix("")) for path in pages)
+    found = [str(path.relative_to(ROOT).with_suffix("")) for path in pages]
+    assert sorted(listed) == sorted(found), "give each new page a line in docs/site/navigation.py"
 
 
 @pytest.mark.live
@@ -128,7 +129,7 @@ def test_the_readmes_python_runs(monkeypatch, tmp_path, client, opensearch_url, 
     assert found["response"]["hits"]["hits"][0]["_id"] == "flea"
 
 
-@pytest.mark.parametrize("page", ["CONNECTORS.md", "RELIABILITY.md", "SERVICE.md"])
+@pytest.mark.parametrize("page", ["CONNECTORS.md", "RELIABILITY.md", "SERVICE.md", "how-to/security.md"])
 def test_the_tests_that_a_page_names_exist(page):
     named = set(re.findall(r"\b(test_\w+\.py)", (ROOT / "docs" / page).read_text(encoding="utf-8")))
     assert len(named) > 5
@@ -141,11 +142,19 @@ def promises(section: str) -> list[str]:
     return rows + re.findall(r"^- .*(?:\n  .*)*", section, re.MULTILINE)
 
 
-@pytest.mark.parametrize("title", ["What a response says", "Never worse than the first stage", "Security", "Operation"])
-def test_every_promise_of_the_service_names_its_test(title):
+@pytest.mark.parametrize(
+    ("page", "title"),
+    [
+        ("SERVICE.md", "## What a response says"),
+        ("SERVICE.md", "## Never worse than the first stage"),
+        ("SERVICE.md", "## Operation"),
+        ("how-to/security.md", "# Secure the service"),
+    ],
+)
+def test_every_promise_of_the_service_names_its_test(page, title):
     """In the text, or in a comment that readers of the page don't see."""
-    page = (ROOT / "docs" / "SERVICE.md").read_text(encoding="utf-8")
-    (section,) = re.findall(rf"^## {title}\n(.*?)(?=^## )", page, re.MULTILINE | re.DOTALL)
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    (section,) = re.findall(rf"^{title}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     found = promises(section)
     assert len(found) > 4
     assert [promise for promise in found if not re.search(r"test_\w+\.py", promise)] == []

@@ -111,7 +111,7 @@ def rules_of(settings: Sequence[dict[str, object]], models: Sequence[str]) -> tu
             place = ".".join(map(str, first["loc"]))
             words = first["msg"].removeprefix("Value error, ")
             raise ConfigurationError(
-                f"rules: rule {number}, {place}: {words}.", remedy="See docs/SERVICE.md."
+                f"rules: rule {number}, {place}: {words}.", remedy="See docs/how-to/rollout.md."
             ) from None
         if found[-1].model not in {None, *models}:
             told = f"rules: rule {number}: no model {found[-1].model} is declared."
