@@ -159,8 +159,8 @@ class Smoke:
         plain, better = self.search(rerank=False, size=100), self.search(rerank=True, size=100)
         before, after = names(plain), names(better)
         expect("X-Rerank-Status of a search that does not ask", plain.headers.get("x-rerank-status"), None)
-        told = f"X-Rerank-Status ({better.headers.get('x-rerank-reason', 'no reason given')})"
-        expect(told, better.headers.get("x-rerank-status"), "applied")
+        label = f"X-Rerank-Status ({better.headers.get('x-rerank-reason', 'no reason given')})"
+        expect(label, better.headers.get("x-rerank-status"), "applied")
         expect("documents found", sorted(after), sorted(before))
         if after == before:
             raise Wrong("reranking changed nothing of the order")
@@ -241,8 +241,8 @@ def attempt(check: Callable[[], str]) -> bool:
     try:
         print(f"ok    {name}: {check()}", flush=True)
     except (Wrong, OSError, http.client.HTTPException, LookupError, TypeError, ValueError) as error:
-        told = str(error) if isinstance(error, Wrong) else f"{type(error).__name__}: {error}"
-        print(f"WRONG {name}: {told}", flush=True)
+        reason = str(error) if isinstance(error, Wrong) else f"{type(error).__name__}: {error}"
+        print(f"WRONG {name}: {reason}", flush=True)
         return False
     return True
 
@@ -267,7 +267,7 @@ def wait_until_ready(service: Server, seconds: float) -> bool:
 def main() -> int:
     """Read the command line and check."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("url", help="the service's OpenSearch face, http://localhost:9280")
+    parser.add_argument("url", help="the service's OpenSearch port, http://localhost:9280")
     parser.add_argument("api_url", nargs="?", help="its rerank API; by default port 9281 of the same host")
     parser.add_argument("--wait", type=float, default=10, help="seconds to wait until it is ready (10)")
     parser.add_argument("--opensearch", help="where to write the index, if the service lets only searches pass")

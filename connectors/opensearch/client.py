@@ -14,7 +14,7 @@ from connectors.opensearch.flow import msearch_flow
 from connectors.opensearch.flow.msearch_flow import Stages
 from connectors.opensearch.flow.search_flow import NativeResponse
 from connectors.opensearch.requests import MultiSearchRequest, SearchRequest, multi_search_request, search_request
-from connectors.opensearch.rewrite.request import WINDOW, Hydrate
+from connectors.opensearch.rewrite.request import WINDOW, FetchPhase
 from sidecar.core.candidates import FirstStage, Ranking, Ranks, fields_of
 from sidecar.core.documents import PassageFields
 from sidecar.core.errors import EngineRejected
@@ -51,8 +51,8 @@ class MultiReranked:
 class RerankingClient:
     """A user's `OpenSearch` client with a reranking `search` and `msearch`; everything else is that client's own.
 
-    `window` hits are reranked for each search that does not name a window of its own. Highlights and
-    script fields are computed for the page alone, by a second request; with `hydrate="window"` there is one request.
+    `window` hits are reranked for each search that does not name a window of its own. Highlights and script fields are
+    computed for the page alone, by a second request; with `fetch_phase="window"` there is one request.
     """
 
     def __init__(
@@ -62,12 +62,12 @@ class RerankingClient:
         *,
         window: int = WINDOW,
         fields: PassageFields | None = None,
-        hydrate: Hydrate = "page",
+        fetch_phase: FetchPhase = "page",
     ) -> None:
         self.client = client
         self.reranker = reranker
         self.window = window
-        self.connector = OpenSearchConnector(client, fields, hydrate)
+        self.connector = OpenSearchConnector(client, fields, fetch_phase)
 
     def rerank(self, request: SearchRequest) -> Reranked:
         """Search and rerank. Raises an `EngineError`, or what the reranker raises."""
@@ -116,12 +116,12 @@ class AsyncRerankingClient:
         *,
         window: int = WINDOW,
         fields: PassageFields | None = None,
-        hydrate: Hydrate = "page",
+        fetch_phase: FetchPhase = "page",
     ) -> None:
         self.client = client
         self.reranker = reranker
         self.window = window
-        self.connector = AsyncOpenSearchConnector(client, fields, hydrate)
+        self.connector = AsyncOpenSearchConnector(client, fields, fetch_phase)
 
     async def rerank(self, request: SearchRequest) -> Reranked:
         """Search and rerank. Raises an `EngineError`, or what the reranker raises."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from opensearchpy import OpenSearch
 
@@ -15,11 +15,12 @@ from connectors.opensearch.flow.msearch_flow import Stages, SubSearch
 from connectors.opensearch.flow.search_flow import Flow, NativeResponse, OpenSearchRequest, SearchFlow, finish
 from connectors.opensearch.requests import MultiSearchRequest, SearchRequest, index_expression, written_params
 from connectors.opensearch.respond import response
-from connectors.opensearch.rewrite.request import Hydrate
+from connectors.opensearch.rewrite.request import FetchPhase
 from connectors.opensearch.rewrite.search_body import SearchBody
 from connectors.opensearch.transport import Call, send, send_async
 from sidecar.core.candidates import FirstStage, Ranking
 from sidecar.core.documents import PassageFields
+from sidecar.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from opensearchpy import AsyncOpenSearch  # there with aiohttp alone
@@ -32,10 +33,14 @@ Result = TypeVar("Result")
 class _SearchFlows:
     """Starts the search flows of requests, for a synchronous or an asynchronous client; sends nothing."""
 
-    def __init__(self, client: Any, fields: PassageFields | None, hydrate: Hydrate) -> None:
+    def __init__(self, client: Any, fields: PassageFields | None, fetch_phase: FetchPhase) -> None:
+        if fetch_phase not in get_args(FetchPhase):
+            raise ConfigurationError(
+                f"fetch_phase is {fetch_phase!r}.", remedy=f"Choose one of {', '.join(get_args(FetchPhase))}."
+            )
         self._serializer = client.transport.serializer
         self._fields = fields or PassageFields()
-        self._hydrate = hydrate
+        self._fetch_phase = fetch_phase
         self._cluster = Cluster()
 
     def search_flow(self, request: SearchRequest) -> SearchFlow:
@@ -67,19 +72,27 @@ class _SearchFlows:
     ) -> SearchFlow:
         caller = caller_of(request.headers.items(), request.params)
         return self._cluster.search(
-            index, body, params, window=request.window, fields=self._fields, caller=caller, hydrate=self._hydrate
+            index,
+            body,
+            params,
+            window=request.window,
+            fields=self._fields,
+            caller=caller,
+            fetch_phase=self._fetch_phase,
         )
 
 
 class OpenSearchConnector(_SearchFlows):
     """OpenSearch behind `fetch` and `respond`; the client stays the user's own and unchanged.
 
-    `fields` says where a document's title and text are, by dotted path. With `hydrate="page"` highlights and script
+    `fields` says where a document's title and text are, by dotted path. With `fetch_phase="page"` highlights and script
     fields are left to `finish`, which requests those of the page; `respond` gives the page without them.
     """
 
-    def __init__(self, client: OpenSearch, fields: PassageFields | None = None, hydrate: Hydrate = "window") -> None:
-        super().__init__(client, fields, hydrate)
+    def __init__(
+        self, client: OpenSearch, fields: PassageFields | None = None, fetch_phase: FetchPhase = "window"
+    ) -> None:
+        super().__init__(client, fields, fetch_phase)
         self.client = client
 
     def fetch(self, request: SearchRequest) -> FirstStage[NativeResponse]:
@@ -109,9 +122,9 @@ class AsyncOpenSearchConnector(_SearchFlows):
     """As `OpenSearchConnector`, through an asynchronous client: all but `respond` is to be awaited."""
 
     def __init__(
-        self, client: AsyncOpenSearch, fields: PassageFields | None = None, hydrate: Hydrate = "window"
+        self, client: AsyncOpenSearch, fields: PassageFields | None = None, fetch_phase: FetchPhase = "window"
     ) -> None:
-        super().__init__(client, fields, hydrate)
+        super().__init__(client, fields, fetch_phase)
         self.client = client
 
     async def fetch(self, request: SearchRequest) -> FirstStage[NativeResponse]:

@@ -52,11 +52,11 @@ def notes(report: Report) -> list[str]:
     where = f"{machine.name}; {machine.device}, {machine.dtype}; best matmul {machine.peak_gflops:,.0f} GFLOP/s"
     what = f"{work.model}; {work.pairs} pairs of {work.queries} queries from {work.source}; {work.tokens} real tokens"
     how = f"{work.gflop:,.0f} GFLOP without padding; {work.rounds} rounds, systems in turn; tokenisation included"
-    told = [where, libraries, what, how, HOW_TO_READ]
+    notes = [where, libraries, what, how, HOW_TO_READ]
     if work.cut:
-        told.append(work.cut)
-    told += [f"left out: {name}: {reason}" for name, reason in work.left_out.items()]
-    return [escape(one) for one in told]
+        notes.append(work.cut)
+    notes += [f"left out: {name}: {reason}" for name, reason in work.left_out.items()]
+    return [escape(one) for one in notes]
 
 
 def series(report: Report) -> Table | None:

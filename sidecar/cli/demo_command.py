@@ -78,8 +78,8 @@ def demo_command(
     console.print()
     console.print("[bold]Next, with an index of your own[/]")
     for words, meaning in NEXT:
-        told = meaning if console.width >= NARROW else ""
-        console.print(f"  {words:<41}  {told}".rstrip(), markup=False, soft_wrap=True)
+        shown = meaning if console.width >= NARROW else ""
+        console.print(f"  {words:<41}  {shown}".rstrip(), markup=False, soft_wrap=True)
 
 
 def _answer(console: Console, question: str, connector: PyseriniConnector, reranker: Reranker, window: int) -> None:

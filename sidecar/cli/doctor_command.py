@@ -135,9 +135,9 @@ def _print(findings: list[Finding], can_run: bool, *, verbose: bool) -> None:
     for finding in findings:
         if finding.name in _INFORMATION and not verbose:
             continue
-        told = verbose or finding.state != "fine"
+        detailed = verbose or finding.state != "fine"
         remedy = f"\n[dim]{escape(finding.remedy)}[/]" if finding.remedy else ""
-        table.add_row(finding.name, SHOWN[finding.state], escape(finding.found) + remedy if told else "")
+        table.add_row(finding.name, SHOWN[finding.state], escape(finding.found) + remedy if detailed else "")
     result = "Reranking can run." if can_run else "[red]Reranking can't run:[/] fix what is missing above."
     more = "" if verbose else " sidecar doctor --verbose prints what each check found."
     print_results(table, f"\n{result}{more}")

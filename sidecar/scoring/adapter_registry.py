@@ -70,9 +70,9 @@ class AdapterRegistry:
         # Least recently used first.
         self._merged: OrderedDict[_Adapter, Llama] = OrderedDict()
         self._engines: dict[tuple[Manifest, Path], tuple[Prompt, PackedEngine]] = {}
-        self._tables = threading.Lock()  # held only briefly
-        self._reading = threading.Lock()  # held while a tokenizer is read
-        self._device = threading.RLock()  # held while merged weights are written or computed with
+        self._table_lock = threading.Lock()  # held only briefly
+        self._tokenizer_lock = threading.Lock()  # held while a tokenizer is read
+        self._device_lock = threading.RLock()  # held while merged weights are written or computed with
 
     def load(self, name: str, directory: Path, manifest: Manifest | None = None) -> None:
         """Read an adapter under a name that the caller chooses; the previous one of that name serves until then.
@@ -88,7 +88,7 @@ class AdapterRegistry:
             check_complete({HEAD}, directory)
         adapter = _Adapter(name, directory, lora, manifest or read_manifest(directory) or Manifest(), manifest)
         self._engine_of(adapter)
-        with self._tables:
+        with self._table_lock:
             self._adapters[name] = adapter
 
     def reload(self, name: str) -> None:
@@ -99,13 +99,13 @@ class AdapterRegistry:
     def evict(self, name: str) -> None:
         """Remove an adapter; a call that computes with it still finishes. Raises ModelNotFound."""
         self._find(name)
-        with self._tables:
+        with self._table_lock:
             del self._adapters[name]
 
     def rename(self, name: str, new: str) -> None:
         """Let an adapter serve under another name, and replace the one that has that name. Raises ModelNotFound."""
         adapter = self._find(name)
-        with self._tables:
+        with self._table_lock:
             del self._adapters[name]
             self._adapters[new] = replace(adapter, name=new)
 
@@ -114,7 +114,7 @@ class AdapterRegistry:
 
         They are valid until `use` was called for as many other adapters as are kept merged.
         """
-        with self._device:
+        with self._device_lock:
             adapter = self._find(name)
             llama = self._merged.pop(adapter, None)
             if llama is None:
@@ -125,7 +125,7 @@ class AdapterRegistry:
 
     def logits(self, name: str, engine: PackedEngine, groups: Sequence[Sequence[Tokens]]) -> list[list[float]]:
         """Switch to an adapter and compute, without another call in between. Raises ModelNotFound."""
-        with self._device:
+        with self._device_lock:
             engine.llama = self.use(name)
             return engine.logits(groups)
 
@@ -141,7 +141,7 @@ class AdapterRegistry:
         return CrossEncoder(checkpoint, engine=_Switching(self, name, engine), prompt=prompt)
 
     def _find(self, name: str) -> _Adapter:
-        with self._tables:
+        with self._table_lock:
             if name not in self._adapters:
                 loaded = ", ".join(sorted(self._adapters)) or "none"
                 raise ModelNotFound(f"No adapter {name!r} is loaded.", remedy=f"Load it first. Loaded: {loaded}.")
@@ -150,7 +150,7 @@ class AdapterRegistry:
     def _engine_of(self, adapter: _Adapter) -> tuple[Prompt, PackedEngine]:
         """Build prompt and engine by manifest and tokenizer. A tokenizer keeps state, so each prompt has its own."""
         manifest, directory = adapter.manifest, tokenizer_directory(adapter.directory, self.directory)
-        with self._reading:
+        with self._tokenizer_lock:
             if (manifest, directory) not in self._engines:
                 tokenizer = load_tokenizer(directory)
                 check_vocabulary(tokenizer, self.base.shape.vocabulary, directory)

@@ -37,8 +37,8 @@ def fingerprint(scorer: Scorer, spec: ModelSpec) -> str:
         add_text(digest, f"{name} {getattr(spec, name)}")
     beside = scorer.manifest.beside
     for directory in (*_directories(spec), *(_directories(spec_beside(spec, beside.model)) if beside else ())):
-        for told in _files(directory):
-            add_text(digest, told)
+        for line in _files(directory):
+            add_text(digest, line)
     return digest.hexdigest()
 
 

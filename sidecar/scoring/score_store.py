@@ -24,7 +24,7 @@ from sidecar.scoring.score_mapping import Mapping as ScoreMapping
 APPLICATION = 0x7273636F
 VERSION = 1
 # Seconds to wait for another run that writes.
-PATIENCE = 30.0
+LOCK_TIMEOUT = 30.0
 _TABLE = """
 CREATE TABLE score (
     pair BLOB PRIMARY KEY, value REAL NOT NULL, truncated INTEGER NOT NULL,
@@ -45,14 +45,14 @@ class ScoreStore:
         self.path = path
         self.found = 0
         self._lock = threading.Lock()
-        with self._told():
+        with self._as_our_errors():
             # Transactions are begun and ended explicitly.
-            self._database = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+            self._database = sqlite3.connect(path, timeout=LOCK_TIMEOUT, isolation_level=None, check_same_thread=False)
             self._open()
 
     def look_up(self, keys: Sequence[bytes]) -> list[Score | None]:
         """Return the score stored under each key; None if there is none. Raises InputError."""
-        with self._told(), self._lock:
+        with self._as_our_errors(), self._lock:
             rows = [self._database.execute("SELECT * FROM score WHERE pair = ?", (key,)).fetchone() for key in keys]
             self.found += len(rows) - rows.count(None)
         return [None if row is None else _score(row[1:]) for row in rows]
@@ -60,7 +60,7 @@ class ScoreStore:
     def keep(self, scores: Mapping[bytes, Score]) -> None:
         """Store scores: all of them or, if interrupted, none. Raises InputError."""
         rows = [(key, *_row(score)) for key, score in scores.items()]
-        with self._told(), self._lock, self._transaction():
+        with self._as_our_errors(), self._lock, self._transaction():
             self._database.executemany("INSERT OR REPLACE INTO score VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def close(self) -> None:
@@ -95,7 +95,7 @@ class ScoreStore:
         self._database.execute("COMMIT")
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _as_our_errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.OperationalError as error:

@@ -176,8 +176,8 @@ def model_names(settings: Settings, declared: tuple[str, ...]) -> ModelNames:
     """Return the names that requests may give the models. Raises `ConfigurationError` if an alias leads nowhere."""
     for alias, name in settings.model_aliases.items():
         if name not in declared:
-            told = f"model_aliases: {alias} stands for {name}, but no model {name} is declared."
-            raise ConfigurationError(told, remedy=f"Declared models: {', '.join(declared)}.")
+            message = f"model_aliases: {alias} stands for {name}, but no model {name} is declared."
+            raise ConfigurationError(message, remedy=f"Declared models: {', '.join(declared)}.")
         if alias in declared:
             raise ConfigurationError(f"model_aliases: {alias} is already the name of a model.")
     return ModelNames(declared, settings.model_aliases)
@@ -237,7 +237,7 @@ async def _lucene(
 
 def _proxy_options(settings: Settings, models: tuple[str, ...]) -> ProxyOptions:
     rules = rules_of(settings.rules, models)
-    told = settings.advertised_address
+    address = settings.advertised_address
     return ProxyOptions(
         defaults=RerankOptions(
             model=models[0],
@@ -252,5 +252,5 @@ def _proxy_options(settings: Settings, models: tuple[str, ...]) -> ProxyOptions:
         max_concurrent=settings.max_concurrent,
         max_values=settings.max_body_values,
         allowed_hosts=frozenset(settings.allowed_hosts),
-        advertised_address=told if told in {"auto", "off"} else check_address(told),
+        advertised_address=address if address in {"auto", "off"} else check_address(address),
     )

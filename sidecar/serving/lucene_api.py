@@ -30,7 +30,7 @@ from sidecar.serving.rerank_api.problem import Fault, Problem
 from sidecar.serving.scorer.service import Outcome, RerankingService, Status
 
 _PATH = re.compile(r"/v1/[^/]+/(search|doc/.*)")
-_TOLD: dict[int | str, dict[str, Any]] = {
+_RESPONSES: dict[int | str, dict[str, Any]] = {
     400: {"description": "the query is empty, or Lucene can't search for it"},
     404: {"description": "there is no such index or document"},
     503: {"description": "Lucene failed, or reranking failed and that counts as an error"},
@@ -83,7 +83,7 @@ class LuceneApi:
     def _router(self) -> APIRouter:
         router = APIRouter(tags=["lucene"])
 
-        @router.get("/v1/{index}/search", summary="BM25, reranked, in Pyserini's shape", responses=_TOLD)
+        @router.get("/v1/{index}/search", summary="BM25, reranked, in Pyserini's shape", responses=_RESPONSES)
         async def search(
             request: Request,
             index: str,
@@ -92,15 +92,15 @@ class LuceneApi:
             *,
             parse: bool = True,
         ) -> Response:
-            return await self._told(self._search(index, query, hits, parse=parse, caller=request.scope[CALLER]))
+            return await self._answered(self._search(index, query, hits, parse=parse, caller=request.scope[CALLER]))
 
-        @router.get("/v1/{index}/doc/{docid:path}", summary="A stored document", responses=_TOLD)
+        @router.get("/v1/{index}/doc/{docid:path}", summary="A stored document", responses=_RESPONSES)
         async def doc(index: str, docid: str) -> Response:
-            return await self._told(self._doc(index, docid))
+            return await self._answered(self._doc(index, docid))
 
         return router
 
-    async def _told(self, answer: Awaitable[Response]) -> Response:
+    async def _answered(self, answer: Awaitable[Response]) -> Response:
         try:
             found = await answer
         except Problem as problem:

@@ -45,7 +45,7 @@ OFFERS = [
 def test_no_body_is_lost(port, service, cluster, report):
     """Sound requests, in whatever frame and pieces, with whatever offer: the answer is that to the whole body."""
     mallory = cluster.accounts["mallory"]
-    target, body, told = {
+    target, body, expected = {
         "search": ("/public/_search", RERANKED, mallory.word.encode()),
         "rerank": ("/v1/rerank", b'{"query": "fox", "documents": ["score 1", "score 2"]}', b'"index":1'),
     }[port]
@@ -63,6 +63,6 @@ def test_no_body_is_lost(port, service, cluster, report):
             pieces = [[begun + sent], [begun, sent], [begun, sent[:5], sent[5:]], [begun + sent[:3], sent[3:]]]
             attempts += [Attempt(one, wait=5) for one in pieces]
     answered = sent_all(service.address if port == "search" else address_of(service.api_url), attempts)
-    lost = [(attempt, answer[:300]) for attempt, answer in answered if told not in answer]
+    lost = [(attempt, answer[:300]) for attempt, answer in answered if expected not in answer]
     assert lost == []
     report.add(f"offers and frames of sound bodies, {port}", len(attempts), None, "no body was lost")

@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.soak, pytest.mark.live, pytest.mark.usefixtures("jvm")
 def test_the_demo_answers_a_question_out_of_pythons_documentation(capsys):
     with pytest.raises(SystemExit) as end:
         main(["demo", "start a function some seconds later", "--device", "cpu"])
-    told = capsys.readouterr().out
+    out = capsys.readouterr().out
     assert end.value.code == 0
-    assert "threading.Timer: BM25's rank" in told
-    assert "scoring 100 passages" in told
+    assert "threading.Timer: BM25's rank" in out
+    assert "scoring 100 passages" in out

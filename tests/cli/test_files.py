@@ -92,8 +92,8 @@ def test_pairs_in_no_order_are_reranked_whole_or_not_at_all(run, write, adapter)
     path = write("top1000.dev", *(f"7\td{n}\tred fox\tpassage {n}" for n in range(3)))
     words = ("rerank", path, "--output", "run.trec", "--format", "trec")
     status, _, err = run(*words, "--window", "2", *NEVER)
-    told = "query '7' has 3 candidates without an order, of which only 2 would be reranked"
-    assert (status, told in err) == (1, True)
+    message = "query '7' has 3 candidates without an order, of which only 2 would be reranked"
+    assert (status, message in err) == (1, True)
     status, _, err = run(*words, "--fusion", "rrf", *NEVER)
     assert (status, "candidates without first-stage scores, which a fusion needs" in err) == (1, True)
     assert run(*words, "--window", "3", "--model", adapter)[0] == 0

@@ -38,11 +38,11 @@ def requests(service, index, tmp_path_factory):
     }
     rerank = {"query": "fox", "documents": ["score 1", "score 3", "score 2"], "top_n": 2}
     made = {}
-    for name, url, body, told in (
+    for name, url, body, expected in (
         ("search", f"{service.url}/{index}/_search", search, '"status":"applied"'),
         ("rerank", f"{service.api_url}/v1/rerank", rerank, '"index":1'),
     ):
         path = folder / f"{name}.json"
         path.write_text(json.dumps(body))
-        made[name] = (url, str(path), told)
+        made[name] = (url, str(path), expected)
     return made

@@ -93,7 +93,7 @@ def test_the_parts_of_a_fused_score_are_told(candidates, fusion, parts):
 
 
 @pytest.mark.parametrize(
-    ("fusion", "told"),
+    ("fusion", "described"),
     [
         (Fusion(), {"method": "rerank"}),
         (Fusion(Method.LINEAR), {"method": "linear", "normalization": "min_max", "weight": 0.9}),
@@ -105,8 +105,8 @@ def test_the_parts_of_a_fused_score_are_told(candidates, fusion, parts):
         ),
     ],
 )
-def test_what_decides_the_order_is_told(fusion, told):
-    assert fusion.as_dict() == told
+def test_as_dict_holds_what_decides_the_order(fusion, described):
+    assert fusion.as_dict() == described
 
 
 def test_an_adaptive_fusion_weighs_the_first_stage_by_the_square_of_its_relative_spread(candidates):

@@ -47,15 +47,15 @@ def test_what_lies_beyond_the_window_follows():
 
 
 def test_finished_queries_are_left_alone_and_hits_are_cut(tmp_path):
-    told = []
+    finished = []
     with Journal(tmp_path / "run", {}, resume=False) as journal:
         journal.add("q1", b'{"kept": 1}')
         lists = [found("q1", "a"), found("q2", "a", "b", "c")]
-        rerank_lists(lists, Backwards(), journal, Depth(window=100, hits=2), finished=told.append)
+        rerank_lists(lists, Backwards(), journal, Depth(window=100, hits=2), finished=finished.append)
         first, second = journal.lines()
     assert first == b'{"kept": 1}'
     assert [(hit["docid"], hit["score"]) for hit in json.loads(second)["candidates"]] == [("d3", 3.0), ("d2", 2.0)]
-    assert [ranking.scored for ranking in told] == [3]
+    assert [ranking.scored for ranking in finished] == [3]
 
 
 def test_a_window_without_text_is_warned_of_once():

@@ -70,7 +70,7 @@ def test_only_the_order_changes_when_it_is_turned_round(client, targets):
 
 
 def test_each_search_of_several_is_as_if_it_came_alone(client, targets):
-    reranking, outcomes = RerankingClient(client, InOrder(), window=WINDOW, hydrate="window"), Counter()
+    reranking, outcomes = RerankingClient(client, InOrder(), window=WINDOW, fetch_phase="window"), Counter()
     asked = [(target, body) for target, body, _ in searches(targets)]
     asked += [(targets[0], {"query": {"match": {"text": "fox"}}, **extra}) for extra, _ in SKIPPED]
     for start in range(0, len(asked), 40):

@@ -50,7 +50,7 @@ def best(url, body):
 
 @contextmanager
 def served(words, folder):
-    """Run the service as a process of its own; gives the URL of its OpenSearch face once the model is there."""
+    """Run the service as a process of its own; gives the URL of its OpenSearch port once the model is there."""
     ports = {name: str(free_port()) for name in ("SIDECAR_PORT", "SIDECAR_API_PORT")}
     environment = {**os.environ, **ports, "SIDECAR_BUDGET_MS": "30000", "SIDECAR_ON_FAILURE": "error"}
     command = [sys.executable, "-c", f"from sidecar.cli.main import main; main({words!r})"]

@@ -243,8 +243,8 @@ def test_the_key_goes_along_and_is_nowhere_to_be_read(node, ml, lines):
         wanted = Wanted(NAME, guarded.api_url, ("text",), api_key="k3y-s3cret")
         Installation(ml, lines.append, settle=0).install(wanted)
         assert found_by(node) == BEST_FIRST
-    told = [*lines, repr(wanted), repr(ml.state(NAME)), node.log.read_text(errors="replace")]
-    assert [text for text in told if "k3y-s3cret" in text] == []
+    texts = [*lines, repr(wanted), repr(ml.state(NAME)), node.log.read_text(errors="replace")]
+    assert [text for text in texts if "k3y-s3cret" in text] == []
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_a_setting_that_forbids_it_is_named_and_changed_only_if_allowed(
         installation.install(wanted)
     assert "PUT _cluster/settings\n" in caught.value.remedy
     assert body in caught.value.remedy
-    assert node.ask("GET", "_cluster/settings?flat_settings=true")["persistent"] == {name: as_told(value)}
+    assert node.ask("GET", "_cluster/settings?flat_settings=true")["persistent"] == {name: as_listed(value)}
     Installation(ml, lines.append, allow=True, settle=0).install(wanted)
     assert [line.split()[:4] for line in lines if line.startswith("changed")] == [
         ["changed", "cluster", "setting", name]
@@ -271,7 +271,7 @@ def test_a_setting_that_forbids_it_is_named_and_changed_only_if_allowed(
     assert found_by(node) == BEST_FIRST
 
 
-def as_told(value):
+def as_listed(value):
     return value if isinstance(value, list) else str(value).lower()
 
 

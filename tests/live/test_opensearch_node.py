@@ -95,13 +95,13 @@ def running(folder):
 
 def test_a_node_that_never_gets_healthy_is_a_failure_and_is_ended(tmp_path, monkeypatch):
     with pytest.raises(NodeFailed, match="not ready in time: OSNODE STARTED"):
-        a_node(tmp_path, monkeypatch, "echo OSNODE STARTED 127.0.0.1:1\ncat > /dev/null", patience=1)
+        a_node(tmp_path, monkeypatch, "echo OSNODE STARTED 127.0.0.1:1\ncat > /dev/null", timeout=1)
     assert running(tmp_path) == []
 
 
 def test_a_node_that_never_starts_is_a_failure_and_is_ended(tmp_path, monkeypatch):
     with pytest.raises(NodeFailed, match="not ready in time: loading"):
-        a_node(tmp_path, monkeypatch, "echo loading\nexec sleep 60", patience=1)
+        a_node(tmp_path, monkeypatch, "echo loading\nexec sleep 60", timeout=1)
     assert running(tmp_path) == []
 
 

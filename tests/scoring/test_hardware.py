@@ -30,9 +30,9 @@ def test_processors_that_share_a_core_are_one(monkeypatch, tmp_path):
     assert hardware.cores() == 2
 
 
-@pytest.mark.parametrize(("told", "expected"), [("1", 1), ("3,1", 3), ("0", None), ("many", None), ("", None)])
-def test_openmps_number_of_threads_counts_where_torch_is_not_loaded(monkeypatch, told, expected):
-    monkeypatch.setenv("OMP_NUM_THREADS", told)
+@pytest.mark.parametrize(("value", "expected"), [("1", 1), ("3,1", 3), ("0", None), ("many", None), ("", None)])
+def test_openmps_number_of_threads_counts_where_torch_is_not_loaded(monkeypatch, value, expected):
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     assert hardware.threads() == (expected or hardware.cores())
 

@@ -35,14 +35,14 @@ def test_adapters_of_one_base_share_it_and_score_as_if_alone(adapters, tiny_bert
         "slow": ModelSpec(model=first, device="cpu", engine="transformers"),
         "bert": ModelSpec(model=str(tiny_bert), device="cpu"),
     }
-    fleet = ModelRegistry(models, merged=1).scorers
-    assert list(fleet) == list(models)
+    registry = ModelRegistry(models, merged=1).scorers
+    assert list(registry) == list(models)
     for name, spec in models.items():
-        assert values(fleet[name], QUERY, PASSAGES) == values(load(spec), QUERY, PASSAGES), name
-    shared = fleet["first"].checkpoint.model
-    assert fleet["second"].checkpoint.model is shared
-    assert fleet["chunked"].scorer.checkpoint.model is shared
-    assert fleet["slow"].engine_name == "transformers"
+        assert values(registry[name], QUERY, PASSAGES) == values(load(spec), QUERY, PASSAGES), name
+    shared = registry["first"].checkpoint.model
+    assert registry["second"].checkpoint.model is shared
+    assert registry["chunked"].scorer.checkpoint.model is shared
+    assert registry["slow"].engine_name == "transformers"
 
 
 def test_an_adapter_alone_is_loaded_by_itself(adapters):
@@ -69,19 +69,19 @@ def test_a_model_is_read_anew_and_the_others_stay(adapters, copies, shared):
     models = {name: ModelSpec(model=str(copies / name), device="cpu") for name in "ab"}
     if not shared:
         models["b"] = replace(models["b"], dtype="bfloat16")
-    fleet = ModelRegistry(models)
-    before = {name: values(scorer, QUERY, PASSAGES) for name, scorer in fleet.scorers.items()}
+    registry = ModelRegistry(models)
+    before = {name: values(scorer, QUERY, PASSAGES) for name, scorer in registry.scorers.items()}
     new = load_scorer(adapters[1], device="cpu")
     shutil.copytree(adapters[1], copies / "a", dirs_exist_ok=True)
-    assert values(fleet.scorers["a"], QUERY, PASSAGES) == before["a"]
-    assert fleet.reload("a") is fleet.scorers["a"]
-    assert values(fleet.scorers["a"], QUERY, PASSAGES) == values(new, QUERY, PASSAGES) != before["a"]
-    assert values(fleet.scorers["b"], QUERY, PASSAGES) == before["b"]
+    assert values(registry.scorers["a"], QUERY, PASSAGES) == before["a"]
+    assert registry.reload("a") is registry.scorers["a"]
+    assert values(registry.scorers["a"], QUERY, PASSAGES) == values(new, QUERY, PASSAGES) != before["a"]
+    assert values(registry.scorers["b"], QUERY, PASSAGES) == before["b"]
 
     (copies / "a" / "adapter_model.safetensors").write_bytes(b"damaged")
     with pytest.raises(ModelError):
-        fleet.reload("a")
-    assert values(fleet.scorers["a"], QUERY, PASSAGES) == values(new, QUERY, PASSAGES)
+        registry.reload("a")
+    assert values(registry.scorers["a"], QUERY, PASSAGES) == values(new, QUERY, PASSAGES)
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -89,10 +89,10 @@ def test_a_model_that_gives_nan_is_never_put_in_place(copies, shared):
     models = {name: ModelSpec(model=str(copies / name), device="cpu") for name in "ab"}
     if not shared:
         models["b"] = replace(models["b"], dtype="bfloat16")
-    fleet = ModelRegistry(models)
-    before = {name: values(scorer, QUERY, PASSAGES) for name, scorer in fleet.scorers.items()}
+    registry = ModelRegistry(models)
+    before = {name: values(scorer, QUERY, PASSAGES) for name, scorer in registry.scorers.items()}
     weights = copies / "a" / "adapter_model.safetensors"
     save_file({name: torch.full_like(one, torch.nan) for name, one in load_file(weights).items()}, weights)
     with pytest.raises(NonFiniteScore):
-        fleet.reload("a", lambda scorer: scorer.score(QUERY, PASSAGES))
-    assert {name: values(scorer, QUERY, PASSAGES) for name, scorer in fleet.scorers.items()} == before
+        registry.reload("a", lambda scorer: scorer.score(QUERY, PASSAGES))
+    assert {name: values(scorer, QUERY, PASSAGES) for name, scorer in registry.scorers.items()} == before

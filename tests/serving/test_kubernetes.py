@@ -20,7 +20,7 @@ def test_it_starts_beside_a_service_of_its_name_and_warns_once(monkeypatch):
     with serving(FAKE) as (process, url):
         until_answered(url, "/_sidecar/health/ready", 200)
         process.send_signal(signal.SIGTERM)
-        _, told = process.communicate(timeout=30)
-    lines = [json.loads(line) for line in told.splitlines()]
+        _, logged = process.communicate(timeout=30)
+    lines = [json.loads(line) for line in logged.splitlines()]
     ours = [line for line in lines if line["logger"].startswith("sidecar")]  # asyncio may warn of a child that ended
     assert [line["message"] for line in ours if line["level"] == "warning"] == [TOLD]

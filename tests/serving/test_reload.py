@@ -63,8 +63,8 @@ def test_one_that_cant_be_read_leaves_the_one_before(running):
 
 def test_one_that_gives_nan_leaves_the_one_before(running):
     found = running.ask("POST", "/_sidecar/models/poisoned/reload", b"", KEY)
-    told = "the previous model stays: scripted scored 1 of 1 passages as NaN or infinity."
-    assert (found.status, found.json()) == (409, {"error": told})
+    message = "the previous model stays: scripted scored 1 of 1 passages as NaN or infinity."
+    assert (found.status, found.json()) == (409, {"error": message})
     assert running.ask("GET", "/_sidecar/models", headers=KEY).json()["models"]["poisoned"] == "poisoned Scripted"
     asked = running.running.service.scores("poisoned", "query", [Passage("", "score 7")], seconds=10)
     assert asyncio.run_coroutine_threadsafe(asked, running.loop).result(20)[0].value == 7.0

@@ -58,6 +58,6 @@ def test_it_ends_in_order_while_it_loads(tmp_path):
 
 def test_a_model_that_cant_be_loaded_ends_it_with_the_reason():
     with serving([sys.executable, "-c", "pass"]) as (process, _):
-        _, told = process.communicate(timeout=60)
+        _, logged = process.communicate(timeout=60)
         assert process.returncode == 1
-        assert "the scorer process ended before it could score" in told
+        assert "the scorer process ended before it could score" in logged

@@ -90,9 +90,9 @@ def test_memory_and_files_stay_where_they_were(service):
     megabytes, files = held(process)
     send(connection, stub, REQUESTS, 2000)
     grown, open_files = held(process)
-    told = f"{megabytes:.1f} MB, {files} files; after {REQUESTS} requests {grown:.1f} MB, {open_files} files"
-    sys.stdout.write(told + "\n")
-    assert grown - megabytes < SLACK, told
+    report = f"{megabytes:.1f} MB, {files} files; after {REQUESTS} requests {grown:.1f} MB, {open_files} files"
+    sys.stdout.write(report + "\n")
+    assert grown - megabytes < SLACK, report
     assert abs(open_files - files) <= 2
 
 

@@ -62,10 +62,10 @@ def test_positives_judged_relevant_are_found_by_docid(tmp_path, line):
 def test_one_qrels_file_for_all_topics_counts_for_the_topics_that_are_evaluated(tmp_path):
     (tmp_path / "qrels").write_text("9 0 d1 1\n8 0 d2 1\n")  # 8 is a query of the training
     (tmp_path / "topics.tsv").write_text("9\tdogs\n")
-    told = []
-    evaluation = read_evaluation([tmp_path / "qrels", tmp_path / "topics.tsv"], FIELDS, told.append)
+    notes = []
+    evaluation = read_evaluation([tmp_path / "qrels", tmp_path / "topics.tsv"], FIELDS, notes.append)
     assert find_contamination([group(1, 0), group(0, 1)], evaluation).positives == [0]
-    assert told == [f"{tmp_path / 'qrels'}: 1 queries are evaluated; 1 others are judged, too, and ignored."]
+    assert notes == [f"{tmp_path / 'qrels'}: 1 queries are evaluated; 1 others are judged, too, and ignored."]
     # Qrels that know none of the topics belong to another evaluation, and count whole.
     (tmp_path / "others.tsv").write_text("7\tcats\n")
     evaluation = read_evaluation([tmp_path / "others.tsv", tmp_path / "qrels"], FIELDS)

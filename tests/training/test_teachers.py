@@ -41,11 +41,11 @@ def test_what_was_scored_before_a_kill_is_not_scored_again(tmp_path):
     with pytest.raises(KeyboardInterrupt), Journal(output, {}, resume=False) as journal:
         teach(GROUPS, Counting(dies_at="another"), "length", journal, lambda _: None)
     assert not output.exists()
-    teacher, told = Counting(), []
+    teacher, counts = Counting(), []
     with Journal(output, {}, resume=True) as journal:
-        teach(GROUPS, teacher, "length", journal, told.append)
+        teach(GROUPS, teacher, "length", journal, counts.append)
         publish_scores(journal, output)
-    assert (teacher.asked, told) == (["another"], [2])
+    assert (teacher.asked, counts) == (["another"], [2])
     assert read_scores(output) == {"a query": {"d1": 10, "d2": 10, "d3": 10}, "another": {"d1": 9, "d2": 1}}
     assert [path.name for path in tmp_path.iterdir()] == ["scores.jsonl"]
 

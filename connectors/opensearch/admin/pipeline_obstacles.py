@@ -153,9 +153,9 @@ def _unreachable(endpoint: str, known: Mapping[str, Any] | None, said: str) -> O
 
 def _refused(endpoint: str, known: Mapping[str, Any] | None, said: str) -> Obstacle:
     del known
-    told = said.partition(_FROM_SIDECAR)[2].strip(": ")
+    message = said.partition(_FROM_SIDECAR)[2].strip(": ")
     return Obstacle(
-        f"the sidecar at {endpoint} refused: {told[:300]}",
+        f"the sidecar at {endpoint} refused: {message[:300]}",
         "If it asks for a key, set SIDECAR_API_KEY as the service has it; --model names a model that it declares. "
         "What was made is kept: run this again.",
     )
@@ -165,7 +165,7 @@ def _no_sidecar(endpoint: str, known: Mapping[str, Any] | None, said: str) -> Ob
     del known, said
     return Obstacle(
         f"what answers at {endpoint} is no rerank server.",
-        "Give the port of the rerank API (9281 unless set otherwise), not that of the OpenSearch face.",
+        "Give the port of the rerank API (9281 unless set otherwise), not that of OpenSearch's API.",
     )
 
 

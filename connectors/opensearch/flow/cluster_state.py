@@ -12,7 +12,7 @@ from connectors.opensearch.flow.field_lookup import FieldLookups
 from connectors.opensearch.flow.remembered import Remembered
 from connectors.opensearch.flow.search_flow import SearchFlow, search_flow
 from connectors.opensearch.flow.search_pipelines import Pipelines
-from connectors.opensearch.rewrite.request import Hydrate
+from connectors.opensearch.rewrite.request import FetchPhase
 from connectors.opensearch.rewrite.search_body import SearchBody
 from sidecar.core.documents import PassageFields
 from sidecar.core.reasons import Why
@@ -55,7 +55,7 @@ class Cluster:
         window: int,
         fields: PassageFields,
         caller: bytes,
-        hydrate: Hydrate = "window",
+        fetch_phase: FetchPhase = "window",
         declined: Why | None = None,
     ) -> SearchFlow:
         """Start a search flow (`search_flow`); `index` is its index expression, None for all.
@@ -68,7 +68,7 @@ class Cluster:
             params,
             window=self.limits.window(key, window),
             fields=fields,
-            hydrate=hydrate,
+            fetch_phase=fetch_phase,
             declined=declined,
             overrule=partial(self.pipelines.overrule, index, caller=caller),
             lookup=self.lookups.of(key, fields),

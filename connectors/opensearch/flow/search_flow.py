@@ -22,7 +22,7 @@ from connectors.opensearch.respond.response import NO_ADDITIONS, Additions, Sear
 from connectors.opensearch.rewrite import fetch_phase
 from connectors.opensearch.rewrite.field_plan import FieldPlan
 from connectors.opensearch.rewrite.filter_path import filtered
-from connectors.opensearch.rewrite.request import Hydrate, Plan, Unranked, plan, unfiltered
+from connectors.opensearch.rewrite.request import FetchPhase, Plan, Unranked, plan, unfiltered
 from connectors.opensearch.rewrite.search_body import SearchBody
 from sidecar.core.candidates import Candidate, FirstStage, Ranking
 from sidecar.core.documents import PassageFields
@@ -79,7 +79,7 @@ def search_flow(  # noqa: PLR0913  each is a decision of its own, by keyword
     *,
     window: int,
     fields: PassageFields,
-    hydrate: Hydrate = "window",
+    fetch_phase: FetchPhase = "window",
     declined: Why | None = None,
     overrule: Overrule | None = None,
     lookup: FieldLookup | None = None,
@@ -93,7 +93,7 @@ def search_flow(  # noqa: PLR0913  each is a decision of its own, by keyword
     the caller's own search would have met.
     """
     known = lookup.known if lookup is not None else None
-    planning = partial(plan, body, fields=fields, params=params, hydrate=hydrate)
+    planning = partial(plan, body, fields=fields, params=params, fetch_phase=fetch_phase)
     planned = planning(window=window, reading=known) if declined is None else Unranked(declined, body.forwarded)
     own = planned.body if isinstance(planned, Unranked) else planned.original
     if overrule is not None and (isinstance(planned, Plan) or own != body.raw):
@@ -203,7 +203,7 @@ def finish(
 ) -> Flow[bytes]:
     """Cut the caller's page out of OpenSearch's answer, in the ranking's order; None leaves its hits as they are.
 
-    Sends a second request only if the hits of the page lack what the fetch phase computes for each (`hydrate`): for
+    Sends a second request only if the hits of the page lack what the fetch phase computes for each (`fetch_phase`): for
     the page, and if OpenSearch refuses that or does not find all hits, for the whole window. Raises the
     `EngineRejected` thrown in if the index is gone meanwhile.
     """

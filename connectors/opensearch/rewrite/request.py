@@ -24,7 +24,7 @@ from sidecar.core.errors import ConfigurationError
 from sidecar.core.reasons import Reason, Why
 
 WINDOW = 100
-Hydrate = Literal["window", "page"]
+FetchPhase = Literal["window", "page"]
 # A larger body takes longer to parse than a window takes to rerank; OpenSearch itself accepts 100 MB.
 MAX_BODY = 10 * 1024 * 1024
 # In characters. No model reads more of a query, and each passage is read with it.
@@ -88,13 +88,13 @@ def plan(  # noqa: PLR0913  each is a decision of its own, by keyword
     window: int = WINDOW,
     fields: PassageFields = PassageFields(),
     params: Mapping[str, Any] | None = None,
-    hydrate: Hydrate = "window",
+    fetch_phase: FetchPhase = "window",
     reading: FieldPlan | None = None,
 ) -> Plan | Unranked:
     """Rewrite a search to fetch `max(window, from + size)` hits with their text, or say why that is impossible.
 
     `params` are the URL's; OpenSearch lets them override the body (2.19 and 3.3, measured), and so does this. A
-    malformed search is left for the engine to refuse in its own words. `hydrate` says for which hits OpenSearch
+    malformed search is left for the engine to refuse in its own words. `fetch_phase` says for which hits OpenSearch
     computes what reranking does not need: for the window's, or by a second request for the page's alone. `reading` is
     what is known of the fields beyond their names. Raises `ConfigurationError` for a window below 1.
     """
@@ -121,7 +121,7 @@ def plan(  # noqa: PLR0913  each is a decision of its own, by keyword
         raw["fields"] = with_fields(raw.get("fields"), more.fields)
     raw, url = with_stored_fields(raw, search, params, more.stored)
     whole = raw_json.restore_surrogates(raw_json.joined(raw))
-    twice = hydrate == "page" and worthwhile(search, params)
+    twice = fetch_phase == "page" and worthwhile(search, params)
     return Plan(
         body=raw_json.restore_surrogates(raw_json.joined(lean(raw))) if twice else whole,
         original=forwarded,

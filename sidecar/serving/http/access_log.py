@@ -36,13 +36,13 @@ def write_json_lines(level: str = "INFO") -> None:
     logging.getLogger("uvicorn.access").disabled = True
 
 
-def log_access(face: str, kind: str, exchange: Exchange, outcome: Outcome | None) -> None:
+def log_access(api: str, kind: str, exchange: Exchange, outcome: Outcome | None) -> None:
     """Log an answered request: its path without the query, and its id if the caller gave one."""
     level = logging.WARNING if exchange.problem else logging.INFO
     if not _access.isEnabledFor(level):
         return
     said: dict[str, object] = {
-        "face": face,
+        "api": api,
         "kind": kind,
         "method": exchange.method,
         "path": exchange.raw_path.decode("latin-1")[:500],

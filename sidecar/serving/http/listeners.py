@@ -41,8 +41,8 @@ def reserve(host: str, port: int) -> socket.socket:
         found.bind(address)
     except OSError as error:
         found.close()
-        told = f"can't listen on {host}:{port}: {error.strerror}."
-        raise ConfigurationError(told, remedy="Choose other ports with --port and --api-port.") from None
+        message = f"can't listen on {host}:{port}: {error.strerror}."
+        raise ConfigurationError(message, remedy="Choose other ports with --port and --api-port.") from None
     return found
 
 
@@ -54,14 +54,14 @@ async def serve_together(
     A second signal ends them at once. SIGHUP calls `reload`, if there is something to reload.
     """
 
-    def leave() -> None:
+    def stop() -> None:
         for listener, _ in listeners:
             listener.force_exit = listener.should_exit
             listener.should_exit = True
 
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
-        loop.add_signal_handler(number, leave)
+        loop.add_signal_handler(number, stop)
     if reload is not None:
         loop.add_signal_handler(signal.SIGHUP, reload)
     try:

@@ -22,24 +22,24 @@ class Metrics:
         self.registry = CollectorRegistry()
         made: Any = {"registry": self.registry}
         self._requests = Counter(
-            "sidecar_requests", "Requests answered, by face, kind and HTTP status.", ["face", "kind", "status"], **made
+            "sidecar_requests", "Requests answered, by API, kind and HTTP status.", ["api", "kind", "status"], **made
         )
         self._outcomes = Counter(
             "sidecar_reranks",
             "Rerankings, by what became of them; of model and rule where a search got so far.",
-            ["face", "status", "model", "rule"],
+            ["api", "status", "model", "rule"],
             **made,
         )
         self._fallbacks = Counter(
             "sidecar_fallbacks",
             "Searches left in first-stage order, by reason.",
-            ["face", "reason", "model", "rule"],
+            ["api", "reason", "model", "rule"],
             **made,
         )
         self._seconds = Histogram(
-            "sidecar_request_seconds", "Time to answer.", ["face", "kind"], buckets=_SECONDS, **made
+            "sidecar_request_seconds", "Time to answer.", ["api", "kind"], buckets=_SECONDS, **made
         )
-        self._stages = Histogram("sidecar_stage_seconds", "Time by stage.", ["face", "stage"], buckets=_SECONDS, **made)
+        self._stages = Histogram("sidecar_stage_seconds", "Time by stage.", ["api", "stage"], buckets=_SECONDS, **made)
         self._passages = Histogram(
             "sidecar_passages", "Passages scored in one request.", buckets=(1, 10, 25, 50, 100, 250, 1000), **made
         )
@@ -77,31 +77,31 @@ class Metrics:
             }.items()
         }
 
-    def request(self, face: str, kind: str, exchange: Exchange, outcome: Outcome | None) -> None:
+    def request(self, api: str, kind: str, exchange: Exchange, outcome: Outcome | None) -> None:
         """Count one answered request."""
-        self._requests.labels(face, kind, str(exchange.answered)).inc()
-        self._seconds.labels(face, kind).observe(exchange.elapsed)
+        self._requests.labels(api, kind, str(exchange.answered)).inc()
+        self._seconds.labels(api, kind).observe(exchange.elapsed)
         if outcome is not None:
-            self.outcome(face, outcome)
+            self.outcome(api, outcome)
 
-    def outcome(self, face: str, outcome: Outcome) -> None:
+    def outcome(self, api: str, outcome: Outcome) -> None:
         """Count the outcome of a reranking, or of each of several."""
         if outcome.each:
             for one in outcome.each:
-                self.outcome(face, one)
+                self.outcome(api, one)
             return
-        self._outcomes.labels(face, outcome.status.value, outcome.model, outcome.rule).inc()
+        self._outcomes.labels(api, outcome.status.value, outcome.model, outcome.rule).inc()
         for stage, seconds in outcome.seconds.items():
-            self._stages.labels(face, stage).observe(seconds)
+            self._stages.labels(api, stage).observe(seconds)
         if outcome.ranking is not None:
             self._passages.observe(outcome.ranking.scored)
         elif outcome.reason is not None:
-            self._fallbacks.labels(face, outcome.reason.reason.value, outcome.model, outcome.rule).inc()
+            self._fallbacks.labels(api, outcome.reason.reason.value, outcome.model, outcome.rule).inc()
 
-    def scored(self, face: str, model: str, passages: int, seconds: float) -> None:
+    def scored(self, api: str, model: str, passages: int, seconds: float) -> None:
         """Count passages that were all scored, without a ranking."""
-        self._outcomes.labels(face, "applied", model, "").inc()
-        self._stages.labels(face, "score").observe(seconds)
+        self._outcomes.labels(api, "applied", model, "").inc()
+        self._stages.labels(api, "score").observe(seconds)
         self._passages.observe(passages)
 
     def batch(self, batch: BatchReport) -> None:

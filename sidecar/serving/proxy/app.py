@@ -111,10 +111,10 @@ class ProxyApp:
 
     def _address_to_tell(self, exchange: Exchange) -> str | None:
         """Return the address to tell a client that asks for the nodes; None for every other request."""
-        told = self.options.advertised_address
-        if told == "off" or not tells_addresses(exchange.method, exchange.raw_path):
+        address = self.options.advertised_address
+        if address == "off" or not tells_addresses(exchange.method, exchange.raw_path):
             return None
-        return address_in(exchange.header(b"host"), exchange.scheme) if told == "auto" else told
+        return address_in(exchange.header(b"host"), exchange.scheme) if address == "auto" else address
 
     async def _search(self, exchange: Exchange, found: Route) -> Outcome | None:
         """Rerank a search if it requests that, or a rule does; None if nobody does."""

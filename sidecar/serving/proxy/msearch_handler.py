@@ -147,7 +147,7 @@ def _flow(one: ParsedSearch, caller: bytes, upstream: Upstream, declined: Why | 
         window=one.options.window,
         fields=one.options.fields,
         caller=caller,
-        hydrate="page",
+        fetch_phase="page",
         declined=declined,
     )
 

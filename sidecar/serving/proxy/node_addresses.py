@@ -14,7 +14,7 @@ from connectors.opensearch import raw_json
 from sidecar.core.errors import ConfigurationError
 
 # Node information, for any nodes and metrics; statistics and hot threads hold no address to connect to.
-_TOLD_BY = re.compile(rb"/+_nodes(/+(?!stats|usage|hot_threads|reload_secure_settings)[^/]+){0,2}/*")
+_NODE_INFO = re.compile(rb"/+_nodes(/+(?!stats|usage|hot_threads|reload_secure_settings)[^/]+){0,2}/*")
 # A host name, an IPv4 address or an IPv6 one in brackets, and a port.
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
 _PUBLISHED, _BOUND = "publish_address", "bound_address"
@@ -23,7 +23,7 @@ _PORTS = {"http": 80, "https": 443}
 
 def tells_addresses(method: str, raw_path: bytes) -> bool:
     """Tell whether a request reads node information."""
-    return method == "GET" and _TOLD_BY.fullmatch(raw_path) is not None
+    return method == "GET" and _NODE_INFO.fullmatch(raw_path) is not None
 
 
 def check_address(address: str) -> str:
@@ -48,13 +48,13 @@ def with_address(body: bytes, address: str) -> bytes:
         top = raw_json.members(body)
         if "nodes" not in top:
             return body
-        nodes = {name: _told(node, address) for name, node in raw_json.members(top["nodes"]).items()}
+        nodes = {name: _with_address(node, address) for name, node in raw_json.members(top["nodes"]).items()}
         return raw_json.joined(top | {"nodes": msgspec.Raw(raw_json.joined(nodes))})
     except raw_json.Malformed:
         return body
 
 
-def _told(node: msgspec.Raw, address: str) -> msgspec.Raw:
+def _with_address(node: msgspec.Raw, address: str) -> msgspec.Raw:
     """Rewrite the addresses of one node."""
     parts = raw_json.members(node)
     if "http" not in parts:
@@ -66,5 +66,5 @@ def _told(node: msgspec.Raw, address: str) -> msgspec.Raw:
 
 
 def _addresses(http: Mapping[str, msgspec.Raw], address: str) -> dict[str, msgspec.Raw]:
-    told = {_PUBLISHED: msgspec.json.encode(address), _BOUND: msgspec.json.encode([address])}
-    return {name: msgspec.Raw(value) for name, value in told.items() if name in http}
+    addresses = {_PUBLISHED: msgspec.json.encode(address), _BOUND: msgspec.json.encode([address])}
+    return {name: msgspec.Raw(value) for name, value in addresses.items() if name in http}

@@ -114,8 +114,8 @@ def rules_of(settings: Sequence[dict[str, object]], models: Sequence[str]) -> tu
                 f"rules: rule {number}, {place}: {words}.", remedy="See docs/how-to/rollout.md."
             ) from None
         if found[-1].model not in {None, *models}:
-            told = f"rules: rule {number}: no model {found[-1].model} is declared."
-            raise ConfigurationError(told, remedy=f"Declared are {', '.join(models)}.")
+            message = f"rules: rule {number}: no model {found[-1].model} is declared."
+            raise ConfigurationError(message, remedy=f"Declared are {', '.join(models)}.")
     names = [rule.name for rule in found]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:

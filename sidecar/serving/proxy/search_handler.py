@@ -58,7 +58,7 @@ async def answer(  # noqa: PLR0913  each comes from somewhere else
             window=options.window,
             fields=options.fields,
             caller=driver.caller,
-            hydrate="page",
+            fetch_phase="page",
             declined=declined,
         )
         first_stage = await driver.drive(flow)

@@ -36,8 +36,8 @@ def models_router(engine: RerankEngine) -> APIRouter:
     @router.get("/v1/models/{name:path}", summary="One of them", responses={404: {"description": "no such model"}})
     async def model(name: str) -> Response:
         if name not in names:
-            told = f"there is no model {name[:80]!r} here; declared are {', '.join(names)}"
-            return refused(NEUTRAL, Problem(Fault.UNKNOWN_MODEL, told, param="model"))
+            message = f"there is no model {name[:80]!r} here; declared are {', '.join(names)}"
+            return refused(NEUTRAL, Problem(Fault.UNKNOWN_MODEL, message, param="model"))
         return JSONResponse(described(name))
 
     @router.get("/info", summary="TEI's info")

@@ -59,9 +59,9 @@ def rerank_api(  # noqa: PLR0913  independent settings, by keyword
         return extra.dialect if extra is not None and extra.covers(path) else dialect_at(path)
 
     app = described()
-    answering = RequestHandler(engine, fields)
+    handler = RequestHandler(engine, fields)
     for endpoint in ENDPOINTS:
-        _add(app, endpoint, answering)
+        _add(app, endpoint, handler)
     # The extra router comes first: for `/v1/models/search` it knows whether that is an index.
     routers = [models_router(engine), health_router(engine)]
     for router in routers if extra is None else [extra.router, *routers]:
@@ -132,9 +132,9 @@ def described() -> FastAPI:
     return app
 
 
-def _add(app: FastAPI, endpoint: Endpoint, answering: RequestHandler) -> None:
+def _add(app: FastAPI, endpoint: Endpoint, handler: RequestHandler) -> None:
     async def answer(request: Request) -> Response:
-        return await answering(endpoint, request, request.scope[IDENTITY], request.scope[CALLER])
+        return await handler(endpoint, request, request.scope[IDENTITY], request.scope[CALLER])
 
     app.post(
         endpoint.path,

@@ -66,8 +66,8 @@ class ModelNames:
         if asked in DEFAULTS:
             return self.declared[0]
         known = ", ".join([*self.declared, *self.aliases])
-        told = f"there is no model {asked[:80]!r} here; declared are {known}"
-        raise Problem(Fault.UNKNOWN_MODEL, told, param="model")
+        message = f"there is no model {asked[:80]!r} here; declared are {known}"
+        raise Problem(Fault.UNKNOWN_MODEL, message, param="model")
 
 
 class RerankEngine:
@@ -96,7 +96,7 @@ class RerankEngine:
         if len(known) < len(scores):
             done = f"{len(known)} of {len(scores)} passages were scored within {self.limits.seconds:g} s"
             raise Problem(Fault.TOO_LATE, f"{done}; they are cached, so another request continues from there")
-        self.metrics.scored("api", model, len(known), time.perf_counter() - started)
+        self.metrics.scored("rerank", model, len(known), time.perf_counter() - started)
         mapping = self.service.mapping(model)
         scored = [Scored(i, one, plain(one), plain(mapping(one))) for i, one in enumerate(known)]
         return RankedDocuments(question.model or model, identity, scored, question.passages)
@@ -115,8 +115,8 @@ class RerankEngine:
         characters = times * sum(map(len, question.queries))
         characters += sum(len(passage.title) + len(passage.text) for passage in question.passages)
         if characters > self.limits.characters:
-            told = f"{characters} characters, the query counted with each document"
-            raise Problem(Fault.TOO_LARGE, f"{told}, where {self.limits.characters} are allowed", param=question.param)
+            sent = f"{characters} characters, the query counted with each document"
+            raise Problem(Fault.TOO_LARGE, f"{sent}, where {self.limits.characters} are allowed", param=question.param)
 
     async def _scores(self, model: str, question: Question, caller: str) -> list[Score | None]:
         """Score the passages, those with the same query together."""

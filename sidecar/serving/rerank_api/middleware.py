@@ -89,7 +89,7 @@ class ApiMiddleware:
             if not exchange.answered:
                 await broken(dialect)(scope, receive, sent)
         finally:
-            self.metrics.request("api", dialect.name, exchange, None)
+            self.metrics.request("rerank", dialect.name, exchange, None)
 
     def _refusal(self, exchange: Exchange, path: str) -> Problem | None:
         host = exchange.header(b"host").decode("latin-1")

@@ -11,7 +11,7 @@ from sidecar.serving.rerank_api.problem import Fault
 
 Schema = dict[str, Any]
 _REFERENCE = "#/components/schemas/{model}"
-_TOLD = {
+_MEANINGS = {
     Fault.NOT_JSON: "the body is not a JSON object",
     Fault.INVALID: "a part of the body is missing or of another kind",
     Fault.EMPTY: "no query, or nothing to rank",
@@ -40,7 +40,7 @@ def responses_of(dialects: Sequence[Dialect]) -> dict[int | str, Schema]:
     """Return every status that the dialects may answer with, and why."""
     reasons: dict[int, list[str]] = {200: ["scored"]}
     for dialect in dialects:
-        for fault, why in _TOLD.items():
+        for fault, why in _MEANINGS.items():
             known = reasons.setdefault(dialect.status(fault), [])
             if why not in known:
                 known.append(why)

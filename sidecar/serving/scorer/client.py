@@ -181,12 +181,12 @@ class ScorerClient:
         """Raise `ScorerUnavailable` for passages that can't be scored, or not in time."""
         if not self.ready:
             raise ScorerUnavailable(self._why_not)
-        told = f"{self.waiting_passages} passages wait to be scored already"
+        message = f"{self.waiting_passages} passages wait to be scored already"
         if self.waiting_passages + len(tokens) > self.most_waiting:
-            raise ScorerBusy(told)
+            raise ScorerBusy(message)
         if self._admission.comes_too_late(model, caller, sum(tokens), seconds):
             ahead = self._admission.seconds_ahead(model, caller, sum(tokens))
-            raise ScorerBusy(f"{told}, {ahead:.1f} s of work")
+            raise ScorerBusy(f"{message}, {ahead:.1f} s of work")
         if not self.waiting_passages:
             self._busy_since = time.monotonic()
 

@@ -175,3 +175,10 @@ def test_an_answer_without_scores_is_not_reranked(server):
     server.answers = [(200, JSON, (HIT % 0).replace(b'"_score":1.0', b'"_score":null'))]
     assert fetched(server).skipped == "the response can't be reranked: hit 'a' has no score"
     assert [body for _, _, body in server.requests] == [WINDOW, MATCH]
+
+
+def test_a_fetch_phase_that_does_not_exist_is_refused():
+    client = connect("http://localhost:1")
+    with pytest.raises(ConfigurationError, match="fetch_phase is 'pages'") as refused:
+        RerankingClient(client, None, fetch_phase="pages")
+    assert refused.value.remedy == "Choose one of window, page."

@@ -43,10 +43,10 @@ def test_no_documents_give_an_index_that_finds_nothing(tmp_path):
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_many_documents_in_many_batches(tmp_path, threads):
-    told = []
+    progress = []
     documents = (Document(str(i), f"title{i}", f"text{i}") for i in range(2500))
-    report = build_index(documents, tmp_path / "index", threads=threads, progress=told.append)
-    assert told == [1000, 2000, 2500]
+    report = build_index(documents, tmp_path / "index", threads=threads, progress=progress.append)
+    assert progress == [1000, 2000, 2500]
     assert report.indexed == 2500
     with LuceneIndex(tmp_path / "index") as index:
         assert len(index) == 2500
@@ -54,10 +54,10 @@ def test_many_documents_in_many_batches(tmp_path, threads):
 
 
 def test_a_large_document_makes_a_batch_of_its_own(tmp_path):
-    told = []
+    progress = []
     documents = [TWO[0], Document("large", "", "needle " + "hay " * 2_500_000), TWO[1]]
-    build_index(documents, tmp_path / "index", progress=told.append)
-    assert told == [2, 3]
+    build_index(documents, tmp_path / "index", progress=progress.append)
+    assert progress == [2, 3]
     with LuceneIndex(tmp_path / "index") as index:
         [hit] = index.search("needle")
         assert len(json.loads(hit.raw)["text"]) == 10_000_007

@@ -172,5 +172,5 @@ if isinstance(tables.TF_INDEX_INFO, dict):  # 1.6 has its list from the jar
         assert kept.is_dir()
         assert "Downloading" in done.stderr
     else:
-        told = "EngineError\nThe prebuilt index 'msmarco-tiny' was not downloaded completely: "
-        assert done.stdout.startswith(told), done.stderr
+        message = "EngineError\nThe prebuilt index 'msmarco-tiny' was not downloaded completely: "
+        assert done.stdout.startswith(message), done.stderr

@@ -85,11 +85,11 @@ def test_what_was_reranked_is_counted_by_model_and_rule(upstream):
         running.search("elsewhere", body())
         running.search("elsewhere", body("fail"))
         found = series(running)
-    labels = 'sidecar_reranks_total{{face="opensearch",model="{}",rule="{}",status="{}"}}'
+    labels = 'sidecar_reranks_total{{api="opensearch",model="{}",rule="{}",status="{}"}}'
     assert found[labels.format("other", "docs-*", "applied")] == "2.0"
     assert found[labels.format("e5-small", "", "applied")] == "1.0"
     assert found[labels.format("e5-small", "", "failed")] == "1.0"
-    assert 'sidecar_stage_seconds_count{face="opensearch",stage="fetch"}' in found
+    assert 'sidecar_stage_seconds_count{api="opensearch",stage="fetch"}' in found
 
 
 def test_what_opensearch_said_is_for_the_searchs_sender_alone(caplog):

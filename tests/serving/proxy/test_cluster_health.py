@@ -76,15 +76,15 @@ def test_both_are_ready():
 
 
 @pytest.mark.parametrize(
-    ("told", "reason"),
+    ("answered", "reason"),
     [
         (answer(503, "{}"), "it answers 503"),
         (b"nonsense\r\n\r\n", "its answer is no HTTP"),
         (lambda _: [(0, None)], "it closed the connection before its answer"),
     ],
 )
-def test_what_answers_like_no_cluster_is_not_ready(told, reason):
-    with Stub(told) as stub, served(stub.url) as running:
+def test_what_answers_like_no_cluster_is_not_ready(answered, reason):
+    with Stub(answered) as stub, served(stub.url) as running:
         assert ready(running, "/opensearch") == (503, {"status": "not ready", "reason": f"opensearch: {reason}"})
 
 
@@ -145,7 +145,7 @@ def test_a_failure_that_goes_on_is_logged_once_in_a_while(caplog):
 
 
 @pytest.mark.parametrize(
-    ("told", "account", "about", "sent"),
+    ("answered", "account", "about", "sent"),
     [
         (OPENSEARCH, None, "books (opensearch 2.19.1)", [b"/"]),
         (OPENSEARCH, b"Basic x", "books (opensearch 2.19.1)", [b"/"]),
@@ -155,22 +155,22 @@ def test_a_failure_that_goes_on_is_logged_once_in_a_while(caplog):
         (REFUSED, None, "its name and version are for accounts alone", [b"/", b"/_plugins/_security/health"]),
     ],
 )
-def test_the_log_says_which_cluster_was_found(told, account, about, sent, caplog):
+def test_the_log_says_which_cluster_was_found(answered, account, about, sent, caplog):
     caplog.set_level(logging.INFO, "sidecar.upstream")
 
     async def work(upstream, health, _):
         await health.introduce()
         return health.reason, upstream.checks_accounts
 
-    with Stub(told) as stub:
+    with Stub(answered) as stub:
         reason, checks = asyncio.run(with_upstream(stub.url, work, authorization=account))
-    assert (reason, checks) == ("", told in (guarded, REFUSED))
+    assert (reason, checks) == ("", answered in (guarded, REFUSED))
     assert [record.getMessage() for record in caplog.records] == [f"OpenSearch at {stub.url}: {about}"]
     assert [request.split(b" ")[1] for request in stub.requests] == sent
     # The account goes only where accounts are asked for.
     assert [b"authorization" in request.lower() for request in stub.requests] == [
         False,
-        *[account is not None and told is guarded] * (len(sent) - 1),
+        *[account is not None and answered is guarded] * (len(sent) - 1),
     ]
 
 
@@ -235,8 +235,8 @@ def test_a_service_without_its_cluster_warns_with_url_and_reason_and_never_with_
         "OpenSearch at http://127.0.0.1:9: Connection refused",
         "no OpenSearch at http://127.0.0.1:9: Connection refused; requests get 502 until it answers",
     }
-    (told,) = (line for line in lines if line.get("status") == 502)
-    assert (told["level"], told["problem"]) == ("warning", "Connection refused")
+    (line,) = (line for line in lines if line.get("status") == 502)
+    assert (line["level"], line["problem"]) == ("warning", "Connection refused")
     assert "s3cret" not in json.dumps(lines)
 
 

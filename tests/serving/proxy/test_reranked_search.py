@@ -102,8 +102,8 @@ def test_a_models_own_fusion_is_used_and_told_unless_the_search_names_another(up
         several = b'{"index":"docs"}\n' + json.dumps(body(rerank={"explain": True, "window": 3})).encode() + b"\n"
         asked = running.ask("POST", "/_msearch", several, {"content-type": "application/x-ndjson"}).json()
     # BM25 gives 120.5, 119.5 and 118.5, the model -50, -13 and 24.
-    told = [(hit["_id"], hit["_rerank"]["score"]) for hit in answer["hits"]["hits"]]
-    assert told == [("2", 0.75), ("1", 0.25 * 0.5 + 0.75 * 0.5), ("0", 0.25)]
+    scores = [(hit["_id"], hit["_rerank"]["score"]) for hit in answer["hits"]["hits"]]
+    assert scores == [("2", 0.75), ("1", 0.25 * 0.5 + 0.75 * 0.5), ("0", 0.25)]
     account = answer["ext"]["rerank"]
     assert (account["fusion"], account["fusion_weight"]) == ("linear", 0.75)
     assert ("fusion_weight" in alone["ext"]["rerank"], alone["ext"]["rerank"]["fusion"]) == (False, "rerank")
@@ -255,7 +255,7 @@ def test_rules_rerank_unasked(upstream):
         assert shadowed.headers["x-rerank-rule"] == "rule-2; arm=shadow"
         assert outcome(running.search("shadow", body())) == ("applied", "")
         deadline = time.monotonic() + 10
-        shadowed = b'sidecar_reranks_total{face="shadow",model="e5-small",rule="shadow",status="applied"} 1.0'
+        shadowed = b'sidecar_reranks_total{api="shadow",model="e5-small",rule="shadow",status="applied"} 1.0'
         while shadowed not in (metrics := running.ask("GET", "/_sidecar/metrics").body):
             assert time.monotonic() < deadline, metrics
         running.ask("PUT", "/_sidecar/rerank", b'{"enabled":false}', JSON)

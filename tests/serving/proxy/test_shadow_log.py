@@ -86,7 +86,7 @@ def test_a_shadow_that_failed_says_why(upstream, tmp_path, query, reason, status
         assert record["words"]
         assert record["ms"]["total"] > 0
         assert fallbacks(running) == {reason: 1.0}
-        assert series(running)['sidecar_request_seconds_count{face="shadow",kind="search"}'] == "1.0"
+        assert series(running)['sidecar_request_seconds_count{api="shadow",kind="search"}'] == "1.0"
 
 
 def test_an_opensearch_that_answers_no_shadow_is_a_reason():

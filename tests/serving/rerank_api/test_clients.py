@@ -67,8 +67,8 @@ def test_versions_and_metrics_are_told(api):
 
 @pytest.mark.parametrize("path", ["/info", "/tei/info"])
 def test_tei_tells_numbers(api, path):
-    told = api.client.get(path).json()
-    numbers = {name: value for name, value in told.items() if name.startswith(("max_", "tokenization"))}
+    about = api.client.get(path).json()
+    numbers = {name: value for name, value in about.items() if name.startswith(("max_", "tokenization"))}
     assert numbers == {
         "max_concurrent_requests": 64,
         "max_input_length": 256,
@@ -126,10 +126,10 @@ def test_infinity_repeats_documents_as_strings(api):
         "query": "q",
         "documents": ["score 1", {"title": "two", "text": "score 2"}, {"title": "three", "body": "score 0"}],
     }
-    told = api.post("/infinity/rerank", made | {"return_documents": True, "raw_scores": True, "top_n": 3}).json()
-    assert told.pop("id").startswith("infinity-")
-    assert isinstance(told.pop("created"), int)
-    assert told == {
+    answer = api.post("/infinity/rerank", made | {"return_documents": True, "raw_scores": True, "top_n": 3}).json()
+    assert answer.pop("id").startswith("infinity-")
+    assert isinstance(answer.pop("created"), int)
+    assert answer == {
         "object": "rerank",
         "model": "m",
         "usage": {"prompt_tokens": 0, "total_tokens": 0},
@@ -151,8 +151,8 @@ def test_castorinis_candidates_come_back_in_their_new_order(api):
         {"docid": 2, "score": 8.5, "doc": {"title": "t", "segment": "score 3"}, "rank": 2},
         {"docid": "d3", "score": 7.5, "doc": "score 2"},
     ]
-    told = api.post("/v1/rerank", {"query": {"qid": "q7", "text": "q"}, "candidates": candidates, "top_n": 2}).json()
-    assert told == {
+    answer = api.post("/v1/rerank", {"query": {"qid": "q7", "text": "q"}, "candidates": candidates, "top_n": 2}).json()
+    assert answer == {
         "query": {"qid": "q7", "text": "q"},
         "model": "m",
         "candidates": [

@@ -125,8 +125,8 @@ def test_what_is_not_scored_in_time_is_an_error_and_asking_again_goes_on():
         body = {"query": "q", "documents": [f"score {i} sleep 150" for i in range(6)]}
         response = api.post("/cohere/v2/rerank", body)
         assert response.status_code == 504
-        told = response.json()["message"]
-        scored, _, rest = told.partition(" ")
+        message = response.json()["message"]
+        scored, _, rest = message.partition(" ")
         assert 1 <= int(scored) < 6
         assert rest == (
             "of 6 passages were scored within 0.6 s; they are cached, so another request continues from there"
@@ -145,7 +145,7 @@ def test_nobody_scores_for_who_left():
             until(lambda: 0 < api.engine.service.scorer.waiting_passages < 199)
         until(lambda: api.engine.service.scorer.waiting_passages == 0)
         assert api.post("/v1/rerank", GOOD).json()["results"] == ONE
-        assert 'sidecar_requests_total{face="api",kind="neutral",status="499"} 1.0' in metrics(api)
+        assert 'sidecar_requests_total{api="rerank",kind="neutral",status="499"} 1.0' in metrics(api)
 
 
 def metrics(api):
@@ -179,7 +179,7 @@ KEY = "sésame".encode()
 
 
 @pytest.mark.parametrize(
-    ("path", "told"),
+    ("path", "refusal"),
     [
         ("/cohere/v2/rerank", {"message": "the API key is missing or wrong"}),
         ("/jina/v1/rerank", {"detail": "the API key is missing or wrong"}),
@@ -197,7 +197,7 @@ KEY = "sésame".encode()
         ),
     ],
 )
-def test_without_the_key_nothing_is_scored(locked, path, told):
+def test_without_the_key_nothing_is_scored(locked, path, refusal):
     for headers in (
         {},
         {"authorization": "Bearer wrong"},
@@ -205,7 +205,7 @@ def test_without_the_key_nothing_is_scored(locked, path, told):
         {"authorization": KEY},
     ):
         response = locked.post(path, GOOD, headers=headers)
-        assert (response.status_code, response.headers["www-authenticate"], response.json()) == (401, "Bearer", told)
+        assert (response.status_code, response.headers["www-authenticate"], response.json()) == (401, "Bearer", refusal)
 
 
 def test_with_the_key_everything_is(locked):
@@ -246,7 +246,7 @@ def test_a_failure_of_ours_is_told_and_logged(caplog):
         )
         assert response.headers["x-request-id"] == "r-1"
         until(lambda: "ZeroDivisionError" in caplog.text)
-        until(lambda: 'sidecar_requests_total{face="api",kind="broken",status="500"} 1.0' in metrics(api))
+        until(lambda: 'sidecar_requests_total{api="rerank",kind="broken",status="500"} 1.0' in metrics(api))
 
 
 def test_another_host_name_is_not_served(locked):
@@ -268,10 +268,10 @@ def test_requests_are_counted_by_dialect_and_status(api):
     api.post("/jina/v1/rerank", GOOD)
     api.post("/jina/v1/rerank", {})
     # A request is counted once its answer is out.
-    until(lambda: 'sidecar_requests_total{face="api",kind="jina",status="422"}' in metrics(api))
+    until(lambda: 'sidecar_requests_total{api="rerank",kind="jina",status="422"}' in metrics(api))
     text = metrics(api)
-    assert 'sidecar_requests_total{face="api",kind="jina",status="200"}' in text
-    assert 'sidecar_reranks_total{face="api",model="m",rule="",status="applied"}' in text
+    assert 'sidecar_requests_total{api="rerank",kind="jina",status="200"}' in text
+    assert 'sidecar_reranks_total{api="rerank",model="m",rule="",status="applied"}' in text
 
 
 @pytest.mark.parametrize("key", ["text_2", "documents", "items", "data_2"])

@@ -15,16 +15,16 @@ HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("SIDECAR_TEST_CLIENTS", HERE.parents[2] / ".cache" / "clients")).resolve()
 
 
-def absent(told):
+def absent(reason):
     if os.environ.get("CI"):
-        pytest.fail(told)
-    pytest.skip(told)
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
-def found(name, told):
+def found(name, reason):
     path = shutil.which(name)
     if path is None:
-        absent(f"no {name} on this machine: {told}")
+        absent(f"no {name} on this machine: {reason}")
     return path
 
 

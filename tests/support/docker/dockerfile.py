@@ -134,9 +134,9 @@ class Builder:
                 self._run(image, value, variables)
             case "WORKDIR":
                 Path(self.inside(f"{value}/")).mkdir(parents=True, exist_ok=True)
-        return replace(image, **self._told(image, instruction, value))
+        return replace(image, **self._configured(image, instruction, value))
 
-    def _told(self, image: Image, instruction: str, value: str) -> dict[str, Any]:
+    def _configured(self, image: Image, instruction: str, value: str) -> dict[str, Any]:
         """Return what an instruction says of how the image runs."""
         match instruction:
             case "ENV":

@@ -37,7 +37,7 @@ class NodeFailed(Exception):
 class Node:
     """A running node on ports of its own choice: `with Node(home, version, folder) as node: node.url`."""
 
-    def __init__(self, home: Path, version: str, folder: Path, *, heap: str = "512m", patience: float = 180) -> None:
+    def __init__(self, home: Path, version: str, folder: Path, *, heap: str = "512m", timeout: float = 180) -> None:
         self.url = ""
         self.log = folder / "node.log"
         java = jdk(version)
@@ -59,7 +59,7 @@ class Node:
                 command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, cwd=folder, start_new_session=True
             )
         try:
-            self._wait(time.monotonic() + patience)
+            self._wait(time.monotonic() + timeout)
         except BaseException:
             self.stop()
             raise

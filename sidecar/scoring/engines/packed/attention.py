@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from sidecar.scoring.engines.packed.layout import Segment, ends, key_rows
+from sidecar.scoring.engines.packed.layout import Segment, cu_seqlens, key_rows
 from sidecar.scoring.engines.packed.transfer import send
 
 # Maps queries (R x H x D, the segments' rows in order), keys and values (T x G x D) to R x H · D.
@@ -65,8 +65,8 @@ class Varlen:
         queries, keys = [len(segment.rows) for segment in segments], [segment.seen for segment in segments]
         self._kernel = kernel
         self._keys = send(key_rows(segments), device)
-        self._query_ends = send(ends(queries), device, np.int32)
-        self._key_ends = send(ends(keys), device, np.int32)
+        self._query_ends = send(cu_seqlens(queries), device, np.int32)
+        self._key_ends = send(cu_seqlens(keys), device, np.int32)
         self._longest = max(queries), max(keys)
 
     def __call__(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
@@ -88,7 +88,7 @@ class Buckets:
     def __init__(
         self, segments: Sequence[Segment], *, device: torch.device, dtype: torch.dtype, alone: bool = False
     ) -> None:
-        starts = ends([len(segment.rows) for segment in segments])
+        starts = cu_seqlens([len(segment.rows) for segment in segments])
         self._buckets = []
         place, home = 0, [0] * starts[-1]
         for bucket in alike(segments, alone=alone):
@@ -115,7 +115,7 @@ class _Bucket:
         rows, columns = torch.arange(int(queries.max())), torch.arange(int(keys.max()))
         # A short segment is padded with its last row: this is never NaN, and its results are not used.
         self._queries = (torch.tensor(starts)[:, None] + rows.minimum(queries[:, None] - 1)).to(device)
-        flat, first = torch.from_numpy(key_rows(segments)), torch.tensor(ends(keys.tolist())[:-1])
+        flat, first = torch.from_numpy(key_rows(segments)), torch.tensor(cu_seqlens(keys.tolist())[:-1])
         self._keys = flat[first[:, None] + columns.minimum(keys[:, None] - 1)].to(device)
         # The first row sees all keys except one for each row after it.
         ahead = keys - queries

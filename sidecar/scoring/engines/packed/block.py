@@ -29,21 +29,21 @@ class Steps:
     - `leave(x, attended, out, norm, gate_up, down)`: rows and their attended heads (T x H · D) to the layer's output.
     """
 
-    enter: Callable[..., tuple[torch.Tensor, torch.Tensor]]
-    leave: Callable[..., torch.Tensor]
+    pre_attention: Callable[..., tuple[torch.Tensor, torch.Tensor]]
+    post_attention: Callable[..., torch.Tensor]
 
 
 def steps_of(shape: Shape, multiply: Multiply = linear) -> Steps:
     """Make the steps for a shape; `multiply` is `torch.nn.functional.linear` or does the same."""
 
-    def enter(
+    def pre_attention(
         x: torch.Tensor, norm: torch.Tensor, weight: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         values = multiply(rms_norm(x, norm, shape.epsilon), weight)
         heads = torch.unflatten(values, -1, (-1, shape.head_size))
         return rotate(heads[:, : -shape.kv_heads], cos, sin), heads[:, -shape.kv_heads :]
 
-    def leave(  # noqa: PLR0913, PLR0917  a layer's weights, as plain tensors for the compiler
+    def post_attention(  # noqa: PLR0913, PLR0917  a layer's weights, as plain tensors for the compiler
         x: torch.Tensor,
         attended: torch.Tensor,
         out: torch.Tensor,
@@ -56,7 +56,7 @@ def steps_of(shape: Shape, multiply: Multiply = linear) -> Steps:
         # In place, since these are the largest tensors.
         return multiply(silu(gate).mul_(up), down).add_(x)
 
-    return Steps(enter, leave)
+    return Steps(pre_attention, post_attention)
 
 
 def rms_norm(x: torch.Tensor, weight: torch.Tensor, epsilon: float) -> torch.Tensor:
@@ -71,7 +71,7 @@ def rotate(heads: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.T
     return heads * cos + torch.cat([-right, left], dim=-1) * sin
 
 
-def angles(llama: Llama, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def rope_tables(llama: Llama, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return cosines and sines of the positions (T), T x 1 x D each: computed in float32, in the weights' dtype."""
     half = positions[:, None, None].float() * llama.frequencies
     both = torch.cat([half, half], dim=-1)
@@ -89,17 +89,17 @@ def invariant_steps(shape: Shape, device: torch.device) -> Steps:
         return steps_of(shape, tiled)
     steps = steps_of(shape)
 
-    def enter(
+    def pre_attention(
         x: torch.Tensor, norm: torch.Tensor, weight: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        entered = [steps.enter(tile, norm, weight, *angles) for tile, *angles in _tiles(x, cos, sin)]
-        turned, values = (torch.cat(parts)[: len(x)] for parts in zip(*entered, strict=True))
+        computed = [steps.pre_attention(tile, norm, weight, *tables) for tile, *tables in _tiles(x, cos, sin)]
+        turned, values = (torch.cat(parts)[: len(x)] for parts in zip(*computed, strict=True))
         return turned, values
 
-    def leave(x: torch.Tensor, attended: torch.Tensor, *weights: torch.Tensor) -> torch.Tensor:
-        return torch.cat([steps.leave(*tiles, *weights) for tiles in _tiles(x, attended)])[: len(x)]
+    def post_attention(x: torch.Tensor, attended: torch.Tensor, *weights: torch.Tensor) -> torch.Tensor:
+        return torch.cat([steps.post_attention(*tiles, *weights) for tiles in _tiles(x, attended)])[: len(x)]
 
-    return Steps(enter, leave)
+    return Steps(pre_attention, post_attention)
 
 
 def tiled(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from sidecar.core.model_spec import Compiling
-from sidecar.scoring.engines.packed.block import Steps, angles
+from sidecar.scoring.engines.packed.block import Steps, rope_tables
 from sidecar.scoring.engines.packed.weights import Llama
 
 log = logging.getLogger(__name__)
@@ -60,8 +60,8 @@ class CompiledSteps:
     def _compile(self) -> None:
         try:
             compiled = Steps(
-                enter=torch.compile(self._plain.enter, backend=self._backend),
-                leave=torch.compile(self._plain.leave, backend=self._backend),
+                pre_attention=torch.compile(self._plain.pre_attention, backend=self._backend),
+                post_attention=torch.compile(self._plain.post_attention, backend=self._backend),
             )
             _warm_up(compiled, self._llama)
         except Exception as error:  # noqa: BLE001  whatever fails in the compiler, the uncompiled steps work
@@ -94,9 +94,9 @@ def _compiler() -> queue.SimpleQueue[Callable[[], None]]:
 def _warm_up(steps: Steps, llama: Llama) -> None:
     shape, layer, weights = llama.shape, llama.layers[0], llama.embeddings
     rows = weights.new_zeros(ROWS, shape.hidden)
-    cos, sin = angles(llama, torch.arange(ROWS, device=weights.device))
+    cos, sin = rope_tables(llama, torch.arange(ROWS, device=weights.device))
     attended = weights.new_zeros(ROWS, shape.queries)
     for tensor in (rows, cos, sin, attended):
         torch._dynamo.mark_dynamic(tensor, 0)  # noqa: SLF001  the documented way to say which size varies
-    steps.enter(rows, layer.attention_norm, layer.qkv, cos, sin)
-    steps.leave(rows, attended, layer.out, layer.mlp_norm, layer.gate_up, layer.down)
+    steps.pre_attention(rows, layer.attention_norm, layer.qkv, cos, sin)
+    steps.post_attention(rows, attended, layer.out, layer.mlp_norm, layer.gate_up, layer.down)

@@ -11,7 +11,7 @@ from torch.nn.functional import embedding, linear
 from sidecar.core.model_spec import Compiling
 from sidecar.scoring.checkpoints.manifest import Manifest
 from sidecar.scoring.engines.packed.attention import Attend, plan_attention
-from sidecar.scoring.engines.packed.block import Steps, angles, invariant_steps, rms_norm, rotate, steps_of, tiled
+from sidecar.scoring.engines.packed.block import Steps, invariant_steps, rms_norm, rope_tables, rotate, steps_of, tiled
 from sidecar.scoring.engines.packed.compiling import start
 from sidecar.scoring.engines.packed.layout import Layout, Segment, Slot, cut, distinct, lay_out
 from sidecar.scoring.engines.packed.transfer import send
@@ -54,7 +54,7 @@ class PackedEngine:
         self._share = share and not invariant
         self._multiply = tiled if invariant else linear
         # Of all positions at once: computed for a batch, their last bits may depend on its size.
-        self._angles = angles(llama, torch.arange(manifest.max_length, device=llama.device))
+        self._rope_tables = rope_tables(llama, torch.arange(manifest.max_length, device=llama.device))
         self._plain = invariant_steps(llama.shape, llama.device) if invariant else steps_of(llama.shape)
         self.compiled = start("never" if invariant else compile, self._plain, llama)
 
@@ -75,7 +75,7 @@ class PackedEngine:
         llama = self.llama
         ids, positions = send(layout.ids, self.device), send(layout.positions, self.device)
         x = embedding(ids, llama.embeddings)
-        cos, sin = (table.index_select(0, positions) for table in self._angles)
+        cos, sin = (table.index_select(0, positions) for table in self._rope_tables)
         x = self._layers(llama.layers[:-1], x, cos, sin, layout)
         x = self._last_layer(x, cos, sin, layout)
         # The head in float32: a bf16 logit has 8 bits, so many of a window's 100 scores would be equal.
@@ -90,12 +90,12 @@ class PackedEngine:
 
         def attended(layer: Layer) -> torch.Tensor:
             # A separate function, so that queries, keys and values are freed before the largest tensors are made.
-            turned, value = steps.enter(x, layer.attention_norm, layer.qkv, cos, sin)
+            turned, value = steps.pre_attention(x, layer.attention_norm, layer.qkv, cos, sin)
             query, key = torch.split(turned, [self.llama.shape.heads, self.llama.shape.kv_heads], dim=1)
             return attend(query, key, value)
 
         for layer in layers:
-            x = steps.leave(x, attended(layer), layer.out, layer.mlp_norm, layer.gate_up, layer.down)
+            x = steps.post_attention(x, attended(layer), layer.out, layer.mlp_norm, layer.gate_up, layer.down)
         return x
 
     def _last_layer(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, layout: Layout) -> torch.Tensor:
@@ -103,12 +103,12 @@ class PackedEngine:
         shape, layer = self.llama.shape, self.llama.layers[-1]
         pooled = send(layout.pooled_rows, self.device)
         queries, keys_values = torch.split(layer.qkv, [shape.queries, 2 * shape.keys])
-        key, value = self._plain.enter(x, layer.attention_norm, keys_values, cos, sin)
+        key, value = self._plain.pre_attention(x, layer.attention_norm, keys_values, cos, sin)
         x = x[pooled]
         query = self._multiply(rms_norm(x, layer.attention_norm, shape.epsilon), queries)
         query = rotate(torch.unflatten(query, -1, (shape.heads, shape.head_size)), cos[pooled], sin[pooled])
         attended = self._plan(layout.pooled)(query, key, value)
-        return self._plain.leave(x, attended, layer.out, layer.mlp_norm, layer.gate_up, layer.down)
+        return self._plain.post_attention(x, attended, layer.out, layer.mlp_norm, layer.gate_up, layer.down)
 
     def _steps(self, rows: int) -> Steps:
         # A step compiled for any number of rows serves 2 and more: torch treats 1 as a constant.

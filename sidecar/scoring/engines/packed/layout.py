@@ -132,7 +132,7 @@ def key_rows(segments: Sequence[Segment]) -> np.ndarray:
     return np.concatenate([np.arange(keys.start, keys.stop) for segment in segments for keys in segment.keys])
 
 
-def ends(lengths: Sequence[int]) -> list[int]:
+def cu_seqlens(lengths: Sequence[int]) -> list[int]:
     """Return the start of each of consecutive ranges, and the end of the last one."""
     return [0, *itertools.accumulate(lengths)]
 

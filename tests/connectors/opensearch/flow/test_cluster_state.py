@@ -44,11 +44,11 @@ def searched(cluster, caller, pipeline, index="docs", **params):
 def test_each_caller_is_told_what_they_may_see(order):
     cluster = Cluster()
     may_see = {ADA: RERANKS, EVE: FORBIDDEN}
-    told = {ADA: REASON, EVE: None}
+    outcomes = {ADA: REASON, EVE: None}
     for caller in (ADA, EVE)[::order]:
-        assert searched(cluster, caller, may_see[caller], search_pipeline="secret") == (told[caller], 1)
+        assert searched(cluster, caller, may_see[caller], search_pipeline="secret") == (outcomes[caller], 1)
     for caller in (ADA, EVE):  # and each is remembered
-        assert searched(cluster, caller, may_see[caller], search_pipeline="secret") == (told[caller], 0)
+        assert searched(cluster, caller, may_see[caller], search_pipeline="secret") == (outcomes[caller], 0)
 
 
 def test_a_window_that_one_caller_was_refused_stays_theirs():

@@ -148,7 +148,7 @@ def hit(docid, index="docs", fields=None, **source):
     return made | ({"fields": fields} if fields else {})
 
 
-def told(body, answers, mapping, fields=None, cluster=None):
+def searched(body, answers, mapping, fields=None, cluster=None):
     """Search, each search answered in turn and each question about fields by `mapping`."""
     sent, asked, waiting = [], [], iter(answers)
 
@@ -178,14 +178,14 @@ def texts(stage):
 
 def test_what_source_holds_is_read_off_the_same_answer():
     cluster, answer = Cluster(), [hit("1", title="t", story="fox")]
-    stage, sent, asked = told(BODY, [answer], mapped(story=TEXT), cluster=cluster)
+    stage, sent, asked = searched(BODY, [answer], mapped(story=TEXT), cluster=cluster)
     assert (texts(stage), len(sent), asked) == (["fox"], 1, ["/docs/_mapping/field/*"])
     assert stage.native.warning.startswith("docs has none of the default text fields")
-    stage, sent, asked = told(BODY, [answer], mapped(), cluster=cluster)
+    stage, sent, asked = searched(BODY, [answer], mapped(), cluster=cluster)
     assert (texts(stage), len(sent), asked) == (["fox"], 1, [])
     # A caller who hides _source is none the worse.
     hidden = [hit("1", fields={"story": ["fox"]})]
-    stage, sent, _ = told({**BODY, "_source": False}, [hidden], mapped(), cluster=cluster)
+    stage, sent, _ = searched({**BODY, "_source": False}, [hidden], mapped(), cluster=cluster)
     assert (texts(stage), "story" in sent[0]["fields"]) == (["fox"], True)
 
 
@@ -195,7 +195,7 @@ def test_what_source_holds_is_read_off_the_same_answer():
 )
 def test_what_source_never_holds_is_asked_for(field, more):
     answers = [[hit("1", body="x")], [hit("1", body="x", fields={field: ["fox"]})]]
-    stage, sent, _ = told(BODY, answers, mapped(**RICH), PassageFields(text=(field,)))
+    stage, sent, _ = searched(BODY, answers, mapped(**RICH), PassageFields(text=(field,)))
     assert (texts(stage), stage.native.warning) == (["fox"], "")
     assert sent[1] == {**BODY, "from": 0, "size": 10, **more}
     assert stage.native.plan.borrowed == {field}
@@ -213,7 +213,7 @@ def test_what_source_never_holds_is_asked_for(field, more):
 )
 def test_stored_fields_are_added_to_the_callers_own(body, sent):
     answers = [[hit("1")], [hit("1", fields={"kept": ["fox"]})]]
-    stage, asked, _ = told({**BODY, **body}, answers, mapped(**RICH), PassageFields((), ("kept",)))
+    stage, asked, _ = searched({**BODY, **body}, answers, mapped(**RICH), PassageFields((), ("kept",)))
     assert texts(stage) == ["fox"]
     assert {name: asked[-1].get(name) for name in sent} == sent
 
@@ -225,21 +225,21 @@ def test_a_mapping_that_may_not_be_read_is_said(status, asked_again):
     if status not in {401, 403}:
         why = f"OpenSearch answered {status} when asked for the mapping"
     for expected in (1, asked_again):
-        stage, _, asked = told(BODY, [answer], status, PassageFields(text=("story",)), cluster)
+        stage, _, asked = searched(BODY, [answer], status, PassageFields(text=("story",)), cluster)
         assert (stage.skipped, len(asked)) == (None, expected)
         assert stage.native.warning == f"no hit of docs shows text in story, and {why}"
 
 
 def test_nothing_is_asked_where_text_is_found():
-    _, _, asked = told(BODY, [[hit("1", text="fox"), hit("2", title="t")]], 500)
+    _, _, asked = searched(BODY, [[hit("1", text="fox"), hit("2", title="t")]], 500)
     assert asked == []
-    stage, _, asked = told(BODY, [[]], 500)
+    stage, _, asked = searched(BODY, [[]], 500)
     assert (asked, stage.native.warning) == ([], "")
 
 
 def test_a_copy_is_refused_with_opensearchs_own_answer():
     own = [hit("1", body="x")]
-    stage, sent, _ = told(BODY, [own, own], mapped(**RICH), PassageFields((), ("all",)))
+    stage, sent, _ = searched(BODY, [own, own], mapped(**RICH), PassageFields((), ("all",)))
     assert (
         stage.skipped == "all of docs is the target of a copy_to, whose text OpenSearch keeps nowhere: name body, title"
     )
@@ -250,12 +250,12 @@ def test_a_copy_is_refused_with_opensearchs_own_answer():
 def test_an_index_that_turns_up_later_is_looked_at_too():
     cluster = Cluster()
     both = json.dumps(json.loads(mapped(story=TEXT)) | json.loads(mapped("more", tale=TEXT))).encode()
-    stage, _, asked = told(BODY, [[hit("1", story="fox")]], both, cluster=cluster)
+    stage, _, asked = searched(BODY, [[hit("1", story="fox")]], both, cluster=cluster)
     assert (texts(stage), asked) == (["fox"], ["/docs/_mapping/field/*"])
     later = [hit("1", story="fox"), hit("2", index="more", tale="hen")]
-    stage, _, asked = told(BODY, [later], both, cluster=cluster)
+    stage, _, asked = searched(BODY, [later], both, cluster=cluster)
     assert (texts(stage), asked) == (["fox", "hen"], ["/docs,more/_mapping/field/*"])
-    stage, _, asked = told(BODY, [later], both, cluster=cluster)
+    stage, _, asked = searched(BODY, [later], both, cluster=cluster)
     assert (texts(stage), asked) == (["fox", "hen"], [])
 
 

@@ -116,7 +116,7 @@ NULL_POINTER = (
 LACKS_EXT = EngineRejected("null", status=500, body=NULL_POINTER)
 
 
-def told(script, body, overrule=None, declined=None):
+def driven(script, body, overrule=None, declined=None):
     """Drive a search flow, each request answered from the script; return its result and what was sent."""
     sent, answers = [], iter(script)
 
@@ -134,10 +134,10 @@ def told(script, body, overrule=None, declined=None):
 
 def test_a_pipeline_that_turns_out_to_need_the_ext_gets_it():
     query = b'{"query":{"match":{"text":"fox"}},'
-    stage, sent = told([LACKS_EXT, HIT], query + EXT + b"}")
+    stage, sent = driven([LACKS_EXT, HIT], query + EXT + b"}")
     assert stage.skipped == "its search pipeline takes ext.rerank for itself"
     assert sent == [query + b'"from":0,"size":10}', query + EXT + b"}"]
-    stage, sent = told([LACKS_EXT, HIT], b'{"size":0,' + EXT + b"}")
+    stage, sent = driven([LACKS_EXT, HIT], b'{"size":0,' + EXT + b"}")
     assert stage.skipped == "its search pipeline takes ext.rerank for itself"
     assert sent == [b'{"size":0}', b'{"size":0,' + EXT + b"}"]
 
@@ -154,14 +154,14 @@ def test_a_pipeline_that_turns_out_to_need_the_ext_gets_it():
 )
 def test_a_search_that_fails_either_way_fails_by_its_own_fault(script, message):
     with pytest.raises(EngineRejected, match=message):
-        told(script, b'{"query":{"match":{"text":"fox"}},' + EXT + b"}")
+        driven(script, b'{"query":{"match":{"text":"fox"}},' + EXT + b"}")
 
 
 def test_a_search_that_is_declined_goes_without_the_ext_unless_a_pipeline_needs_it():
     off = Why(Reason.SWITCHED_OFF, "off")
-    stage, sent = told([HIT], b'{"size":3,' + EXT + b"}", declined=off)
+    stage, sent = driven([HIT], b'{"size":3,' + EXT + b"}", declined=off)
     assert (stage.skipped, stage.skipped.reason, sent) == ("off", "switched_off", [b'{"size":3}'])
-    stage, sent = told([LACKS_EXT, HIT], b'{"size":3,' + EXT + b"}", declined=off)
+    stage, sent = driven([LACKS_EXT, HIT], b'{"size":3,' + EXT + b"}", declined=off)
     assert stage.skipped == "its search pipeline takes ext.rerank for itself"
     assert sent == [b'{"size":3}', b'{"size":3,' + EXT + b"}"]
 

@@ -40,7 +40,7 @@ def answered(*script):
         return answer
 
     body = SearchBody(json.dumps(BODY).encode())
-    found = drive(search_flow(body, {}, window=5, fields=PassageFields(), hydrate="page"), send)
+    found = drive(search_flow(body, {}, window=5, fields=PassageFields(), fetch_phase="page"), send)
     order = [Ranked(c, rank, -rank, -rank) for rank, c in enumerate(reversed(found.candidates), start=1)]
     page = json.loads(drive(finish(found, Ranking("fox", tuple(order), {})), send))["hits"]["hits"]
     return [(one["_source"]["text"], one.get("highlight", {}).get("text")) for one in page], sent

@@ -44,12 +44,12 @@ BODIES = [
 
 @pytest.fixture
 def reranking(client):
-    return RerankingClient(client, ByLength(), window=50, hydrate="window")
+    return RerankingClient(client, ByLength(), window=50, fetch_phase="window")
 
 
 @pytest.fixture
 def paging(client):
-    return RerankingClient(client, ByLength(), window=50, hydrate="page")
+    return RerankingClient(client, ByLength(), window=50, fetch_phase="page")
 
 
 def test_a_page_has_the_bytes_it_has_in_the_window(reranking, paging, index):
@@ -99,7 +99,7 @@ def test_several_searches_and_the_asynchronous_client(opensearch_url, reranking,
 
     async def searches():
         async with AsyncOpenSearch(opensearch_url) as client:
-            asynchronous = AsyncRerankingClient(client, ByLength(), window=50, hydrate="page")
+            asynchronous = AsyncRerankingClient(client, ByLength(), window=50, fetch_phase="page")
             return await asynchronous.msearch_raw(body=lines)
 
     assert without_took(asyncio.run(searches())) == theirs
@@ -157,7 +157,7 @@ def test_documents_that_share_an_id_are_never_taken_for_each_other(client, reran
 
 
 def test_a_hit_deleted_meanwhile_stays_without_its_highlight(client, twins):
-    connector = OpenSearchConnector(client, hydrate="page")
+    connector = OpenSearchConnector(client, fetch_phase="page")
     request = SearchRequest(twins[0], {"query": QUERY, **HIGHLIGHT})
     first_stage = connector.fetch(request)
     client.delete(index=twins[0], id="3", refresh=True)
@@ -169,7 +169,7 @@ def test_a_hit_deleted_meanwhile_stays_without_its_highlight(client, twins):
 
 
 def test_an_index_deleted_meanwhile_is_an_error_as_for_any_search(client, twins):
-    connector = OpenSearchConnector(client, hydrate="page")
+    connector = OpenSearchConnector(client, fetch_phase="page")
     request = SearchRequest(twins[0], {"query": QUERY, **HIGHLIGHT})
     first_stage = connector.fetch(request)
     client.indices.delete(index=twins[0])

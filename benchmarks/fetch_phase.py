@@ -1,6 +1,6 @@
 """Time a window of 100 if OpenSearch highlights all of it, or only the page: p50 of both, side by side.
 
-    python -m benchmarks.hydrate --url http://localhost:9200
+    python -m benchmarks.fetch_phase --url http://localhost:9200
 
 Nothing is scored, so the figures are those of OpenSearch and the network. The indexes are called
 sidecar-benchmark-short (20,000 documents of about 1 kB) and sidecar-benchmark-long (500 of about 100 kB), and are
@@ -20,7 +20,7 @@ from typing import Any
 from opensearchpy import OpenSearch
 
 from connectors.opensearch import RerankingClient
-from connectors.opensearch.rewrite.request import Hydrate
+from connectors.opensearch.rewrite.request import FetchPhase
 from connectors.opensearch.transport import connect
 from sidecar.core.candidates import Candidate, Ranked, Ranking
 
@@ -36,7 +36,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "100 kB documents": (LONG, {}),
     "100 kB documents, highlight": (LONG, HIGHLIGHT),
 }
-MODES: tuple[Hydrate, ...] = ("window", "page")
+MODES: tuple[FetchPhase, ...] = ("window", "page")
 
 
 class LastFirst:
@@ -73,13 +73,13 @@ def milliseconds(search: Callable[[], object]) -> float:
     return (perf_counter() - started) * 1000
 
 
-def compare(client: OpenSearch, rounds: int) -> dict[str, dict[Hydrate, float]]:
+def compare(client: OpenSearch, rounds: int) -> dict[str, dict[FetchPhase, float]]:
     """Return the median of each case and mode; the modes take turns, so that both run under the same load."""
-    clients = {mode: RerankingClient(client, LastFirst(), hydrate=mode) for mode in MODES}
-    found: dict[str, dict[Hydrate, float]] = {}
+    clients = {mode: RerankingClient(client, LastFirst(), fetch_phase=mode) for mode in MODES}
+    found: dict[str, dict[FetchPhase, float]] = {}
     for case, (index, extra) in CASES.items():
         body = {"query": QUERY, **extra}
-        taken: dict[Hydrate, list[float]] = {mode: [] for mode in MODES}
+        taken: dict[FetchPhase, list[float]] = {mode: [] for mode in MODES}
         for _ in range(rounds + 3):
             for mode, reranking in clients.items():
                 taken[mode].append(milliseconds(partial(reranking.search_raw, index=index, body=body)))
