@@ -45,6 +45,7 @@ ALLOWED = {
     },
     "sidecar.reranker": {"sidecar.core", "sidecar.scoring", "sidecar.scoring.checkpoints"},
     "sidecar.experiments": {"sidecar.core", "sidecar.version"},  # a manifest names the version
+    "sidecar.report": {"sidecar.core", "sidecar.experiments", "sidecar.version"},  # a page names the version
     "sidecar.training": {
         "sidecar.core",
         "sidecar.experiments",
@@ -139,6 +140,8 @@ OWNERS = {
     "botocore": "connectors.opensearch",
     "urllib3": "connectors",
     "ir_measures": "sidecar.experiments",
+    "jinja2": "sidecar.report",
+    "markupsafe": "sidecar.report",
     "typer": "sidecar.cli",
     "fastapi": "sidecar.serving",
     "starlette": "sidecar.serving",

@@ -22,6 +22,7 @@ PARTS = {
         "docs/how-to/security",
         "docs/how-to/upgrades",
         "docs/how-to/troubleshooting",
+        "docs/REPORTS",
     ],
     "Reference": [
         "docs/SERVICE",

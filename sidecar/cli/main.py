@@ -20,6 +20,7 @@ from sidecar.cli import (  # noqa: F401
     index_command,
     install_command,
     mine_command,
+    report_command,
     rerank_command,
     run_command,
     search_command,

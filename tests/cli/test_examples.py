@@ -16,7 +16,8 @@ EXAMPLES = {name: shlex.split(command.epilog) for name, command in COMMANDS.item
 # In an order in which each finds the files that those before it wrote. `demo` has a test of its own; `serve` and
 # `install-pipeline` need an OpenSearch, `train` a base model of the hub, and `bench` a minute.
 IN_ORDER = (
-    *("index", "search", "run", "evaluate", "mine", "rerank", "teach", "fit-calibration", "doctor", "settings"),
+    *("index", "search", "run", "evaluate", "report", "mine", "rerank", "teach", "fit-calibration", "doctor"),
+    "settings",
 )
 
 
