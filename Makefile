@@ -36,7 +36,7 @@ check: $(READY)  ## Check style, types and what needs neither a search engine no
 
 # tests/conftest.py marks a test by the fixtures and helpers that it uses.
 quick: $(READY)
-	@$(BIN)/python -m pytest -q -m "not attack and not data and not live and not model and not service and not soak"
+	@$(BIN)/python -m pytest -q -m "not attack and not browser and not data and not live and not model and not service and not soak"
 
 test: $(READY)  ## Run the tests; OPENSEARCH_URL or Maven with a JDK brings the live ones
 	@$(BIN)/python -m pytest -m "not soak"

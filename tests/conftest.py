@@ -16,6 +16,7 @@ from tests.support.live.nodes import NODES, WITH_PLUGINS, running_node
 FIXTURES = {
     "live": {"opensearch_url", "ml_node", "secure_node", "jvm"},
     "data": {"judged"},
+    "browser": {"chromium"},
     "model": {"tiny_models", "tiny_llama", "tiny_bert", "tiny_kin"},
 }
 # Marker → the helpers that make every test of a module that imports them one of its kind.

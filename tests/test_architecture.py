@@ -57,7 +57,7 @@ ALLOWED = {
     },
     "sidecar.serving.http": {"sidecar.core"},
     "sidecar.serving.scorer": {"sidecar.core", "sidecar.reranker", "sidecar.scoring", "sidecar.scoring.score_mapping"},
-    # The proxy drives OpenSearch's search flow itself; Lucene's connector is driven in lucene_api alone.
+    # The proxy drives OpenSearch's search flow itself; lucene_api and ui.lucene_engine drive Lucene's connector.
     "sidecar.serving.proxy": {
         "sidecar.core",
         "sidecar.scoring.score_mapping",
@@ -70,6 +70,19 @@ ALLOWED = {
         "connectors.opensearch.rewrite",
     },
     "sidecar.serving.rerank_api": {"sidecar.core", "sidecar.serving.http", "sidecar.serving.scorer", "sidecar.version"},
+    "sidecar.serving.ui": {
+        "sidecar.core",
+        "sidecar.scoring.score_mapping",
+        "sidecar.serving.http",
+        "sidecar.serving.proxy",
+        "sidecar.serving.rerank_api",
+        "sidecar.serving.scorer",
+        "connectors.opensearch.flow",
+        "connectors.opensearch.raw_json",
+        "connectors.opensearch.respond",
+        "connectors.opensearch.rewrite",
+        "connectors.pyserini",
+    },
     "sidecar.serving": {
         "sidecar.core",
         "sidecar.opensearch_account",
@@ -77,6 +90,7 @@ ALLOWED = {
         "sidecar.serving.proxy",
         "sidecar.serving.rerank_api",
         "sidecar.serving.scorer",
+        "sidecar.serving.ui",
         "sidecar.settings",
         OPENSEARCH,
         "connectors.pyserini",

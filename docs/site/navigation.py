@@ -26,6 +26,7 @@ PARTS = {
     ],
     "Reference": [
         "docs/SERVICE",
+        "docs/UI",
         "docs/COMMANDS",
         "docs/cli",
         "docs/settings",

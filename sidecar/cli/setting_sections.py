@@ -42,7 +42,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "Rerank API": (
         *("model_aliases", "lucene_indexes", "cors_origins", "max_documents", "max_characters"),
-        *("api_seconds", "api_concurrent"),
+        *("api_seconds", "api_concurrent", "ui"),
     ),
     "Training": tuple(TrainingSettings.model_fields),
 }

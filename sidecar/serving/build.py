@@ -17,6 +17,7 @@ from connectors.opensearch.auth import client_options
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.model_spec import Compiling, ModelSpec
 from sidecar.opensearch_account import access
+from sidecar.serving.comparing import compare_api
 from sidecar.serving.http.held_bytes import HeldBytes
 from sidecar.serving.http.metrics import Metrics
 from sidecar.serving.http.request_body import BodyLimits
@@ -30,7 +31,7 @@ from sidecar.serving.proxy.routes import PassThrough
 from sidecar.serving.proxy.rules import rules_of
 from sidecar.serving.proxy.shadow_log import ShadowFile
 from sidecar.serving.proxy.upstream import Try, Upstream, UpstreamLimits, node_url
-from sidecar.serving.rerank_api.app import rerank_api
+from sidecar.serving.rerank_api.app import ExtraRouter, rerank_api
 from sidecar.serving.rerank_api.engine import ModelNames, RequestLimits, RerankEngine
 from sidecar.serving.scorer.circuit_breaker import CircuitBreaker
 from sidecar.serving.scorer.client import COMMAND, ScorerClient
@@ -113,13 +114,19 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
         proxy.ours = Management(service, cluster, metrics, proxy, api_key=key, allowed_hosts=options.allowed_hosts)
         proxy.shadows.record = _shadow_file(settings)
         stack.push_async_callback(proxy.shadows.drain)
+        engine = RerankEngine(service, names, limits(settings, held), metrics)
+        lucene = await stack.enter_async_context(_lucene(settings, service, options.defaults))
+        extra: list[ExtraRouter] = [] if lucene is None else [lucene]
+        if settings.ui:
+            extra.append(compare_api(engine, proxy, lucene, api_key=key))
         api = rerank_api(
-            RerankEngine(service, names, limits(settings, held), metrics),
+            engine,
             fields=settings.as_fields(),
             api_key=key,
             allowed_hosts=options.allowed_hosts,
             cors_origins=settings.cors_origins,
-            extra=await stack.enter_async_context(_lucene(settings, service, options.defaults)),
+            extra=extra,
+            management=proxy.ours,
         )
         yield ServiceParts(service, upstream, cluster, proxy, api, metrics, loading)
 

@@ -67,6 +67,7 @@ class LuceneApi:
         self.terms = terms
         self.dialect = Dialect("lucene", _tell, {Fault.INVALID: 400})
         self.router = self._router()
+        self.open_paths: frozenset[str] = frozenset()
         # The threads are kept: each one that calls Java must be attached to the JVM once.
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="lucene")
 
@@ -116,12 +117,13 @@ class LuceneApi:
             raise Problem(Fault.NOT_FOUND, f"there is no index {name[:80]!r} here; there are {', '.join(self.indexes)}")
         return self.indexes[name]
 
-    async def _in_thread(self, work: Callable[..., Result], *arguments: object) -> Result:
+    async def in_thread(self, work: Callable[..., Result], *arguments: object) -> Result:
+        """Run work in a thread that may call the JVM."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
     async def _search(self, name: str, query: str, hits: int, *, parse: bool, caller: str) -> Response:
         connector, terms = self._opened(name).connector, self.terms
-        first_stage = await self._in_thread(connector.fetch, LuceneRequest(query, hits, terms.window))
+        first_stage = await self.in_thread(connector.fetch, LuceneRequest(query, hits, terms.window))
         outcome = await self._ranked(query, first_stage.candidates, caller)
         if outcome.status is Status.FAILED and terms.on_failure == "error":
             raise Problem(Fault.UNAVAILABLE, f"reranking failed: {outcome.words}")
@@ -141,7 +143,7 @@ class LuceneApi:
         )
 
     async def _doc(self, name: str, docid: str) -> Response:
-        hit = await self._in_thread(self._opened(name).index.doc, docid)
+        hit = await self.in_thread(self._opened(name).index.doc, docid)
         if hit is None:
             raise Problem(Fault.NOT_FOUND, f"index {name} has no document {docid[:80]!r}")
         record = json_object(hit.raw) if hit.raw is not None else None

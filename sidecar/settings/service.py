@@ -129,6 +129,9 @@ class ServiceSettings(BaseModel):
         "auto (the one that they connected to), off (that of OpenSearch), or HOST:PORT.",
     )
     allowed_hosts: Names = Field((), description="Host names that the service accepts. Unset: any.")
+    ui: bool = Field(
+        True, description="Serve the page that compares first stage and reranking at /ui of the rerank API's port."
+    )
     cors_origins: Names = Field(
         (), description="Origins of web pages that may call the rerank API, such as https://app.example; * allows all."
     )

@@ -136,7 +136,7 @@ class ProxyApp:
         if parsed is None:
             await self.proxy.pass_on(exchange, body)
             return None
-        declined = self._not_now()
+        declined = self.not_now()
         why = unwritable(exchange) or parsed.left_out or (None if parsed.requested else declined)
         if why is not None:
             return await self._pass_unranked(exchange, body, why, parsed=parsed)
@@ -177,7 +177,7 @@ class ProxyApp:
             raise NotRead(why.reason, why)
         return await rendered(call, self.proxy.upstream)
 
-    def _not_now(self) -> Why | None:
+    def not_now(self) -> Why | None:
         """Say why nothing is reranked at the moment; None if it is."""
         if not self.enabled:
             return Why(Reason.SWITCHED_OFF, "reranking is switched off")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from fastapi import APIRouter, FastAPI
@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp
 
 from sidecar.core.documents import PassageFields
+from sidecar.serving.http.asgi import Exchange
 from sidecar.serving.rerank_api.about import health_router, models_router
 from sidecar.serving.rerank_api.dialect import Dialect
 from sidecar.serving.rerank_api.endpoints import ENDPOINTS, Endpoint, dialect_at
@@ -31,10 +32,12 @@ DESCRIPTION = "Reranks passages in the shapes of Cohere, Jina, TEI, vLLM and NIM
 
 
 class ExtraRouter(Protocol):
-    """More endpoints on the same port, with their own dialect for their paths."""
+    """More endpoints on the same port, with their own dialect for their paths; `open_paths` need no key."""
 
     router: APIRouter
     dialect: Dialect
+
+    open_paths: frozenset[str]
 
     def covers(self, path: str) -> bool:
         """True if the path is one of these endpoints."""
@@ -48,23 +51,24 @@ def rerank_api(  # noqa: PLR0913  independent settings, by keyword
     api_key: str | None = None,
     allowed_hosts: frozenset[str] = frozenset(),
     cors_origins: Sequence[str] = (),
-    extra: ExtraRouter | None = None,
+    extra: Sequence[ExtraRouter] = (),
+    management: Callable[[Exchange], Awaitable[None]] | None = None,
 ) -> ASGIApp:
     """Build the application. `fields` names the fields of a document object that hold title and text.
 
-    Pages of `cors_origins` may call it from a browser; `*` means every page.
+    Pages of `cors_origins` may call it from a browser; `*` means every page. `management` answers the paths under
+    `/_sidecar`.
     """
 
     def dialect_of(path: str) -> Dialect:
-        return extra.dialect if extra is not None and extra.covers(path) else dialect_at(path)
+        return next((one.dialect for one in extra if one.covers(path)), None) or dialect_at(path)
 
     app = described()
     handler = RequestHandler(engine, fields)
     for endpoint in ENDPOINTS:
         _add(app, endpoint, handler)
-    # The extra router comes first: for `/v1/models/search` it knows whether that is an index.
-    routers = [models_router(engine), health_router(engine)]
-    for router in routers if extra is None else [extra.router, *routers]:
+    # The extra routers come first: for `/v1/models/search` Lucene's knows whether that is an index.
+    for router in [*(one.router for one in extra), models_router(engine), health_router(engine)]:
         app.include_router(router)
 
     async def lost(request: Request, error: Exception) -> Response:
@@ -91,10 +95,12 @@ def rerank_api(  # noqa: PLR0913  independent settings, by keyword
     app.add_exception_handler(RequestValidationError, mistaken)
 
     def verbatim(path: str) -> bool:
-        return extra is not None and extra.covers(path)
+        return any(one.covers(path) for one in extra)
 
-    policy = AccessPolicy(api_key, allowed_hosts, OPEN_PATHS)
-    middleware = ApiMiddleware(app, policy, dialect_at=dialect_of, verbatim=verbatim, metrics=engine.metrics)
+    policy = AccessPolicy(api_key, allowed_hosts, OPEN_PATHS.union(*(one.open_paths for one in extra)))
+    middleware = ApiMiddleware(
+        app, policy, dialect_at=dialect_of, verbatim=verbatim, metrics=engine.metrics, management=management
+    )
     if not cors_origins:
         return middleware
     return CORSMiddleware(

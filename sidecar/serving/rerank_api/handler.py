@@ -18,7 +18,7 @@ from sidecar.serving.http.held_bytes import Hold
 from sidecar.serving.http.off_loop import off_loop
 from sidecar.serving.rerank_api.dialect import Dialect, ParsedRequest
 from sidecar.serving.rerank_api.endpoints import Endpoint
-from sidecar.serving.rerank_api.engine import RerankEngine
+from sidecar.serving.rerank_api.engine import RequestLimits, RerankEngine
 from sidecar.serving.rerank_api.json_body import parsed, written
 from sidecar.serving.rerank_api.problem import Fault, Problem
 
@@ -41,7 +41,7 @@ class RequestHandler:
         peer = network_of(request.client.host) if request.client else ""
         try:
             with self.engine.limits.held.hold(peer) as hold:
-                whole = await self._body(request, hold)
+                whole = await whole_body(request, self.engine.limits, hold)
                 # A request counts as running only once its body has arrived, so that slow bodies block no other
                 # request.
                 with self._turn():
@@ -74,23 +74,24 @@ class RequestHandler:
         finally:
             self.in_flight -= 1
 
-    async def _body(self, request: Request, hold: Hold) -> bytes:
-        limits = self.engine.limits
-        arriving = request_body.BodyLimits(limits.body, limits.body_seconds, limits.body_seconds)
-        body = request_body.Body(request.receive, arriving, hold)
-        try:
-            why = await body.read()
-            if why is None:
-                encoding = request.headers.get("content-encoding", "").encode("latin-1", "replace")
-                size = limits.body if encoding else 0
-                return await off_loop(size, request_body.decompressed, body.prefix, encoding, limits.body)
-        except request_body.BodyTooLarge:
-            why = Why(Reason.BODY_TOO_LARGE, f"the body is larger than {limits.body} bytes")
-        except request_body.BodyTooSlow:
-            raise Problem(Fault.BODY_TOO_SLOW, "the body did not arrive in time") from None
-        except request_body.BodyUnreadable as error:
-            raise Problem(Fault.NOT_JSON, f"the body can't be read: {error}") from None
-        raise Problem(Fault.BUSY if why.reason is Reason.OVERLOADED else Fault.BODY_TOO_LARGE, why)
+
+async def whole_body(request: Request, limits: RequestLimits, hold: Hold) -> bytes:
+    """Read a request's body, decompressed. Raises `Problem` beyond a limit, and `ClientLeft`."""
+    arriving = request_body.BodyLimits(limits.body, limits.body_seconds, limits.body_seconds)
+    body = request_body.Body(request.receive, arriving, hold)
+    try:
+        why = await body.read()
+        if why is None:
+            encoding = request.headers.get("content-encoding", "").encode("latin-1", "replace")
+            size = limits.body if encoding else 0
+            return await off_loop(size, request_body.decompressed, body.prefix, encoding, limits.body)
+    except request_body.BodyTooLarge:
+        why = Why(Reason.BODY_TOO_LARGE, f"the body is larger than {limits.body} bytes")
+    except request_body.BodyTooSlow:
+        raise Problem(Fault.BODY_TOO_SLOW, "the body did not arrive in time") from None
+    except request_body.BodyUnreadable as error:
+        raise Problem(Fault.NOT_JSON, f"the body can't be read: {error}") from None
+    raise Problem(Fault.BUSY if why.reason is Reason.OVERLOADED else Fault.BODY_TOO_LARGE, why)
 
 
 def refused(dialect: Dialect, problem: Problem) -> Response:

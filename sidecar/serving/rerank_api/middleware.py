@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,10 +41,10 @@ class ApiMiddleware:
     Applies the access policy, gives every request an id (its own `X-Request-Id`, or a new one) which is sent back, and
     turns exceptions into answers. `dialect_at` gives the dialect of errors at a path. Repeated slashes in a path, which
     clients make from a base address that ends in one, are removed, except if the path is `verbatim`. A HEAD is handled
-    as a GET whose body is not sent.
+    as a GET whose body is not sent. `management`, if there is one, answers the paths under `/_sidecar`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  independent parts, by keyword
         self,
         app: ASGIApp,
         policy: AccessPolicy,
@@ -52,12 +52,14 @@ class ApiMiddleware:
         dialect_at: Callable[[str], Dialect],
         verbatim: Callable[[str], bool],
         metrics: Metrics,
+        management: Callable[[Exchange], Awaitable[None]] | None = None,
     ) -> None:
         self.app = app
         self.policy = policy
         self.dialect_at = dialect_at
         self.verbatim = verbatim
         self.metrics = metrics
+        self.management = management
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -82,6 +84,10 @@ class ApiMiddleware:
 
         try:
             problem = self._refusal(exchange, scope["path"])
+            if problem is None and self.management is not None and _is_management(scope["path"]):
+                exchange.send = sent
+                await self.management(exchange)
+                return
             app = self.app if problem is None else refused(dialect, problem)
             await app(scope, receive, sent)
         except Exception:  # noqa: BLE001  after any error the caller gets an answer in their dialect
@@ -96,9 +102,15 @@ class ApiMiddleware:
         allowed = self.policy.allowed_hosts
         if allowed and not {host, host.rpartition(":")[0]} & allowed:
             return Problem(Fault.WRONG_HOST, "this host name is not served here")
-        if path not in self.policy.open_paths and not key_fits(self.policy.api_key, exchange):
+        is_open = path in self.policy.open_paths or (self.management is not None and _is_management(path))
+        if not is_open and not key_fits(self.policy.api_key, exchange):
             return Problem(Fault.NO_KEY, "the API key is missing or wrong")
         return None
+
+
+def _is_management(path: str) -> bool:
+    """True for a path that `management` answers, which checks the key itself."""
+    return path.startswith("/_sidecar/")
 
 
 def _names_of(exchange: Exchange) -> list[tuple[bytes, bytes]]:

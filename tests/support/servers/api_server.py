@@ -52,7 +52,7 @@ def served_api(*, limits=None, scorer_options=None, neighbour_of=None, **options
             service, ModelNames(("m", "other"), {"rerank-v3.5": "m"}), limits or RequestLimits(), Metrics()
         )
         neighbour = neighbour_of(service) if neighbour_of else None
-        app = rerank_api(engine, fields=PassageFields(), extra=neighbour, **options)
+        app = rerank_api(engine, fields=PassageFields(), extra=[neighbour] if neighbour else [], **options)
         settings = Settings(drain_seconds=1)
         listener = Listener(listener_config(settings, app, 0, client_limits(settings, 10_000)))
         opened = reserve("127.0.0.1", 0)

@@ -1,0 +1,38 @@
+"""Build the comparison of first stage and reranking from the parts of the service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sidecar.serving.proxy.app import ProxyApp
+from sidecar.serving.rerank_api.engine import RerankEngine
+from sidecar.serving.ui.compare_api import CompareApi
+from sidecar.serving.ui.comparer import Comparer
+from sidecar.serving.ui.first_stages import ComparedEngine
+from sidecar.serving.ui.opensearch_engine import OpenSearchEngine
+
+if TYPE_CHECKING:
+    from sidecar.serving.lucene_api import LuceneApi
+
+
+def compare_api(engine: RerankEngine, proxy: ProxyApp, lucene: LuceneApi | None, *, api_key: str | None) -> CompareApi:
+    """Offer the Lucene indexes, if there are any, and OpenSearch through the proxy's own search."""
+    engines: dict[str, ComparedEngine] = {}
+    indexes: list[str] = []
+    if lucene is not None:
+        from sidecar.serving.ui.lucene_engine import LuceneEngine
+
+        searchers = {name: opened.index for name, opened in lucene.indexes.items()}
+        engines["lucene"] = LuceneEngine(searchers, lucene.in_thread)
+        indexes = list(searchers)
+    engines["opensearch"] = OpenSearchEngine(proxy.proxy, api_key)
+    comparer = Comparer(
+        engines=engines,
+        lucene_indexes=indexes,
+        service=engine.service,
+        names=engine.models,
+        options=proxy.options.defaults,
+        turns=proxy,
+        metrics=engine.metrics,
+    )
+    return CompareApi(comparer, engine.limits, api_key=api_key, allowed_hosts=proxy.options.allowed_hosts)

@@ -1,0 +1,149 @@
+// The page: starts the parts, keeps the state, and runs searches.
+
+import { readAddress, writeAddress, writeAddressSoon } from "./address.js";
+import { ApiError, onKeyNeeded, request, setAccount } from "./api.js";
+import { Controls } from "./controls.js";
+import { byId, el, say } from "./dom.js";
+import { askKey } from "./key.js";
+import { Results } from "./results.js";
+
+const EXAMPLES = [
+  "start a function some seconds later",
+  "ask for a password without showing what is typed",
+  "show a web page to the user",
+];
+
+class App {
+  constructor(offered) {
+    this.offered = offered;
+    this.state = initialState(offered);
+    this.results = new Results(this);
+    this.controls = new Controls(this.state, offered, (what, more) => this.changed(what, more));
+    byId("query").value = this.state.query ?? "";
+    byId("query").addEventListener("input", () => {
+      this.state.query = byId("query").value;
+    });
+    byId("search").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.search();
+    });
+    addEventListener("popstate", () => location.reload());
+    this.showEmpty();
+    if (this.state.index && (this.state.query || this.state.body)) this.search();
+    else byId("query").focus();
+  }
+
+  changed(what, more) {
+    if (what === "account") setAccount(more.user, more.password);
+    else if (what === "model" && !this.results.hasScores()) this.search();
+    else this.results.arrange();
+    writeAddressSoon(this.state);
+  }
+
+  /** The rankings that the service has to compute: each model that a side names, once. */
+  models() {
+    return [...new Set([this.state.right.model, this.state.left.model].filter(Boolean))];
+  }
+
+  /** The body of the request for what is chosen. */
+  asked() {
+    const { state } = this;
+    const words = state.body?.trim() ? { body: JSON.parse(state.body) } : { query: state.query };
+    const fields = (state.fields ?? "")
+      .split(",")
+      .map((name) => name.trim())
+      .filter(Boolean);
+    return {
+      engine: state.engine,
+      index: state.index,
+      ...words,
+      window: state.window,
+      ...(fields.length && { document_fields: fields }),
+      rankings: this.models().map((model) => ({ model })),
+    };
+  }
+
+  async search() {
+    let body;
+    try {
+      body = JSON.stringify(this.asked());
+    } catch {
+      return say("The search body is not valid JSON.", "error");
+    }
+    if (!this.state.body?.trim() && !this.state.query?.trim()) return say("Type a query.", "error");
+    if (!this.state.index) return say("Name an index.", "error");
+    this.running?.abort();
+    const running = (this.running = new AbortController());
+    const started = performance.now();
+    document.body.classList.add("searching");
+    byId("results").setAttribute("aria-busy", "true");
+    say("Searching and scoring …", "quiet");
+    writeAddress(this.state, false);
+    try {
+      const data = await request("v1/compare", { method: "POST", body, signal: running.signal });
+      say("");
+      this.results.take(data, started);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      if (!(error instanceof ApiError)) throw error;
+      this.results.clear();
+      say(wordsOf(error), "error");
+    } finally {
+      if (this.running === running) {
+        document.body.classList.remove("searching");
+        byId("results").removeAttribute("aria-busy");
+      }
+    }
+  }
+
+  showEmpty() {
+    const examples = this.offered.lucene_indexes.includes("python") ? EXAMPLES : [];
+    const ask = (text) => {
+      byId("query").value = this.state.query = text;
+      this.search();
+    };
+    byId("empty").replaceChildren(
+      el(
+        "p",
+        {},
+        "Search an index, and see what the reranker makes of the first hits: which rise, which fall, and why.",
+      ),
+      ...examples.map((text) => el("button", { type: "button", class: "example", onclick: () => ask(text) }, text)),
+    );
+  }
+}
+
+function wordsOf(error) {
+  if (error.engineStatus === 401) return `${error.message} Enter an account of OpenSearch below the query.`;
+  if (error.status === 429) return `The service is overloaded: ${error.message}. Try again in a moment.`;
+  return error.message;
+}
+
+function initialState(offered) {
+  const found = readAddress();
+  const model = offered.models[0].name;
+  const known = (name) => offered.models.some((one) => one.name === name);
+  const engine = offered.engines.includes(found.engine) ? found.engine : offered.engines[0];
+  const state = {
+    index: engine === "lucene" ? offered.lucene_indexes[0] : "",
+    window: offered.window,
+    shown: 10,
+    ...found,
+    engine,
+  };
+  if (!known(state.right.model)) state.right.model = model;
+  if (!known(state.left.model)) state.left.model = "";
+  return state;
+}
+
+async function start() {
+  onKeyNeeded(askKey);
+  try {
+    globalThis.sidecarPage = new App(await request("v1/compare"));
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    say(error.message, "error");
+  }
+}
+
+start();
