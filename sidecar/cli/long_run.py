@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import typer
+
 from sidecar.cli.effects import Condition
 from sidecar.cli.factories import build_reranker, describe_model, open_scores
 from sidecar.cli.progress import Pace, progress, working
@@ -18,14 +21,21 @@ from sidecar.core.fusion import Method
 from sidecar.experiments.candidate_lists import CandidateList
 from sidecar.experiments.journal import Journal, journal_of
 from sidecar.experiments.list_checks import Demands, check_tag
-from sidecar.experiments.manifest import RunManifest
+from sidecar.experiments.manifest import RunManifest, Tally, versions
 from sidecar.experiments.publish import publish
 from sidecar.experiments.rerank_lists import Depth, TextWatch, rerank_lists
 from sidecar.experiments.run_files import RunFormat
+from sidecar.experiments.shards import WHOLE, Shard, publish_shard, read_header
 from sidecar.settings import Settings
 
 # For commands that write a run.
 TAG = Condition(("tag",), lambda mode: mode.output_format is RunFormat.TREC, "only the TREC format has a column for it")
+# For commands whose work can be done in parts.
+SHARD = typer.Option(
+    "--shard",
+    metavar="I/N",
+    help="Score every N-th query from the I-th on, and write OUTPUT.shard-I-of-N for `sidecar merge`.",
+)
 _SHOWN = 5
 
 
@@ -33,7 +43,8 @@ _SHOWN = 5
 class RunInputs:
     """The queries of a run: how many there are, and a call that gives their candidates, told which are finished.
 
-    `hits` is how many of each are kept (None: all).
+    `queries` counts those of all shards; `lists` gives those of the run's own shard. `hits` is how many of each are
+    kept (None: all).
     """
 
     queries: int
@@ -46,6 +57,7 @@ class LongRun:
     """One output that is being written.
 
     A journal is continued only if its `identity` is the same. `first_stage` describes the candidates in the manifest.
+    With a `shard` only its queries are scored, and its file is written instead of the output.
     """
 
     command: str
@@ -57,6 +69,13 @@ class LongRun:
     first_stage: Mapping[str, Any]
     resume: bool
     remove_query: bool = False
+    shard: Shard | None = None
+    force: bool = False
+
+    @property
+    def target(self) -> Path:
+        """The file that this process writes: the output, or the shard's."""
+        return self.shard.file(self.output) if self.shard else self.output
 
     @property
     def demands(self) -> Demands:
@@ -71,15 +90,18 @@ class LongRun:
         could not be read, and for one without a candidate.
         """
         check_tag(self.tag)
+        if self._finished_before():
+            return f"{self.target} was finished before"
+        identity = {**self.identity, **({"shard": str(self.shard)} if self.shard else {})}
         with (
-            kept(Journal(self.output, self.identity, resume=self.resume)) as journal,
+            kept(Journal(self.target, identity, resume=self.resume)) as journal,
             open_scores(self.settings) as store,
         ):
             todo, resumed = work(), len(journal.done)
             reranker = build_reranker(self.settings, remember=False, store=store)
             watch = TextWatch(self.settings.as_fields(), self.settings.window, say)
             depth = Depth(self.settings.window, todo.hits, documents=self.output_format is RunFormat.JSONL)
-            pace = Pace("queries", total=todo.queries, already=resumed)
+            pace = Pace("queries", total=(self.shard or WHOLE).size(todo.queries), already=resumed)
             scored = 0
             with progress("reranking", pace) as meter:
 
@@ -94,19 +116,102 @@ class LongRun:
                 rerank_lists(lists, reranker, journal, depth, finished=finished)
             remembered = 0 if store is None else store.found
             seconds = pace.seconds
-            with working(f"writing {self.output}"):
+            with working(f"writing {self.target}"):
                 model = describe_model(self.settings, reranker)
-                manifest = RunManifest(self.command, self.identity, model, self.first_stage, remembered)
-                manifest.write(self.output, journal, seconds=seconds, resumed=resumed)
-                publish(journal, self.output, self.output_format, self.tag, first_stage_output=first_stage_output)
+                done = Done(journal, model, remembered, seconds, resumed)
+                if self.shard:
+                    self._publish_shard(done, self.shard, todo.queries, first_stage=first_stage_output is not None)
+                else:
+                    self._publish(done, first_stage_output)
         return _summary(pace, resumed, remembered) + _unscored(watch)
 
+    def _publish(self, done: Done, first_stage_output: Path | None) -> None:
+        tally = Tally.of(done.journal.lines())
+        if not tally.hits:
+            done.journal.remove()
+        tally.refuse_nothing(self.output)
+        manifest = RunManifest(self.command, self.identity, done.model, self.first_stage, done.remembered)
+        manifest.write(self.output, tally, seconds=done.seconds, resumed=done.resumed)
+        publish(done.journal, self.output, self.output_format, self.tag, first_stage_output=first_stage_output)
 
-def keep_finished(*outputs: Path, force: bool, resume: bool = False) -> None:
+    def _publish_shard(self, done: Done, shard: Shard, total: int, *, first_stage: bool) -> None:
+        form = {"format": self.output_format, "tag": self.tag, "first_stage_output": first_stage}
+        publish_shard(
+            done.journal,
+            self.target,
+            shard,
+            total,
+            origin={"command": self.command, "settings": self.identity, "first_stage": self.first_stage, **form},
+            **described(self.settings, done),
+        )
+
+    def _finished_before(self) -> bool:
+        """Return whether the shard's file is there, so that a scheduler may repeat the command with --resume."""
+        if self.shard is None:
+            return False
+        return finished_before(self.target, self.identity, force=self.force, resume=self.resume)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The work of a process, before its output is written.
+
+    `remembered` scores are from the score file; `resumed` queries were finished by an earlier process.
+    """
+
+    journal: Journal
+    model: Mapping[str, Any]
+    remembered: int
+    seconds: float
+    resumed: int
+
+
+def described(settings: Settings, done: Done) -> dict[str, Any]:
+    """Return what a shard's header says of its model, its libraries and its process."""
+    from sidecar.scoring.fingerprint import content_digest
+
+    model = {name: value for name, value in done.model.items() if name != "directory"}
+    return {
+        "model": {**model, "content": content_digest(settings.as_model())},
+        "versions": versions(),
+        "local": {
+            "directory": done.model["directory"],
+            "passages_from_score_file": done.remembered,
+            "queries_resumed": done.resumed,
+            "seconds": round(done.seconds, 3),
+        },
+    }
+
+
+def finished_before(path: Path, identity: Mapping[str, Any], *, force: bool, resume: bool) -> bool:
+    """Return whether a shard's file is finished, which `resume` accepts; with `force` it is to be replaced.
+
+    Raises `ConfigurationError` if it belongs to another run.
+    """
+    if force or not resume or journal_of(path).exists() or not path.is_file():
+        return False
+    found = read_header(path).origin.get("settings")
+    if found != msgspec.to_builtins(dict(identity)):
+        raise ConfigurationError(
+            f"{path} is finished, and belongs to another run.",
+            remedy="Write to another file, or replace it with --force.",
+        )
+    return True
+
+
+def chosen_shard(text: str | None) -> Shard | None:
+    """Return the shard that an option names. Raises `ConfigurationError` for one that can't be."""
+    return None if text is None else Shard.parse(text)
+
+
+def keep_finished(*outputs: Path, force: bool, resume: bool = False, shard: Shard | None = None) -> None:
     """Raise `ConfigurationError` if an output exists already, unless `force` is set.
 
-    With `resume` a journal beside the first output goes on: the run that it belongs to was allowed to replace it.
+    With `resume` a journal beside the first output goes on: the run that it belongs to was allowed to replace it. Of a
+    `shard` only its file is written, and `finished_before` accepts it with `resume`.
     """
+    if shard:
+        outputs, force = (shard.file(outputs[0]),), force or resume
     found = [output for output in outputs if output.is_file()]
     if not found or force or (resume and journal_of(outputs[0]).exists()):
         return

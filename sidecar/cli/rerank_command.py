@@ -9,13 +9,14 @@ import typer
 
 from sidecar.cli.app import command
 from sidecar.cli.factories import identity
-from sidecar.cli.long_run import TAG, LongRun, RunInputs, keep_finished
+from sidecar.cli.long_run import SHARD, TAG, LongRun, RunInputs, chosen_shard, keep_finished
 from sidecar.cli.options import FIELDS, FUSION, MODEL, TOPICS, takes
 from sidecar.cli.progress import Pace, progress, working
 from sidecar.cli.terminal import say
 from sidecar.core.errors import ConfigurationError
 from sidecar.experiments.candidate_files import read_candidates
 from sidecar.experiments.run_files import RunFormat
+from sidecar.experiments.shards import WHOLE
 from sidecar.settings import Settings
 
 RUN_PANEL = "Instead of CANDIDATES"
@@ -49,6 +50,7 @@ def rerank_command(
         typer.Option(help=f"Queries of the run: {TOPICS}.", rich_help_panel=RUN_PANEL),
     ] = None,
     *,
+    shard: Annotated[str | None, SHARD] = None,
     allow_missing: Annotated[
         bool,
         typer.Option(
@@ -66,19 +68,20 @@ def rerank_command(
 
     The first --window candidates of a query are reranked; the others follow in first-stage order.
     """
-    keep_finished(output, force=force, resume=resume)
+    part = chosen_shard(shard)
+    keep_finished(output, force=force, resume=resume, shard=part)
     files = _files(candidates, {"run": run, "queries": queries, "corpus": corpus}, allow_missing)
     switches = {"allow_missing": allow_missing, "remove_query": remove_query}
     own = identity(settings, files, output_format, (), **switches)
     about = {name: str(path) for name, path in files.items()}
-    reranking = LongRun("rerank", output, output_format, tag, settings, own, about, resume, remove_query)
+    reranking = LongRun("rerank", output, output_format, tag, settings, own, about, resume, remove_query, part, force)
     if candidates:
         summary = reranking.finish(lambda: _lists(candidates, reranking))
     else:
         # Texts beyond the window are needed only for an output that holds texts.
         depth = None if output_format is RunFormat.JSONL else settings.window + remove_query
-        summary = reranking.finish(lambda: _gather(files, settings, depth, allow_missing))
-    say(f"{summary} → {output}")
+        summary = reranking.finish(lambda: _gather(files, reranking, depth, allow_missing))
+    say(f"{summary} → {reranking.target}")
 
 
 def _files(candidates: Path | None, parts: dict[str, Path | None], allow_missing: bool) -> dict[str, Path]:
@@ -104,15 +107,22 @@ def _lists(candidates: Path, run: LongRun) -> RunInputs:
     # The whole file is checked before the first pair is scored: a typo in the last line costs no hour.
     with working(f"checking {candidates}"):
         queries = sum(1 for _ in run.demands.check(read_candidates(candidates, fields)))
-    return RunInputs(queries, lambda _: read_candidates(candidates, fields))
+    part = run.shard or WHOLE
+    return RunInputs(queries, lambda _: part.of(read_candidates(candidates, fields)))
 
 
-def _gather(files: dict[str, Path], settings: Settings, depth: int | None, allow_missing: bool) -> RunInputs:
+def _gather(files: dict[str, Path], run: LongRun, depth: int | None, allow_missing: bool) -> RunInputs:
     from sidecar.experiments.run_candidates import RunCandidates, Sources
 
     pace = Pace("documents")
     with progress("looking up texts", pace) as meter:
-        found = RunCandidates(Sources(**files), depth=depth, allow_missing=allow_missing, progress=meter.reach)
+        found = RunCandidates(
+            Sources(**files),
+            depth=depth,
+            shard=run.shard or WHOLE,
+            allow_missing=allow_missing,
+            progress=meter.reach,
+        )
     lacking = f", {found.missing} of them missing" if found.missing else ""
     say(f"{len(found)} queries, {found.documents} documents{lacking}, looked up in {pace.seconds:.1f} s")
-    return RunInputs(len(found), lambda done: found.lists(settings.as_fields(), leave_out=done))
+    return RunInputs(len(found), lambda done: found.lists(run.settings.as_fields(), leave_out=done))

@@ -11,11 +11,12 @@ from sidecar.cli.app import command
 from sidecar.cli.effects import SearchEngine, in_effect
 from sidecar.cli.factories import identity
 from sidecar.cli.first_stages import SEARCHED, open_stage
-from sidecar.cli.long_run import TAG, LongRun, RunInputs, keep_finished
+from sidecar.cli.long_run import SHARD, TAG, LongRun, RunInputs, chosen_shard, keep_finished
 from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, OPENSEARCH, PYSERINI, RM3, TOPICS, takes
 from sidecar.cli.progress import working
 from sidecar.cli.terminal import say
 from sidecar.experiments.run_files import RunFormat
+from sidecar.experiments.shards import WHOLE
 from sidecar.settings import Settings
 
 
@@ -52,6 +53,7 @@ def run_command(
         str, typer.Option(help="Name of the run, in the last column of the TREC format.")
     ] = "rerank-sidecar",
     *,
+    shard: Annotated[str | None, SHARD] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
     remove_query: Annotated[
         bool, typer.Option("--remove-query", help="Remove hits that have the id of the query, as for ArguAna.")
@@ -66,7 +68,8 @@ def run_command(
     from sidecar.experiments.topics import read_topics
 
     beside = output.with_name(f"{output.name}.first-stage")
-    keep_finished(output, beside, force=force, resume=resume)
+    part = chosen_shard(shard)
+    keep_finished(output, beside, force=force, resume=resume, shard=part)
     with working(f"reading {topics}"):
         total = sum(1 for _ in read_topics(topics))
     # One more hit is fetched if one may be removed.
@@ -75,11 +78,13 @@ def run_command(
         switches = {"hits": hits, "remove_query": remove_query}
         own = identity(settings, {"input": topics}, output_format, names, **switches, **stage.identity)
         about = {**stage.about, **switches}
-        run = LongRun("run", output, output_format, tag, settings, own, about, resume, remove_query)
+        run = LongRun("run", output, output_format, tag, settings, own, about, resume, remove_query, part, force)
         work = RunInputs(
             total,
-            lambda done: stage.lists(topic for topic in read_topics(topics) if topic[0] not in done),
+            lambda done: stage.lists(
+                topic for topic in (part or WHOLE).of(read_topics(topics)) if topic[0] not in done
+            ),
             hits=hits,
         )
         summary = run.finish(lambda: work, first_stage_output=beside)
-    say(f"{summary} → {output}, first stage → {beside}")
+    say(f"{summary} → {run.target}" if part else f"{summary} → {output}, first stage → {beside}")

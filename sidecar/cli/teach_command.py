@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from sidecar.cli.app import command
 from sidecar.cli.effects import in_effect
-from sidecar.cli.factories import build_reranker, chosen, digest
-from sidecar.cli.long_run import keep_finished, kept
+from sidecar.cli.factories import build_reranker, chosen, describe_model, digest
+from sidecar.cli.long_run import SHARD, Done, chosen_shard, described, finished_before, keep_finished, kept
 from sidecar.cli.options import FIELDS, MODEL, takes
 from sidecar.cli.progress import Pace, progress, working
 from sidecar.cli.terminal import say
+from sidecar.experiments.shards import WHOLE, Shard, publish_shard
 from sidecar.settings import Settings
 
 
@@ -25,6 +26,7 @@ def teach_command(
         Path, typer.Option(dir_okay=False, help="File of scores to write: one JSON line for each query.")
     ],
     *,
+    shard: Annotated[str | None, SHARD] = None,
     drop_unusable: Annotated[
         bool, typer.Option("--drop-unusable", help="Leave out queries with fewer than two passages.")
     ] = False,
@@ -38,14 +40,21 @@ def teach_command(
 ) -> None:
     """Score the passages of training files with a model, the teacher, for `sidecar train --teacher-scores`."""
     from sidecar.experiments.journal import Journal
+    from sidecar.training.groups import Group
     from sidecar.training.preparing import read_groups
-    from sidecar.training.teachers import publish_scores, teach
+    from sidecar.training.teachers import teach
 
-    keep_finished(output, force=force, resume=resume)
+    part = chosen_shard(shard)
+    target = part.file(output) if part else output
+    keep_finished(output, force=force, resume=resume, shard=part)
     identity = chosen(settings, in_effect((*MODEL, *FIELDS), settings))
     with working("computing checksums of the data"):
         identity |= {f"data {number}": digest(path) for number, path in enumerate(data, start=1)}
-    with kept(Journal(output, identity, resume=resume)) as journal:
+    if part and finished_before(target, identity, force=force, resume=resume):
+        say(f"{target} was finished before")
+        return
+    own = {**identity, **({"shard": str(part)} if part else {})}
+    with kept(Journal(target, own, resume=resume)) as journal:
         with working("reading the data"):
             groups = read_groups(
                 data,
@@ -56,10 +65,28 @@ def teach_command(
                 labelled=False,
                 drop_contradictions=drop_contradictions,
             )
-        scorer = build_reranker(settings, remember=False).scorer
-        total = len({group.key for group in groups})
-        pace = Pace("queries", total=total, already=len(journal.done))
+        reranker = build_reranker(settings, remember=False)
+        # Groups of the same content are scored once, so they count once.
+        distinct: dict[str, Group] = {}
+        for group in groups:
+            distinct.setdefault(group.key, group)
+        mine = list((part or WHOLE).of(distinct.values()))
+        resumed = len(journal.done)
+        pace = Pace("queries", total=len(mine), already=resumed)
         with progress("scoring", pace) as meter:
-            teach(groups, scorer, settings.model, journal, meter.advance)
-        publish_scores(journal, output)
-    say(f"{pace.done} queries, {pace.passages} passages scored in {pace.seconds:.1f} s → {output}")
+            teach(mine, reranker.scorer, settings.model, journal, meter.advance)
+        done = Done(journal, describe_model(settings, reranker), 0, pace.seconds, resumed)
+        _publish(done, output, identity, settings, part, len(distinct))
+    say(f"{pace.done} queries, {pace.passages} passages scored in {pace.seconds:.1f} s → {target}")
+
+
+def _publish(
+    done: Done, output: Path, identity: dict[str, Any], settings: Settings, part: Shard | None, total: int
+) -> None:
+    from sidecar.training.teachers import publish_scores
+
+    if part is None:
+        publish_scores(done.journal, output)
+        return
+    origin = {"command": "teach", "settings": identity}
+    publish_shard(done.journal, part.file(output), part, total, origin=origin, **described(settings, done))

@@ -64,10 +64,15 @@ class Journal:
 
     def lines(self) -> Iterator[bytes]:
         """Yield every entry, in the order of adding."""
+        return (line for _, line in self.entries())
+
+    def entries(self) -> Iterator[tuple[str, bytes]]:
+        """Yield every query's id and entry, in the order of adding."""
         with self.path.open("rb") as file:
             next(file)
-            for entry in file:
-                yield bytes(msgspec.json.decode(entry, type=_Entry).line)
+            for raw in file:
+                entry = msgspec.json.decode(raw, type=_Entry)
+                yield entry.qid, bytes(entry.line)
 
     def remove(self) -> None:
         """Remove the journal after its output is complete."""

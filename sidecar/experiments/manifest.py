@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,6 @@ import msgspec
 
 from sidecar.core.atomic_write import atomic_write
 from sidecar.core.errors import InputError
-from sidecar.experiments.journal import Journal
 from sidecar.experiments.run_files import count_hits
 from sidecar.version import __version__
 
@@ -22,10 +21,40 @@ LIBRARIES = ("torch", "transformers", "openvino", "tokenizers", "peft", "acceler
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """Counts of a run: queries, hits, passages that the model scored, and the ids of queries without a hit."""
+
+    queries: int
+    hits: int
+    passages: int
+    bare: list[str]
+
+    @classmethod
+    def of(cls, lines: Iterable[bytes]) -> Tally:
+        """Count candidate lists."""
+        queries = hits = passages = 0
+        bare: list[str] = []
+        for line in lines:
+            qid, found, scored = count_hits(line)
+            queries, hits, passages = queries + 1, hits + found, passages + scored
+            bare += [] if found else [qid]
+        return cls(queries, hits, passages, bare)
+
+    def refuse_nothing(self, output: Path) -> None:
+        """Raise `InputError` if no query has a candidate: then there is no run."""
+        if not self.hits:
+            raise InputError(
+                f"none of the {self.queries} queries has a candidate, so {output} is not written.",
+                remedy="Do the queries belong to this index or file?",
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class RunManifest:
     """The decisions behind a run: `settings` as the journal compares them, the `model` found, the `first_stage`.
 
-    `from_score_file` counts the passages whose scores this process took from the score file.
+    `from_score_file` counts the passages whose scores this process took from the score file. `versions` are those of
+    this process unless they are given. `shards` describes the shards that the run was merged from.
     """
 
     command: str
@@ -33,25 +62,14 @@ class RunManifest:
     model: Mapping[str, Any]
     first_stage: Mapping[str, Any]
     from_score_file: int = 0
+    versions: Mapping[str, str] | None = None
+    shards: Sequence[Mapping[str, Any]] = ()
 
-    def write(self, output: Path, journal: Journal, *, seconds: float, resumed: int) -> Path:
-        """Write `OUTPUT.manifest.json`, completely or not at all; counts are of the whole journal.
+    def write(self, output: Path, tally: Tally, *, seconds: float, resumed: int) -> Path:
+        """Write `OUTPUT.manifest.json`, completely or not at all; the `tally` is of the whole run.
 
-        `seconds` are those of the last process alone, which found `resumed` queries finished. Raises `InputError`, also
-        if no query has a candidate: then there is no run, and the journal is removed.
+        `seconds` are those of the last process alone, which found `resumed` queries finished. Raises `InputError`.
         """
-        queries = hits = passages = 0
-        bare: list[str] = []
-        for line in journal.lines():
-            qid, found, scored = count_hits(line)
-            queries, hits, passages = queries + 1, hits + found, passages + scored
-            bare += [] if found else [qid]
-        if not hits:
-            journal.remove()
-            raise InputError(
-                f"none of the {queries} queries has a candidate, so {output} is not written.",
-                remedy="Do the queries belong to this index or file?",
-            )
         content = {
             "output": output.name,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -59,14 +77,15 @@ class RunManifest:
             "settings": self.settings,
             "model": self.model,
             "first_stage": self.first_stage,
-            "versions": versions(),
-            "queries": queries,
-            "hits": hits,
-            "passages_scored": passages,
+            "versions": self.versions or versions(),
+            "queries": tally.queries,
+            "hits": tally.hits,
+            "passages_scored": tally.passages,
             "passages_from_score_file": self.from_score_file,
-            "queries_without_candidates": bare,
+            "queries_without_candidates": tally.bare,
             "queries_resumed": resumed,
             "seconds": round(seconds, 3),
+            **({"shards": self.shards} if self.shards else {}),
         }
         path = output.with_name(f"{output.name}.manifest.json")
         with atomic_write(path) as stream:

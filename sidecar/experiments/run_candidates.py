@@ -18,6 +18,7 @@ from sidecar.core.errors import InputError
 from sidecar.core.temporary_database import on_disk, temporary_database
 from sidecar.experiments.candidate_lists import CandidateList, passage_in
 from sidecar.experiments.run_reading import read_entries
+from sidecar.experiments.shards import WHOLE, Shard
 from sidecar.experiments.topics import read_topics
 
 SHOWN = 5
@@ -43,9 +44,9 @@ class Sources:
 class RunCandidates:
     """The candidate lists of a run, in its order of queries.
 
-    For each query the documents of the first `depth` hits are looked up (None: of all). `documents` counts them,
-    `missing` those that the corpus lacks; they are an error unless `allow_missing` is set, and then have no text.
-    `progress` is called with the number of documents of the corpus read so far.
+    For each query of the `shard` the documents of the first `depth` hits are looked up (None: of all). `documents`
+    counts them, `missing` those that the corpus lacks; they are an error unless `allow_missing` is set, and then have
+    no text. `progress` is called with the number of documents of the corpus read so far.
 
     Raises `InputError` for a malformed line, with file and line; for a query whose scores rise or that lists a document
     twice; for query ids without a text and docids without a document, naming the first few; and if the disk is full.
@@ -56,9 +57,11 @@ class RunCandidates:
         sources: Sources,
         *,
         depth: int | None = None,
+        shard: Shard = WHOLE,
         allow_missing: bool = False,
         progress: Callable[[int], None] = lambda _: None,
     ) -> None:
+        self._shard = shard
         self._database = temporary_database(_TABLES)
         with on_disk("the texts of the run"):
             self._read_run(sources.run, depth)
@@ -73,9 +76,10 @@ class RunCandidates:
         return self._count("SELECT count(*) FROM query")
 
     def lists(self, fields: PassageFields, *, leave_out: Iterable[str] = ()) -> Iterator[CandidateList]:
-        """Yield each query with its candidates, except those to leave out."""
+        """Yield each query of the shard with its candidates, except those to leave out."""
         done = frozenset(leave_out)
-        for number, qid, text in self._database.execute("SELECT n, qid, text FROM query ORDER BY n"):
+        queries = self._database.execute("SELECT n, qid, text FROM query ORDER BY n")
+        for number, qid, text in self._shard.of(queries):
             if qid in done:
                 continue
             hits = self._database.execute(
@@ -99,7 +103,8 @@ class RunCandidates:
                     remedy="A run lists each query's documents best first: sort it by query and falling score.",
                 )
             places[qid] = number, rank + 1, score
-            document = self._document(docid, wanted=depth is None or rank < depth)
+            wanted = self._shard.has(number - 1) and (depth is None or rank < depth)
+            document = self._document(docid, wanted=wanted)
             if not self._add("INSERT OR IGNORE INTO hit VALUES (?, ?, ?, ?)", number, document, rank + 1, score):
                 raise InputError(f"{where}: document {docid!r} is listed twice for query {qid!r}.")
         if not places:

@@ -19,6 +19,10 @@ POOLING = "1_Pooling/config.json"
 # Fields of a `ModelSpec` that change more of a score than its last digits.
 DECISIVE = ("invariant", "quantization", "adapter", "chunking")
 
+# What `content_digest` reads of a large file: 64 MB in all, as bytes and places.
+_SAMPLE = 1 << 16
+_SAMPLES = 1024
+
 
 def fingerprint(scorer: Scorer, spec: ModelSpec) -> str:
     """Return an identifier of the scores of a model that was loaded by this specification.
@@ -42,6 +46,32 @@ def fingerprint(scorer: Scorer, spec: ModelSpec) -> str:
     return digest.hexdigest()
 
 
+def content_digest(spec: ModelSpec) -> str:
+    """Return an identifier of the content of a model's files, which is the same for a copy on another machine.
+
+    Of a large file it reads samples: its ends and `_SAMPLES` places between, for weights of 16 GB are loaded in less
+    time than they are hashed. Training, merging or quantising weights changes every sample. Raises what locating the
+    model raises.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for directory in _directories(spec):
+        for path in _paths(directory):
+            add_text(digest, str(path.relative_to(directory)))
+            _add_samples(digest, path)
+    return digest.hexdigest()
+
+
+def _add_samples(digest: hashlib.blake2b, path: Path) -> None:
+    size = path.stat().st_size
+    add_text(digest, str(size))
+    count = min(_SAMPLES, -(-size // _SAMPLE))
+    with path.open("rb") as file:
+        for number in range(count):
+            # The last sample ends with the file; a small file is read whole.
+            file.seek(number * max(0, size - _SAMPLE) // max(1, count - 1))
+            digest.update(file.read(_SAMPLE))
+
+
 def _directories(spec: ModelSpec) -> Iterator[Path]:
     """Yield a model's directory and, for an adapter, the base model's; both were loaded, so the hub is not asked."""
     own = locate(spec.model, revision=spec.revision, offline=True).directory
@@ -52,8 +82,12 @@ def _directories(spec: ModelSpec) -> Iterator[Path]:
         yield locate(choose_base(config, spec.base_model), revision=revision, offline=True).directory
 
 
+def _paths(directory: Path) -> list[Path]:
+    return sorted({path for pattern in (*WANTED, POOLING) for path in directory.glob(pattern)})
+
+
 def _files(directory: Path) -> Iterator[str]:
-    for path in sorted({path for pattern in (*WANTED, POOLING) for path in directory.glob(pattern)}):
+    for path in _paths(directory):
         real = path.resolve()
         found = real.stat()
         content = real.name if real.parent.name == "blobs" else f"{found.st_size} {found.st_mtime_ns}"
