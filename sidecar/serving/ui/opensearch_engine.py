@@ -66,7 +66,7 @@ class OpenSearchEngine:
             window=window,
             fields=fields,
             caller=driver.caller,
-            hydrate="window",  # highlights of every hit are shown
+            fetch_phase="window",  # highlights of every hit are shown
         )
         first_stage = await driver.drive(flow)
         plan = first_stage.native.plan
