@@ -146,7 +146,7 @@ OWNERS = {
     "sentence_transformers": COMPETITORS,
     "rerankers": COMPETITORS,
     "onnxruntime": COMPETITORS,
-    "matplotlib": "sidecar.bench.plot",
+    "matplotlib": ("sidecar.bench.plot", "sidecar.training.curve"),
     "peft": MODELS,
     "jnius": "connectors.pyserini",
     "pyserini": "connectors.pyserini",

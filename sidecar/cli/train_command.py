@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +21,9 @@ from sidecar.experiments.datasets import dataset_id
 from sidecar.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sidecar.training.development import Gain
     from sidecar.training.model_card import Card
     from sidecar.training.preparing import TrainingSources
     from sidecar.training.train import TrainedModel, TrainingJob
@@ -41,6 +44,16 @@ CONDITIONS = (
         ("train_lora_rank", "train_lora_alpha", "train_lora_dropout", "train_lora_targets"),
         lambda mode: mode.train_method == "lora",
         "--method full trains every weight",
+    ),
+    Condition(
+        ("train_lora_rank", "train_lora_alpha", "train_lora_dropout", "train_lora_targets"),
+        lambda mode: mode.train_from is None,
+        "--from continues an adapter, which has its own",
+    ),
+    Condition(
+        ("train_held_out",),
+        lambda mode: mode.development is None,
+        "the lists of --development are measured instead",
     ),
     Condition(
         ("train_temperature",),
@@ -114,10 +127,11 @@ def train_command(
     settings: Settings,
 ) -> None:
     """Train a reranker on judged queries, and on scores of teachers if they are given."""
+    from sidecar.training.curve import CURVE, draw
     from sidecar.training.preparing import TrainingSources, prepare
     from sidecar.training.run_dir import RunDirectory
 
-    if settings.base_model is None:
+    if settings.base_model is None and settings.train_from is None:
         raise ConfigurationError("the base model is missing.", remedy="Give one, such as --base-model e5-small.")
     sources = TrainingSources(
         data=data,
@@ -136,11 +150,12 @@ def train_command(
     run_directory = RunDirectory(output, _identity(settings, sources, digests), resume=resume)
     # Importing torch takes seconds, so a misspelt file is reported before.
     with working("preparing data and base model"):
-        from sidecar.training.student import find_base
+        from sidecar.training.start import find_start
         from sidecar.training.train import TrainingJob, train
 
         prepared = prepare(sources, settings, settings.as_fields(), say)
-        job = TrainingJob(find_base(settings.base_model, revision=settings.base_revision), prepared, settings.device)
+        start = find_start(settings.base_model, settings.train_from, revision=settings.base_revision)
+        job = TrainingJob(start, prepared, settings.device)
     pace = Pace("steps", already=max(run_directory.steps(), default=0))
     with progress("training", pace) as meter:
         trained = train(job, settings, run_directory, _Shown(pace, meter))
@@ -148,9 +163,13 @@ def train_command(
         return
     with working(f"writing {output}"), run_directory.publish() as folder:
         trained.save(folder)
+        has_curve = draw(trained.outcome, folder / CURVE, say)
         card = _card(run_directory.output.name, trained, job, settings, sources, digests, licence or [], context.obj)
+        card = replace(card, has_curve=has_curve)
         (folder / "README.md").write_text(str(card), encoding="utf-8")
     say(f"{_summary(trained)} → {output}")
+    for line in outlook(trained.outcome.gain, output):
+        say(line)
 
 
 @dataclass(slots=True)
@@ -233,7 +252,26 @@ def _card(
         figure=outcome.figure,
         first_stage=None if development is None else development.first_stage(),
         figures=outcome.figures,
+        gain=outcome.gain,
+        started_from=None if job.base.adapter is None else job.base.adapter.name,
     )
+
+
+def outlook(gain: Gain | None, output: Path) -> Iterator[str]:
+    """Say what a training has gained, loudly if it has lost, and what to do next."""
+    if gain is None:
+        yield "Nothing was measured: it is unknown whether the model ranks better than before."
+        yield f"Next: sidecar run --model {shlex.quote(str(output))} … and sidecar evaluate …, on other queries"
+        return
+    yield f"{gain}."
+    if gain.lost_to:
+        yield (
+            f"WARNING: the trained model ranks worse than {' and '.join(gain.lost_to)}. Do not serve it. More training "
+            "queries, or a teacher's scores, help most (docs/TRAINING.md)."
+        )
+        yield "Next: sidecar teach … --output teacher.jsonl, then sidecar train … --teacher-scores teacher.jsonl"
+    else:
+        yield f"Next: sidecar serve --model {shlex.quote(str(output))}"
 
 
 def _summary(trained: TrainedModel) -> str:

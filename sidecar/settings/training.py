@@ -16,6 +16,11 @@ Targets = Annotated[tuple[str, ...], NoDecode]
 class TrainingSettings(BaseModel):
     """The settings of a training: model, loss, data and optimiser."""
 
+    train_from: str | None = Field(
+        None,
+        min_length=1,
+        description="Adapter to continue from: its base, with its LoRA and head as they are. Unset: a new adapter.",
+    )
     train_method: Literal["lora", "full"] = Field(
         "lora", description="What is trained. lora: an adapter and the score head. full: every weight."
     )
@@ -76,6 +81,13 @@ class TrainingSettings(BaseModel):
         None,
         description="Compute activations again in the backward pass: less memory, about a third more time. "
         "Unset: only for base models of a billion weights or more.",
+    )
+    train_held_out: float = Field(
+        0.1,
+        ge=0,
+        le=0.5,
+        description="Share of the training queries, at most 200, that is not trained on but measured at the end, if "
+        "there are no --development lists. 0: none.",
     )
     train_seed: int = Field(
         42, ge=0, le=2**31, description="Seed of the score head, of the order and of the choice of passages."

@@ -15,6 +15,8 @@ from sidecar.experiments.qrels import Qrels, read_qrels
 from sidecar.scoring import Scorer
 
 MEASURE = "nDCG@10"
+# The measure of lists that begin with everything relevant, as positives before negatives do: no first stage's order.
+PERFECT = 1 - 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,38 @@ class Development:
             for (qid, _, found), values in zip(self.queries, scores, strict=True)
         }
         return mean_of(MEASURE, run, self.qrels)
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """What a training has gained: the measure of `queries` lists by the trained model, and by what was there before.
+
+    `first_stage` is that of the lists' given order, None if that order puts all that is relevant first, as positives
+    before negatives do. `start` is that of the model that the training began with, None if that can't rank yet.
+    `chosen` is True if the checkpoint was chosen on the same lists, which makes its figure a little too good.
+    """
+
+    queries: int
+    trained: float
+    first_stage: float | None
+    start: float | None
+    chosen: bool
+
+    @property
+    def lost_to(self) -> list[str]:
+        """Name what ranks better than the trained model."""
+        others = {"the order that came in": self.first_stage, "the model that it started from": self.start}
+        return [f"{name} ({value:.4f})" for name, value in others.items() if value is not None and value > self.trained]
+
+    def __str__(self) -> str:
+        """Return one line."""
+        lists = "development lists, on which the checkpoint was chosen" if self.chosen else "held-out queries"
+        figures = [f"trained {self.trained:.4f}"]
+        if self.first_stage is not None:
+            figures.append(f"the order that came in {self.first_stage:.4f}")
+        if self.start is not None:
+            figures.append(f"the model that it started from {self.start:.4f}")
+        return f"{MEASURE} on {self.queries} {lists}: {', '.join(figures)}"
 
 
 def read_development(path: Path, fields: PassageFields, *, qrels: Path | None, depth: int) -> Development:

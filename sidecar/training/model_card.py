@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from sidecar.training.development import MEASURE
+from sidecar.training.curve import CURVE
+from sidecar.training.development import MEASURE, Gain
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,7 @@ class Card:
     """A model card. `data` and `recipe` are rows of two columns; `figures` are the development measures by step.
 
     `licences` is the user's text on the data; `first_stage` is the measure of the lists in their given order.
+    `started_from` is the adapter that was trained further, `has_curve` True if the curve is drawn beside the card.
     """
 
     name: str
@@ -31,6 +33,9 @@ class Card:
     figure: float | None
     first_stage: float | None
     figures: Mapping[int, float]
+    gain: Gain | None = None
+    started_from: str | None = None
+    has_curve: bool = False
 
     def __str__(self) -> str:
         """Return the text, with the front matter that model hubs read."""
@@ -47,11 +52,13 @@ class Card:
                 "",
                 f"# {self.name}",
                 "",
-                f"{kind} on {self.base}, trained by rerank-sidecar. How it reads pairs is in `sidecar.json`.",
+                f"{kind} on {self.base}, trained by rerank-sidecar{self._start()}.",
+                "How it reads pairs is in `sidecar.json`.",
                 "",
                 "## Result",
                 "",
                 self._result(),
+                *self._compared(),
                 "",
                 "## Data",
                 "",
@@ -72,9 +79,21 @@ class Card:
             ]
         )
 
+    def _start(self) -> str:
+        return "" if self.started_from is None else f" from the adapter {self.started_from}"
+
+    def _compared(self) -> list[str]:
+        lines = []
+        if self.gain is not None:
+            lines += ["", f"{self.gain}."]
+            if self.gain.lost_to:
+                lines += ["", f"**It ranks worse than {' and '.join(self.gain.lost_to)}.**"]
+        return [*lines, "", f"![Learning curve]({CURVE})"] if self.has_curve else lines
+
     def _result(self) -> str:
         if self.figure is None or self.first_stage is None:
-            return f"Weights of step {self.best_step}, the last. Nothing was measured: no development lists were given."
+            measured = "" if self.gain is not None else " Nothing was measured: no development lists were given."
+            return f"Weights of step {self.best_step}, the last.{measured}"
         history = ", ".join(f"{figure:.4f} (step {step})" for step, figure in self.figures.items())
         return (
             f"{MEASURE} on the development lists: {self.figure:.4f}, the first stage's order {self.first_stage:.4f}. "

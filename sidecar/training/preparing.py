@@ -14,6 +14,7 @@ from sidecar.settings.training import TrainingSettings
 from sidecar.training.contamination import find_contamination, read_evaluation
 from sidecar.training.development import Development, read_development
 from sidecar.training.groups import Group, statistics
+from sidecar.training.held_out import hold_out
 from sidecar.training.reading import LEAST, Refusals, read_training
 from sidecar.training.teachers import Weighted, mixed, read_scores, without_false_negatives
 
@@ -57,11 +58,15 @@ class TrainingSources:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Groups, the teachers' mixed scores of their passages, and the development lists."""
+    """Groups, the teachers' mixed scores of their passages, and lists to measure on.
+
+    `development` are lists to choose a checkpoint by; without them `held_out` are queries to measure at the end.
+    """
 
     groups: Sequence[Group]
     teacher: Sequence[Sequence[float]] | None
     development: Development | None
+    held_out: Development | None = None
 
 
 def prepare(sources: TrainingSources, settings: TrainingSettings, fields: PassageFields, tell: Tell) -> Prepared:
@@ -77,13 +82,15 @@ def prepare(sources: TrainingSources, settings: TrainingSettings, fields: Passag
         drop_contradictions=sources.drop_contradictions,
     )
     groups = _without_contaminated(groups, sources, fields, tell)
-    groups, teacher = _taught(groups, sources, settings, tell)
-    development = None
+    development, held_out = None, None
     if sources.development is not None:
         development = read_development(
             sources.development, fields, qrels=sources.development_qrels, depth=sources.development_depth
         )
-    return Prepared(groups, teacher, development)
+    else:
+        groups, held_out = hold_out(groups, settings.train_held_out, tell)
+    groups, teacher = _taught(groups, sources, settings, tell)
+    return Prepared(groups, teacher, development, held_out)
 
 
 def read_groups(  # noqa: PLR0913  independent options, by keyword

@@ -20,12 +20,14 @@ from sidecar.scoring.checkpoints.checkpoint import (
     load_tokenizer,
     load_untrained,
 )
-from sidecar.scoring.checkpoints.lora_adapter import WEIGHTS, check_complete, is_adapter
+from sidecar.scoring.checkpoints.files import holds_tokenizer
+from sidecar.scoring.checkpoints.lora_adapter import WEIGHTS, check_complete, is_adapter, tokenizer_directory
 from sidecar.scoring.checkpoints.manifest import Manifest
 from sidecar.scoring.checkpoints.presets import PRESETS
 from sidecar.scoring.checkpoints.quiet import quiet_libraries
 from sidecar.scoring.loading import Located, locate
 from sidecar.settings.training import TrainingSettings
+from sidecar.training.continued import continued
 from sidecar.training.lora_targets import TrainedModules, choose_modules, head_modules, in_head
 
 # From this many weights on, activations are recomputed unless settings say otherwise: the activations of a batch of the
@@ -35,23 +37,26 @@ LARGE = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """The base of a student: `name` is the name that an adapter will record."""
+    """The base of a student: `name` is the name that an adapter will record; `adapter` is trained further."""
 
     name: str
     located: Located
     revision: str | None = None
+    adapter: Located | None = None
 
 
 class Student(nn.Module):
     """Scores pairs with gradients as `sidecar.scoring` does without: pooled by true length, the head in float32.
 
-    `model` is the classifier itself, or peft's wrapper around it.
+    `model` is the classifier itself, or peft's wrapper around it. `own_tokenizer` is True for an adapter whose
+    tokenizer is not its base's.
     """
 
-    def __init__(self, model: Any, *, adapted: bool) -> None:
+    def __init__(self, model: Any, *, adapted: bool, own_tokenizer: bool = False) -> None:
         super().__init__()
         self.model = model
         self.adapted = adapted
+        self.own_tokenizer = own_tokenizer
 
     @property
     def classifier(self) -> Any:
@@ -104,7 +109,7 @@ def find_base(name: str, *, revision: str | None = None, offline: bool = False) 
     located = locate(name, revision=revision, offline=offline)
     if is_adapter(located.directory):
         raise ModelError(
-            f"{name!r} is an adapter; a base is a whole model.", remedy="Name the model that the adapter is for."
+            f"{name!r} is an adapter; a base is a whole model.", remedy=f"Train it further by --from {name}."
         )
     if name in PRESETS:
         return Base(PRESETS[name].model, located, revision or PRESETS[name].revision)
@@ -115,16 +120,21 @@ def find_base(name: str, *, revision: str | None = None, offline: bool = False) 
 def load_student(base: Base, settings: TrainingSettings, device: str) -> tuple[Student, Checkpoint]:
     """Load a base to train, and the same model as a checkpoint, which scores with the student's present weights.
 
-    Raises ModelError for weights that are missing outside the head, ConfigurationError for targets the base lacks.
+    Raises ModelError for weights that are missing outside the head, ConfigurationError for targets the base lacks, and
+    what `continued` raises.
     """
     directory = base.located.directory
+    further = None if base.adapter is None else base.adapter.directory
     halved = settings.train_method == "lora" and settings.train_precision == "bfloat16"
     placement = Placement(device, "bfloat16" if halved else "float32")
     model, missing = load_untrained(directory, placement)
     heads = head_modules(model)
     check_complete({key for key in missing if not in_head(key, model, heads)}, directory)
-    tokenizer = load_tokenizer(directory)
-    manifest = student_manifest(base.located.manifest, model, tokenizer, settings.train_max_length)
+    tokenizer = load_tokenizer(directory if further is None else tokenizer_directory(further, directory))
+    manifest = student_manifest((base.adapter or base.located).manifest, model, tokenizer, settings.train_max_length)
+    if base.adapter is not None and base.adapter.manifest is not None:
+        served = {name: getattr(base.adapter.manifest, name) for name in ("beside", "fusion")}
+        manifest = msgspec.structs.replace(manifest, **served)
     wanted = settings.train_gradient_checkpointing
     if wanted or (wanted is None and model.num_parameters() >= LARGE):
         with quiet_libraries():
@@ -134,9 +144,11 @@ def load_student(base: Base, settings: TrainingSettings, device: str) -> tuple[S
             if isinstance(module, torch.nn.Dropout):
                 module.p = settings.train_dropout
     adapted = settings.train_method == "lora"
-    if adapted:
+    if adapted and further is not None:
+        model = continued(model, further, base.name, missing=missing, revision=base.revision)
+    elif adapted:
         model = _with_lora(model, base, choose_modules(model, settings.train_lora_targets), settings)
-    student = Student(model, adapted=adapted)
+    student = Student(model, adapted=adapted, own_tokenizer=further is not None and holds_tokenizer(further))
     for parameter in student.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
@@ -146,8 +158,8 @@ def load_student(base: Base, settings: TrainingSettings, device: str) -> tuple[S
 def student_manifest(known: Manifest | None, model: Any, tokenizer: Any, max_length: int) -> Manifest:
     """Return how the student reads pairs: as the base's own manifest says, or by the default of its architecture.
 
-    The base's `beside`, calibration and notes are left out. Raises ConfigurationError for a
-    manifest that can't be trained with, ModelError for a length beyond the model's positions.
+    The base's `beside`, fusion, calibration and notes are left out. Raises ConfigurationError for a manifest that can't
+    be trained with, ModelError for a length beyond the model's positions.
     """
     cross = known is not None and known.kind == "cross-encoder"
     manifest = known if cross and known is not None else default_manifest(model, tokenizer)

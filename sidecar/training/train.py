@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -24,9 +24,11 @@ from sidecar.scoring.checkpoints.quiet import quiet_libraries
 from sidecar.scoring.engines.padding import pad_id
 from sidecar.scoring.prompt import Prompt
 from sidecar.settings.training import TrainingSettings
+from sidecar.training.development import PERFECT, Development, Gain
 from sidecar.training.examples import Collator, Examples
 from sidecar.training.preparing import Prepared
 from sidecar.training.run_dir import RunDirectory
+from sidecar.training.start import start_figure
 from sidecar.training.student import Base, Student, load_student
 from sidecar.training.trainer import RerankTrainer, TrainingProgress
 
@@ -49,7 +51,8 @@ class TrainingResult:
 
     `best_step` is the step whose weights are kept: of the best `figure`, or the last if nothing was measured;
     `figures` are all measurements by step. `pairs`, `seconds` and `gpu_bytes`, the peak of torch's GPU memory
-    (None without a GPU), are of this process alone.
+    (None without a GPU), are of this process alone. `losses` are mean losses of the last steps, by step. `gain` is None
+    if nothing was measured.
     """
 
     steps: int
@@ -60,6 +63,8 @@ class TrainingResult:
     pairs: int
     seconds: float
     gpu_bytes: int | None
+    losses: dict[int, float]
+    gain: Gain | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ class TrainedModel:
     def save(self, directory: Path) -> None:
         """Write the files that `load_scorer` loads: the adapter or the whole model, with its manifest."""
         self.student.save(directory)
-        if not self.student.adapted:
+        if not self.student.adapted or self.student.own_tokenizer:
             self.checkpoint.tokenizer.save_pretrained(str(directory))
         manifest = write_manifest(self.checkpoint.manifest, directory)
         for weights in directory.glob("*.safetensors"):
@@ -95,6 +100,9 @@ def train(
     device = placement.torch_device()
     settings = settings.model_copy(update={"train_precision": _precision(settings.train_precision, device)})
     set_seed(settings.train_seed)
+    # Before the student is loaded, so that memory holds one model at a time.
+    measured = job.data.development or job.data.held_out
+    start = start_figure(job.base, measured, job.device) if measured is not None else None
     student, checkpoint = load_student(job.base, settings, "cpu")
     prompt = Prompt(checkpoint.tokenizer, checkpoint.manifest, segments=reads_segments(checkpoint.model))
     examples = Examples(
@@ -119,6 +127,8 @@ def train(
         )
         trainer.train(resume_from_checkpoint=str(run_dir.last) if run_dir.last else None)
     outcome = _take_best(trainer, run_dir, time.monotonic() - began)
+    if measured is not None and trainer.is_world_process_zero():
+        outcome = replace(outcome, gain=_gain(trainer, job, measured, outcome.figure, start))
     return TrainedModel(student, checkpoint, outcome, trainer.is_world_process_zero())
 
 
@@ -129,6 +139,7 @@ def _take_best(trainer: RerankTrainer, run_dir: RunDirectory, seconds: float) ->
         trainer.model.load(run_dir.checkpoint(best))
         trainer.model.eval()
     history = {entry["step"]: entry["eval_ndcg"] for entry in state.log_history if "eval_ndcg" in entry}
+    losses = {entry["step"]: entry["recent_loss"] for entry in state.log_history if "recent_loss" in entry}
     loss = trainer.recent_loss if trainer.pairs else None
     return TrainingResult(
         steps=state.global_step,
@@ -139,10 +150,31 @@ def _take_best(trainer: RerankTrainer, run_dir: RunDirectory, seconds: float) ->
         pairs=trainer.pairs,
         seconds=seconds,
         gpu_bytes=torch.cuda.max_memory_allocated() if trainer.args.device.type == "cuda" else None,
+        losses=losses,
+        gain=None,
+    )
+
+
+def _gain(
+    trainer: RerankTrainer, job: TrainingJob, lists: Development, figure: float | None, start: float | None
+) -> Gain:
+    chosen = job.data.development is not None
+    first_stage = lists.first_stage()
+    return Gain(
+        queries=len(lists.queries),
+        trained=figure if chosen and figure is not None else trainer.measure(lists),
+        first_stage=None if first_stage >= PERFECT else first_stage,
+        start=start,
+        chosen=chosen,
     )
 
 
 def _check(job: TrainingJob, settings: TrainingSettings) -> None:
+    if job.base.adapter is not None and settings.train_method == "full":
+        raise ConfigurationError(
+            "the method full trains a whole model, and --from continues an adapter.",
+            remedy="Leave --method out, or merge the adapter into its base and give that as --base-model.",
+        )
     if job.data.teacher is None and (settings.train_distillation_weight > 0 or settings.train_target == "teacher"):
         raise ConfigurationError(
             f"a distillation weight of {settings.train_distillation_weight:g} and the target "

@@ -13,8 +13,11 @@ from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from sidecar.core.errors import TrainingError
+from sidecar.scoring import Scorer
 from sidecar.scoring.checkpoints.checkpoint import Checkpoint
 from sidecar.scoring.cross_encoder import CrossEncoder
+from sidecar.scoring.ensemble import EnsembleScorer
+from sidecar.scoring.loading import load_scorer
 from sidecar.settings.training import TrainingSettings
 from sidecar.training.development import Development
 from sidecar.training.examples import Collator, Examples, in_groups
@@ -26,6 +29,8 @@ from sidecar.training.student import Student
 FIGURE = "eval_ndcg"
 # Number of steps whose mean loss is shown.
 RECENT = 50
+# About so many losses are kept.
+LOSSES_KEPT = 200
 
 
 class TrainingProgress(Protocol):
@@ -61,6 +66,7 @@ class RerankTrainer(Trainer):  # type: ignore[misc]
         self.settings, self.run_dir, self.development, self.progress = settings, run_dir, development, progress
         self.checkpoint = checkpoint
         self.pairs = 0
+        self._beside: Scorer | None = None
         self._recent: deque[float] = deque(maxlen=RECENT)
         self._batches = Batches(examples.lengths(), settings.train_batch_queries, seed=settings.train_seed)
         callbacks: list[TrainerCallback] = [_Steps(self)]
@@ -113,13 +119,22 @@ class RerankTrainer(Trainer):  # type: ignore[misc]
         """Return the mean loss of the last batches."""
         return math.fsum(self._recent) / len(self._recent)
 
+    def measure(self, lists: Development) -> float:
+        """Measure the present weights as they will be served: with the cosine beside them if the manifest has one."""
+        self.model.eval()
+        scorer: Scorer = CrossEncoder(self.checkpoint)
+        if (beside := self.checkpoint.manifest.beside) is not None:
+            if self._beside is None:
+                self._beside = load_scorer(beside.model, device=self.args.device.type)
+            scorer = EnsembleScorer(CrossEncoder(self.checkpoint), self._beside, beside.weight)
+        with self.accelerator.autocast():  # a bfloat16 base has a head in float32
+            return lists.measure(scorer)
+
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Measure the development lists by the code that serves searches."""
         if self.development is None:
             return {}
-        self.model.eval()
-        with self.accelerator.autocast():  # a bfloat16 base has a head in float32
-            figure = self.development.measure(CrossEncoder(self.checkpoint))
+        figure = self.measure(self.development)
         metrics = {FIGURE: figure}
         best = figure if self.state.best_metric is None else max(figure, self.state.best_metric)
         self.progress.measured(self.state.global_step, figure, best)
@@ -152,14 +167,18 @@ class RerankTrainer(Trainer):  # type: ignore[misc]
 
 
 class _Steps(TrainerCallback):  # type: ignore[misc]
-    """Reports every step to the progress."""
+    """Reports every step to the progress, and keeps the loss of some steps for the learning curve."""
 
     def __init__(self, trainer: RerankTrainer) -> None:
         self._trainer = trainer
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         del args, control
-        self._trainer.progress.step(state.global_step, state.max_steps, self._trainer.pairs, self._trainer.recent_loss)
+        loss = self._trainer.recent_loss
+        if state.global_step % max(1, state.max_steps // LOSSES_KEPT) == 0:
+            # Checkpoints keep the history, so it is whole after an interruption, too.
+            state.log_history.append({"step": state.global_step, "recent_loss": loss})
+        self._trainer.progress.step(state.global_step, state.max_steps, self._trainer.pairs, loss)
 
 
 def _arguments(

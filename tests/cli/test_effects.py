@@ -130,6 +130,12 @@ def succeed(words: str) -> None:
         ),
         (f"{TRAIN} --patience 2 --development-depth 9", "--development-depth, --patience have", UNMEASURED),
         (f"{TRAIN} --leaks drop", "--leaks has", "there is no evaluation without --evaluation"),
+        (f"{TRAIN} --from a --lora-rank 3", "--lora-rank has", "--from continues an adapter, which has its own"),
+        (
+            f"{TRAIN} --development l --held-out 0.2",
+            "--held-out has",
+            "the lists of --development are measured instead",
+        ),
     ],
 )  # fmt: skip
 def test_what_has_no_effect_is_refused(said, words, flags, reason):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import msgspec
 import pytest
 import torch
 from peft import PeftModel
@@ -15,13 +16,16 @@ from sidecar.core.candidates import Passage
 from sidecar.core.documents import PassageFields
 from sidecar.core.errors import ConfigurationError, ModelError, TrainingError
 from sidecar.scoring.checkpoints.checkpoint import load_tokenizer
+from sidecar.scoring.checkpoints.manifest import Beside, read_manifest, write_manifest
 from sidecar.scoring.loading import load_scorer
 from sidecar.scoring.prompt import Prompt
 from sidecar.settings.training import TrainingSettings
 from sidecar.training.development import read_development
+from sidecar.training.held_out import hold_out
 from sidecar.training.preparing import Prepared
 from sidecar.training.reading import Refusals, read_training
 from sidecar.training.run_dir import RunDirectory
+from sidecar.training.start import find_start
 from sidecar.training.student import find_base, load_student
 from sidecar.training.teachers import standardized
 from sidecar.training.train import TrainingJob, train
@@ -314,3 +318,78 @@ def test_activations_of_a_large_base_are_computed_anew_unless_settings_say_other
     settings = TrainingSettings(train_gradient_checkpointing=asked)
     student, _ = load_student(find_base(str(tiny_llama[0])), settings, "cpu")
     assert student.classifier.model.gradient_checkpointing is expected
+
+
+def test_an_adapter_is_trained_further_from_its_weights(learnt, tiny_llama, prepared, tmp_path):
+    output, trained, _ = learnt
+    start = find_start(None, str(output))
+    job = TrainingJob(start, prepared, "cpu")
+    # A learning rate of nothing leaves the weights as they were, so the start and the result rank alike.
+    still = TrainingSettings(**{**QUICK, "train_learning_rate": 1e-12, "train_epochs": 0.5})
+    again = train(job, still, RunDirectory(tmp_path / "still", {}, resume=False), Told())
+    again.save(tmp_path / "saved")
+    before, after = weights(output), weights(tmp_path / "saved")
+    assert before.keys() == after.keys()
+    assert max((before[name] - after[name]).abs().max().item() for name in before) < 1e-6
+    assert again.outcome.gain.start == pytest.approx(trained.outcome.figure, abs=0.02)
+    config = json.loads((tmp_path / "saved" / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == str(tiny_llama[0])
+    scores = [
+        load_scorer(str(folder), device="cpu").score("a query", PASSAGES) for folder in (output, tmp_path / "saved")
+    ]
+    assert [one.value for one in scores[1]] == pytest.approx([one.value for one in scores[0]], abs=1e-4)
+
+
+def test_an_adapter_that_is_trained_further_changes_and_keeps_what_is_beside_it(tiny_bert, prepared, tmp_path):
+    run(tiny_bert, prepared, tmp_path / "first", train_epochs=0.5)
+    manifest = read_manifest(tmp_path / "first")
+    write_manifest(msgspec.structs.replace(manifest, beside=Beside("e5-small", 2.0)), tmp_path / "first")
+    job = TrainingJob(find_start(None, str(tmp_path / "first")), prepared, "cpu")
+    recipe = TrainingSettings(**{**QUICK, "train_epochs": 1})
+    further = train(job, recipe, RunDirectory(tmp_path / "second", {}, resume=False), Told())
+    further.save(tmp_path / "second")
+    before, after = weights(tmp_path / "first"), weights(tmp_path / "second")
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    assert read_manifest(tmp_path / "second").beside == Beside("e5-small", 2.0)
+    # Measured as it is served: with the cosine.
+    served = load_scorer(str(tmp_path / "second"), device="cpu")
+    assert served.bi.name == "e5-small"
+    assert prepared.development.measure(served) == pytest.approx(further.outcome.figure, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"use_dora": True}, "can't be trained further"), ({"init_lora_weights": "pissa"}, "can't be trained further")],
+)
+def test_an_adapter_that_is_more_than_a_lora_is_not_trained_further(learnt, prepared, tmp_path, change, message):
+    shutil.copytree(learnt[0], tmp_path / "adapter")
+    path = tmp_path / "adapter" / "adapter_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(ConfigurationError, match=message):
+        load_student(find_start(None, str(tmp_path / "adapter")), TrainingSettings(), "cpu")
+
+
+def test_what_is_no_adapter_is_not_continued(tiny_llama, learnt, prepared, tmp_path):
+    with pytest.raises(ConfigurationError, match="is a whole model, not an adapter"):
+        find_start(None, str(tiny_llama[0]))
+    with pytest.raises(ConfigurationError, match="the base model is missing"):
+        find_start(None, None)
+    job = TrainingJob(find_start(None, str(learnt[0])), prepared, "cpu")
+    whole = TrainingSettings(**{**QUICK, "train_method": "full"})
+    with pytest.raises(ConfigurationError, match="the method full trains a whole model"):
+        train(job, whole, RunDirectory(tmp_path / "out", {}, resume=False), Told())
+
+
+def test_without_development_lists_held_out_queries_are_measured_at_the_end(tiny_llama, prepared, tmp_path):
+    groups, held_out = hold_out(prepared.groups, 0.25, lambda _: None)
+    data = Prepared(groups, None, None, held_out)
+    job = TrainingJob(find_start(str(tiny_llama[0]), None), data, "cpu")
+    recipe = TrainingSettings(**{**QUICK, "train_epochs": 5})
+    trained = train(job, recipe, RunDirectory(tmp_path / "out", {}, resume=False), Told())
+    trained.save(tmp_path / "out")
+    gain = trained.outcome.gain
+    assert (gain.queries, gain.chosen, gain.start) == (8, False, None)
+    assert gain.first_stage == held_out.first_stage()
+    assert gain.trained == pytest.approx(held_out.measure(load_scorer(str(tmp_path / "out"), device="cpu")), abs=0.02)
+    assert gain.lost_to == []
+    assert sorted(trained.outcome.losses) == list(range(1, trained.outcome.steps + 1))

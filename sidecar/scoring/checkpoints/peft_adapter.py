@@ -31,16 +31,7 @@ def apply_adapter(  # noqa: PLR0913  called in one place, by keyword
     """
     config, tensors = read_config(directory), read_tensors(directory)
     recorded = str(config.get("base_model_name_or_path"))
-    check_supported(config, directory)
-    whole = {key: tensors[key] for key in tensors.keys() & model.state_dict().keys()}
-    check_fit(_linear_shapes(model), tensors, recorded, base)
-    check_complete(missing - whole.keys(), directory)
-    _resize_vocabulary(model, tensors)
-    for key, parameter in model.state_dict().items():
-        if key in whole and whole[key].shape != parameter.shape:
-            raise mismatch(
-                recorded, base, f"{key} is {tuple(parameter.shape)}, the adapter's {tuple(whole[key].shape)}"
-            )
+    whole = _fitted(model, directory, config, tensors, base=base, missing=missing)
     if dtype is not None:
         # peft copies modules that the adapter saves whole into the base's parameters, whose dtype may have fewer bits.
         for key, parameter in model.named_parameters():
@@ -58,7 +49,47 @@ def apply_adapter(  # noqa: PLR0913  called in one place, by keyword
         raise _explain(error, directory, recorded, base) from error
 
 
-def _load(model: Any, directory: Path, tensors: Mapping[str, Any], *, recorded: str, base: str) -> Any:
+def load_adapter(model: Any, directory: Path, base: str, *, missing: set[str], trainable: bool) -> Any:
+    """Return peft's model of a base with an adapter beside it; `trainable` gives the adapter gradients.
+
+    Raises what `apply_adapter` raises.
+    """
+    config, tensors = read_config(directory), read_tensors(directory)
+    whole = _fitted(model, directory, config, tensors, base=base, missing=missing)
+    for key, parameter in model.named_parameters():
+        if key in whole:
+            parameter.data = parameter.data.to(whole[key].dtype)
+    recorded = str(config.get("base_model_name_or_path"))
+    return _load(model, directory, tensors, recorded=recorded, base=base, trainable=trainable)
+
+
+def _fitted(  # noqa: PLR0913  what is compared, by keyword
+    model: Any,
+    directory: Path,
+    config: Mapping[str, Any],
+    tensors: dict[str, Any],
+    *,
+    base: str,
+    missing: set[str],
+) -> dict[str, Any]:
+    """Compare an adapter with its base, which gets the adapter's number of embeddings; return the whole modules."""
+    recorded = str(config.get("base_model_name_or_path"))
+    check_supported(config, directory)
+    whole = {key: tensors[key] for key in tensors.keys() & model.state_dict().keys()}
+    check_fit(_linear_shapes(model), tensors, recorded, base)
+    check_complete(missing - whole.keys(), directory)
+    _resize_vocabulary(model, tensors)
+    for key, parameter in model.state_dict().items():
+        if key in whole and whole[key].shape != parameter.shape:
+            raise mismatch(
+                recorded, base, f"{key} is {tuple(parameter.shape)}, the adapter's {tuple(whole[key].shape)}"
+            )
+    return whole
+
+
+def _load(  # noqa: PLR0913  the parts to load, by keyword
+    model: Any, directory: Path, tensors: Mapping[str, Any], *, recorded: str, base: str, trainable: bool = False
+) -> Any:
     """Load the adapter by peft, and compare its tensors with those that peft would save from the loaded model."""
     with quiet_libraries():
         from peft import LoraConfig, PeftModel, get_peft_model_state_dict
@@ -72,7 +103,9 @@ def _load(model: Any, directory: Path, tensors: Mapping[str, Any], *, recorded: 
         config.task_type = None
     try:
         with quiet_libraries():
-            adapted = PeftModel.from_pretrained(model, str(directory), config=config, torch_device=str(model.device))
+            adapted = PeftModel.from_pretrained(
+                model, str(directory), config=config, torch_device=str(model.device), is_trainable=trainable
+            )
             expected = get_peft_model_state_dict(adapted, save_embedding_layers=False)
     except (ValueError, RuntimeError, KeyError, TypeError, ImportError, NotImplementedError, AttributeError) as error:
         raise _explain(error, directory, recorded, base) from error
