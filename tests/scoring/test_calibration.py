@@ -11,6 +11,7 @@ from sidecar.core.errors import InputError, NonFiniteScore
 from sidecar.scoring.calibration import Judged, calibrate, fit, quality, split_queries
 from sidecar.scoring.checkpoints.manifest import Manifest, ScoreMapping
 from sidecar.scoring.checkpoints.presets import MINILM
+from sidecar.scoring.loading import locate
 from sidecar.scoring.score_mapping import Mapping, sigmoid
 
 
@@ -120,3 +121,10 @@ def test_a_mapping_rises_strictly_as_far_as_floats_can_tell():
     assert all(low < high for low, high in itertools.pairwise(mapped))
     assert [Mapping()(score) for score in (37.0, 1e300, -1e300)] == [1.0, 1.0, 0.0]
     assert Mapping()(22.0) < 1.0
+
+
+def test_the_default_is_calibrated_and_half_at_a_cosine_of_nine_tenths():
+    mapping = locate("e5-small").manifest.mapping
+    assert mapping.calibrated
+    # 34.987 · 0.9 − 31.512 = −0.0237, and sigmoid(−0.0237) = 0.4941.
+    assert mapping(0.9) == pytest.approx(0.4941, abs=1e-4)

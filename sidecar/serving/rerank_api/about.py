@@ -27,7 +27,7 @@ def models_router(engine: RerankEngine) -> APIRouter:
 
     def described(name: str) -> dict[str, Any]:
         own = {"object": "model", "created": started, "owned_by": "rerank-sidecar"}
-        return {"id": name, **own, "root": names[name]}
+        return {"id": name, **own, "root": names[name], "calibrated": engine.service.calibrated(names[name])}
 
     @router.get("/v1/models", summary="The models that requests may name, in OpenAI's shape")
     async def models() -> dict[str, Any]:

@@ -379,6 +379,7 @@ def test_the_models_are_listed_with_their_aliases(api):
         ("other", "model", "other"),
         ("rerank-v3.5", "model", "m"),
     ]
+    assert [one["calibrated"] for one in listed["data"]] == [False, False, False]
 
 
 def test_health_and_info(api):
