@@ -6,10 +6,10 @@ OPENSEARCH_URL ?= http://localhost:9200
 READY := $(VENV)/.ready
 
 # Torch's threads spin while they wait, which beside OpenSearch and a JVM slows the tests down several times.
-quick test test-pyserini soak fuzz attack: export OMP_WAIT_POLICY ?= PASSIVE
+quick test test-pyserini test-integrations soak fuzz attack: export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check quick test test-pyserini test-docker soak fuzz attack bench bench-proxy load lint format types docs site pins clean
+.PHONY: help install demo check quick test test-pyserini test-integrations test-docker soak fuzz attack bench bench-proxy load lint format types docs site pins clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -36,14 +36,26 @@ check: $(READY)  ## Check style, types and what needs neither a search engine no
 
 # tests/conftest.py marks a test by the fixtures and helpers that it uses.
 quick: $(READY)
-	@$(BIN)/python -m pytest -q -m "not attack and not browser and not data and not live and not model and not service and not soak"
+	@$(BIN)/python -m pytest -q -m "not attack and not browser and not data and not integrations and not live and not model and not service and not soak"
 
 test: $(READY)  ## Run the tests; OPENSEARCH_URL or Maven with a JDK brings the live ones
-	@$(BIN)/python -m pytest -m "not soak"
+	@$(BIN)/python -m pytest -m "not soak and not integrations"
 
 test-pyserini: $(READY)  ## Run the Lucene tests alone, as for another pyserini: VENV=.venv-pyserini2 PYTHON=python3.12
 	@$(BIN)/python -m pytest $(addprefix tests/connectors/pyserini/test_,index.py prebuilt.py rm3.py rest.py lucene_searcher.py)
 	@$(BIN)/python -m pytest tests/live/test_contract.py -k lucene
+
+INTEGRATIONS := .venv-integrations
+
+# An environment of its own: the frameworks bring 60 packages that nothing else needs.
+$(INTEGRATIONS)/.ready: $(READY) requirements/integrations.txt
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(INTEGRATIONS)
+	@$(BIN)/uv pip sync --quiet --python $(INTEGRATIONS)/bin/python --require-hashes requirements/integrations.txt
+	@$(BIN)/uv pip install --quiet --python $(INTEGRATIONS)/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+test-integrations: $(INTEGRATIONS)/.ready  ## Run the tests of PyTerrier, LangChain, LlamaIndex, Haystack and Ray with the real libraries
+	@$(INTEGRATIONS)/bin/python -m pytest -m "integrations" tests/integrations
 
 test-docker: $(READY)  ## Run the steps of both images in a folder, and the smoke check against what they make
 	@$(BIN)/python -m pytest -m "soak or not soak" tests/docker
@@ -114,6 +126,7 @@ pins: $(READY)  ## Resolve requirements/*.txt anew from pyproject.toml
 	@$(COMPILE) --extra pyserini pyproject.toml --constraint requirements/develop.txt -o requirements/run.txt
 	@$(COMPILE) --extra quantized pyproject.toml --constraint requirements/develop.txt -o requirements/serve.txt
 	@$(COMPILE) --upgrade --extra bench pyproject.toml -o requirements/bench.txt
+	@$(COMPILE) $(addprefix --extra ,pyserini pyterrier langchain llamaindex haystack mcp ray) --group dev pyproject.toml --constraint requirements/develop.txt -o requirements/integrations.txt
 	@$(COMPILE) --upgrade --group site -o requirements/site.txt
 	@$(COMPILE) --group build --constraint requirements/develop.txt -o requirements/build.txt
 

@@ -46,6 +46,8 @@ ALLOWED = {
     "sidecar.reranker": {"sidecar.core", "sidecar.scoring", "sidecar.scoring.checkpoints"},
     "sidecar.experiments": {"sidecar.core", "sidecar.version"},  # a manifest names the version
     "sidecar.report": {"sidecar.core", "sidecar.experiments", "sidecar.version"},  # a page names the version
+    # Each module is an adapter to one framework; which one decides its imports.
+    "sidecar.integrations": {"sidecar.core", "sidecar.experiments", "sidecar.reranker", "sidecar.scoring.checkpoints"},
     "sidecar.training": {
         "sidecar.core",
         "sidecar.experiments",
@@ -156,6 +158,13 @@ OWNERS = {
     "ir_measures": "sidecar.experiments",
     "jinja2": "sidecar.report",
     "markupsafe": "sidecar.report",
+    "pandas": "sidecar.integrations.pyterrier",
+    "pyterrier": "sidecar.integrations.pyterrier",
+    "langchain_core": "sidecar.integrations.langchain",
+    "llama_index": "sidecar.integrations.llamaindex",
+    "haystack": "sidecar.integrations.haystack",
+    "ray": "sidecar.experiments.ray_map",
+    "pyarrow": "sidecar.experiments.ray_map",
     "typer": "sidecar.cli",
     "fastapi": "sidecar.serving",
     "starlette": "sidecar.serving",

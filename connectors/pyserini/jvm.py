@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.pyserini.java import Java, bundled_java, find_java
+from connectors.pyserini.pyterrier_start import TWO_PROCESSES
 from sidecar.core.errors import ConfigurationError, JavaError
 
 _HERE = Path(__file__).parent
@@ -123,6 +124,11 @@ def _autoclass() -> Callable[[str], Any]:
     try:
         find_javaclass("io/anserini/search/SimpleSearcher")
     except JavaException as error:
+        if "pyterrier" in sys.modules:
+            raise JavaError(
+                "PyTerrier started the JVM of this process, without Anserini's jar, and a JVM can't be restarted.",
+                remedy=TWO_PROCESSES,
+            ) from error
         raise JavaError(
             "The JVM that already runs in this process was started without Anserini's jar, and can't be restarted.",
             remedy="Start a new process, and open the index before anything else starts a JVM through jnius.",

@@ -20,6 +20,7 @@ PARTS = {
         "docs/how-to/rollout",
         "docs/how-to/monitoring",
         "docs/how-to/security",
+        "docs/INTEGRATIONS",
         "docs/SCALE",
         "docs/how-to/upgrades",
         "docs/how-to/troubleshooting",
