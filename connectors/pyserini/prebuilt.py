@@ -43,6 +43,14 @@ def find_index(index: str | Path) -> Path:
     return cached(index, os.environ) or _fetched(index)
 
 
+def download_size(name: str) -> int:
+    """Return how many bytes of a prebuilt index are not on this machine: 0 if it is in Pyserini's cache.
+
+    Raises what `find_index` raises for an unknown name.
+    """
+    return 0 if cached(name, os.environ) else int(_tables(name).TF_INDEX_INFO[name]["size compressed (bytes)"])
+
+
 def cached(name: str, environment: Mapping[str, str]) -> Path | None:
     """Look for a prebuilt index in Pyserini's cache; of several builds take the newest.
 
@@ -67,6 +75,12 @@ def _caches(environment: Mapping[str, str]) -> list[Path]:
 
 
 def _fetched(name: str) -> Path:
+    _tables(name)
+    return _download(name)
+
+
+def _tables(name: str) -> Any:
+    """Return Pyserini's tables, which have an index of this name. Raises what `find_index` does for any other."""
     start_jvm()  # 1.6 has its tables from Anserini
     try:
         import pyserini.prebuilt_index_info as tables
@@ -79,7 +93,7 @@ def _fetched(name: str) -> Path:
             f"There is no directory '{name}', and the list of Pyserini's prebuilt indexes can't be reached: {error}.",
             remedy=f"Name the directory of an index, or connect to the network. {_LOOKED_IN}",
         ) from error
-    return _download(name)
+    return tables
 
 
 _LOOKED_IN = "An index that Pyserini has fetched before is found in its cache (PYSERINI_CACHE) without a network."

@@ -22,6 +22,7 @@ from sidecar.cli import (  # noqa: F401
     merge_command,
     mine_command,
     report_command,
+    reproduce_command,
     rerank_command,
     run_command,
     search_command,

@@ -26,8 +26,8 @@ An option on the command line that has no effect in this mode of the command is 
 `--fusion`, `--k1` with OpenSearch, `--rm3-fb-terms` without `--rm3`, `--tag` in a format without tags. Variables and
 `sidecar.toml` are shared by all commands, so a command ignores what it does not use of them. Commands that search use
 OpenSearch if its URL is set (`--url`, `SIDECAR_OPENSEARCH_URL`), and Lucene otherwise; `--engine` decides if both a URL
-and a Lucene index are given. `run`, `rerank`, `teach`, `mine` and `report` replace a finished output only with
-`--force`.
+and a Lucene index are given. `run`, `rerank`, `teach`, `mine`, `report` and `reproduce` replace a finished output only
+with `--force`.
 
 On a terminal a moving line says what a command is doing. Otherwise stderr gets a plain line once something takes more
 than two seconds, and then every 30 seconds; lines are never wrapped.

@@ -34,8 +34,8 @@ class ReportFiles:
             raise ConfigurationError(f"{self.page} is no name of a page.", remedy="It ends in .html.")
         keep_finished(self.page, *(self.page.with_suffix(suffix) for suffix in BESIDE), force=force)
 
-    def write(self, request: Request, inputs: Sequence[tuple[str, Path]]) -> None:
-        """Compute a report and write it; the page is written last. `inputs` are the files by part, for the page."""
+    def write(self, request: Request, inputs: Sequence[tuple[str, Path]]) -> Report:
+        """Compute a report, write it and return it; the page is written last. `inputs` are the files by part."""
         from sidecar.report.page import page
         from sidecar.report.report import Source, make_report
         from sidecar.report.tables import files
@@ -57,6 +57,7 @@ class ReportFiles:
             for fact in report.facts(position):
                 say(f"{run.name}: {fact}")
         say(f"{len(report.runs)} runs → {self.page} ({len(content.encode()) / 1000:.0f} kB), {self._named(tables)}")
+        return report
 
     def _write_figures(self, report: Report) -> None:
         if self.figures is None:

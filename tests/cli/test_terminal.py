@@ -128,7 +128,7 @@ def test_commands_are_grouped_by_what_people_do(run):
             "Try": ["demo"],
             "Search": ["index", "search"],
             "Serve": ["serve", "install-pipeline"],
-            "Experiment": ["run", "rerank", "evaluate", "bench"],
+            "Experiment": ["run", "rerank", "merge", "evaluate", "report", "reproduce", "bench"],
             "Train": ["mine", "teach", "train", "fit-calibration"],
             "Operate": ["doctor", "settings"],
             "Options": ["--debug", "--version", "--help,"],
