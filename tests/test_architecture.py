@@ -94,6 +94,7 @@ ALLOWED = {
         "sidecar.serving.scorer",
         "sidecar.serving.ui",
         "sidecar.settings",
+        "sidecar.version",
         OPENSEARCH,
         "connectors.pyserini",
     },

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from sidecar.cli.app import command
+from sidecar.cli.demo_page import show_page
 from sidecar.cli.factories import build_reranker
 from sidecar.cli.options import BM25, FUSION, MODEL, takes
 from sidecar.cli.progress import working
@@ -46,6 +47,7 @@ NEXT = (
 def demo_command(
     question: Annotated[str | None, typer.Argument(help="A question to ask. Unset: three examples.")] = None,
     *,
+    web: Annotated[bool, typer.Option("--web", help="Show the page /ui on this index, until Ctrl-C.")] = False,
     settings: Settings,
 ) -> None:
     """Index the documentation of the installed Python, and rerank the hits of BM25 for a few questions."""
@@ -64,6 +66,10 @@ def demo_command(
         with working("starting Java and indexing with Lucene"):
             build_index(documents, directory)
         indexed_at = perf_counter()
+        if web:
+            console.print(f"{len(documents)} docstrings of Python {platform.python_version()} are indexed")
+            show_page(settings, directory, question)
+            return
         reranker = build_reranker(settings)
         loaded_at = perf_counter()
         console.print(

@@ -118,7 +118,7 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
         lucene = await stack.enter_async_context(_lucene(settings, service, options.defaults))
         extra: list[ExtraRouter] = [] if lucene is None else [lucene]
         if settings.ui:
-            extra.append(compare_api(engine, proxy, lucene, api_key=key))
+            extra.append(compare_api(engine, proxy, lucene, api_key=key, proxy_port=settings.port))
         api = rerank_api(
             engine,
             fields=settings.as_fields(),

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from sidecar.serving.lucene_api import LuceneApi
 
 
-def compare_api(engine: RerankEngine, proxy: ProxyApp, lucene: LuceneApi | None, *, api_key: str | None) -> CompareApi:
+def compare_api(
+    engine: RerankEngine, proxy: ProxyApp, lucene: LuceneApi | None, *, api_key: str | None, proxy_port: int
+) -> CompareApi:
     """Offer the Lucene indexes, if there are any, and OpenSearch through the proxy's own search."""
     engines: dict[str, ComparedEngine] = {}
     indexes: list[str] = []
@@ -35,4 +37,5 @@ def compare_api(engine: RerankEngine, proxy: ProxyApp, lucene: LuceneApi | None,
         turns=proxy,
         metrics=engine.metrics,
     )
-    return CompareApi(comparer, engine.limits, api_key=api_key, allowed_hosts=proxy.options.allowed_hosts)
+    allowed = proxy.options.allowed_hosts
+    return CompareApi(comparer, engine.limits, api_key=api_key, allowed_hosts=allowed, proxy_port=proxy_port)

@@ -1,4 +1,4 @@
-"""Requests under `/_sidecar` on the OpenSearch port: health, metrics, models, the switch. They are not forwarded."""
+"""Requests under `/_sidecar` on both ports: health, metrics, status, models, the switch. They are not forwarded."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from sidecar.serving.http.metrics import Metrics
 from sidecar.serving.http.request_body import Body, BodyLimits
 from sidecar.serving.proxy.cluster_health import ClusterHealth
 from sidecar.serving.scorer.service import RerankingService
+from sidecar.serving.status import status
 
 _RELOAD = re.compile(rb"/models/[^/]+/reload")
 _METRICS: Headers = [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")]
@@ -31,6 +32,7 @@ _METHODS = {
     b"/ready": _READING,
     b"/metrics": _READING,
     b"/models": _READING,
+    b"/status": _READING,
     b"/rerank": (*_READING, "POST", "PUT"),
 }
 
@@ -46,7 +48,7 @@ class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Management:
-    """Answers health, metrics, the switch (`/rerank`), `/models` and `/models/NAME/reload`, under `/_sidecar`.
+    """Answers health, metrics, `/status`, the switch (`/rerank`), `/models`, `/models/NAME/reload`, all in `/_sidecar`.
 
     With an `api_key`, all but health require it: `Authorization: Bearer KEY` or `X-Sidecar-Api-Key: KEY`. Without one
     no model can be reloaded, and only this machine can switch, under its own name or one of `allowed_hosts`.
@@ -90,6 +92,9 @@ class Management:
             await exchange.answer(200, _METRICS, self.metrics.text(self.service))
         elif path == b"/rerank":
             await self._switch(exchange)
+        elif path == b"/status":
+            found = await status(self.service, self.cluster, self.metrics, enabled=self.switch.enabled)
+            await _answer(exchange, 200, found)
         elif path == b"/models":
             models = {name: self.service.scorer.identity(name) for name in self.service.scorer.models}
             await _answer(exchange, 200, {"models": models})

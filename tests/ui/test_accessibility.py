@@ -24,6 +24,13 @@ def test_axe_finds_nothing_in_results_and_explanation(open_page, service, scheme
     assert violations(page) == []
 
 
+@pytest.mark.parametrize("view", ["files", "status"])
+def test_axe_finds_nothing_in_the_other_views(open_page, service, view):
+    page = open_page(f"{service.api_url}/ui?view={view}")
+    page.locator(f"#view-{view} h2").first.wait_for()
+    assert violations(page) == []
+
+
 def test_axe_finds_nothing_before_a_search_and_in_an_error(open_page, service):
     page = open_page(f"{service.api_url}/ui?index=docs")
     page.wait_for_selector("#empty p")

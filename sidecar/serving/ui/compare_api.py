@@ -45,16 +45,23 @@ class CompareApi:
     """`GET` and `POST /v1/compare`, and the page at `/ui` that uses them.
 
     A comparison reads documents, so it has the access rules of a change: with a key everybody who has it; without one
-    only this machine; never a page of another origin.
+    only this machine; never a page of another origin. `proxy_port` is the OpenSearch port, for commands to copy.
     """
 
     def __init__(
-        self, comparer: Comparer, limits: RequestLimits, *, api_key: str | None, allowed_hosts: Collection[str]
+        self,
+        comparer: Comparer,
+        limits: RequestLimits,
+        *,
+        api_key: str | None,
+        allowed_hosts: Collection[str],
+        proxy_port: int,
     ) -> None:
         self.comparer = comparer
         self.limits = limits
         self.api_key = api_key
         self.allowed_hosts = allowed_hosts
+        self.proxy_port = proxy_port
         self.dialect = Dialect("compare", _tell, {Fault.INVALID: 400})
         self.open_paths = frozenset({"/ui", "/ui/", *(f"/ui/{name}" for name in page_files.NAMES)})
         self.router = self._router()
@@ -97,6 +104,7 @@ class CompareApi:
             "models": models,
             "fusion": None if chosen is None else written_out(chosen),
             "window": own.options.window,
+            "proxy_port": self.proxy_port,
             "document_fields": list(own.options.fields.all),
         }
 

@@ -6,7 +6,8 @@ import pytest
 
 from sidecar.serving.http.asgi import Exchange
 from sidecar.serving.http.management_access import obstacle_to_change
-from tests.support.servers.served import served
+from sidecar.serving.status import _shown
+from tests.support.servers.served import ask, served
 
 NOWHERE = "http://127.0.0.1:9"
 JSON = {"Content-Type": "application/json"}
@@ -99,3 +100,29 @@ def test_a_head_is_answered_without_a_body(running):
     for path in ("/health/live", "/health/ready", "/metrics", "/models", "/rerank"):
         answer = running.ask("HEAD", f"/_sidecar{path}")
         assert (answer.body, int(answer.headers["content-length"]) > 0) == (b"", True), path
+
+
+def test_the_status_is_told_on_both_ports(running):
+    for url in (running.url, running.api_url):
+        found = ask(url, "GET", "/_sidecar/status").json()
+        assert (found["enabled"], found["scorer"]["ready"], found["scorer"]["restarts"]) == (True, True, 0)
+        assert "refused" in found["opensearch"]["reason"].lower()
+        (model,) = found["models"]
+        assert (model["name"], model["fusion"], model["base_model"]) == ("e5-small", "rerank", None)
+        assert ask(url, "POST", "/_sidecar/status").status == 405
+
+
+def test_the_key_guards_it_on_the_other_port_too():
+    with served(NOWHERE, api_key="s3cret") as service:
+        for path in ("/_sidecar/status", "/_sidecar/models", "/_sidecar/metrics"):
+            assert ask(service.api_url, "GET", path).status == 401
+            assert ask(service.api_url, "GET", path, headers={"x-sidecar-api-key": "s3cret"}).status == 200
+        reload, key = "/_sidecar/models/e5-small/reload", {"x-sidecar-api-key": "s3cret"}
+        assert ask(service.api_url, "POST", reload, headers=key).status == 200
+        assert ask(service.api_url, "POST", reload, headers=key | {"origin": "https://evil.example"}).status == 403
+        assert ask(service.api_url, "GET", "/_sidecar/nothing", headers=key).status == 404
+
+
+def test_a_path_of_this_machine_is_shown_by_its_last_part():
+    shown = {"e5-small": "e5-small", "org/name": "org/name", "/models/law": "law", "./law/": "law", "a/b/c": "c"}
+    assert {checkpoint: _shown(checkpoint) for checkpoint in shown} == shown

@@ -4,8 +4,14 @@ import { readAddress, writeAddress, writeAddressSoon } from "./address.js";
 import { ApiError, onKeyNeeded, request, setAccount } from "./api.js";
 import { Controls } from "./controls.js";
 import { byId, el, say } from "./dom.js";
+import { Copies } from "./copies.js";
+import { Files } from "./files.js";
+import { Judging } from "./judging.js";
 import { askKey } from "./key.js";
 import { Results } from "./results.js";
+import { Status } from "./status.js";
+
+const VIEWS = ["search", "files", "status"];
 
 const EXAMPLES = [
   "start a function some seconds later",
@@ -19,6 +25,13 @@ class App {
     this.state = initialState(offered);
     this.results = new Results(this);
     this.controls = new Controls(this.state, offered, (what, more) => this.changed(what, more));
+    this.judging = new Judging(this);
+    this.files = new Files(this);
+    this.status = new Status();
+    const copies = new Copies(this);
+    this.results.ontaken = () => copies.show();
+    for (const name of VIEWS) byId(`tab-${name}`).addEventListener("click", () => this.show(name));
+    if (VIEWS.includes(this.state.view)) this.show(this.state.view);
     byId("query").value = this.state.query ?? "";
     byId("query").addEventListener("input", () => {
       this.state.query = byId("query").value;
@@ -37,6 +50,19 @@ class App {
     if (what === "account") setAccount(more.user, more.password);
     else if (what === "model" && !this.results.hasScores()) this.search();
     else this.results.arrange();
+    writeAddressSoon(this.state);
+  }
+
+  /** Show one of the views. */
+  show(view) {
+    for (const name of VIEWS) {
+      byId(`view-${name}`).hidden = name !== view;
+      byId(`tab-${name}`).setAttribute("aria-pressed", String(name === view));
+    }
+    this.status.active(view === "status");
+    if (view === "files") this.files.refresh();
+    if (view !== "search") this.results.close(false);
+    this.state.view = view === "search" ? "" : view;
     writeAddressSoon(this.state);
   }
 

@@ -11,8 +11,9 @@ export class Column {
     this.cards = [];
     this.heading = el("h2", { class: "column-title" });
     this.note = el("p", { class: "column-note" });
+    this.measure = el("p", { class: "measure" });
     this.list = el("ol", { class: "hits" });
-    this.root = el("section", { class: `column ${name}` }, this.heading, this.note, this.list);
+    this.root = el("section", { class: `column ${name}` }, this.heading, this.note, this.measure, this.list);
     this.open = open;
   }
 
@@ -24,13 +25,12 @@ export class Column {
   }
 
   /** Put the first `shown` entries of a list in order; moves are relative to the `other` list. */
-  show(list, other, shown, grades) {
+  show(list, other, shown) {
     const cards = list.entries.slice(0, shown).map((entry) => {
       const card = this.cards[entry.position];
       card.rank.textContent = entry.rank;
       card.score.textContent = number(entry.score);
       showMove(card, other.places[entry.position].rank - entry.rank);
-      showGrade(card, grades?.[entry.position]);
       return card.root;
     });
     this.list.replaceChildren(...cards);

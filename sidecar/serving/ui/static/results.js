@@ -18,6 +18,17 @@ export class Results {
     this.lines = new Lines();
     byId("results").replaceChildren(this.columns.left.root, this.lines.root, this.columns.right.root);
     this.follow();
+    for (const name of ["left", "right"]) byId(`show-${name}`).addEventListener("click", () => this.showColumn(name));
+    // On a phone the results come first.
+    byId("tuning").open = matchMedia("(min-width: 701px)").matches;
+  }
+
+  /** On a narrow screen, show one of the columns. */
+  showColumn(chosen) {
+    for (const name of ["left", "right"]) {
+      byId(`show-${name}`).setAttribute("aria-pressed", String(name === chosen));
+      byId("results").classList.toggle(`show-${name}`, name === chosen);
+    }
   }
 
   /** Show the answer of a search that began at `started`. */
@@ -31,6 +42,7 @@ export class Results {
     for (const column of Object.values(this.columns)) column.fill(data.hits, data.query);
     this.arrange();
     byId("summary").replaceChildren(summary(data, (performance.now() - started) / 1000));
+    this.ontaken?.();
     if (!data.hits.length) say("No hits.", "info");
     this.close(false);
     performance.measure("search", { start: started });
@@ -60,12 +72,13 @@ export class Results {
     this.sides = { left: this.side("left"), right: this.side("right") };
     const { left, right } = this.sides;
     const shown = Math.min(state.shown, this.data.hits.length);
-    this.columns.left.show(left.list, right.list, shown, this.grades);
-    this.columns.right.show(right.list, left.list, shown, this.grades);
+    this.columns.left.show(left.list, right.list, shown);
+    this.columns.right.show(right.list, left.list, shown);
     this.lines.show(left.list, right.list, shown);
     for (const [name, side] of Object.entries(this.sides)) {
       this.columns[name].heading.textContent = side.label;
       this.columns[name].note.textContent = side.note;
+      byId(`show-${name}`).textContent = side.label;
     }
     controls.refresh({ left: left.list.share, right: right.list.share }, this.data.hits.length);
     this.onarranged?.();
