@@ -80,8 +80,8 @@ class RerankingService:
 
     def calibrated(self, model: str) -> bool | None:
         """True if the model's scores between 0 and 1 are probabilities of relevance; None until it is loaded."""
-        mapping = self.scorer.mappings.get(model)
-        return None if mapping is None else mapping.calibrated
+        loaded = self.scorer.loaded.get(model)
+        return None if loaded is None else loaded.mapping.calibrated
 
     def fusion(self, model: str) -> Fusion:
         """The fusion that the model prefers."""
