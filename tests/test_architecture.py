@@ -48,6 +48,7 @@ ALLOWED = {
     "sidecar.report": {"sidecar.core", "sidecar.experiments", "sidecar.version"},  # a page names the version
     # Each module is an adapter to one framework; which one decides its imports.
     "sidecar.integrations": {"sidecar.core", "sidecar.experiments", "sidecar.reranker", "sidecar.scoring.checkpoints"},
+    "sidecar.agents": {"sidecar.core", "sidecar.reranker", "sidecar.version"},
     "sidecar.training": {
         "sidecar.core",
         "sidecar.experiments",
@@ -164,6 +165,7 @@ OWNERS = {
     "langchain_core": "sidecar.integrations.langchain",
     "llama_index": "sidecar.integrations.llamaindex",
     "haystack": "sidecar.integrations.haystack",
+    "mcp": "sidecar.agents.server",
     "ray": "sidecar.experiments.ray_map",
     "pyarrow": "sidecar.experiments.ray_map",
     "typer": "sidecar.cli",

@@ -29,7 +29,7 @@ class Group(StrEnum):
 GROUPS = {
     Group.TRY: ("demo",),
     Group.SEARCH: ("index", "search"),
-    Group.SERVE: ("serve", "install-pipeline"),
+    Group.SERVE: ("serve", "install-pipeline", "mcp"),
     Group.EXPERIMENT: ("run", "rerank", "merge", "evaluate", "report", "reproduce", "bench"),
     Group.TRAIN: ("mine", "teach", "train", "fit-calibration"),
     Group.OPERATE: ("doctor", "settings"),

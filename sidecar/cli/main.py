@@ -19,6 +19,7 @@ from sidecar.cli import (  # noqa: F401
     evaluate_command,
     index_command,
     install_command,
+    mcp_command,
     merge_command,
     mine_command,
     report_command,

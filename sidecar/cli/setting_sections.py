@@ -10,6 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from sidecar.settings.agents import AgentSettings
 from sidecar.settings.training import TrainingSettings
 
 # Every setting once, in the order in which they are listed.
@@ -44,6 +45,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         *("model_aliases", "lucene_indexes", "cors_origins", "max_documents", "max_characters"),
         *("api_seconds", "api_concurrent", "ui"),
     ),
+    "Agents": tuple(AgentSettings.model_fields),
     "Training": tuple(TrainingSettings.model_fields),
 }
 

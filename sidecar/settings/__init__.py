@@ -27,6 +27,7 @@ from sidecar.core.documents import PassageFields
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.fusion import Arithmetic, Fusion, Method, Normalization
 from sidecar.core.model_spec import Chunking, ModelSpec
+from sidecar.settings.agents import AgentSettings
 from sidecar.settings.mistakes import messages, nearest
 from sidecar.settings.service import ServiceSettings
 from sidecar.settings.service_links import service_links
@@ -39,7 +40,7 @@ DEFAULT_FILE = Path("sidecar.toml")
 Fields = Annotated[tuple[str, ...], NoDecode]
 
 
-class Settings(ServiceSettings, TrainingSettings, BaseSettings):
+class Settings(ServiceSettings, AgentSettings, TrainingSettings, BaseSettings):
     """The settings of one process; build them with `load_settings`, which names what is wrong."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True)
