@@ -117,9 +117,11 @@ site: $(SITE)/.ready  ## Build the documentation as a site in build/site; a warn
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make pins"
 
-docs: $(READY)  ## Write docs/cli.md from the commands and docs/settings.md from the settings
+docs: $(READY)  ## Write the pages of the reference that come from the code: commands, settings, errors, Python names
 	@$(BIN)/python -m sidecar.cli.reference > docs/cli.md
 	@$(BIN)/python -m sidecar.cli.settings_page > docs/settings.md
+	@$(BIN)/python -m docs.site.errors_page > docs/errors.md
+	@$(BIN)/python -m docs.site.python_page > docs/python-api.md
 
 pins: $(READY)  ## Resolve requirements/*.txt anew from pyproject.toml
 	@$(COMPILE) --upgrade --extra pyserini --group dev pyproject.toml -o requirements/develop.txt

@@ -20,6 +20,7 @@ from sidecar.cli.reference import reference
 from sidecar.cli.setting_sections import SECTIONS
 from sidecar.cli.settings_page import settings_page
 from sidecar.scoring.checkpoints.presets import CARRIED, PRESETS
+from sidecar.serving import management
 from sidecar.settings import Settings, variable
 
 ROOT = Path(__file__).parents[1]
@@ -60,6 +61,12 @@ def test_every_setting_is_documented_once_as_it_is():
 )
 def test_allowed_values_are_in_words(row):
     assert f"\n{row}" in SETTINGS
+
+
+def test_every_endpoint_under_sidecar_is_documented():
+    pages = "".join((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("SERVICE.md", "how-to/rollout.md"))
+    paths = {f"/_sidecar{path.decode()}" for path in management._METHODS} | {"/_sidecar/models/NAME/reload"}
+    assert {path for path in paths if path not in pages} == set()
 
 
 def test_every_command_is_in_the_table_of_commands():

@@ -7,7 +7,13 @@ START = "docs/index"
 # Caption → pages, without `.md`.
 PARTS = {
     "Tutorials": [
+        "docs/tutorials/demo",
+        "docs/tutorials/opensearch",
+        "docs/tutorials/search-pipeline",
+        "docs/tutorials/pyserini",
         "docs/TRAINING",
+        "docs/tutorials/gpu",
+        "docs/tutorials/many-machines",
     ],
     "How to": [
         "docs/INSTALL",
@@ -37,7 +43,9 @@ PARTS = {
         "docs/models",
         "docs/FILES",
         "docs/metrics",
+        "docs/errors",
         "docs/PYTHON",
+        "docs/python-api",
     ],
     "Explanation": [
         "docs/explanation/equal-scores",

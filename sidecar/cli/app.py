@@ -53,7 +53,6 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     # The help is laid out by `help_pages`, and a message about a wrong option is one line, without a frame.
     rich_markup_mode=None,

@@ -34,8 +34,6 @@ def test_a_question_without_a_word_that_occurs_has_no_hits(search, question):
     assert list(search.candidates(question, 10)) == []
 
 
-@pytest.mark.parametrize(
-    "question", ['sleep" AND "', "NEAR(sleep file)", "sleep*", "title:sleep", "-sleep", "SLEEP?"]
-)
+@pytest.mark.parametrize("question", ['sleep" AND "', "NEAR(sleep file)", "sleep*", "title:sleep", "-sleep", "SLEEP?"])
 def test_the_syntax_of_sqlite_is_read_as_words(search, question):
     assert search.candidates(question, 10)[0].docid == "sleep"

@@ -131,7 +131,7 @@ def test_commands_are_grouped_by_what_people_do(run):
             "Experiment": ["run", "rerank", "merge", "evaluate", "report", "reproduce", "bench"],
             "Train": ["mine", "teach", "train", "fit-calibration"],
             "Operate": ["doctor", "settings"],
-            "Options": ["--debug", "--version", "--help,"],
+            "Options": ["--debug", "--version", "--install-completion", "--show-completion", "--help,"],
         },
     )
 
