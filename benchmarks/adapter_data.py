@@ -94,7 +94,7 @@ class Teacher:
                 rows = (
                     prompt.passages(part) if kind == "passage" else prompt.texts([prompt.query(text) for text in part])
                 )
-                found += [vector.numpy() for vector in self._scorer.engine.vectors(rows)]
+                found += [np.asarray(vector) for vector in self._scorer.engine.vectors(rows)]
                 sys.stderr.write(f"{self.name}: {len(found)} of {len(texts)} {kind} texts\n")
             np.save(path, np.stack(found).astype(np.float16))
         return np.load(path).astype(np.float32)

@@ -103,16 +103,22 @@ PRESETS: dict[str, Preset] = {
     "minilm": Preset("sentence-transformers/all-MiniLM-L6-v2", MINILM),
     "bge-small": Preset("BAAI/bge-small-en-v1.5", BGE),
     "e5-small": Preset("intfloat/e5-small-v2", E5),
+    "multilingual-e5-small": Preset("intfloat/multilingual-e5-small", E5),
     "dear-3b-ranknet-lora": Preset("abdoelsayed/dear-3b-reranker-ranknet-lora-v1", DEAR),
     "dear-3b-ce-lora": Preset("abdoelsayed/dear-3b-reranker-ce-lora-v1", DEAR),
     "dear-3b": Preset("abdoelsayed/dear-3b-reranker-ranknet-v1", DEAR),
     "dear-8b-ranknet-lora": Preset("abdoelsayed/dear-8b-reranker-ranknet-lora-v1", DEAR),
-    # The card does not name the full 8B; the authors' README does, by the same pattern.
+    # The card does not name these; the authors' README does.
     "dear-8b": Preset("abdoelsayed/dear-8b-reranker-ranknet-v1", DEAR),
+    "dear-3b-ce": Preset("abdoelsayed/dear-3b-reranker-ce-v1", DEAR),
+    "dear-8b-ce": Preset("abdoelsayed/dear-8b-reranker-ce-v1", DEAR),
+    "dear-8b-ce-lora": Preset("abdoelsayed/dear-8b-reranker-ce-lora-v1", DEAR),
     "llama2-13b-rankllama": Preset("abdoelsayed/llama2-13b-rankllama-teacher", RANKLLAMA),
     "ms-marco-minilm": Preset("cross-encoder/ms-marco-MiniLM-L6-v2", CARD_PAIR),
     "bge-reranker-v2-m3": Preset("BAAI/bge-reranker-v2-m3", CARD_PAIR),
     "gte-reranker-modernbert": Preset("Alibaba-NLP/gte-reranker-modernbert-base", CARD_PAIR),
     "mxbai-rerank-base": Preset("mixedbread-ai/mxbai-rerank-base-v1", CARD_PAIR),
     "qwen3-reranker-0.6b": Preset("Qwen/Qwen3-Reranker-0.6B", QWEN3),
+    "qwen3-reranker-4b": Preset("Qwen/Qwen3-Reranker-4B", QWEN3),
+    "qwen3-reranker-8b": Preset("Qwen/Qwen3-Reranker-8B", QWEN3),
 }

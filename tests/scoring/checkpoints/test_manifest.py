@@ -133,14 +133,20 @@ def test_the_presets_are_there_under_the_ids_of_their_cards():
         "dear-3b": "abdoelsayed/dear-3b-reranker-ranknet-v1",
         "dear-8b-ranknet-lora": "abdoelsayed/dear-8b-reranker-ranknet-lora-v1",
         "dear-8b": "abdoelsayed/dear-8b-reranker-ranknet-v1",
+        "dear-3b-ce": "abdoelsayed/dear-3b-reranker-ce-v1",
+        "dear-8b-ce": "abdoelsayed/dear-8b-reranker-ce-v1",
+        "dear-8b-ce-lora": "abdoelsayed/dear-8b-reranker-ce-lora-v1",
         "llama2-13b-rankllama": "abdoelsayed/llama2-13b-rankllama-teacher",
         "bge-small": "BAAI/bge-small-en-v1.5",
         "e5-small": "intfloat/e5-small-v2",
+        "multilingual-e5-small": "intfloat/multilingual-e5-small",
         "ms-marco-minilm": "cross-encoder/ms-marco-MiniLM-L6-v2",
         "bge-reranker-v2-m3": "BAAI/bge-reranker-v2-m3",
         "gte-reranker-modernbert": "Alibaba-NLP/gte-reranker-modernbert-base",
         "mxbai-rerank-base": "mixedbread-ai/mxbai-rerank-base-v1",
         "qwen3-reranker-0.6b": "Qwen/Qwen3-Reranker-0.6B",
+        "qwen3-reranker-4b": "Qwen/Qwen3-Reranker-4B",
+        "qwen3-reranker-8b": "Qwen/Qwen3-Reranker-8B",
     }
 
 
