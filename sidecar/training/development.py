@@ -17,6 +17,8 @@ from sidecar.scoring import Scorer
 MEASURE = "nDCG@10"
 # The measure of lists that begin with everything relevant, as positives before negatives do: no first stage's order.
 PERFECT = 1 - 1e-9
+# Fewer queries than this are said to be few.
+FEW = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +68,13 @@ class Gain:
     def __str__(self) -> str:
         """Return one line."""
         lists = "development lists, on which the checkpoint was chosen" if self.chosen else "held-out queries"
+        few = " (so few show only large differences)" if self.queries < FEW else ""
         figures = [f"trained {self.trained:.4f}"]
         if self.first_stage is not None:
             figures.append(f"the order that came in {self.first_stage:.4f}")
         if self.start is not None:
             figures.append(f"the model that it started from {self.start:.4f}")
-        return f"{MEASURE} on {self.queries} {lists}: {', '.join(figures)}"
+        return f"{MEASURE} on {self.queries} {lists}{few}: {', '.join(figures)}"
 
 
 def read_development(path: Path, fields: PassageFields, *, qrels: Path | None, depth: int) -> Development:

@@ -65,8 +65,8 @@ def test_a_loss_is_said_loudly_and_names_what_was_better():
     gain = Gain(queries=4, trained=0.1245, first_stage=0.3441, start=0.41, chosen=False)
     lines = list(outlook(gain, Path("my model")))
     assert lines[0] == (
-        "nDCG@10 on 4 held-out queries: trained 0.1245, the order that came in 0.3441, "
-        "the model that it started from 0.4100."
+        "nDCG@10 on 4 held-out queries (so few show only large differences): trained 0.1245, "
+        "the order that came in 0.3441, the model that it started from 0.4100."
     )
     assert lines[1].startswith(
         "WARNING: the trained model ranks worse than the order that came in (0.3441) and the model that it started "
@@ -76,10 +76,10 @@ def test_a_loss_is_said_loudly_and_names_what_was_better():
 
 
 def test_a_gain_leads_on_to_serving():
-    gain = Gain(queries=9, trained=0.5, first_stage=0.5, start=None, chosen=True)
+    gain = Gain(queries=20, trained=0.5, first_stage=0.5, start=None, chosen=True)
     measured, following = outlook(gain, Path("my model"))
     assert measured == (
-        "nDCG@10 on 9 development lists, on which the checkpoint was chosen: trained 0.5000, "
+        "nDCG@10 on 20 development lists, on which the checkpoint was chosen: trained 0.5000, "
         "the order that came in 0.5000."
     )
     assert following == "Next: sidecar serve --model 'my model'"
