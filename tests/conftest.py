@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from connectors.opensearch.transport import connect
 from sidecar.core.candidates import Candidate, Passage
+from tests.support.live.cleaned import cleaned
 from tests.support.live.nodes import NODES, WITH_PLUGINS, running_node
 
 # Marker → the fixtures that make a test one of its kind, so that nobody has to remember the marker.
@@ -75,7 +77,8 @@ def run(monkeypatch, tmp_path, capsys, columns):
 @pytest.fixture(scope="session")
 def messages():
     """Return the lines of a stderr without those that say what is going on, which depend on the machine's speed."""
-    return lambda text: [line for line in text.splitlines(keepends=True) if " …" not in line]
+    going_on = re.compile(r" …|^[a-z ]+: \d+(/\d+)? ")
+    return lambda text: [line for line in text.splitlines(keepends=True) if not going_on.search(line)]
 
 
 @pytest.fixture
@@ -185,18 +188,30 @@ def opensearch_url(request, tmp_path_factory):
         yield node.url
 
 
-@pytest.fixture(scope="module")
-def ml_node(tmp_path_factory):
-    """A 2.19.1 node with ML Commons and neural search, for one module: it needs too much memory to stay."""
+@pytest.fixture(scope="session")
+def _ml_node(tmp_path_factory):
     with running_node(WITH_PLUGINS, ("ml",), tmp_path_factory) as node:
         yield node
 
 
-@pytest.fixture(scope="module")
-def secure_node(tmp_path_factory):
-    """The same with the security plugin and TLS; `login` has its administrator and certificates."""
+@pytest.fixture(scope="session")
+def _secure_node(tmp_path_factory):
     with running_node(WITH_PLUGINS, ("ml", "security"), tmp_path_factory) as node:
         yield node
+
+
+@pytest.fixture(scope="module")
+def ml_node(_ml_node):
+    """A 2.19.1 node with ML Commons and neural search; a module finds it without what the modules before put there."""
+    with cleaned(_ml_node):
+        yield _ml_node
+
+
+@pytest.fixture(scope="module")
+def secure_node(_secure_node):
+    """The same with the security plugin and TLS; `login` has its administrator and certificates."""
+    with cleaned(_secure_node):
+        yield _secure_node
 
 
 @pytest.fixture(scope="session")

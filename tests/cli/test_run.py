@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from sidecar.experiments.run_reading import read_run
 
 pytestmark = [pytest.mark.live, pytest.mark.usefixtures("jvm")]
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -39,30 +33,18 @@ def words(tmp_path, index, tiny_llama):
     return command
 
 
-def sidecar(words, **options):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        [sys.executable, "-c", "from sidecar.cli.main import main; main()", *words],
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
-
-
-def test_what_lies_beyond_the_window_follows_as_bm25_had_it(tmp_path, words):
-    process = sidecar(words("run.trec"), cwd=tmp_path)
-    _, said = process.communicate()
-    assert process.returncode == 0, said
+def test_what_lies_beyond_the_window_follows_as_bm25_had_it(tmp_path, words, run):
+    status, _, said = run(*words("run.trec"))
+    assert status == 0, said
     assert "60 queries, 1200 passages scored in " in said
-    run, first = read_run(tmp_path / "run.trec"), read_run(tmp_path / "run.trec.first-stage")
-    assert len(run) == len(first) == 60
+    reranked, first = read_run(tmp_path / "run.trec"), read_run(tmp_path / "run.trec.first-stage")
+    assert len(reranked) == len(first) == 60
     by_bm25 = [f"d{i:02}" for i in range(1, 31)]
     assert list(first["q0"]) == by_bm25
     # Reranked are the first twenty; the rest follows as BM25 had it.
-    assert set(list(run["q0"])[:20]) == set(by_bm25[:20])
-    assert list(run["q0"])[:20] != by_bm25[:20]
-    assert list(run["q0"])[20:] == by_bm25[20:]
+    assert set(list(reranked["q0"])[:20]) == set(by_bm25[:20])
+    assert list(reranked["q0"])[:20] != by_bm25[:20]
+    assert list(reranked["q0"])[20:] == by_bm25[20:]
 
     manifest = json.loads((tmp_path / "run.trec.manifest.json").read_text())
     assert manifest["command"] == "run"
@@ -75,27 +57,26 @@ def test_what_lies_beyond_the_window_follows_as_bm25_had_it(tmp_path, words):
     assert {"rerank-sidecar", "python", "torch", "transformers", "pyserini"} <= manifest["versions"].keys()
 
 
-def test_candidate_lists_carry_the_stored_documents(tmp_path, words):
-    process = sidecar(words("run.jsonl", "--output-format", "jsonl"), cwd=tmp_path)
-    assert process.wait() == 0, process.stderr.read()
+def test_candidate_lists_carry_the_stored_documents(tmp_path, words, run):
+    status, _, said = run(*words("run.jsonl", "--output-format", "jsonl"))
+    assert status == 0, said
     line = json.loads((tmp_path / "run.jsonl").read_text().splitlines()[0])
     assert line["query"] == {"text": "fox number 0", "qid": "q0"}
     assert {hit["docid"]: hit["doc"]["title"] for hit in line["candidates"]}["d07"] == "Title 7"
 
 
-def test_a_query_of_too_many_words_stops_nothing_and_a_query_is_no_hit_of_its_own(tmp_path, words):
+def test_a_query_of_too_many_words_stops_nothing_and_a_query_is_no_hit_of_its_own(tmp_path, words, run):
     command = words("run.trec", "--remove-query")
     long = " ".join(f"word{n}" for n in range(1100))
     (tmp_path / "topics.tsv").write_text(f"qid\tquery\nq1\tfox\nlong\t{long}\nd05\tfox dog\n")
-    process = sidecar(command, cwd=tmp_path)
-    _, said = process.communicate()
-    assert process.returncode == 0, said
+    status, _, said = run(*command)
+    assert status == 0, said
     assert "query 'long' has no candidates: Lucene can't search for" in said
     assert "; 1 queries have no candidate: long" in said
-    run, first = read_run(tmp_path / "run.trec"), read_run(tmp_path / "run.trec.first-stage")
-    assert {qid: len(hits) for qid, hits in run.items()} == {"q1": 30, "d05": 30}
-    assert "d05" in run["q1"]
-    assert "d05" not in run["d05"]
+    reranked, first = read_run(tmp_path / "run.trec"), read_run(tmp_path / "run.trec.first-stage")
+    assert {qid: len(hits) for qid, hits in reranked.items()} == {"q1": 30, "d05": 30}
+    assert "d05" in reranked["q1"]
+    assert "d05" not in reranked["d05"]
     assert list(first["d05"]) == [f"d{n:02}" for n in range(1, 32) if n != 5]
     manifest = json.loads((tmp_path / "run.trec.manifest.json").read_text())
     assert (manifest["queries"], manifest["queries_without_candidates"]) == (3, ["long"])
