@@ -11,6 +11,11 @@ import pytest
 
 from connectors.opensearch.transport import connect
 from sidecar.core.candidates import Candidate, Passage
+from tests.support.attack.report import (
+    pytest_sessionfinish,  # noqa: F401  a hook
+    pytest_terminal_summary,  # noqa: F401  a hook
+    pytest_testnodedown,  # noqa: F401  a hook
+)
 from tests.support.live.cleaned import cleaned
 from tests.support.live.nodes import NODES, WITH_PLUGINS, running_node
 
@@ -21,6 +26,7 @@ FIXTURES = {
     "browser": {"chromium"},
     "model": {"tiny_models", "tiny_llama", "tiny_bert", "tiny_kin"},
 }
+WITH_PLUGINS_FIXTURES = {"ml_node", "secure_node"}
 # Marker → the helpers that make every test of a module that imports them one of its kind.
 HELPERS = {
     "model": {"tests.support.models.tiny_zoo", "tests.support.models.values"},
@@ -36,6 +42,28 @@ def pytest_collection_modifyitems(items):
         kinds |= {kind for kind, names in HELPERS.items() if not names.isdisjoint(helpers)}
         for kind in sorted(kinds):
             item.add_marker(kind)
+        if node := _node_of(item):
+            item.add_marker(pytest.mark.xdist_group(node))
+
+
+def _node_of(item):
+    """Name the OpenSearch node that a test needs, so that one worker of pytest-xdist runs all tests on it."""
+    if not WITH_PLUGINS_FIXTURES.isdisjoint(item.fixturenames):
+        return "node with plugins"
+    return f"node {item.callspec.params['opensearch_url']}" if "opensearch_url" in item.fixturenames else None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Let one worker run all tests on a node, and all others of a file, whose fixtures it then makes once."""
+    from xdist.scheduler import LoadGroupScheduling
+
+    class ByNodeOrFile(LoadGroupScheduling):
+        def _split_scope(self, nodeid):
+            node = super()._split_scope(nodeid)
+            return nodeid.partition("::")[0] if node == nodeid else node
+
+    return ByNodeOrFile(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

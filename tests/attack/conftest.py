@@ -1,43 +1,19 @@
-"""Fixtures of the attacks, and the table that they end in."""
+"""Fixtures of the attacks."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass, field
 
 import pytest
 
 from tests.support.attack.cluster import prepare
 from tests.support.attack.honest_callers import HonestCallers
 from tests.support.attack.raw_requests import sent_all
+from tests.support.attack.report import ROWS, Report
 from tests.support.live.nodes import WITH_PLUGINS, running_node
-
-REPORT = pytest.StashKey["Report"]()
-
-
-@dataclass
-class Report:
-    """The outcome of each class, for the table at the end."""
-
-    rows: list = field(default_factory=list)
-
-    def add(self, name, inputs, honest, held):
-        answers = f"{honest.answers} answers, {honest.probes} probes" if honest else ""
-        slowest = f"{honest.slowest_health * 1000:.0f}" if honest else ""
-        self.rows.append((name, str(inputs), answers, slowest, held))
 
 
 @pytest.fixture(scope="session")
 def report(request):
-    return request.config.stash.setdefault(REPORT, Report())
-
-
-def pytest_terminal_summary(terminalreporter, config):
-    made = config.stash.get(REPORT, None)
-    if made is None:
-        return
-    terminalreporter.section("attacks")
-    for row in (("class", "inputs", "honest callers", "slowest health, ms", "held"), ("---",) * 5, *made.rows):
-        terminalreporter.write_line(f"| {' | '.join(row)} |")
+    return Report(request.config.stash.setdefault(ROWS, []))
 
 
 @pytest.fixture(scope="package")

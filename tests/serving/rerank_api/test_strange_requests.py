@@ -82,9 +82,9 @@ def test_a_zipped_body_is_unzipped(api):
     ("body", "encoding", "status"),
     [
         (b"no gzip", "gzip", 400),
-        (gzip.compress(b"{}")[:-3], "gzip", 400),
+        (gzip.compress(b"{}", mtime=0)[:-3], "gzip", 400),
         (b"{}", "br", 400),
-        (gzip.compress(b" " * 50_000_000), "gzip", 413),
+        (gzip.compress(b" " * 50_000_000, mtime=0), "gzip", 413),
     ],
 )
 def test_what_cant_be_unzipped_within_bounds_is_refused(api, body, encoding, status):
