@@ -58,6 +58,12 @@ def targets(client):
     client.indices.delete(index=",".join(names))
 
 
+@pytest.fixture(params=[pytest.param(True, marks=pytest.mark.soak), False], ids=["all", "a third"])
+def searches(request, targets):
+    """The searches of `differential` for those targets: `make test` sends a third, `make soak` all."""
+    return differential.searches(targets, whole=request.param)
+
+
 @pytest.fixture
 def animals(targets):
     """The first of them."""

@@ -3,7 +3,7 @@
 Each body goes through the connector with the first stage's own order, and straight to OpenSearch with the window's
 size; both answers must be the same bytes apart from `took`, `_score` and `max_score`. Indexes (one shard, three shards,
 both by pattern and by alias) and parameters of the URL take turns. Then a third of them once more with the order turned
-round, where only the order of the hits may differ, and all of them once more in `_msearch`.
+round, where only the order of the hits may differ, and all of them once more in `_msearch`. `make test` sends a third.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ import pytest
 
 from connectors.opensearch import MultiSearchRequest, OpenSearchConnector, RerankingClient, SearchRequest
 from sidecar.core.candidates import Ranking
+from tests.support.live import differential
 from tests.support.live.differential import (
-    BODIES,
     SKIPPED,
     WINDOW,
-    searches,
     taken_apart,
     window_sized,
     without_profile,
@@ -40,9 +39,9 @@ SKIPPED_BY_URL = [
 ]
 
 
-def test_nothing_but_scores_changes_when_the_order_does_not(client, targets):
+def test_nothing_but_scores_changes_when_the_order_does_not(client, searches):
     connector, outcomes = OpenSearchConnector(client), Counter()
-    for target, body, params in searches(targets):
+    for target, body, params in searches:
         first_stage = connector.fetch(SearchRequest(target, body, params, window=WINDOW))
         outcomes[first_stage.skipped or "applied"] += 1
         ours = connector.respond(first_stage, InOrder().rank_candidates(first_stage.query, first_stage.candidates))
@@ -54,12 +53,12 @@ def test_nothing_but_scores_changes_when_the_order_does_not(client, targets):
         scores = [hit["_score"] for hit in json.loads(ours)["hits"]["hits"]]
         assert scores == sorted(scores, reverse=True), body
         assert all(score > 0 for score in scores), body
-    assert outcomes == {"applied": BODIES}
+    assert outcomes == {"applied": len(searches)}
 
 
 def test_only_the_order_changes_when_it_is_turned_round(client, targets):
     connector = OpenSearchConnector(client)
-    for target, body, params in searches(targets)[::3]:
+    for target, body, params in differential.searches(targets, whole=True)[::3]:
         first_stage = connector.fetch(SearchRequest(target, body, params, window=WINDOW))
         ours = connector.respond(first_stage, InOrder(turned=True).rank_candidates("", first_stage.candidates))
         larger, start, size = window_sized(body)
@@ -69,9 +68,9 @@ def test_only_the_order_changes_when_it_is_turned_round(client, targets):
         assert our_hits == (hits[:WINDOW][::-1] + hits[WINDOW:])[start : start + size], (target, body, params)
 
 
-def test_each_search_of_several_is_as_if_it_came_alone(client, targets):
+def test_each_search_of_several_is_as_if_it_came_alone(client, targets, searches):
     reranking, outcomes = RerankingClient(client, InOrder(), window=WINDOW, fetch_phase="window"), Counter()
-    asked = [(target, body) for target, body, _ in searches(targets)]
+    asked = [(target, body) for target, body, _ in searches]
     asked += [(targets[0], {"query": {"match": {"text": "fox"}}, **extra}) for extra, _ in SKIPPED]
     for start in range(0, len(asked), 40):
         some = asked[start : start + 40]
@@ -85,7 +84,7 @@ def test_each_search_of_several_is_as_if_it_came_alone(client, targets):
             assert our_rest.pop("status") == b"200", body
             assert without_profile(our_rest, body) == without_profile(rest, body), (target, body)
             assert (our_hits, ours.skipped) == (hits, alone.skipped), (target, body)
-    assert outcomes == {"applied": BODIES, "skipped": len(SKIPPED)}
+    assert outcomes == {"applied": len(searches), "skipped": len(SKIPPED)}
 
 
 def test_what_is_skipped_is_opensearchs_own_answer_with_the_reason(client, animals):

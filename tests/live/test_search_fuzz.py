@@ -20,7 +20,7 @@ from tests.support.servers.served import Reply, ask, served
 
 pytestmark = pytest.mark.live
 
-EXAMPLES = 5 * int(os.environ.get("SIDECAR_TEST_FUZZ", "30"))
+EXAMPLES = 5 * int(os.environ.get("SIDECAR_TEST_FUZZ", "12"))
 JSON = {"content-type": "application/json"}
 RERANK = '"rerank"'
 

@@ -127,9 +127,10 @@ def lines(first: int) -> str:
     return "".join(made)
 
 
-def searches(targets) -> list[tuple[str, dict[str, object], dict[str, str]]]:
-    """Each body with an index and parameters in turn."""
-    return list(zip(itertools.cycle(targets), bodies(), itertools.cycle(PARAMS), strict=False))[:BODIES]
+def searches(targets, *, whole: bool) -> list[tuple[str, dict[str, object], dict[str, str]]]:
+    """Each body with an index and parameters in turn; all, or a third in which each option has two of the pages."""
+    made = list(zip(itertools.cycle(targets), bodies(), itertools.cycle(PARAMS), strict=False))[:BODIES]
+    return made if whole else [one for number, one in enumerate(made) if (number // len(OPTIONS) + number) % 3 == 0]
 
 
 def taken_apart(raw: bytes) -> tuple[dict[str, bytes], list[dict[str, bytes]]]:
