@@ -26,12 +26,15 @@ FIXTURES = {
     "browser": {"chromium"},
     "model": {"tiny_models", "tiny_llama", "tiny_bert", "tiny_kin"},
 }
-WITH_PLUGINS_FIXTURES = {"ml_node", "secure_node"}
 # Marker → the helpers that make every test of a module that imports them one of its kind.
 HELPERS = {
     "model": {"tests.support.models.tiny_zoo", "tests.support.models.values"},
     "service": {f"tests.support.servers.{name}" for name in ("loading_service", "served", "service_process")},
 }
+
+# The parameter of `opensearch_url` in the name of a test, and the fixtures of a node with plugins in its file.
+VERSION = re.compile(rf"[\[-]({'|'.join(map(re.escape, NODES))})[\]-]")
+USES_PLUGINS = re.compile(r"\b(ml_node|secure_node)\b")
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses by the markers
@@ -42,26 +45,22 @@ def pytest_collection_modifyitems(items):
         kinds |= {kind for kind, names in HELPERS.items() if not names.isdisjoint(helpers)}
         for kind in sorted(kinds):
             item.add_marker(kind)
-        if node := _node_of(item):
-            item.add_marker(pytest.mark.xdist_group(node))
-
-
-def _node_of(item):
-    """Name the OpenSearch node that a test needs, so that one worker of pytest-xdist runs all tests on it."""
-    if not WITH_PLUGINS_FIXTURES.isdisjoint(item.fixturenames):
-        return "node with plugins"
-    return f"node {item.callspec.params['opensearch_url']}" if "opensearch_url" in item.fixturenames else None
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Let one worker run all tests on a node, and all others of a file, whose fixtures it then makes once."""
-    from xdist.scheduler import LoadGroupScheduling
+    """Let one worker of pytest-xdist run all tests on a node, and all others of a file: nothing is started twice."""
+    from xdist.scheduler import LoadScopeScheduling
 
-    class ByNodeOrFile(LoadGroupScheduling):
+    class ByNodeOrFile(LoadScopeScheduling):
         def _split_scope(self, nodeid):
-            node = super()._split_scope(nodeid)
-            return nodeid.partition("::")[0] if node == nodeid else node
+            # xdist's own groups need a private attribute that pytest 9 no longer has.
+            if version := VERSION.search(nodeid):
+                return version[1]
+            file = Path(config.rootpath, nodeid.partition("::")[0])
+            if file.parent.name == "attack":  # all of it has one node
+                return "attack"
+            return "plugins" if USES_PLUGINS.search(file.read_text(encoding="utf-8")) else str(file)
 
     return ByNodeOrFile(config, log)
 
