@@ -36,11 +36,18 @@ ALLOWED = {
         "sidecar.scoring.hardware",
         "sidecar.scoring.prompt",
     },
+    "sidecar.scoring.remote": {
+        "sidecar.core",
+        "sidecar.scoring.checkpoints",
+        "sidecar.scoring.score_mapping",
+        "sidecar.version",  # requests name it
+    },
     "sidecar.scoring": {
         "sidecar.core",
         "sidecar.scoring.checkpoints",
         "sidecar.scoring.engines",
         "sidecar.scoring.prompt",
+        "sidecar.scoring.remote",
         "sidecar.scoring.score_mapping",
     },
     "sidecar.reranker": {"sidecar.core", "sidecar.scoring", "sidecar.scoring.checkpoints"},
@@ -59,7 +66,13 @@ ALLOWED = {
         "sidecar.settings",
     },
     "sidecar.serving.http": {"sidecar.core"},
-    "sidecar.serving.scorer": {"sidecar.core", "sidecar.reranker", "sidecar.scoring", "sidecar.scoring.score_mapping"},
+    "sidecar.serving.scorer": {
+        "sidecar.core",
+        "sidecar.reranker",
+        "sidecar.scoring",
+        "sidecar.scoring.remote",
+        "sidecar.scoring.score_mapping",
+    },
     # The proxy drives OpenSearch's search flow itself; lucene_api and ui.lucene_engine drive Lucene's connector.
     "sidecar.serving.proxy": {
         "sidecar.core",
@@ -172,7 +185,7 @@ OWNERS = {
     "fastapi": "sidecar.serving",
     "starlette": "sidecar.serving",
     "uvicorn": "sidecar.serving",
-    "aiohttp": "sidecar.serving",
+    "aiohttp": ("sidecar.serving", "sidecar.scoring.remote"),
     "prometheus_client": "sidecar.serving",
 }
 

@@ -22,6 +22,7 @@ PARTS = {
         "docs/how-to/window-and-fusion",
         "docs/how-to/long-documents",
         "docs/how-to/several-adapters",
+        "docs/how-to/remote-scorers",
         "docs/how-to/search-pipeline",
         "docs/how-to/rollout",
         "docs/how-to/monitoring",

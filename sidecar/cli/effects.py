@@ -14,6 +14,7 @@ from typing import Any
 
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.fusion import Method
+from sidecar.core.model_spec import is_remote
 from sidecar.settings import Settings
 
 
@@ -57,6 +58,13 @@ _WEIGHED = {Method.LINEAR, Method.GEOMETRIC, Method.HARMONIC, Method.RRF}
 _MEANS = {Method.LINEAR, Method.ADAPTIVE, Method.GEOMETRIC, Method.HARMONIC}
 
 # They depend on settings only, so they hold for every command that takes these.
+# What a command's options say of a model on this machine, and of one behind a URL.
+LOCAL_MODEL = (
+    *("base_model", "revision", "base_revision", "device", "dtype", "batch_size", "max_length", "scoring_engine"),
+    *("batch_invariant", "compile", "quantization", "long_passages", "chunk_tokens", "chunk_overlap", "max_chunks"),
+)
+REMOTE_MODEL = ("remote_dialect", "remote_model", "remote_timeout", "remote_batch", "remote_concurrency")
+
 COMMON = (
     Condition(
         ("fusion_weight", "fusion_arithmetic"),
@@ -69,6 +77,16 @@ COMMON = (
         "scores are normalised only with --fusion linear, adaptive, geometric or harmonic",
     ),
     Condition(("rank_constant",), lambda mode: mode.fusion is Method.RRF, "only --fusion rrf has a rank constant"),
+    Condition(
+        LOCAL_MODEL,
+        lambda mode: not is_remote(mode.model or ""),
+        "a remote scorer runs the model as it was started",
+    ),
+    Condition(
+        REMOTE_MODEL,
+        lambda mode: is_remote(mode.model or ""),
+        "only a model that is a URL is asked at a server",
+    ),
     Condition(
         ("chunk_tokens", "chunk_overlap", "max_chunks"),
         lambda mode: mode.long_passages == "chunk",

@@ -12,9 +12,10 @@ from msgspec.structs import replace
 
 from sidecar.cli.effects import in_effect
 from sidecar.cli.model_fetch import fetch_missing
-from sidecar.cli.options import FIELDS, FUSION, MODEL
+from sidecar.cli.options import ASKING, FIELDS, FUSION, MODEL
 from sidecar.cli.progress import working
 from sidecar.core.errors import ConfigurationError, InputError
+from sidecar.core.model_spec import is_remote
 from sidecar.reranker import Reranker
 from sidecar.settings import Settings
 
@@ -67,7 +68,7 @@ def identity(
     Of each source the content counts, not its name; `names` are the settings that matter beside model and fusion. Of
     all of them only those in effect are kept.
     """
-    mine = in_effect((*MODEL, *FUSION, *FIELDS, "window"), settings)
+    mine = [name for name in in_effect((*MODEL, *FUSION, *FIELDS, "window"), settings) if name not in ASKING]
     deciding = chosen(settings, (*mine, *names))
     fusion = settings.as_fusion()
     if fusion is not None and "fusion_weight" in deciding:
@@ -83,7 +84,18 @@ def chosen(settings: Settings, names: Iterable[str]) -> dict[str, Any]:
 
 
 def describe_model(settings: Settings, reranker: Reranker) -> dict[str, Any]:
-    """Describe the model for a manifest: its directory, its commit at the hub, its engine, its device, the fusion."""
+    """Describe the model for a manifest: where it is, its engine, the fusion.
+
+    Of a local one: its directory, its commit at the hub, its device. Of a remote one: what its server tells.
+    """
+    # An engine of its own arithmetic reads the weights as the placement says, and computes in another precision.
+    engine = reranker.scorer.engine_name
+    where = {"note": reranker.scorer.manifest.note} if is_remote(settings.model) else _files_of(settings, engine)
+    # The model's own fusion where the settings name none.
+    return {"model": settings.model, **where, "engine": engine, "fusion": reranker.fusion.as_dict()}
+
+
+def _files_of(settings: Settings, engine: str) -> dict[str, Any]:
     from sidecar.scoring.checkpoints.checkpoint import Placement
     from sidecar.scoring.engines.names import PRECISION_OF
     from sidecar.scoring.loading import locate
@@ -91,18 +103,8 @@ def describe_model(settings: Settings, reranker: Reranker) -> dict[str, Any]:
     directory = locate(settings.model, revision=settings.revision, offline=True).directory
     # The hub's cache lays a checkpoint out as snapshots/COMMIT.
     commit = {"commit": directory.name} if directory.parent.name == "snapshots" else {}
-    # An engine of its own arithmetic reads the weights as the placement says, and computes in another precision.
-    engine = reranker.scorer.engine_name
     placement = Placement(settings.device, settings.dtype).describe(computed_in=PRECISION_OF.get(engine))
-    return {
-        "model": settings.model,
-        "directory": str(directory),
-        **commit,
-        "engine": engine,
-        "placement": placement,
-        # The model's own where the settings name none.
-        "fusion": reranker.fusion.as_dict(),
-    }
+    return {"directory": str(directory), **commit, "placement": placement}
 
 
 def require(*paths: Path) -> None:

@@ -13,7 +13,12 @@ from sidecar.core.model_spec import ModelSpec
 
 
 def fetch_missing(spec: ModelSpec) -> None:
-    """Fetch a model, and an adapter's base, if they are not on this machine. Raises a `ModelError`."""
+    """Fetch a model, and an adapter's base, if they are not on this machine. Raises a `ModelError`.
+
+    A remote one is left where it is.
+    """
+    if spec.is_remote:
+        return
     with working(f"looking for the model {spec.model}"):
         from sidecar.scoring.checkpoints.lora_adapter import is_adapter
         from sidecar.scoring.loading import Located, locate, locate_base

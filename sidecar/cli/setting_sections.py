@@ -20,6 +20,9 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         *("batch_invariant", "batch_size", "max_length", "compile"),
         *("long_passages", "chunk_tokens", "chunk_overlap", "max_chunks", "score_file"),
     ),
+    "Remote scorer": (
+        *("remote_dialect", "remote_model", "remote_api_key", "remote_timeout", "remote_batch", "remote_concurrency"),
+    ),
     "Search": ("window",),
     "Fusion": ("fusion", "normalization", "fusion_weight", "rank_constant", "fusion_arithmetic"),
     "Documents": ("title_fields", "text_fields", "join_fields"),

@@ -11,7 +11,7 @@ from sidecar.cli.app import command
 from sidecar.cli.effects import in_effect
 from sidecar.cli.factories import build_reranker, chosen, describe_model, digest
 from sidecar.cli.long_run import SHARD, Done, chosen_shard, described, finished_before, keep_finished, kept
-from sidecar.cli.options import FIELDS, MODEL, takes
+from sidecar.cli.options import ASKING, FIELDS, MODEL, takes
 from sidecar.cli.progress import Pace, progress, working
 from sidecar.cli.terminal import say
 from sidecar.experiments.shards import WHOLE, Shard, publish_shard
@@ -47,7 +47,8 @@ def teach_command(
     part = chosen_shard(shard)
     target = part.file(output) if part else output
     keep_finished(output, force=force, resume=resume, shard=part)
-    identity = chosen(settings, in_effect((*MODEL, *FIELDS), settings))
+    names = in_effect((*MODEL, *FIELDS), settings)
+    identity = chosen(settings, [name for name in names if name not in ASKING])
     with working("computing checksums of the data"):
         identity |= {f"data {number}": digest(path) for number, path in enumerate(data, start=1)}
     if part and finished_before(target, identity, force=force, resume=resume):

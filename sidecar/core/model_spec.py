@@ -29,10 +29,34 @@ class Chunking(msgspec.Struct, frozen=True):
             )
 
 
+class Remote(msgspec.Struct, frozen=True, kw_only=True):
+    """How to ask a remote scorer.
+
+    `dialect` is the rerank API of the server, auto to find it out. `model` is the name that requests give the model;
+    None for the server's only one, or its default. `api_key` is sent as `Authorization: Bearer`. `timeout` is how many
+    seconds a query may take with all its retries, unless the caller sets a deadline. At most `concurrency` requests of
+    at most `batch` passages (None: what the server takes) are sent to each server at once.
+    """
+
+    dialect: str = "auto"
+    model: str | None = None
+    api_key: str | None = None
+    timeout: float = 30.0
+    batch: int | None = None
+    concurrency: int = 8
+
+    def __repr__(self) -> str:
+        """Leave out the key."""
+        shown = {name: getattr(self, name) for name in self.__struct_fields__ if name != "api_key"}
+        return f"Remote({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+
 class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The model to load and how; the only place for the defaults.
 
-    `model` is a preset, a directory (with or without `sidecar.json`) or a hub name; `base_model` replaces the base that
+    `model` is a preset, a directory (with or without `sidecar.json`), a hub name, or the URL of a server (several with
+    commas between), which is
+    asked as `remote` says and takes no other option; `base_model` replaces the base that
     an adapter names, and `adapter` False leaves its LoRA out and keeps its score head. `device` is auto, cuda,
     mps, cpu …, `dtype` auto (what suits the device), float32, bfloat16 or float16, `quantization` none, 8bit or 4bit;
     `device_map` is transformers' own, for models that do not fit one device. With `chunking`, a passage that is longer
@@ -60,3 +84,14 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     chunking: Chunking | None = None
     cache_size: int = 16384
     offline: bool = False
+    remote: Remote = Remote()
+
+    @property
+    def is_remote(self) -> bool:
+        """True if a server scores."""
+        return is_remote(self.model)
+
+
+def is_remote(model: str) -> bool:
+    """True if a model's name is the URL of a server."""
+    return model.startswith(("http://", "https://"))

@@ -13,6 +13,7 @@ from sidecar.scoring.checkpoints.hub import WANTED
 from sidecar.scoring.checkpoints.lora_adapter import choose_base, is_adapter, read_config
 from sidecar.scoring.checkpoints.manifest import as_json
 from sidecar.scoring.loading import locate, placement_of, spec_beside
+from sidecar.scoring.remote.scorer import RemoteScorer
 
 # The only file of a checkpoint that is read from a subfolder.
 POOLING = "1_Pooling/config.json"
@@ -28,9 +29,12 @@ def fingerprint(scorer: Scorer, spec: ModelSpec) -> str:
     """Return an identifier of the scores of a model that was loaded by this specification.
 
     A file of the hub's cache is identified by the hub's hash, any other by its size and modification time. So a copied
-    model counts as another one, and a model whose files were replaced is never taken for the previous one. Batches and
-    the machine change only last digits; they are not distinguished. Raises what locating the model raises.
+    model counts as another one, and a model whose files were replaced is never taken for the previous one. A remote
+    model is identified by what its server tells. Batches and the machine change only last digits; they are not
+    distinguished. Raises what locating the model raises.
     """
+    if isinstance(scorer, RemoteScorer):
+        return scorer.identity
     placement = placement_of(spec)
     digest = hashlib.blake2b(digest_size=16)
     # A fusion changes no score of the model.

@@ -56,6 +56,20 @@ def load_scorer(model: str = DEFAULT, **options: Any) -> Scorer:
 
 def load(spec: ModelSpec) -> Scorer:
     """Load the model of a specification. Raises what `load_scorer` raises."""
+    if spec.is_remote:
+        from sidecar.scoring.remote.scorer import load_remote
+
+        return load_remote(spec)
+    try:
+        return _load_local(spec)
+    except ModuleNotFoundError as error:
+        raise ModelError(
+            f"{error.name} is not installed, which a model on this machine needs.",
+            remedy="Install rerank-sidecar with its dependencies, or name the URL of a remote scorer as the model.",
+        ) from error
+
+
+def _load_local(spec: ModelSpec) -> Scorer:
     located = locate(spec.model, revision=spec.revision, offline=spec.offline)
     scorer: ReadsTokens
     if _is_bi_encoder(located):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,10 @@ from msgspec.structs import replace
 from starlette.types import ASGIApp
 
 from connectors.opensearch.auth import client_options
+from sidecar.core.candidates import Score
+from sidecar.core.circuit_breaker import CircuitBreaker
 from sidecar.core.errors import ConfigurationError
-from sidecar.core.model_spec import Compiling, ModelSpec
+from sidecar.core.model_spec import Compiling, ModelSpec, is_remote
 from sidecar.opensearch_account import access
 from sidecar.serving.comparing import compare_api
 from sidecar.serving.http.held_bytes import HeldBytes
@@ -33,9 +35,10 @@ from sidecar.serving.proxy.shadow_log import ShadowFile
 from sidecar.serving.proxy.upstream import Try, Upstream, UpstreamLimits, node_url
 from sidecar.serving.rerank_api.app import ExtraRouter, rerank_api
 from sidecar.serving.rerank_api.engine import ModelNames, RequestLimits, RerankEngine
-from sidecar.serving.scorer.circuit_breaker import CircuitBreaker
 from sidecar.serving.scorer.client import COMMAND, ScorerClient
+from sidecar.serving.scorer.remote_client import RemoteScorerClient
 from sidecar.serving.scorer.score_cache import ScoreCache
+from sidecar.serving.scorer.scorers import ScorerLink, Scorers
 from sidecar.serving.scorer.service import RerankingService
 from sidecar.settings import Settings
 
@@ -64,9 +67,19 @@ def declared_models(settings: Settings) -> dict[str, ModelSpec]:
     # A service answers at once, before its model is compiled, and faster afterwards.
     compiling: dict[bool | None, Compiling] = {None: "auto", True: "meanwhile", False: "never"}
     default = replace(settings.as_model(), compile=compiling[settings.compile])
-    others = replace(default, base_model=None, revision=None, base_revision=None)
-    found = {settings.model.rstrip("/").rpartition("/")[2]: default}
-    return found | {name: replace(others, model=model) for name, model in settings.models.items()}
+    # The default's key, dialect and name at its server are not those of another server.
+    remote = replace(default.remote, dialect="auto", model=None, api_key=None)
+    others = replace(default, base_model=None, revision=None, base_revision=None, remote=remote)
+    name = "remote" if default.is_remote else settings.model.rstrip("/").rpartition("/")[2]
+    found = {name: default}
+    return found | {name: _declared(model, others) for name, model in settings.models.items()}
+
+
+def _declared(model: str, others: ModelSpec) -> ModelSpec:
+    """Return the specification of a model beside the default; a remote one has no settings of a local one."""
+    if is_remote(model):
+        return ModelSpec(model=model, remote=others.remote)
+    return replace(others, model=model)
 
 
 @asynccontextmanager
@@ -90,24 +103,13 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
             metrics.tried(one)
 
         upstream.on_try = tried
-        scorer = ScorerClient(
-            models,
-            command=command,
-            slice_seconds=settings.slice_seconds,
-            hang_seconds=settings.hang_seconds,
-            most_waiting=settings.max_queue,
-            merged_adapters=settings.merged_adapters,
-        )
-        stack.push_async_callback(scorer.stop)
-        loading = asyncio.create_task(scorer.start())
+        scorers = _scorers(settings, models, command)
+        scorers.report_batches(metrics.batch)
+        stack.push_async_callback(scorers.stop)
+        loading = asyncio.create_task(scorers.start())
         stack.push_async_callback(_give_up, loading)
-        service = RerankingService(
-            scorer,
-            cache=ScoreCache(settings.score_cache),
-            breaker=CircuitBreaker(settings.breaker_failures, settings.breaker_seconds),
-            fair_seconds=settings.budget_ms / 2000,
-        )
-        scorer.on_batch = metrics.batch
+        cache: ScoreCache[Score] = ScoreCache(settings.score_cache)
+        service = RerankingService(scorers, cache=cache, fair_seconds=settings.budget_ms / 2000)
         key = settings.api_key.get_secret_value() if settings.api_key else None
         held = HeldBytes(settings.max_held_bytes)
         proxy = ProxyApp(_proxy(settings, upstream), service, options, metrics=metrics, held=held)
@@ -129,6 +131,28 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
             management=proxy.ours,
         )
         yield ServiceParts(service, upstream, cluster, proxy, api, metrics, loading)
+
+
+def _scorers(settings: Settings, models: Mapping[str, ModelSpec], command: Sequence[str]) -> Scorers:
+    """Make the scorers: one process for all local models, and a client for the remote ones; neither if it has none.
+
+    Raises `ConfigurationError` for a remote model with settings of a local one.
+    """
+    links: list[ScorerLink] = []
+    if local := {name: spec for name, spec in models.items() if not spec.is_remote}:
+        links.append(
+            ScorerClient(
+                local,
+                command=command,
+                slice_seconds=settings.slice_seconds,
+                hang_seconds=settings.hang_seconds,
+                most_waiting=settings.max_queue,
+                merged_adapters=settings.merged_adapters,
+            )
+        )
+    if remote := {name: spec for name, spec in models.items() if spec.is_remote}:
+        links.append(RemoteScorerClient(remote, most_waiting=settings.max_queue))
+    return Scorers(links, lambda: CircuitBreaker(settings.breaker_failures, settings.breaker_seconds), tuple(models))
 
 
 async def _give_up(task: asyncio.Task[None]) -> None:

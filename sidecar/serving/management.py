@@ -96,7 +96,8 @@ class Management:
             found = await status(self.service, self.cluster, self.metrics, enabled=self.switch.enabled)
             await _answer(exchange, 200, found)
         elif path == b"/models":
-            models = {name: self.service.scorer.identity(name) for name in self.service.scorer.models}
+            scorers = self.service.scorers
+            models = {name: scorers.of(name).identity(name) for name in scorers.models}
             await _answer(exchange, 200, {"models": models})
         else:
             await self._reload(exchange, unquote(path.split(b"/")[2].decode("ascii", "replace")))
@@ -108,7 +109,7 @@ class Management:
         wanted = path.removeprefix(b"/health").removeprefix(b"/ready")
         reasons = {}
         if wanted != b"/opensearch":
-            reasons["scorer"] = self.service.scorer.why_not_ready
+            reasons["scorer"] = self.service.scorers.why_not_ready
         if wanted != b"/scorer":
             reasons["opensearch"] = await self.cluster.check()
         parts = {name: _state(reason) for name, reason in reasons.items()}
@@ -117,20 +118,20 @@ class Management:
 
     async def _reload(self, exchange: Exchange, model: str) -> None:
         """Read a model's files again; requests that the previous model is scoring are not affected."""
-        scorer = self.service.scorer
+        scorers = self.service.scorers
         if self.api_key is None:
             await _answer(exchange, 403, {"error": "models can be reloaded only if SIDECAR_API_KEY is set"})
-        elif model not in scorer.models:
+        elif model not in scorers.models:
             await _answer(exchange, 404, {"error": f"no model {model!r} is declared"})
         else:
             try:
-                await scorer.reload(model)
+                await scorers.of(model).reload(model)
             except ModelError as error:
                 await _answer(exchange, 409, {"error": f"the previous model stays: {error.message}"})
             except ScorerUnavailable as error:
                 await _answer(exchange, 503, {"error": error.message})
             else:
-                await _answer(exchange, 200, {"model": model, "identity": scorer.identity(model)})
+                await _answer(exchange, 200, {"model": model, "identity": scorers.of(model).identity(model)})
 
     async def _switch(self, exchange: Exchange) -> None:
         if exchange.method not in _READING:

@@ -58,7 +58,7 @@ async def serve(settings: Settings, command: Sequence[str] = COMMAND) -> None:
                 if loading.cancelled():
                     return
                 if loading.exception() is None:
-                    _log.info("ready: scoring with %s", ", ".join(running.service.scorer.models))
+                    _log.info("ready: scoring with %s", ", ".join(running.service.scorers.models))
                     return
                 for listener, _ in listeners:
                     listener.should_exit = True

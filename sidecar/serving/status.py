@@ -16,22 +16,22 @@ async def status(
     service: RerankingService, cluster: ClusterHealth, metrics: Metrics, *, enabled: bool
 ) -> dict[str, Any]:
     """Return what `GET /_sidecar/status` answers; checks OpenSearch if that was not done a moment ago."""
-    scorer = service.scorer
+    scorers = service.scorers
     reason = await cluster.check()
     return {
         "version": __version__,
         "enabled": enabled,
         "scorer": {
-            "ready": scorer.ready,
-            "reason": scorer.why_not_ready,
-            "restarts": scorer.restarts,
-            "queued_passages": scorer.waiting_passages,
-            "queued_tokens": scorer.queued_tokens,
+            "ready": scorers.ready,
+            "reason": scorers.why_not_ready,
+            "restarts": scorers.restarts,
+            "queued_passages": scorers.waiting_passages,
+            "queued_tokens": scorers.queued_tokens,
             "cached_scores": len(service.cache),
-            "breaker_open": service.breaker.open,
+            "breaker_open": scorers.breaker_open,
         },
         "opensearch": {"reason": reason, "about": cluster.about},
-        "models": [_model(service, name, spec) for name, spec in scorer.models.items()],
+        "models": [_model(service, name, spec) for name, spec in scorers.models.items()],
         "outcomes": counts(metrics.registry, "sidecar_reranks"),
         "fallbacks": counts(metrics.registry, "sidecar_fallbacks"),
         "stages": latencies(metrics.registry, "sidecar_stage_seconds"),
@@ -44,7 +44,7 @@ def _model(service: RerankingService, name: str, spec: ModelSpec) -> dict[str, A
         "name": name,
         "checkpoint": _shown(spec.model),
         "base_model": None if spec.base_model is None else _shown(spec.base_model),
-        "identity": service.scorer.identity(name),
+        "identity": service.scorers.of(name).identity(name),
         "fusion": service.fusion(name).method.value,
         "calibrated": service.mapping(name).calibrated,
     }

@@ -44,7 +44,7 @@ def test_a_scorer_that_fails_costs_the_order_and_nothing_else(service, query, re
     until_ready(service)
     # Only a hang has to wait for its time to end; a busy machine may need more for the others.
     rerank = {"timeout_ms": 400 if query == "hang" else 10_000, "on_failure": on_failure}
-    scorer = service.running.service.scorer
+    scorer = service.running.service.scorers.links[0]
     before = scorer.pid
     answer = service.search("docs", body(query, rerank=rerank, size=10))
     status, said = outcome(answer)
@@ -92,7 +92,7 @@ def test_a_scorer_killed_under_load_loses_no_answer(service):
     def kill():
         for _ in range(3):
             time.sleep(0.5)
-            if (pid := service.running.service.scorer.pid) is not None:
+            if (pid := service.running.service.scorers.links[0].pid) is not None:
                 os.kill(pid, signal.SIGKILL)
         stop.set()
 
@@ -146,7 +146,7 @@ def test_a_scorer_too_slow_for_the_budget_is_not_taken_for_broken(upstream):
             status, reason = outcome(running.search("docs", body(f"sleep 600 {i}")))
             assert (status, reason.partition(" within")[0]) == ("failed", "nothing was scored")
             time.sleep(0.7)
-        assert not running.running.service.breaker.open
+        assert not running.running.service.scorers.breaker_open
         assert outcome(running.search("docs", body("fine", rerank={"timeout_ms": 9000}))) == ("applied", "")
 
 

@@ -109,7 +109,7 @@ def test_pipelined_requests_are_answered_in_their_order(service):
 
 
 def test_a_caller_who_leaves_has_its_scoring_dropped(service):
-    scorer = service.running.service.scorer
+    scorer = service.running.service.scorers.links[0]
     with connected(service, request(body("fox sleep 30", rerank={"timeout_ms": 30_000}))):
         until(lambda: scorer.waiting_passages > 0)
     until(lambda: scorer.waiting_passages == 0, seconds=2.0)

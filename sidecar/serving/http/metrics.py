@@ -130,10 +130,10 @@ class Metrics:
 
     def text(self, service: RerankingService) -> bytes:
         """Return all metrics in Prometheus's text format."""
-        self._gauges["scorer_ready"].set(service.scorer.ready)
-        self._gauges["scorer_restarts"].set(service.scorer.restarts)
-        self._gauges["queued_passages"].set(service.scorer.waiting_passages)
-        self._gauges["queued_tokens"].set(service.scorer.queued_tokens)
+        self._gauges["scorer_ready"].set(service.scorers.ready)
+        self._gauges["scorer_restarts"].set(service.scorers.restarts)
+        self._gauges["queued_passages"].set(service.scorers.waiting_passages)
+        self._gauges["queued_tokens"].set(service.scorers.queued_tokens)
         self._gauges["cached_scores"].set(len(service.cache))
-        self._gauges["breaker_open"].set(service.breaker.open)
+        self._gauges["breaker_open"].set(service.scorers.breaker_open)
         return generate_latest(self.registry)

@@ -94,7 +94,7 @@ async def answer(  # noqa: PLR0913  each comes from somewhere else
     With `declined` none is reranked, for that reason.
     """
     driver = FlowDriver(call, upstream)
-    windows, most, flows = 0, service.scorer.most_waiting, []
+    windows, most, flows = 0, service.scorers.most_waiting, []
     for one in searches:
         windows += 0 if one.options is None else one.options.window
         too_many = one.options is not None and windows > most

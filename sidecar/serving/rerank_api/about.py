@@ -27,7 +27,9 @@ def models_router(engine: RerankEngine) -> APIRouter:
 
     def described(name: str) -> dict[str, Any]:
         own = {"object": "model", "created": started, "owned_by": "rerank-sidecar"}
-        return {"id": name, **own, "root": names[name], "calibrated": engine.service.calibrated(names[name])}
+        model = names[name]
+        known = {"calibrated": engine.service.calibrated(model), **engine.service.scorers.described(model)}
+        return {"id": name, **own, "root": model, **known}
 
     @router.get("/v1/models", summary="The models that requests may name, in OpenAI's shape")
     async def models() -> dict[str, Any]:
@@ -44,7 +46,7 @@ def models_router(engine: RerankEngine) -> APIRouter:
     @router.get("/tei/info", summary="TEI's info")
     async def info() -> dict[str, Any]:
         default = engine.models.declared[0]
-        loaded = engine.service.scorer.loaded.get(default)
+        loaded = engine.service.scorers.loaded(default)
         return tei.info(
             default,
             version=__version__,
@@ -59,19 +61,19 @@ def models_router(engine: RerankEngine) -> APIRouter:
 def health_router(engine: RerankEngine) -> APIRouter:
     """Answer whether a model answers, and the metrics."""
     router = APIRouter(tags=["about"])
-    scorer = engine.service.scorer
+    scorers = engine.service.scorers
 
     @router.get("/health", summary="Whether a model answers", responses={503: {"description": "none does"}})
     async def health() -> JSONResponse:
-        if scorer.ready:
+        if scorers.ready:
             return JSONResponse({"status": "ready"})
-        return JSONResponse({"status": "not ready", "reason": scorer.why_not_ready}, 503)
+        return JSONResponse({"status": "not ready", "reason": scorers.why_not_ready}, 503)
 
     @router.get("/tei/health", summary="TEI's health", responses={503: {"description": "no model answers"}})
     async def tei_health() -> Response:
-        if scorer.ready:
+        if scorers.ready:
             return Response()
-        return refused(tei.TEI, Problem(Fault.UNAVAILABLE, scorer.why_not_ready))
+        return refused(tei.TEI, Problem(Fault.UNAVAILABLE, scorers.why_not_ready))
 
     @router.get("/version", summary="vLLM's version: ours")
     async def version() -> dict[str, str]:

@@ -14,9 +14,8 @@ from sidecar.core.reasons import Reason, Why
 from sidecar.reranker import arrange
 from sidecar.scoring.cache_keys import pair_keys
 from sidecar.scoring.score_mapping import Mapping
-from sidecar.serving.scorer.circuit_breaker import CircuitBreaker
-from sidecar.serving.scorer.client import ScorerClient
 from sidecar.serving.scorer.score_cache import ScoreCache
+from sidecar.serving.scorer.scorers import Scorers
 
 
 class Status(StrEnum):
@@ -54,7 +53,7 @@ class Outcome:
 
 
 class RerankingService:
-    """One scorer, its cache and its circuit breaker.
+    """The scorers and their cache.
 
     If nothing was scored within less than `fair_seconds`, or less than the device took for its last batch, the scorer
     may still be healthy, so this does not count as a failure.
@@ -62,30 +61,28 @@ class RerankingService:
 
     def __init__(
         self,
-        scorer: ScorerClient,
+        scorers: Scorers,
         *,
         cache: ScoreCache[Score],
-        breaker: CircuitBreaker,
         fair_seconds: float = 0.0,
     ) -> None:
         self.fair_seconds = fair_seconds
-        self.scorer = scorer
+        self.scorers = scorers
         self.cache = cache
-        self.breaker = breaker
 
     def mapping(self, model: str) -> Mapping:
         """Return the mapping from the model's raw score to one between 0 and 1."""
-        loaded = self.scorer.loaded.get(model)
+        loaded = self.scorers.loaded(model)
         return Mapping() if loaded is None else loaded.mapping
 
     def calibrated(self, model: str) -> bool | None:
         """True if the model's scores between 0 and 1 are probabilities of relevance; None until it is loaded."""
-        loaded = self.scorer.loaded.get(model)
+        loaded = self.scorers.loaded(model)
         return None if loaded is None else loaded.mapping.calibrated
 
     def fusion(self, model: str) -> Fusion:
         """The fusion that the model prefers."""
-        loaded = self.scorer.loaded.get(model)
+        loaded = self.scorers.loaded(model)
         return Fusion() if loaded is None else loaded.fusion
 
     async def scores(
@@ -95,28 +92,29 @@ class RerankingService:
 
         Callers share the device in turns. Raises `ScorerUnavailable` or `ScoringError`.
         """
-        keys = pair_keys(self.scorer.identity(model) or model, query, passages)
+        scorer, breaker = self.scorers.of(model), self.scorers.breaker(model)
+        keys = pair_keys(scorer.identity(model) or model, query, passages)
         known = self.cache.look_up(keys)
         unknown = [position for position, score in enumerate(known) if score is None]
         if not unknown:
             return known
-        if not self.scorer.ready:
-            raise ScorerUnavailable(self.scorer.why_not_ready)
-        if not self.breaker.allows(time.monotonic()):
+        if not scorer.ready:
+            raise ScorerUnavailable(scorer.why_not_ready)
+        if not breaker.allows(time.monotonic()):
             raise ScorerUnavailable("the scorer failed several times in a row and is not asked for a while")
         asked_at = time.monotonic()
         try:
             wanted = [passages[position] for position in unknown]
-            fresh = await self.scorer.score(model, query, wanted, seconds=seconds, caller=caller)
+            fresh = await scorer.score(model, query, wanted, seconds=seconds, caller=caller)
         except (ScorerBusy, ScoringError):
             raise  # it works, but is busy or can't score this query
         except ScorerUnavailable:
-            self.breaker.failed(time.monotonic())
+            breaker.failed(time.monotonic())
             raise
         if any(score is not None for score in fresh):
-            self.breaker.succeeded()
-        elif seconds >= max(self.fair_seconds, self.scorer.batch_seconds) and self.scorer.scored_at < asked_at:
-            self.breaker.failed(time.monotonic())  # no caller got a score meanwhile; otherwise it works, but is busy
+            breaker.succeeded()
+        elif seconds >= max(self.fair_seconds, scorer.batch_seconds) and scorer.scored_at < asked_at:
+            breaker.failed(time.monotonic())  # no caller got a score meanwhile; otherwise it works, but is busy
         for position, score in zip(unknown, fresh, strict=True):
             known[position] = score
             if score is not None:

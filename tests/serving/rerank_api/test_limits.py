@@ -95,7 +95,7 @@ def in_background(work):
 def test_more_at_a_time_than_allowed_are_told_to_come_again():
     with served_api(limits=RequestLimits(requests=1)) as api:
         first = in_background(lambda: api.post("/v1/rerank", {"query": "sleep 500", "documents": ["a"]}))
-        until(lambda: api.engine.service.scorer.waiting_passages)
+        until(lambda: api.engine.service.scorers.waiting_passages)
         response = api.post("/vllm/rerank", GOOD)
         assert (response.status_code, response.headers["retry-after"]) == (429, "1")
         assert response.json()["error"]["message"] == "1 requests are being answered already"
@@ -116,7 +116,7 @@ def test_a_full_queue_is_told_and_is_no_failure_of_the_scorer():
             "1",
             {"error": "0 passages wait to be scored already", "error_type": "Overloaded"},
         )
-        assert not api.engine.service.breaker.open
+        assert not api.engine.service.scorers.breaker_open
         assert api.post("/v1/rerank", GOOD).status_code == 200
 
 
@@ -142,8 +142,8 @@ def test_nobody_scores_for_who_left():
         head = b"POST /v1/rerank HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
         with socket.create_connection((host, int(port)), timeout=10) as connection:
             connection.sendall(head + body)
-            until(lambda: 0 < api.engine.service.scorer.waiting_passages < 199)
-        until(lambda: api.engine.service.scorer.waiting_passages == 0)
+            until(lambda: 0 < api.engine.service.scorers.waiting_passages < 199)
+        until(lambda: api.engine.service.scorers.waiting_passages == 0)
         assert api.post("/v1/rerank", GOOD).json()["results"] == ONE
         assert 'sidecar_requests_total{api="rerank",kind="neutral",status="499"} 1.0' in metrics(api)
 
@@ -225,6 +225,7 @@ class Broken:
     """A neighbour that fails in a way nobody thought of."""
 
     dialect = Dialect("broken", lambda status, problem: {"oh": problem.message, "status": status})
+    open_paths = frozenset()
 
     def __init__(self, service):
         self.router = APIRouter()

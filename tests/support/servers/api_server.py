@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import httpx
 
+from sidecar.core.circuit_breaker import CircuitBreaker
 from sidecar.core.documents import PassageFields
 from sidecar.core.model_spec import ModelSpec
 from sidecar.serving.http.listeners import Listener, reserve
@@ -15,9 +16,9 @@ from sidecar.serving.http.metrics import Metrics
 from sidecar.serving.rerank_api.app import rerank_api
 from sidecar.serving.rerank_api.engine import ModelNames, RequestLimits, RerankEngine
 from sidecar.serving.run import client_limits, listener_config
-from sidecar.serving.scorer.circuit_breaker import CircuitBreaker
 from sidecar.serving.scorer.client import ScorerClient
 from sidecar.serving.scorer.score_cache import ScoreCache
+from sidecar.serving.scorer.scorers import Scorers
 from sidecar.serving.scorer.service import RerankingService
 from sidecar.settings import Settings
 from tests.support.servers.scripted import FAKE
@@ -47,7 +48,9 @@ def served_api(*, limits=None, scorer_options=None, neighbour_of=None, **options
             {name: ModelSpec(model=name) for name in ("m", "other")}, command=FAKE, **(scorer_options or {})
         )
         await scorer.start()
-        service = RerankingService(scorer, cache=ScoreCache(1000), breaker=CircuitBreaker(5, 1.0))
+        service = RerankingService(
+            Scorers([scorer], lambda: CircuitBreaker(5, 1.0), ("m", "other")), cache=ScoreCache(1000)
+        )
         engine = RerankEngine(
             service, ModelNames(("m", "other"), {"rerank-v3.5": "m"}), limits or RequestLimits(), Metrics()
         )

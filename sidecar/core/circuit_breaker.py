@@ -1,4 +1,4 @@
-"""Stop asking a scorer that keeps failing. No I/O; the clock is passed in."""
+"""Stop asking a scorer, local or remote, that keeps failing. No I/O; the clock is passed in."""
 
 from __future__ import annotations
 

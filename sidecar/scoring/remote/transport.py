@@ -1,0 +1,151 @@
+"""One server of a remote scorer over HTTP: what an answer means for the attempt, the server and the batch.
+
+Redirects are not followed, so that a key goes nowhere but to the servers that were named.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+
+import aiohttp
+
+from sidecar.core.circuit_breaker import CircuitBreaker
+from sidecar.core.errors import ModelError, ScorerBusy, ScorerUnavailable, ScoringError, SidecarError
+from sidecar.core.model_spec import Remote
+from sidecar.scoring.remote.server_info import ServerInfo, describe
+from sidecar.version import __version__
+
+# Seconds for a server to tell about itself.
+DESCRIBE_SECONDS = 5.0
+# Bytes of an answer: a score needs about 60.
+LARGEST_ANSWER = 16 * 2**20
+_OK, _BUSY, _TOO_LARGE, _REFUSED = 200, 429, {413, 422}, {401, 403}
+_TRANSIENT = {408, 425, 500, 502, 503, 504}
+
+
+class TooLarge(Exception):
+    """The server takes fewer passages in one request."""
+
+
+class Again(Exception):
+    """An attempt failed in a way that another one may not; `after` is when the server wants it, in seconds."""
+
+    def __init__(self, error: SidecarError, after: float | None = None) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.after = after
+
+
+class Server:
+    """A server at `url`; at most `remote.concurrency` requests are sent to it at once.
+
+    `info` is what it told about itself, None before that and after a failure; `largest` is how many passages it takes.
+    `in_flight` are the requests without an answer, `tried` those so far. `session` has to be set before any is sent.
+    """
+
+    session: aiohttp.ClientSession
+
+    def __init__(self, url: str, remote: Remote, breaker: CircuitBreaker) -> None:
+        self.url = url
+        self.breaker = breaker
+        self.slots = asyncio.Semaphore(remote.concurrency)
+        self.info: ServerInfo | None = None
+        self.in_flight = self.tried = self.largest = 0
+        self._remote = remote
+
+    async def describe(self) -> ServerInfo:
+        """Ask the server about itself. Raises ScorerUnavailable, ModelError."""
+        self.info = await describe(self.url, self._remote, self._get)
+        self.largest = self._remote.batch or self.info.largest
+        return self.info
+
+    async def post(self, path: str, body: object, count: int) -> object:
+        """Send a request with `count` passages and return the answer's JSON.
+
+        Raises TooLarge and Again; ScoringError if another attempt would fail likewise.
+        """
+        try:
+            async with self.session.post(self.url + path, json=body, allow_redirects=False) as response:
+                text = await self._read(response)
+        except aiohttp.ClientError as error:
+            raise self.lost(f"can't be reached: {type(error).__name__}") from error
+        status = response.status
+        if status in _TOO_LARGE and count > 1:
+            raise TooLarge
+        if status == _BUSY:
+            raise Again(ScorerBusy(f"{self.url} is busy (HTTP {status})"), _seconds(response.headers))
+        if status in _TRANSIENT:
+            raise self.lost(f"answers HTTP {status}", _seconds(response.headers))
+        if status != _OK:
+            raise self._refusal(status, text)
+        return _as_json(text, self.url)
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        text = bytearray()
+        async for block in response.content.iter_chunked(2**16):
+            text += block
+            if len(text) > LARGEST_ANSWER:
+                raise ScoringError(f"{self.url} answers with more than {LARGEST_ANSWER} bytes.")
+        return bytes(text)
+
+    async def _get(self, path: str) -> object:
+        timeout = aiohttp.ClientTimeout(DESCRIBE_SECONDS)
+        try:
+            async with self.session.get(self.url + path, timeout=timeout, allow_redirects=False) as response:
+                text = await self._read(response)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ScorerUnavailable(f"{self.url} can't be reached: {type(error).__name__}") from error
+        if response.status in _REFUSED:
+            raise ModelError(
+                f"{self.url} refuses the key (HTTP {response.status}).", remedy="Set SIDECAR_REMOTE_API_KEY."
+            )
+        if response.status == _BUSY or response.status in _TRANSIENT:
+            raise ScorerUnavailable(f"{self.url} answers HTTP {response.status}")
+        with contextlib.suppress(ScoringError):
+            return _as_json(text, self.url) if response.status == _OK else None
+        return None
+
+    def lost(self, why: str, after: float | None = None) -> Again:
+        """Count a failure of a server; what it told about itself may no longer hold."""
+        self.breaker.failed(asyncio.get_running_loop().time())
+        self.info = None
+        return Again(ScorerUnavailable(f"{self.url} {why}"), after)
+
+    def _refusal(self, status: int, text: bytes) -> ScoringError:
+        told = " ".join(text[:300].decode("utf-8", "replace").split())
+        if self._remote.api_key:
+            told = told.replace(self._remote.api_key, "***")
+        if status in _REFUSED:
+            return ScoringError(f"{self.url} refuses the key (HTTP {status}).", remedy="Set SIDECAR_REMOTE_API_KEY.")
+        hint = "Name its API by SIDECAR_REMOTE_DIALECT." if status in {404, 405} else ""
+        return ScoringError(f"{self.url} refuses the request (HTTP {status}): {told}", remedy=hint)
+
+
+def session_for(remote: Remote) -> aiohttp.ClientSession:
+    """Open a session that sends the key, keeps no cookies, and has no limit of its own."""
+    headers = {"user-agent": f"rerank-sidecar/{__version__}", "accept": "application/json"}
+    if remote.api_key is not None:
+        headers["authorization"] = f"Bearer {remote.api_key}"
+    return aiohttp.ClientSession(
+        headers=headers, connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
+    )
+
+
+def _as_json(text: bytes, url: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        start = " ".join(text[:60].decode("utf-8", "replace").split())
+        raise ScoringError(f"{url} answers with no JSON: {start!r}.") from None
+
+
+def _seconds(headers: object) -> float | None:
+    """Return `Retry-After` in seconds; None if it is absent or a date."""
+    told = headers.get("retry-after") if hasattr(headers, "get") else None
+    try:
+        after = float(told) if told is not None else None
+    except ValueError:
+        return None
+    return after if after is not None and 0 <= after < 3600 else None

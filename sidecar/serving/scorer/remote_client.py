@@ -1,0 +1,138 @@
+"""The service's end of remote scorers: finds them, asks them, and learns when their models change.
+
+It offers the service what `ScorerClient` offers for a process of this machine, and loads no model and no torch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from sidecar.core.candidates import Passage, Score
+from sidecar.core.errors import ModelError, ScorerBusy, ScorerUnavailable, SidecarError
+from sidecar.core.model_spec import ModelSpec
+from sidecar.scoring.remote.scorer import check_remote
+from sidecar.scoring.remote.server_info import ServerInfo
+from sidecar.scoring.remote.servers import RemoteServers
+from sidecar.serving.scorer.admission import guess_tokens
+from sidecar.serving.scorer.protocol import BatchReport, LoadedModel
+
+# Seconds between two looks at what a server says of its model, and between two attempts to find one.
+REFRESH_SECONDS, RETRY_SECONDS = 30.0, 1.0
+# The token limit to report for a model that does not tell its own.
+_USUAL_LENGTH = 512
+_log = logging.getLogger("sidecar.scorer")
+
+
+class RemoteScorerClient:
+    """Every remote model under its name, by its specification. Raises ConfigurationError for an unfit specification.
+
+    At most `most_waiting` passages wait for answers at once. The other attributes are those of `ScorerClient`.
+    """
+
+    def __init__(self, models: Mapping[str, ModelSpec], *, most_waiting: int = 20_000) -> None:
+        self.models = dict(models)
+        self.loaded: dict[str, LoadedModel] = {}
+        self.most_waiting = most_waiting
+        self.on_batch: Callable[[BatchReport], None] = lambda _: None
+        self.restarts = self.waiting_passages = self.queued_tokens = 0
+        self.scored_at = self.batch_seconds = 0.0
+        self._servers = {name: RemoteServers(check_remote(spec), spec.remote) for name, spec in models.items()}
+        self._missing = dict.fromkeys(models, "its server was not found yet")
+        self._refreshing: asyncio.Task[None] | None = None
+
+    @property
+    def ready(self) -> bool:
+        """True if every model was found; its servers may fail at the moment."""
+        return len(self.loaded) == len(self.models)
+
+    @property
+    def why_not_ready(self) -> str:
+        """Return the reasons why models are not scored at the moment; empty if all are."""
+        return "; ".join(f"{name}: {why}" for name, why in self._missing.items())
+
+    def identity(self, model: str) -> str | None:
+        """Return what distinguishes a model from others of its name; None while it was not found."""
+        loaded = self.loaded.get(model)
+        return None if loaded is None else loaded.identity
+
+    async def start(self) -> None:
+        """Find every model's servers; wait for those that do not answer yet. Raises ModelError for an unusable one."""
+        await asyncio.gather(*map(self._find, self.models))
+        self._refreshing = asyncio.create_task(self._refresh())
+
+    async def stop(self) -> None:
+        """Close all connections."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            await asyncio.gather(self._refreshing, return_exceptions=True)
+        await asyncio.gather(*(servers.close() for servers in self._servers.values()))
+
+    async def score(
+        self, model: str, query: str, passages: Sequence[Passage], *, seconds: float, caller: str = ""
+    ) -> list[Score | None]:
+        """Score passages, in the order given; None for those that were not scored within `seconds`.
+
+        Raises `ScorerUnavailable` if no server answers or too much waits already; `ScoringError` if one refused or its
+        answer can't be used.
+        """
+        del caller  # a remote scorer has a queue of its own
+        if not passages:
+            return []
+        if model not in self.loaded:
+            raise ScorerUnavailable(f"{model}: {self._missing[model]}")
+        if self.waiting_passages + len(passages) > self.most_waiting:
+            raise ScorerBusy(f"{self.waiting_passages} passages wait to be scored already")
+        tokens, started = sum(guess_tokens(query, passages)), time.monotonic()
+        self.waiting_passages += len(passages)
+        try:
+            found = await self._servers[model].scores(query, passages, seconds=seconds)
+        finally:
+            self.waiting_passages -= len(passages)
+        scores = [None if value is None else Score(value) for value in found.values]
+        if any(score is not None for score in scores):
+            self.scored_at = time.monotonic()
+            self.batch_seconds = self.scored_at - started
+            self.on_batch(BatchReport(model, tokens, self.batch_seconds, 0, []))
+        elif found.error is not None:
+            raise found.error
+        return scores
+
+    async def reload(self, model: str) -> None:
+        """Ask the servers again which model they have. Raises ModelError, ScorerUnavailable."""
+        self._keep(model, await self._servers[model].open())
+
+    async def _find(self, model: str) -> None:
+        while True:
+            try:
+                self._keep(model, await self._servers[model].open())
+            except ScorerUnavailable as error:
+                self._lost(model, error)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
+
+    async def _refresh(self) -> None:
+        """Learn when a server's model changed: scores of the previous one must not be taken for its own."""
+        while True:
+            await asyncio.sleep(RETRY_SECONDS if self._missing else REFRESH_SECONDS)
+            for model in self.models:
+                try:
+                    self._keep(model, await self._servers[model].open())
+                except (ModelError, ScorerUnavailable) as error:
+                    self._lost(model, error)
+
+    def _lost(self, model: str, error: SidecarError) -> None:
+        if self._missing.get(model) != error.message:
+            self._missing[model] = error.message
+            _log.warning("the remote scorer of %s: %s", model, error.message)
+
+    def _keep(self, model: str, info: ServerInfo) -> None:
+        before = self.loaded.get(model)
+        if before is not None and before.identity != info.identity:
+            _log.warning("the remote scorer of %s has another model now: %s", model, info.identity)
+        length = info.max_length or _USUAL_LENGTH
+        self.loaded[model] = LoadedModel(info.identity, info.mapping, info.fusion, length)
+        self._missing.pop(model, None)
