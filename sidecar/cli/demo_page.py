@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import logging
 import os
 import sys
 import threading
@@ -35,6 +36,10 @@ def show_page(settings: Settings, directory: Path, question: str | None) -> None
     host = "localhost" if settings.host in {"0.0.0.0", "::", "127.0.0.1"} else settings.host  # noqa: S104  compared
     asked = {"engine": "lucene", "index": INDEX, **({"q": question} if question else {})}
     page = f"http://{host}:{settings.api_port}/ui?{urlencode(asked)}"
+    # A person reads this terminal: the service's log lines are for operators.
+    for name in ("sidecar", "uvicorn"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    say("starting the service")
     threading.Thread(target=_open_when_ready, args=(host, settings.api_port, page), daemon=True).start()
     changes = {"lucene_indexes": {INDEX: str(directory)}, "port": 0, "ui": True}
     asyncio.run(serve(settings.model_copy(update=changes)))

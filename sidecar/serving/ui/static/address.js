@@ -5,6 +5,7 @@ const SHORT = {
   index: "index",
   engine: "engine",
   window: "window",
+  timeout: "timeout",
   fields: "fields",
   body: "body",
   cut: "cut",
@@ -19,7 +20,7 @@ const PARTS = {
   rank_constant: "k",
   arithmetic: "arith",
 };
-const NUMBERS = new Set(["window", "cut", "shown", "weight", "rank_constant"]);
+const NUMBERS = new Set(["window", "timeout", "cut", "shown", "weight", "rank_constant"]);
 
 let waiting = 0;
 

@@ -84,6 +84,7 @@ class App {
       index: state.index,
       ...words,
       window: state.window,
+      ...(state.timeout && { timeout_ms: state.timeout }),
       ...(fields.length && { document_fields: fields }),
       rankings: this.models().map((model) => ({ model })),
     };

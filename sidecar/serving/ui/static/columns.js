@@ -1,4 +1,4 @@
-// Two columns of hits. The cards of a column are made once for a search; a new order only moves them.
+// Two columns of hits. A card is made when it is first shown; a new order only moves it.
 
 import { el, number } from "./dom.js";
 import { excerpt, markedFragment, markedText, wordsOf } from "./highlight.js";
@@ -17,29 +17,40 @@ export class Column {
     this.open = open;
   }
 
-  /** Make the cards for the hits of a search. */
+  /** Take the hits of a search. */
   fill(hits, query) {
-    const words = wordsOf(query);
-    this.cards = hits.map((hit, position) => this.card(hit, position, words));
+    this.hits = hits;
+    this.words = wordsOf(query);
+    this.cards = [];
     this.list.replaceChildren();
   }
 
   /** Put the first `shown` entries of a list in order; moves are relative to the `other` list. */
   show(list, other, shown) {
-    const cards = list.entries.slice(0, shown).map((entry) => {
-      const card = this.cards[entry.position];
-      card.rank.textContent = entry.rank;
-      card.score.textContent = number(entry.score);
-      showMove(card, other.places[entry.position].rank - entry.rank);
-      return card.root;
-    });
-    this.list.replaceChildren(...cards);
+    let place = this.list.firstChild;
+    for (const entry of list.entries.slice(0, shown)) {
+      const { position, rank, score } = entry;
+      const card = (this.cards[position] ??= this.card(this.hits[position], position, this.words));
+      write(card.rank, String(rank));
+      write(card.score, number(score));
+      showMove(card, other.places[position].rank - rank);
+      // Only what is out of place is moved, for a move makes the browser lay the column out again.
+      if (place === card.root) place = place.nextSibling;
+      else this.list.insertBefore(card.root, place);
+    }
+    while (place) {
+      const next = place.nextSibling;
+      place.remove();
+      place = next;
+    }
   }
 
   card(hit, position, words) {
     const rank = el("span", { class: "rank" });
     const score = el("span", { class: "score", title: "score in this list" });
-    const move = el("span", { class: "move" });
+    const arrow = el("span", { "aria-hidden": "true" });
+    const spoken = el("span", { class: "sr" });
+    const move = el("span", { class: "move" }, arrow, spoken);
     const grade = el("span", { class: "grade", hidden: true });
     const name = hit.title || hit.docid || "(no title)";
     const button = el("button", { type: "button", class: "hit-title", dir: "auto" }, markedText(name, words));
@@ -58,7 +69,7 @@ export class Column {
     root.addEventListener("click", () => {
       if (!getSelection()?.toString()) this.open(position, button);
     });
-    return { root, rank, score, move, grade, button };
+    return { root, rank, score, move, arrow, words: spoken, grade, button };
   }
 }
 
@@ -69,19 +80,24 @@ function passageOf(hit, words) {
 }
 
 function showMove(card, places) {
+  if (card.places === places) return;
+  card.places = places;
   const kind = places > 0 ? "up" : places < 0 ? "down" : "same";
-  card.root.dataset.move = kind;
-  card.move.className = `move ${kind}`;
   const arrow = { up: "▲", down: "▼", same: "=" }[kind];
   const words = { up: `up ${places}`, down: `down ${-places}`, same: "same place" }[kind];
-  card.move.replaceChildren(
-    el("span", { "aria-hidden": "true" }, kind === "same" ? arrow : `${arrow} ${Math.abs(places)}`),
-    el("span", { class: "sr" }, words),
-  );
+  card.move.className = `move ${kind}`;
+  card.arrow.textContent = kind === "same" ? arrow : `${arrow} ${Math.abs(places)}`;
+  card.words.textContent = words;
 }
 
 export function showGrade(card, grade) {
+  if (card.shownGrade === grade) return;
+  card.shownGrade = grade;
   card.grade.hidden = grade === undefined;
   card.grade.textContent = grade === undefined ? "" : `grade ${grade}`;
-  card.root.dataset.grade = grade ?? "";
+}
+
+/** Write a text, unless it is there already. */
+function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
 }

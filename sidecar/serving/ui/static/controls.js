@@ -82,11 +82,23 @@ export class Controls {
         state.window = this.window.valueAsNumber || offered.window;
       },
     });
+    this.timeout = el("input", {
+      id: "timeout",
+      type: "number",
+      min: 1,
+      max: 600000,
+      placeholder: "the service's",
+      value: state.timeout ?? "",
+      oninput: () => {
+        state.timeout = this.timeout.valueAsNumber || null;
+      },
+    });
     byId("choices").replaceChildren(
       labelled("Engine", this.engine),
       labelled("Index", this.index),
       indexes,
       labelled("Window", this.window, "narrow"),
+      labelled("Budget, ms", this.timeout, "narrow"),
     );
     this.engine.value = state.engine;
     this.index.value = state.index;
@@ -235,7 +247,7 @@ export class Controls {
       own.arithmetic.value = fusion.arithmetic;
       own.constant.value = fusion.rank_constant;
       own.weight.value = share ?? (fusion.method === "rerank" ? 1 : 0.5);
-      own.shown.textContent = fusion.method === "rerank" ? "1" : share === null ? "equal" : number(share, 2);
+      own.shown.textContent = weightWords(fusion, share);
       const off = side.model === FIRST_STAGE && name === "left";
       for (const part of Object.values(own.parts)) part.hidden = off;
       if (off) continue;
@@ -248,6 +260,11 @@ export class Controls {
     this.cutShown.textContent = this.cut.value;
     this.shown.value = this.state.shown;
   }
+}
+
+function weightWords(fusion, share) {
+  if (share !== null) return number(share, 2);
+  return { rerank: "1", rrf: "equal" }[fusion.method] ?? "";
 }
 
 const option = (value) => el("option", { value }, String(value));

@@ -41,6 +41,9 @@ export function excerpt(text, words, length) {
   for (const found of text.matchAll(WORD)) {
     if (!words.has(found[0].toLowerCase())) continue;
     start = Math.max(0, found.index - Math.floor(length / 3));
+    // From the beginning of a word, if one begins before the word that was found.
+    const word = text.slice(start, found.index).search(/\s\S/);
+    if (start && word >= 0) start += word + 1;
     break;
   }
   const cut = text.slice(start, start + length);

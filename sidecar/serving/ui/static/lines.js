@@ -11,33 +11,48 @@ export class Lines {
     this.paths = new Map();
   }
 
-  /** Draw the moves between two lists, of which each shows its first `shown` entries. */
-  show(left, right, shown) {
+  /** Remove all lines, for the hits of another search. */
+  clear() {
     this.paths.clear();
-    const rows = Math.min(shown, left.entries.length);
-    // A row is 100 units high; the picture is scaled to the column's height.
-    this.root.setAttribute("viewBox", `0 0 ${WIDTH} ${rows * 100}`);
-    this.root.style.setProperty("--rows", rows);
-    const paths = [];
-    for (const entry of right.entries.slice(0, shown)) this.add(paths, left.places[entry.position].rank, entry, shown);
-    for (const entry of left.entries.slice(0, shown)) {
-      const to = right.places[entry.position];
-      if (to.rank > shown) this.add(paths, entry.rank, to, shown);
-    }
-    this.root.replaceChildren(...paths);
+    this.root.replaceChildren();
   }
 
-  add(paths, from, to, shown) {
-    const [start, end] = [middle(Math.min(from, shown + 1)), middle(Math.min(to.rank, shown + 1))];
-    const kind = to.rank < from ? "up" : to.rank > from ? "down" : "same";
-    const beyond = from > shown || to.rank > shown ? " beyond" : "";
-    const half = WIDTH / 2;
-    const path = svg("path", {
-      class: `${kind}${beyond}`,
-      d: `M0 ${start}C${half} ${start} ${half} ${end} ${WIDTH} ${end}`,
-    });
-    this.paths.set(to.position, path);
-    paths.push(path);
+  /** Draw the moves between two lists, of which each shows its first `shown` entries. */
+  show(left, right, shown) {
+    // A row is 100 units high; the picture is scaled to the column's height.
+    const box = `0 0 ${WIDTH} ${Math.min(shown, left.entries.length) * 100}`;
+    if (this.root.getAttribute("viewBox") !== box) this.root.setAttribute("viewBox", box);
+    this.root.style.setProperty("--rows", Math.min(shown, left.entries.length));
+    const drawn = new Set();
+    const draw = (entry) => {
+      drawn.add(entry.position);
+      this.draw(entry.position, left.places[entry.position].rank, right.places[entry.position].rank, shown);
+    };
+    right.entries.slice(0, shown).forEach(draw);
+    left.entries
+      .slice(0, shown)
+      .filter((entry) => right.places[entry.position].rank > shown)
+      .forEach(draw);
+    for (const [position, path] of this.paths) {
+      if (drawn.has(position)) continue;
+      path.remove();
+      this.paths.delete(position);
+    }
+  }
+
+  draw(position, from, to, shown) {
+    const [start, end] = [from, to].map((rank) => (Math.min(rank, shown + 1) - 0.5) * 100);
+    const kind = to < from ? "up" : to > from ? "down" : "same";
+    const line = `M0 ${start}C${WIDTH / 2} ${start} ${WIDTH / 2} ${end} ${WIDTH} ${end}`;
+    const name = kind + (from > shown || to > shown ? " beyond" : "");
+    let path = this.paths.get(position);
+    if (!path) {
+      path = svg("path");
+      this.paths.set(position, path);
+      this.root.append(path);
+    }
+    if (path.getAttribute("d") !== line) path.setAttribute("d", line);
+    if (path.getAttribute("class") !== name) path.setAttribute("class", name);
   }
 
   /** Emphasise the line of one hit, or none. */
@@ -45,5 +60,3 @@ export class Lines {
     for (const [place, path] of this.paths) path.classList.toggle("chosen", place === position);
   }
 }
-
-const middle = (rank) => (rank - 0.5) * 100;

@@ -40,6 +40,7 @@ export class Results {
     byId("empty").hidden = true;
     byId("workbench").hidden = false;
     for (const column of Object.values(this.columns)) column.fill(data.hits, data.query);
+    this.lines.clear();
     this.arrange();
     byId("summary").replaceChildren(summary(data, (performance.now() - started) / 1000));
     this.ontaken?.();
@@ -93,7 +94,7 @@ export class Results {
       return {
         list: firstStage(hits),
         label: `First stage · ${engine === "lucene" ? "Lucene" : "OpenSearch"}`,
-        note: "BM25's or the engine's own order",
+        note: engine === "lucene" ? "BM25's order" : "the engine's own order",
         fusion: null,
       };
     }

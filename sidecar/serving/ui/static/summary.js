@@ -20,7 +20,9 @@ export function summary(data, elapsed) {
 }
 
 function statusOf(ranking) {
-  const words = ranking.words ? `: ${ranking.words}` : "";
+  const late = ["too_slow", "partly_scored", "first_stage_too_slow"].includes(ranking.reason);
+  const advice = late ? ". Search again, or give it a larger budget." : "";
+  const words = ranking.words ? `: ${ranking.words}${advice}` : "";
   return el(
     "p",
     { class: `status ${ranking.status}` },
