@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from sidecar.cli.app import command
-from sidecar.cli.demo_page import show_page
+from sidecar.cli.demo_page import check_page, show_page
 from sidecar.cli.demo_search import DemoSearch, demo_search, has_lucene
 from sidecar.cli.effects import Condition
 from sidecar.cli.factories import build_reranker
@@ -62,6 +62,8 @@ def demo_command(
     from sidecar.demo_corpus import standard_library
 
     console, lucene = result_console(), has_lucene()
+    if web:
+        check_page(settings, lucene=lucene)
     with ExitStack() as until_shown:
         folder = Path(until_shown.enter_context(tempfile.TemporaryDirectory(prefix="sidecar-demo-")))
         started = perf_counter()

@@ -20,19 +20,25 @@ INDEX = "python"
 _READY, _PAUSE = 120.0, 0.2
 
 
-def show_page(settings: Settings, directory: Path, question: str | None) -> None:
-    """Serve the page on an index until Ctrl-C; the OpenSearch port is a free one, since nobody needs it.
-
-    Raises `ConfigurationError` for settings under which a browser here could not be told an address.
-    """
-    import asyncio
-
-    from sidecar.serving.run import serve
-
+def check_page(settings: Settings, *, lucene: bool) -> None:
+    """Raise `ConfigurationError` if the page can't be served, or a browser here could not be told its address."""
+    if not lucene:
+        raise ConfigurationError(
+            "demo --web searches with Lucene, and pyserini is not installed.",
+            remedy="Install rerank-sidecar[pyserini], or leave out --web.",
+        )
     if settings.tls_cert is not None or settings.api_port == 0:
         raise ConfigurationError(
             "demo --web serves plain HTTP on a known port.", remedy="Unset SIDECAR_TLS_CERT and SIDECAR_API_PORT=0."
         )
+
+
+def show_page(settings: Settings, directory: Path, question: str | None) -> None:
+    """Serve the page on an index until Ctrl-C; the OpenSearch port is a free one, since nobody needs it."""
+    import asyncio
+
+    from sidecar.serving.run import serve
+
     host = "localhost" if settings.host in {"0.0.0.0", "::", "127.0.0.1"} else settings.host  # noqa: S104  compared
     asked = {"engine": "lucene", "index": INDEX, **({"q": question} if question else {})}
     page = f"http://{host}:{settings.api_port}/ui?{urlencode(asked)}"
