@@ -24,8 +24,10 @@ def key_fits(api_key: str | None, exchange: Exchange) -> bool:
     return hmac.compare_digest(brought, api_key.encode())
 
 
-def obstacle_to_change(exchange: Exchange, api_key: str | None, allowed_hosts: Collection[str]) -> str:
-    """Say why a request may not change anything, "" if it may. It has passed `key_fits`.
+def obstacle_to_change(
+    exchange: Exchange, api_key: str | None, allowed_hosts: Collection[str], *, doing: str = "change anything"
+) -> str:
+    """Say why a request may not change anything, "" if it may. It has passed `key_fits`; `doing` is for the message.
 
     Without a key every caller on the loopback interface may. A web page in a browser there reaches it, too: from its
     own origin, or by a host name of its own that resolves to this address (DNS rebinding).
@@ -33,11 +35,11 @@ def obstacle_to_change(exchange: Exchange, api_key: str | None, allowed_hosts: C
     origin = exchange.header(b"origin").decode("latin-1")
     host = exchange.header(b"host").decode("latin-1")
     if (origin and _place(origin) != host) or exchange.header(b"sec-fetch-site") in {b"cross-site", b"same-site"}:
-        return "a page of another origin may not change anything here"
+        return f"a page of another origin may not {doing} here"
     if api_key is not None:
         return ""
     if not _is_loopback(exchange.peer) or any(exchange.header(name) for name in _BY_PROXY):
-        return "without SIDECAR_API_KEY only this machine itself may change anything"
+        return f"without SIDECAR_API_KEY only this machine itself may {doing}"
     if not _names_this_machine(host, allowed_hosts):
         return "without SIDECAR_API_KEY this host name is not accepted: use localhost, or set SIDECAR_ALLOWED_HOSTS"
     return ""

@@ -109,7 +109,7 @@ class CompareApi:
         }
 
     def _refusal(self, request: Request) -> Response | None:
-        obstacle = obstacle_to_change(_exchange(request), self.api_key, self.allowed_hosts)
+        obstacle = obstacle_to_change(_exchange(request), self.api_key, self.allowed_hosts, doing="compare")
         return None if not obstacle else as_json({"error": obstacle}, 403)
 
     async def _answered(self, request: Request) -> Response:

@@ -175,6 +175,11 @@ def test_no_form_and_no_foreign_page_is_answered(service):
     assert ask(service.api_url, "POST", "/v1/compare", raw, JSON | own).status == 200
 
 
+def test_the_refusal_of_a_caller_from_elsewhere_names_the_remedy(service):
+    answer = compared(service, ASKED, x_forwarded_for="10.0.0.1")
+    assert answer.json() == {"error": "without SIDECAR_API_KEY only this machine itself may compare"}
+
+
 def test_origins_that_may_rerank_may_not_search(stub):
     with served(stub.url, cors_origins="https://app.example") as service:
         answer = compared(service, ASKED, origin="https://app.example")
