@@ -75,13 +75,15 @@ class Reranker:
         what the scorer raises.
         """
         started = perf_counter()
-        return self._arranged(query, candidates, self._score(read_query(query), _readable(candidates)), started)
+        scores = self._score(read_query(query), _readable(candidates))
+        return self._arranged(query, candidates, scores, perf_counter() - started)
 
     def rank_all(self, asked: Iterable[tuple[Key, str, Sequence[Candidate]]]) -> Iterator[tuple[Key, Ranking]]:
         """Yield the ranking of each query, with the key that came with it, in the order given.
 
-        While one query is scored the next two are fetched and tokenised. Each is scored by itself, so the scores are
-        those of `rank_candidates`. An error of a query is raised after the rankings of the queries before it.
+        While one query is scored the next two are fetched and tokenised, and the caller handles the one before. Each is
+        scored by itself, so the scores are those of `rank_candidates`. An error of a query is raised after the rankings
+        of the queries before it.
         """
 
         def read(one: tuple[Key, str, Sequence[Candidate]]) -> Any:
@@ -89,11 +91,15 @@ class Reranker:
             passages, text = _readable(candidates), read_query(query)
             return self.scorer.read(text, passages) if passages else None
 
-        for (key, query, candidates), tokenized in prefetch(asked, read):
+        def score(item: tuple[Any, Any]) -> tuple[list[Score], float]:
+            _, tokenized = item
             started = perf_counter()
             with self._device:
                 scores = [] if tokenized is None else self.scorer.score_all([tokenized])[0]
-            yield key, self._arranged(query, candidates, scores, started)
+            return scores, perf_counter() - started
+
+        for ((key, query, candidates), _), (scores, seconds) in prefetch(prefetch(asked, read), score, ahead=1):
+            yield key, self._arranged(query, candidates, scores, seconds)
 
     def rank(self, query: str, documents: Iterable[GivenDocument], *, top_k: int | None = None) -> list[RankedDocument]:
         """Score documents and return the `top_k` best (None: all), best first; equal scores keep their order.
@@ -129,13 +135,12 @@ class Reranker:
         self._check_count(scores, len(passages))
         return scores
 
-    def _arranged(self, query: str, candidates: Sequence[Candidate], found: Sequence[Score], started: float) -> Ranking:
+    def _arranged(self, query: str, candidates: Sequence[Candidate], found: Sequence[Score], seconds: float) -> Ranking:
         self._check_count(found, len(_readable(candidates)))
         rest = iter(found)
         scores = [None if candidate.passage.is_empty else next(rest) for candidate in candidates]
-        scored_at = perf_counter()
         ranking = arrange(query, candidates, scores, self.fusion)
-        return replace(ranking, seconds={"score": scored_at - started, **ranking.seconds})
+        return replace(ranking, seconds={"score": seconds, **ranking.seconds})
 
     def _check_count(self, scores: Sequence[Score], passages: int) -> None:
         if len(scores) != passages:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from connectors.pyserini.commits import index_commit
 from connectors.pyserini.hits import LuceneHit
 from connectors.pyserini.jvm import java_failure, start_jvm
 from connectors.pyserini.prebuilt import find_index
@@ -47,6 +48,11 @@ class LuceneIndex:
     def source(self) -> str:
         """Return where the hits come from, for the records of a run."""
         return f"{self.path} ({len(self)} documents)"
+
+    @property
+    def commit(self) -> str:
+        """Return the SHA-256 of the index's newest commit (`index_commit`)."""
+        return index_commit(self.path)
 
     def __len__(self) -> int:
         return int(self._searcher.get_total_num_docs())

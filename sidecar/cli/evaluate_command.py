@@ -69,6 +69,8 @@ def evaluate_command(
     if len(found) > 1:
         print_results(f"\n[bold]against {escape(names[0])}[/]", _comparisons(names, found))
     for one in found:
+        if one.irregular:
+            say(f"{one.run}: {one.irregular}.")
         if one.missing or one.unjudged:
             hint = "" if judged_queries is Judged.RUN or not one.missing else " (--judged-queries run leaves them out)"
             say(

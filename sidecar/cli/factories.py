@@ -78,6 +78,16 @@ def identity(
     return {**digests, "format": output_format, **deciding, **more}
 
 
+def model_files(settings: Settings) -> str:
+    """Return an identifier of the content of the model's files; fetch them if they are not on this machine."""
+    spec = settings.as_model()
+    fetch_missing(spec)
+    with working(f"computing checksums of the model {spec.model}"):
+        from sidecar.scoring.fingerprint import content_digest
+
+        return content_digest(spec)
+
+
 def chosen(settings: Settings, names: Iterable[str]) -> dict[str, Any]:
     """Return the values of some settings, as JSON values."""
     return settings.model_dump(mode="json", include=set(names))

@@ -12,7 +12,7 @@ import msgspec
 import typer
 
 from sidecar.cli.effects import Condition
-from sidecar.cli.factories import build_reranker, describe_model, open_scores
+from sidecar.cli.factories import build_reranker, describe_model, model_files, open_scores
 from sidecar.cli.progress import Pace, progress, working
 from sidecar.cli.terminal import say
 from sidecar.core.candidates import Ranking
@@ -56,8 +56,9 @@ class RunInputs:
 class LongRun:
     """One output that is being written.
 
-    A journal is continued only if its `identity` is the same. `first_stage` describes the candidates in the manifest.
-    With a `shard` only its queries are scored, and its file is written instead of the output.
+    A journal is continued only if its `identity` is the same; with `force` another one is discarded. `first_stage`
+    describes the candidates in the manifest. With a `shard` only its queries are scored, and its file is written
+    instead of the output.
     """
 
     command: str
@@ -94,11 +95,16 @@ class LongRun:
             return f"{self.target} was finished before"
         identity = {**self.identity, **({"shard": str(self.shard)} if self.shard else {})}
         with (
-            kept(Journal(self.target, identity, resume=self.resume)) as journal,
+            kept(Journal(self.target, identity, resume=self.resume, replace=self.force)) as journal,
             open_scores(self.settings) as store,
         ):
-            todo, resumed = work(), len(journal.done)
+            todo = work()
             reranker = build_reranker(self.settings, remember=False, store=store)
+            content = model_files(self.settings)
+            journal.confirm("model_files", content)
+            if journal.discarded:
+                say(f"the unfinished run differs in {', '.join(journal.discarded)}: it is discarded, and begun anew.")
+            resumed = len(journal.done)
             watch = TextWatch(self.settings.as_fields(), self.settings.window, say)
             depth = Depth(self.settings.window, todo.hits, documents=self.output_format is RunFormat.JSONL)
             pace = Pace("queries", total=(self.shard or WHOLE).size(todo.queries), already=resumed)
@@ -117,7 +123,7 @@ class LongRun:
             remembered = 0 if store is None else store.found
             seconds = pace.seconds
             with working(f"writing {self.target}"):
-                model = describe_model(self.settings, reranker)
+                model = {**describe_model(self.settings, reranker), "content": content}
                 done = Done(journal, model, remembered, seconds, resumed)
                 if self.shard:
                     self._publish_shard(done, self.shard, todo.queries, first_stage=first_stage_output is not None)

@@ -57,7 +57,9 @@ def rerank_command(
             "--allow-missing", help="Accept documents that the corpus does not have.", rich_help_panel=RUN_PANEL
         ),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an existing output, and discard an unfinished run that differs.")
+    ] = False,
     remove_query: Annotated[
         bool, typer.Option("--remove-query", help="Remove candidates that have the id of the query, as for ArguAna.")
     ] = False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sidecar.core.atomic_write import atomic_write
 from sidecar.core.errors import ConfigurationError, InputError
 from sidecar.experiments.qrels import Qrels
+from sidecar.experiments.run_order import irregular
 from sidecar.experiments.run_reading import read_run
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ class Evaluation:
 
     `missing` are the judged queries without a result, `unjudged` the run's queries that the qrels lack.
     `against_first` compares each measure with the first run's; it is empty for the first run itself. `by_query` are
-    the values of each measure by query id.
+    the values of each measure by query id. `irregular` says how equal scores and a wrong order were read; it is empty
+    for a run without them.
     """
 
     run: str
@@ -54,6 +56,7 @@ class Evaluation:
     unjudged: int
     against_first: dict[str, Comparison]
     by_query: PerQuery
+    irregular: str = ""
 
 
 def _library() -> Any:
@@ -118,6 +121,53 @@ def mean_of(measure: str, run: dict[str, dict[str, float]], qrels: Qrels) -> flo
     return float(_library().calc_aggregate([parsed], qrels, run)[parsed])
 
 
+def check_documents(run: Mapping[str, Iterable[str]], qrels: Qrels, name: str) -> None:
+    """Raise `InputError` if no document of a run is judged for any query: then every measure would be 0.
+
+    Collections number their queries alike, so the ids of the queries alone don't tell foreign judgements.
+    """
+    judged = {docid for grades in qrels.values() for docid in grades}
+    if judged.isdisjoint(docid for docids in run.values() for docid in docids):
+        raise InputError(
+            f"none of the documents in {name} is judged for any query, so every measure would be 0.",
+            remedy="Are these the qrels of the same collection? Compare the document ids of both files.",
+        )
+
+
+class Measuring:
+    """One measure over fixed judgements, for many runs in memory. Raises what `parse_measures` raises.
+
+    `cutoff` is the depth beyond which the measure looks at nothing; None if it reads whole runs.
+    """
+
+    def __init__(self, measure: str, qrels: Qrels) -> None:
+        parsed = parse_measures(measure)
+        if len(parsed) != 1:
+            raise InputError(f"{measure} names {len(parsed)} measures.", remedy="Name one, such as nDCG@10.")
+        [self._measure] = parsed
+        self.name = str(self._measure)
+        self.cutoff: int | None = self._measure.params.get("cutoff")
+        self._qrels = qrels
+        try:
+            self._evaluator = _library().evaluator(parsed, qrels)
+        except ValueError as error:  # the measure's program is an extra of ir-measures
+            raise InputError(str(error)) from None
+
+    def by_query(self, run: Run) -> dict[str, float]:
+        """Return the value of each judged query; a query without results has 0."""
+        found = _by_query(run, [self._measure], self._evaluator)[self.name]
+        return {qid: found.get(qid, 0.0) for qid in self._qrels}
+
+    def mean(self, values: Mapping[str, float], qids: Sequence[str]) -> float:
+        """Return the mean over some queries (for counts the sum: the measure decides)."""
+        return _aggregate(self._measure, {qid: values[qid] for qid in qids})
+
+    def compare(self, before: Mapping[str, float], after: Mapping[str, float], qids: Sequence[str]) -> Comparison:
+        """Compare the values of two runs over some queries, by a paired t-test."""
+        difference = self.mean(after, qids) - self.mean(before, qids)
+        return _comparison([(before[qid], after[qid]) for qid in qids], difference)
+
+
 def write_by_query(evaluations: Sequence[Evaluation], path: Path) -> None:
     """Write `run, query, measure, value`, tab-separated with a header, sorted by query id."""
     with atomic_write(path) as stream:
@@ -151,10 +201,13 @@ def _compare(first: Evaluation, other: Evaluation) -> dict[str, Comparison]:
     for name, values in other.by_query.items():
         before = first.by_query[name]
         pairs = [(before.get(qid, 0.0), values.get(qid, 0.0)) for qid in sorted(before.keys() | values.keys())]
-        wins, losses = sum(two > one for one, two in pairs), sum(two < one for one, two in pairs)
-        difference = other.values[name] - first.values[name]
-        found[name] = Comparison(difference, _p_value(pairs), wins, len(pairs) - wins - losses, losses)
+        found[name] = _comparison(pairs, other.values[name] - first.values[name])
     return found
+
+
+def _comparison(pairs: Sequence[tuple[float, float]], difference: float) -> Comparison:
+    wins, losses = sum(two > one for one, two in pairs), sum(two < one for one, two in pairs)
+    return Comparison(difference, _p_value(pairs), wins, len(pairs) - wins - losses, losses)
 
 
 def _p_value(pairs: Sequence[tuple[float, float]]) -> float:
@@ -176,6 +229,7 @@ def _evaluation(
         raise InputError(
             f"{path} has none of the judged queries.", remedy="Are these the qrels of the same collection?"
         )
+    check_documents(run, qrels, str(path))
     return Evaluation(
         run=str(path),
         values=values,
@@ -184,4 +238,5 @@ def _evaluation(
         unjudged=len(run) - len(judged),
         against_first={},
         by_query=by_query,
+        irregular=irregular(run).words(),
     )

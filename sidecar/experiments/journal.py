@@ -21,6 +21,12 @@ class _Header(msgspec.Struct):
     run: dict[str, Any]
 
 
+class _Confirmed(msgspec.Struct):
+    """A line about a fact that was not known when the header was written."""
+
+    confirmed: dict[str, str]
+
+
 class _Entry(msgspec.Struct):
     qid: str
     line: msgspec.Raw
@@ -36,11 +42,15 @@ class Journal:
 
     `identity` names everything that decides the run's result (model, input, fusion, …); a run never continues from a
     journal of another identity. An incomplete last line is dropped. Raises
-    `ConfigurationError` if an unfinished journal exists and `resume` is False, or if it belongs to another run.
+    `ConfigurationError` if an unfinished journal exists and `resume` is False, or if it belongs to another run. With
+    `replace` a journal of another run is discarded instead; `discarded` names what differed.
     """
 
-    def __init__(self, output: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
+    def __init__(self, output: Path, identity: Mapping[str, Any], *, resume: bool, replace: bool = False) -> None:
         self.path = journal_of(output)
+        self.discarded: list[str] = []
+        self._replace = replace
+        self._confirmed: dict[str, str] = {}
         # In the form in which it will be read: a tuple becomes a list in JSON.
         self._identity = msgspec.to_builtins(dict(identity))
         self.done: set[str] = set()
@@ -53,6 +63,23 @@ class Journal:
             raise InputError(f"can't write {self.path}: {error.strerror}.") from None
         if self._file.tell() == 0:
             self._append(msgspec.json.encode(_Header(self._identity)))
+
+    def confirm(self, name: str, value: str) -> None:
+        """Compare a fact that is known only now, such as the content of the model's files, and keep it.
+
+        It is treated like the identity. Raises `ConfigurationError` if it differs, and `replace` is not set.
+        """
+        known = self._confirmed.get(name, value)
+        if known != value:
+            self._refuse([name])
+            self.discarded = [name]
+            self.done.clear()
+            self._confirmed.clear()
+            self._file.truncate(0)
+            self._append(msgspec.json.encode(_Header(self._identity)))
+        if name not in self._confirmed:
+            self._append(msgspec.json.encode(_Confirmed({name: value})))
+            self._confirmed[name] = value
 
     def add(self, qid: str, line: bytes) -> None:
         """Add one finished query; it survives the end of this process, however that ends.
@@ -71,6 +98,8 @@ class Journal:
         with self.path.open("rb") as file:
             next(file)
             for raw in file:
+                if _is_confirmed(raw):
+                    continue
                 entry = msgspec.json.decode(raw, type=_Entry)
                 yield entry.qid, bytes(entry.line)
 
@@ -108,7 +137,11 @@ class Journal:
                 if not line.endswith(b"\n"):
                     break
                 if number == 0:
-                    self._compare(line)
+                    self.discarded = self._compare(line)
+                    if self.discarded:
+                        break
+                elif _is_confirmed(line):
+                    self._confirmed |= msgspec.json.decode(line, type=_Confirmed).confirmed
                 else:
                     self.done.add(msgspec.json.decode(line, type=_Entry).qid)
                 whole += len(line)
@@ -120,12 +153,21 @@ class Journal:
         with self.path.open("r+b") as file:
             file.truncate(whole)
 
-    def _compare(self, line: bytes) -> None:
+    def _compare(self, line: bytes) -> list[str]:
         found = msgspec.json.decode(line, type=_Header).run
         names = found.keys() | self._identity.keys()
         changed = sorted(name for name in names if found.get(name) != self._identity.get(name))
         if changed:
+            self._refuse(changed)
+        return changed
+
+    def _refuse(self, changed: list[str]) -> None:
+        if not self._replace:
             raise ConfigurationError(
                 f"the unfinished run in {self.path} differs in {', '.join(changed)}.",
-                remedy="Repeat the command it was begun with, or remove that file.",
+                remedy="Repeat the command it was begun with, begin anew with --force, or remove that file.",
             )
+
+
+def _is_confirmed(line: bytes) -> bool:
+    return line.startswith(b'{"confirmed":')

@@ -58,7 +58,9 @@ def content_digest(spec: ModelSpec) -> str:
     model raises.
     """
     digest = hashlib.blake2b(digest_size=16)
-    for directory in _directories(spec):
+    manifest = locate(spec.model, revision=spec.revision, offline=True).manifest
+    beside = None if manifest is None else manifest.beside
+    for directory in (*_directories(spec), *(_directories(spec_beside(spec, beside.model)) if beside else ())):
         for path in _paths(directory):
             add_text(digest, str(path.relative_to(directory)))
             _add_samples(digest, path)

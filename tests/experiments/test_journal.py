@@ -57,6 +57,36 @@ def test_an_unfinished_run_is_not_thrown_away_by_accident(tmp_path):
         journal(tmp_path)
 
 
+def test_a_run_that_differs_is_discarded_if_that_is_asked_for(tmp_path):
+    with journal(tmp_path) as first:
+        first.add("q1", b"{}")
+    with Journal(tmp_path / "run.trec", IDENTITY | {"window": "50"}, resume=True, replace=True) as second:
+        assert (second.discarded, second.done) == (["window"], set())
+        second.add("q2", b"[]")
+    with Journal(tmp_path / "run.trec", IDENTITY | {"window": "50"}, resume=True, replace=True) as third:
+        assert (third.discarded, third.done) == ([], {"q2"})
+
+
+def test_a_fact_that_is_known_later_is_compared_like_the_identity(tmp_path):
+    with journal(tmp_path) as first:
+        first.confirm("model_files", "abc")
+        first.add("q1", b"{}")
+    with journal(tmp_path, resume=True) as second:
+        second.confirm("model_files", "abc")
+        assert second.done == {"q1"}
+        second.add("q2", b"[]")
+        assert list(second.lines()) == [b"{}", b"[]"]
+        with pytest.raises(ConfigurationError, match="differs in model_files"):
+            second.confirm("model_files", "other")
+    with Journal(tmp_path / "run.trec", IDENTITY, resume=True, replace=True) as third:
+        third.confirm("model_files", "other")
+        assert (third.discarded, third.done) == (["model_files"], set())
+        third.add("q3", b"[3]")
+    with journal(tmp_path, resume=True) as fourth:
+        fourth.confirm("model_files", "other")
+        assert list(fourth.lines()) == [b"[3]"]
+
+
 def test_a_run_is_not_mixed_with_another(tmp_path):
     with journal(tmp_path) as first:
         first.add("q1", b"{}")

@@ -223,6 +223,24 @@ def test_a_run_of_another_collection_is_refused(tmp_path):
         evaluate([tmp_path / "run"], {"other": {"a": 1}}, parse_measures("AP"))
 
 
+def test_judgements_of_another_collection_are_an_error_and_no_zero(tmp_path):
+    (tmp_path / "run").write_text("q1 Q0 a 1 2 x\nq1 Q0 b 2 1 x\nq2 Q0 c 1 1 x\n")
+    with pytest.raises(InputError, match="none of the documents in .* is judged for any query"):
+        evaluate([tmp_path / "run"], {"q1": {"MED-1": 1}, "q2": {"MED-2": 1}}, parse_measures("AP"))
+    # A document that is judged for another query shows that the collection is the same: this 0 is a result.
+    (found,) = evaluate([tmp_path / "run"], {"q1": {"d": 1}, "q2": {"a": 0}}, parse_measures("AP"))
+    assert found.values == {"AP": 0.0}
+
+
+def test_equal_scores_and_a_wrong_order_are_said(tmp_path):
+    (tmp_path / "run").write_text("q1 Q0 a 1 1 x\nq1 Q0 b 2 1 x\nq2 Q0 c 1 1 x\nq2 Q0 d 2 2 x\n")
+    (found,) = evaluate([tmp_path / "run"], {"q1": {"a": 1}, "q2": {"d": 1}}, parse_measures("RR"))
+    # trec_eval has b before a, by their ids, and d before c, by their scores.
+    assert found.by_query == {"RR": {"q1": 0.5, "q2": 1.0}}
+    assert found.irregular.startswith("1 queries have equal scores")
+    assert "1 queries are not sorted" in found.irregular
+
+
 @pytest.mark.parametrize(
     ("pairs", "expected"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +54,26 @@ def size(client: OpenSearch, index: str) -> int:
     """Count the documents of an index by a search, for which the right to read is enough. Raises an `EngineError`."""
     answer = msgspec.json.decode(search(client, index, b'{"size":0,"track_total_hits":true}', {}, {}), type=_Answer)
     return answer.hits.total.value
+
+
+def index_state(client: OpenSearch, index: str) -> str | None:
+    """Return an identifier of the content of an index, another one after every write; None if it can't be read.
+
+    It is the SHA-256 of the ids of the indexes behind the name and of their shards' sequence numbers. Reading these
+    takes the right to monitor the index, and OpenSearch Serverless has no such request.
+    """
+    try:
+        answer = _allowed(client, lambda: client.indices.stats(index=index, metric="docs", level="shards"))
+    except EngineRejected:
+        return None
+    if answer is None:
+        return None
+    shards = [
+        [found.get("uuid"), number, max(copy.get("seq_no", {}).get("max_seq_no", -1) for copy in copies)]
+        for found in answer["indices"].values()
+        for number, copies in found["shards"].items()
+    ]
+    return hashlib.sha256(msgspec.json.encode(sorted(shards, key=str))).hexdigest()
 
 
 def _may_search(client: OpenSearch, index: str | None) -> bool:
