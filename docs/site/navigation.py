@@ -31,6 +31,7 @@ PARTS = {
         "docs/SCALE",
         "docs/how-to/upgrades",
         "docs/how-to/troubleshooting",
+        "docs/SWEEP",
         "docs/REPORTS",
     ],
     "Reference": [

@@ -30,7 +30,7 @@ GROUPS = {
     Group.TRY: ("demo",),
     Group.SEARCH: ("index", "search"),
     Group.SERVE: ("serve", "install-pipeline", "mcp"),
-    Group.EXPERIMENT: ("run", "rerank", "merge", "evaluate", "report", "reproduce", "bench"),
+    Group.EXPERIMENT: ("run", "rerank", "merge", "sweep", "evaluate", "compare", "judge", "report", "reproduce", "bench"),
     Group.TRAIN: ("mine", "teach", "train", "fit-calibration"),
     Group.OPERATE: ("doctor", "settings"),
 }

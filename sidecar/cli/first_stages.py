@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import islice
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sidecar.cli.effects import Condition, SearchEngine, in_effect
 from sidecar.cli.factories import build_opensearch_client, open_lucene
@@ -20,6 +21,9 @@ from sidecar.core.candidates import FirstStage
 from sidecar.core.errors import EngineError, EngineRejected, InputError
 from sidecar.experiments.candidate_lists import CandidateList
 from sidecar.settings import Settings
+
+if TYPE_CHECKING:
+    from opensearchpy import OpenSearch
 
 # Queries whose hits are in memory with their texts until they are reranked.
 ROUND = 32
@@ -48,6 +52,11 @@ SEARCHED = (
         "the Pyserini server computes BM25 by its own settings",
     ),
     Condition(RM3, lambda mode: mode.pyserini_url is None, "a Pyserini server has no RM3"),
+)
+
+# For commands that take a query body.
+BODY = Condition(
+    ("body",), lambda mode: mode.engine is SearchEngine.OPENSEARCH, "only OpenSearch is searched by a query body"
 )
 
 Fetch = Callable[[Mapping[str, str]], Mapping[str, FirstStage[Any]]]
@@ -97,17 +106,26 @@ class Stage:
 
 
 @contextmanager
-def open_stage(engine: SearchEngine, index: str, settings: Settings, *, hits: int, threads: int) -> Iterator[Stage]:
-    """Open the index for a run of `hits` hits for each query. Raises an `EngineError` or `ConfigurationError`."""
+def open_stage(
+    engine: SearchEngine, index: str, settings: Settings, *, hits: int, threads: int, body: Path | None = None
+) -> Iterator[Stage]:
+    """Open the index for a run of `hits` hits for each query. Raises an `EngineError` or `ConfigurationError`.
+
+    `body` is a file with a search body for OpenSearch; in place of `"{{query}}"` it gets the text of each query.
+    """
     # Every hit that is fetched is a candidate: the run, not the connector, reranks the first of them.
     depth = max(hits, settings.window)
-    with _STAGES[engine](index, settings, depth, threads) as stage:
-        yield stage
+    if engine is SearchEngine.OPENSEARCH:
+        with _opensearch(index, settings, depth, threads, body) as stage:
+            yield stage
+    else:
+        with _lucene(index, settings, depth, threads) as stage:
+            yield stage
 
 
 @contextmanager
 def _lucene(index: str, settings: Settings, depth: int, threads: int) -> Iterator[Stage]:
-    from connectors.pyserini import LuceneRequest, PyseriniConnector
+    from connectors.pyserini import LuceneIndex, LuceneRequest, PyseriniConnector
 
     with open_lucene(index, settings) as searcher:
         connector = PyseriniConnector(searcher, settings.as_fields())
@@ -118,25 +136,28 @@ def _lucene(index: str, settings: Settings, depth: int, threads: int) -> Iterato
 
         used = in_effect(BM25 + RM3, settings, SEARCHED, engine=SearchEngine.LUCENE)
         about = {"engine": "lucene", "index": searcher.source, **{name: getattr(settings, name) for name in used}}
-        yield Stage(fetch, {"index": searcher.source}, about)
+        # A Pyserini server does not tell the state of its index.
+        state = {"index_state": searcher.commit} if isinstance(searcher, LuceneIndex) else {}
+        yield Stage(fetch, {"index": searcher.source, **state}, about)
 
 
 @contextmanager
-def _opensearch(index: str, settings: Settings, depth: int, threads: int) -> Iterator[Stage]:
-    from connectors.opensearch.admin.cluster_info import cluster_info, size
+def _opensearch(index: str, settings: Settings, depth: int, threads: int, body: Path | None) -> Iterator[Stage]:
+    from connectors.opensearch.admin.cluster_info import cluster_info, index_state, size
     from connectors.opensearch.connector import OpenSearchConnector, SearchRequest
-    from connectors.opensearch.rewrite.match_body import match_body
 
     client = build_opensearch_client(settings)
     connector = OpenSearchConnector(client, settings.as_fields())
     with client, ThreadPoolExecutor(threads) as pool:
         with working(f"asking OpenSearch for the index {index}"):
             found = {"engine": "opensearch", "index": index, "documents": size(client, index)}
-            fields, warn = fields_to_search(client, index, settings), FieldWarnings()
+            # None if this account may not ask for it.
+            state = index_state(client, index)
+            body_of, warn = _bodies(client, index, settings, body, depth), FieldWarnings()
 
         def ask(text: str) -> FirstStage[Any]:
             try:
-                return connector.fetch(SearchRequest(index, match_body(text, fields, depth), window=depth))
+                return connector.fetch(SearchRequest(index, body_of(text), window=depth))
             except EngineRejected as error:
                 if error.status == HTTPStatus.BAD_REQUEST and b"maxClauseCount" in error.body:
                     raise InputError(
@@ -156,9 +177,24 @@ def _opensearch(index: str, settings: Settings, depth: int, threads: int) -> Ite
             **found,
             "url": shown["opensearch_url"],
             "version": cluster_info(client, index).version,
-            "body": match_body("…", fields, depth),
+            "body": body_of("…"),
         }
-        yield Stage(fetch, {"engine": "opensearch", "index": f"{index} ({found['documents']} documents)"}, about)
+        identity = {"engine": "opensearch", "index": f"{index} ({found['documents']} documents)"}
+        yield Stage(fetch, identity if state is None else {**identity, "index_state": state}, about)
 
 
-_STAGES = {SearchEngine.LUCENE: _lucene, SearchEngine.OPENSEARCH: _opensearch}
+def _bodies(
+    client: OpenSearch, index: str, settings: Settings, body: Path | None, depth: int
+) -> Callable[[str], dict[str, Any]]:
+    """Return what makes the search body of a query: from a file, or a search of the title and text fields."""
+    from connectors.opensearch.rewrite.body_template import parse_template
+    from connectors.opensearch.rewrite.match_body import match_body
+
+    if body is None:
+        fields = fields_to_search(client, index, settings)
+        return lambda text: match_body(text, fields, depth)
+    try:
+        template = parse_template(body.read_bytes(), str(body))
+    except OSError as error:
+        raise InputError(f"can't read {body}: {error.strerror}.") from None
+    return lambda text: template.filled(text, depth)

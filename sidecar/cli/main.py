@@ -14,11 +14,13 @@ from rich.markup import escape
 from sidecar.cli import (  # noqa: F401
     bench_command,
     calibration_command,
+    compare_command,
     demo_command,
     doctor_command,
     evaluate_command,
     index_command,
     install_command,
+    judge_command,
     mcp_command,
     merge_command,
     mine_command,
@@ -29,6 +31,7 @@ from sidecar.cli import (  # noqa: F401
     search_command,
     serve_command,
     settings_command,
+    sweep_command,
     teach_command,
     train_command,
 )

@@ -10,7 +10,7 @@ import typer
 from sidecar.cli.app import command
 from sidecar.cli.effects import SearchEngine, in_effect
 from sidecar.cli.factories import identity
-from sidecar.cli.first_stages import SEARCHED, open_stage
+from sidecar.cli.first_stages import BODY, SEARCHED, open_stage
 from sidecar.cli.long_run import SHARD, TAG, LongRun, RunInputs, chosen_shard, keep_finished
 from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, OPENSEARCH, PYSERINI, RM3, TOPICS, takes
 from sidecar.cli.progress import working
@@ -31,7 +31,7 @@ from sidecar.settings import Settings
     *FIELDS,
     *PYSERINI,
     *OPENSEARCH,
-    conditions=(*SEARCHED, TAG),
+    conditions=(*SEARCHED, BODY, TAG),
     opensearch_url="--url",
 )
 def run_command(
@@ -46,6 +46,9 @@ def run_command(
     engine: Annotated[
         SearchEngine, typer.Option(help="Engine of the index. Unset: OpenSearch if --url is set, else Lucene.")
     ],
+    body: Annotated[
+        Path | None, typer.Option(help='Search body for OpenSearch, with "{{query}}" in place of the query.')
+    ] = None,
     output_format: Annotated[RunFormat, typer.Option("--output-format", help="Format of the output.")] = RunFormat.TREC,
     hits: Annotated[int, typer.Option(min=1, max=10_000, help="Hits of the first stage for each query.")] = 1000,
     threads: Annotated[int, typer.Option(min=1, max=256, help="Threads for the first stage.")] = 1,
@@ -54,7 +57,9 @@ def run_command(
     ] = "rerank-sidecar",
     *,
     shard: Annotated[str | None, SHARD] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an existing output, and discard an unfinished run that differs.")
+    ] = False,
     remove_query: Annotated[
         bool, typer.Option("--remove-query", help="Remove hits that have the id of the query, as for ArguAna.")
     ] = False,
@@ -73,10 +78,11 @@ def run_command(
     with working(f"reading {topics}"):
         total = sum(1 for _ in read_topics(topics))
     # One more hit is fetched if one may be removed.
-    with open_stage(engine, index, settings, hits=hits + remove_query, threads=threads) as stage:
+    with open_stage(engine, index, settings, hits=hits + remove_query, threads=threads, body=body) as stage:
         names = in_effect(BM25 + RM3, settings, SEARCHED, engine=engine)
+        sources = {"input": topics} | ({} if body is None else {"body": body})
         switches = {"hits": hits, "remove_query": remove_query}
-        own = identity(settings, {"input": topics}, output_format, names, **switches, **stage.identity)
+        own = identity(settings, sources, output_format, names, **switches, **stage.identity)
         about = {**stage.about, **switches}
         run = LongRun("run", output, output_format, tag, settings, own, about, resume, remove_query, part, force)
         work = RunInputs(

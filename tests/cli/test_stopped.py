@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,24 @@ for line in sys.stdin:
         sys.exit(0)
     print(child, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+SWEEP = """
+topics = "topics.tsv"
+qrels = "qrels.txt"
+windows = [10, 20]
+models = ["MODEL"]
+hits = 20
+[[first_stage]]
+name = "bm25"
+index = "index"
+k1 = [0.9, 2.0]
+[[first_stage]]
+name = "given"
+candidates = "candidates.jsonl"
+[[fusion]]
+method = ["rerank", "linear", "rrf"]
 """
 
 
@@ -141,3 +161,56 @@ def test_what_stops_a_command_loses_nothing(folder, forks, tiny_llama, command):
     assert manifest["queries"] == whole["queries"] == QUERIES
     assert manifest["passages_scored"] == whole["passages_scored"] == QUERIES * 20
     assert manifest["settings"] == whole["settings"]
+
+
+def files_of(folder: Path, output: str) -> dict[str, bytes]:
+    """Return the final files of an output, without the manifest (it has times) and the score file (SQLite's pages)."""
+    found = [folder / output] if (folder / output).is_file() else sorted((folder / output).rglob("*"))
+    found += [path] if (path := folder / f"{output}.first-stage").exists() else []
+    return {
+        path.relative_to(folder).as_posix().replace(output, "OUTPUT"): path.read_bytes()
+        for path in found
+        if path.is_file() and path.name != "scores.db"
+    }
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("run", "--topics", "topics.tsv", "--index", "index", "--hits", "30", "--window", "20"),
+        ("sweep", "sweep.toml"),
+    ],
+    ids=["run", "sweep"],
+)
+def test_ten_kills_at_random_moments_change_no_byte(folder, forks, tiny_llama, command):
+    (folder / "qrels.txt").write_text("".join(f"q{q} 0 d{q % 30 + 1:02} 1\n" for q in range(QUERIES)))
+    (folder / "sweep.toml").write_text(SWEEP.replace("MODEL", str(tiny_llama[1])))
+    name, chance = command[0], random.Random(17)
+    model = [] if name == "sweep" else ["--model", str(tiny_llama[1])]
+    words = [*command, "--device", "cpu", *model, "--output"]
+
+    began = time.monotonic()
+    forks.start([*words, f"{name}.uncut"])
+    ended, said = forks.end()
+    assert ended == 0, said
+    seconds = time.monotonic() - began
+    killed = tries = 0
+    while killed < 10:
+        tries += 1
+        assert tries < 50
+        process = forks.start([*words, f"{name}.killed", "--resume", "--force"])
+        # Anywhere: before the first query, in the middle, or while the files are written. One that is done before is
+        # begun anew by --force, if it is a run; a finished sweep goes through its steps again.
+        time.sleep(chance.uniform(0, seconds))
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+        ended, said = forks.end()
+        assert ended in {0, -9}, said
+        killed += ended == -9
+    forks.start([*words, f"{name}.killed", "--resume", "--force"])
+    ended, said = forks.end()
+    assert ended == 0, said
+    uncut = files_of(folder, f"{name}.uncut")
+    assert len(uncut) == (2 if name == "run" else 11)
+    assert files_of(folder, f"{name}.killed") == uncut
+    assert [path.name for path in folder.rglob(".*.journal") if f"{name}.killed" in str(path)] == []
