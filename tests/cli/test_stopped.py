@@ -35,6 +35,7 @@ for line in sys.stdin:
         os.setsid()
         # Where the tests run in the background, Ctrl-C is ignored, and a child inherits that.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the parent's stdout is for process ids
         os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
         main(words)
         sys.exit(0)

@@ -20,7 +20,7 @@ from sidecar.core.documents import PassageFields
 from sidecar.experiments.candidate_files import read_candidates
 from sidecar.experiments.journal import Journal
 from sidecar.experiments.list_checks import Demands
-from sidecar.experiments.manifest import RunManifest
+from sidecar.experiments.manifest import RunManifest, Tally
 from sidecar.experiments.publish import publish
 from sidecar.experiments.rerank_lists import Depth, TextWatch, rerank_lists
 from sidecar.experiments.run_files import RunFormat
@@ -89,7 +89,7 @@ def test_a_scorer_is_kept_busy_and_memory_stays_flat(tmp_path, capsys):
             finished=lambda _: memory.append(megabytes()) if len(journal.done) % 1000 == 0 else None,
         )
         seconds = time.perf_counter() - began
-        RunManifest("soak", {}, {}, {}).write(output, journal, seconds=seconds, resumed=0)
+        RunManifest("soak", {}, {}, {}).write(output, Tally.of(journal.lines()), seconds=seconds, resumed=0)
         publish(journal, output, RunFormat.TREC, "soak")
     queries = -(-QUERIES // IN_FILE) * IN_FILE
     with capsys.disabled():
