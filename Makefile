@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 quick test test-pyserini test-integrations soak fuzz attack: export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check quick test test-pyserini test-integrations test-docker soak fuzz attack bench bench-proxy load lint format types docs site pins clean
+.PHONY: help install demo check quick test test-pyserini test-integrations test-docker soak fuzz attack bench bench-proxy load lint format types docs site recording pins clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -113,6 +113,9 @@ site: $(SITE)/.ready  ## Build the documentation as a site in build/site; a warn
 	@$(SITE)/bin/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env -c docs/site -d build/site-pages . build/site
 	@$(SITE)/bin/python docs/site/check_pages.py build/site
 	@echo "build/site/index.html"
+
+recording: $(READY)  ## Draw docs/img/demo.svg anew from a run of the demo
+	@PATH="$(BIN):$$PATH" $(BIN)/python -m docs.site.recording docs/img/demo.svg -- sidecar demo "start a function some seconds later"
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make pins"
