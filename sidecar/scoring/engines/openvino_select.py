@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
 import random
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -122,6 +123,7 @@ def describe(checkpoint: Checkpoint, names: Sequence[str]) -> dict[str, str]:
     return {
         "cpu": cpu_name(),
         "threads": str(threads()),
+        "instructions": os.environ.get("ONEDNN_MAX_CPU_ISA", ""),  # oneDNN's limit, which its user sets
         "kind": checkpoint.manifest.kind,
         "model_type": config.model_type,
         "shape": " x ".join(str(getattr(config, name)) for name in shape),
@@ -132,13 +134,24 @@ def describe(checkpoint: Checkpoint, names: Sequence[str]) -> dict[str, str]:
 
 
 def _runs(checkpoint: Checkpoint, names: Sequence[str]) -> dict[str, Callable[[], object]]:
-    rows, engines = rows_to_measure(checkpoint), {name: _engine(checkpoint, name) for name in names}
+    rows = rows_to_measure(checkpoint)
+    engines = {name: engine for name in names if (engine := _candidate(checkpoint, name)) is not None}
     exact, rounded = (engines.get(OPENVINO[precision]) for precision in (FLOAT32, BFLOAT16))
     if exact and rounded and deviation(checkpoint, exact, rounded) > TOLERANCE:
         del engines[OPENVINO[BFLOAT16]]
     if checkpoint.manifest.kind == "bi-encoder":
         return {name: partial(engine.vectors, rows) for name, engine in engines.items()}
     return {name: partial(engine.logits, [rows]) for name, engine in engines.items()}
+
+
+def _candidate(checkpoint: Checkpoint, name: str) -> Any:
+    """Return an engine to measure; None for bfloat16 if the CPU names it and lacks an operation in it."""
+    try:
+        return _engine(checkpoint, name)
+    except RuntimeError:
+        if PRECISION_OF.get(name) == BFLOAT16:
+            return None
+        raise
 
 
 def _engine(checkpoint: Checkpoint, name: str) -> Any:

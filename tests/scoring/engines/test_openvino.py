@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
 import sys
 import threading
 
@@ -200,3 +202,16 @@ def test_without_openvino_transformers_computes(tiny_bert, monkeypatch):
 
 def test_a_compiled_model_stays_with_torch(tiny_bert):
     assert load_scorer(str(tiny_bert), device="cpu", compile="before").engine.name == "transformers"
+
+
+def test_a_precision_that_does_not_compute_is_left_out():
+    """OpenVINO names bfloat16 by the CPU, and oneDNN held to AVX2 has no softmax in it."""
+    scoring = (
+        "from sidecar.core.candidates import Passage; from sidecar.scoring.loading import load_scorer;"
+        "print(load_scorer('e5-small', device='cpu').score('q', [Passage('', 'a text')])[0].value)"
+    )
+    found = [
+        float(subprocess.run([sys.executable, "-c", scoring], env=environment, capture_output=True, check=True).stdout)
+        for environment in (dict(os.environ), {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"})
+    ]
+    assert found[0] == pytest.approx(found[1], abs=0.01)
