@@ -127,7 +127,7 @@ def test_commands_are_grouped_by_what_people_do(run):
         {
             "Try": ["demo"],
             "Search": ["index", "search"],
-            "Serve": ["serve", "install-pipeline"],
+            "Serve": ["serve", "install-pipeline", "mcp"],
             "Experiment": [
                 "run",
                 "rerank",
