@@ -90,7 +90,7 @@ def randomisation(rows: Values) -> list[float]:
     Under the null hypothesis either run could have produced either value, so the sign of each query's difference is
     flipped at random (Smucker, Allan and Carterette, CIKM 2007). All flips are tried if they are at most `RESAMPLES`.
     The random numbers have a fixed seed, so the same input gives the same p. scipy's `permutation_test` gives the same
-    p, in twenty times the time: it draws anew for each row.
+    p, and takes longer: it draws anew for each row.
     """
     count = rows.shape[1]
     exact = 2**count <= RESAMPLES
