@@ -115,6 +115,7 @@ def forks(folder, messages):
     made.process.wait()
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     "command",
     [
