@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -77,3 +78,21 @@ def test_each_pod_of_the_kubernetes_job_is_a_shard(words):
         assert pod["restartPolicy"] == "Never"
         mounted = {mount["name"] for container in pod["containers"] for mount in container["volumeMounts"]}
         assert mounted == {volume["name"] for volume in pod["volumes"]}
+
+
+def test_the_table_of_times_is_what_its_code_prints(capsys):
+    page = (EXAMPLES.parent / "SCALE.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(code, {})
+    printed = capsys.readouterr().out
+    assert len(printed.splitlines()) == 4
+    assert f"| --- |\n{printed}\n" in page
+    # The rates are those of the measurements.
+    performance = (EXAMPLES.parent / "PERFORMANCE.md").read_text(encoding="utf-8")
+    for row in (
+        "| 3B | 16 | 18 | 87 | 860 ",
+        "| 8B | 25 | 32 | 195 | 1974 ",
+        "| `ours` | **84** ",
+        "| `ours` | **192** ",
+    ):
+        assert row in performance
