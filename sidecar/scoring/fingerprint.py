@@ -13,7 +13,7 @@ from sidecar.scoring.checkpoints.hub import WANTED
 from sidecar.scoring.checkpoints.lora_adapter import choose_base, is_adapter, read_config
 from sidecar.scoring.checkpoints.manifest import as_json
 from sidecar.scoring.loading import locate, placement_of, spec_beside
-from sidecar.scoring.remote.scorer import RemoteScorer
+from sidecar.scoring.remote.scorer import RemoteScorer, load_remote
 
 # The only file of a checkpoint that is read from a subfolder.
 POOLING = "1_Pooling/config.json"
@@ -54,9 +54,13 @@ def content_digest(spec: ModelSpec) -> str:
     """Return an identifier of the content of a model's files, which is the same for a copy on another machine.
 
     Of a large file it reads samples: its ends and `_SAMPLES` places between, for weights of 16 GB are loaded in less
-    time than they are hashed. Training, merging or quantising weights changes every sample. Raises what locating the
-    model raises.
+    time than they are hashed. Training, merging or quantising weights changes every sample. Of a remote model it is
+    what its server tells. Raises what locating the model raises.
     """
+    if spec.is_remote:
+        remote = load_remote(spec)
+        remote.close()
+        return remote.identity
     digest = hashlib.blake2b(digest_size=16)
     manifest = locate(spec.model, revision=spec.revision, offline=True).manifest
     beside = None if manifest is None else manifest.beside

@@ -115,7 +115,6 @@ def forks(folder, messages):
     made.process.wait()
 
 
-@pytest.mark.soak
 @pytest.mark.parametrize(
     "command",
     [
@@ -176,6 +175,7 @@ def files_of(folder: Path, output: str) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     "command",
     [
