@@ -58,7 +58,17 @@ def check_engines() -> str:
 
 
 def check_model(settings: Settings) -> str:
-    """Return the directory and size of the model, and of an adapter's base; ask the hub only about what is not here."""
+    """Return the directory and size of the model, and of an adapter's base; ask the hub only about what is not here.
+
+    Of a remote one: what its server tells.
+    """
+    spec = settings.as_model()
+    if spec.is_remote:
+        from sidecar.scoring.remote.scorer import load_remote
+
+        remote = load_remote(spec)
+        remote.close()
+        return f"{remote.identity}, asked by {remote.engine_name}"
     from sidecar.scoring.checkpoints.lora_adapter import choose_base, is_adapter, read_config
 
     directory, size = _checkpoint(settings.model, settings.revision)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from sidecar.cli.doctor_checks import check_model
 from sidecar.core.candidates import Passage
 from sidecar.core.errors import (
     ConfigurationError,
@@ -19,9 +20,11 @@ from sidecar.core.errors import (
 )
 from sidecar.core.fusion import Method
 from sidecar.core.model_spec import ModelSpec, Remote
+from sidecar.scoring.fingerprint import content_digest
 from sidecar.scoring.loading import load, load_scorer
 from sidecar.scoring.remote.dialects import DIALECTS
 from sidecar.scoring.remote.server_info import check_addresses
+from sidecar.settings import Settings
 from tests.support.servers.remote_stub import remote_stub
 
 PASSAGES = [Passage("title", f"text {number}") for number in (0.25, 0.5, 0.125)] + [Passage("", "0.75")]
@@ -330,3 +333,17 @@ def test_reading_sends_ahead():
         assert time.monotonic() - started < 0.4, "five times 0.1 s, at once"
         [rest] = scorer.score_all([tokenized[0].part(1, 3)])
         assert [score.value for score in rest] == SCORES[1:3]
+
+
+def test_doctor_tells_what_the_server_tells():
+    with remote_stub("vllm") as server:
+        found = check_model(Settings(model=server.url))
+        assert found == f"vllm stub at {server.url}, asked by remote vllm"
+
+
+def test_a_run_is_not_continued_with_another_model_at_the_server():
+    with remote_stub("vllm") as server:
+        before = content_digest(ModelSpec(model=server.url))
+        assert content_digest(ModelSpec(model=server.url)) == before
+        server.model = "another"
+        assert content_digest(ModelSpec(model=server.url)) != before
