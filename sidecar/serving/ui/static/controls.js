@@ -87,7 +87,7 @@ export class Controls {
       type: "number",
       min: 1,
       max: 600000,
-      placeholder: "the service's",
+      placeholder: "default",
       value: state.timeout ?? "",
       oninput: () => {
         state.timeout = this.timeout.valueAsNumber || null;
