@@ -162,6 +162,7 @@ def _agreement(pool: Pool, qrels: Path | None) -> Agreement | None:
 
 
 def _read(pool: Pool, path: Path, output: Path, found: Agreement | None, *, partial: bool) -> None:
+    from sidecar.experiments.manifest import manifest_of
     from sidecar.experiments.pool_files import graded
 
     pairs = list(graded(pool, partial=partial))
@@ -182,7 +183,7 @@ def _read(pool: Pool, path: Path, output: Path, found: Agreement | None, *, part
         "models": models,
         "agreement": None if found is None else asdict(found),
     }
-    with atomic_write(output.with_name(f"{output.name}.manifest.json")) as stream:
+    with atomic_write(manifest_of(output)) as stream:
         stream.write(msgspec.json.format(msgspec.json.encode(about), indent=2).decode() + "\n")
     left = f", {about['without_grade']} without a grade left out" if about["without_grade"] else ""
     marked = f", {by_model} of them by a model ({', '.join(models)})" if by_model else ""

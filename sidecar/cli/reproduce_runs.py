@@ -16,6 +16,7 @@ from sidecar.cli.progress import working
 from sidecar.cli.reproduce_task import OpenTask, Task
 from sidecar.core.errors import ConfigurationError, InputError
 from sidecar.experiments.journal import journal_of
+from sidecar.experiments.manifest import manifest_of
 from sidecar.experiments.run_files import RunFormat
 from sidecar.settings import Settings
 
@@ -93,7 +94,7 @@ class Runs:
 
 
 def _check_finished(output: Path, identity: Mapping[str, Any]) -> None:
-    beside = output.with_name(f"{output.name}.manifest.json")
+    beside = manifest_of(output)
     try:
         made = msgspec.json.decode(beside.read_bytes())["settings"]
     except (OSError, ValueError, KeyError, TypeError):

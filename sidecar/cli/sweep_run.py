@@ -17,6 +17,7 @@ from sidecar.cli.sweep_stages import INPUTS, Stages, SweepFolder, engine_of, rec
 from sidecar.cli.terminal import say
 from sidecar.core.errors import ConfigurationError, InputError
 from sidecar.core.fusion import Fusion
+from sidecar.core.listing import some_of
 from sidecar.experiments.evaluate import Measuring, check_documents
 from sidecar.experiments.fusion_arrays import ScoredList
 from sidecar.experiments.manifest import versions
@@ -122,8 +123,7 @@ class Sweep:
                 say(f"{count} {words}.")
         for name, file in files.items():
             if lacking := [qid for qid in found if not file.read(qid).candidates]:
-                shown = ", ".join(lacking[:5]) + (" …" if len(lacking) > 5 else "")
-                say(f"{name}: {len(lacking)} queries without a candidate count as 0: {shown}.")
+                say(f"{name}: {len(lacking)} queries without a candidate count as 0: {some_of(lacking)}.")
         return found
 
     def _split(self, qids: Sequence[str]) -> Split:

@@ -20,6 +20,7 @@ from sidecar.cli.progress import Pace, progress, working
 from sidecar.cli.terminal import say
 from sidecar.core.atomic_write import atomic_write
 from sidecar.core.errors import ConfigurationError, InputError
+from sidecar.core.listing import some_of
 from sidecar.experiments.candidate_files import read_candidates
 from sidecar.experiments.candidate_lists import CandidateList
 from sidecar.experiments.journal import Journal, journal_of
@@ -145,8 +146,7 @@ class Stages:
                         journal.add(found.qid, list_line(found, self.hits))
                         meter.advance()
         if watch.bare:
-            shown = ", ".join(watch.bare[:5]) + (" …" if len(watch.bare) > 5 else "")
-            say(f"{point.name}: {len(watch.bare)} queries have no candidate: {shown}")
+            say(f"{point.name}: {len(watch.bare)} queries have no candidate: {some_of(watch.bare)}")
         if len(watch.bare) == pace.done:
             raise InputError(f"{point.name}: no query has a candidate.", remedy="Do the queries belong to this index?")
 

@@ -207,18 +207,22 @@ def _compare(first: Evaluation, other: Evaluation) -> dict[str, Comparison]:
 
 def _comparison(pairs: Sequence[tuple[float, float]], difference: float) -> Comparison:
     wins, losses = sum(two > one for one, two in pairs), sum(two < one for one, two in pairs)
-    return Comparison(difference, _p_value(pairs), wins, len(pairs) - wins - losses, losses)
+    return Comparison(difference, paired_p([two - one for one, two in pairs]), wins, len(pairs) - wins - losses, losses)
 
 
-def _p_value(pairs: Sequence[tuple[float, float]]) -> float:
-    from scipy.stats import ttest_rel
+def paired_p(differences: Sequence[float]) -> float:
+    """Return the p-value of a paired, two-sided t-test on per-query differences: 1 if no query differs.
 
-    if all(one == two for one, two in pairs):
+    It is NaN for a single query that does.
+    """
+    from scipy.stats import ttest_1samp
+
+    if not any(differences):
         return 1.0
     with warnings.catch_warnings():
         # scipy warns here, but the value already shows it: 0 if all queries differ by the same, NaN for a single query.
         warnings.simplefilter("ignore", RuntimeWarning)
-        return float(ttest_rel([one for one, _ in pairs], [two for _, two in pairs]).pvalue)
+        return float(ttest_1samp(differences, 0.0).pvalue)
 
 
 def _evaluation(

@@ -87,10 +87,15 @@ class RunManifest:
             "seconds": round(seconds, 3),
             **({"shards": self.shards} if self.shards else {}),
         }
-        path = output.with_name(f"{output.name}.manifest.json")
+        path = manifest_of(output)
         with atomic_write(path) as stream:
             stream.write(msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n")
         return path
+
+
+def manifest_of(output: Path) -> Path:
+    """Return the path of the manifest of an output."""
+    return output.with_name(f"{output.name}.manifest.json")
 
 
 def versions() -> dict[str, str]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sidecar.core.errors import ConfigurationError
+from sidecar.core.listing import some_of
 
 # The persistence of a reader who looks at ten documents on average: 1 / (1 - p).
 PERSISTENCE = 0.9
@@ -39,7 +40,7 @@ class Pairing:
     def words(self, first: str, second: str) -> str:
         """Say which queries are in one run alone; empty if there are none. The arguments name the runs."""
         sides = [(self.first, first), (self.second, second)]
-        return "; ".join(f"{len(qids)} queries are only in {name}: {_some(qids)}" for qids, name in sides if qids)
+        return "; ".join(f"{len(qids)} queries are only in {name}: {some_of(qids)}" for qids, name in sides if qids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,3 @@ def _overlaps(short: Sequence[str], long: Sequence[str]) -> list[int]:
             seen.add(one)
         found.append(shared)
     return found
-
-
-def _some(qids: Sequence[str], most: int = 5) -> str:
-    return ", ".join(qids[:most]) + (" …" if len(qids) > most else "")

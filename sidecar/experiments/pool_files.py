@@ -16,6 +16,7 @@ import msgspec
 from sidecar.core.atomic_write import atomic_write
 from sidecar.core.errors import InputError
 from sidecar.core.json_lines import parse, records
+from sidecar.core.listing import some_of
 from sidecar.experiments.grades import whole_grade
 
 HIGHEST = 3
@@ -81,7 +82,7 @@ def make_pool(
         ("documents", bare, "--corpus"),
     ):
         if names_of:
-            some = ", ".join(names_of[:5]) + (" …" if len(names_of) > 5 else "")
+            some = some_of(names_of)
             raise InputError(f"{len(names_of)} {what} of the pool have no text: {some}.", remedy=f"Give {remedy}.")
     identity = hashlib.blake2b(digest_size=8)
     for qid, docid in sorted(wanted):

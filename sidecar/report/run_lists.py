@@ -11,6 +11,7 @@ import msgspec
 
 from sidecar.core.errors import ConfigurationError, InputError
 from sidecar.core.json_lines import is_object, records
+from sidecar.experiments.manifest import manifest_of
 from sidecar.experiments.run_order import Irregular, Order, irregular, order_of
 from sidecar.experiments.run_reading import read_run
 
@@ -139,7 +140,7 @@ def _lists(path: Path) -> Iterator[tuple[str, _List]]:
 
 def _manifest_beside(path: Path, scores: dict[str, dict[str, float]]) -> tuple[Manifest | None, tuple[str, ...]]:
     """Return the manifest of a run; one that tells of another file is left out, and the note says so."""
-    beside = path.with_name(f"{path.name}.manifest.json")
+    beside = manifest_of(path)
     try:
         found = _MANIFESTS.decode(beside.read_bytes())
     except FileNotFoundError:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 import numpy.typing as npt
+
+from sidecar.experiments.evaluate import paired_p
 
 ALPHA = 0.05
 POWER = 0.8
@@ -71,17 +72,9 @@ def paired_tests(differences: Sequence[Values]) -> list[PairedTest]:
 
 
 def _t_test(row: Values) -> float | None:
-    """Return the p-value of a paired, two-sided t-test: 1 if no query differs, None for a single query."""
-    from scipy.stats import ttest_1samp
-
-    if not row.any():
-        return 1.0
-    if len(row) < 2:
-        return None
-    with warnings.catch_warnings():
-        # scipy warns if all queries differ by the same; p is then 0.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return float(ttest_1samp(row, 0.0).pvalue)
+    """Return the p-value of a paired, two-sided t-test: 1 if no query differs, None if one query defines none."""
+    p = paired_p(row.tolist())
+    return None if math.isnan(p) else p
 
 
 def randomisation(rows: Values) -> list[float]:

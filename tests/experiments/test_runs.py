@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.core.candidates import Candidate, Passage, Ranked, Ranking
 from sidecar.core.errors import InputError
-from sidecar.experiments.evaluate import Comparison, Evaluation, _p_value, evaluate, parse_measures, write_by_query
+from sidecar.experiments.evaluate import Comparison, Evaluation, evaluate, paired_p, parse_measures, write_by_query
 from sidecar.experiments.qrels import read_qrels
 from sidecar.experiments.run_files import (
     RunFormat,
@@ -252,4 +252,4 @@ def test_equal_scores_and_a_wrong_order_are_said(tmp_path):
 )
 @pytest.mark.filterwarnings("error")
 def test_differences_that_are_all_alike_have_a_p_and_no_warning(pairs, expected):
-    assert _p_value(pairs) == pytest.approx(expected, abs=1e-12, nan_ok=True)
+    assert paired_p([two - one for one, two in pairs]) == pytest.approx(expected, abs=1e-12, nan_ok=True)

@@ -19,13 +19,11 @@ import msgspec
 from sidecar.core.candidates import Passage, Score
 from sidecar.core.errors import ConfigurationError, ScorerUnavailable
 from sidecar.core.model_spec import ModelSpec, Remote
+from sidecar.core.token_guess import guess_tokens
 from sidecar.scoring.checkpoints.manifest import Manifest, PreferredFusion
 from sidecar.scoring.remote.server_info import ServerInfo, check_addresses
 from sidecar.scoring.remote.servers import RemoteScores, RemoteServers
 from sidecar.scoring.score_mapping import Mapping
-
-# English has four to five characters a token.
-_CHARACTERS_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +38,7 @@ class RemotePairs:
     @property
     def lengths(self) -> Sequence[int]:
         """Return an estimate of the tokens of each pair."""
-        return [
-            1 + (len(self.query) + len(one.title) + len(one.text)) // _CHARACTERS_PER_TOKEN for one in self.passages
-        ]
+        return guess_tokens(self.query, self.passages)
 
     def part(self, start: int, stop: int) -> RemotePairs:
         """Return some of the passages."""

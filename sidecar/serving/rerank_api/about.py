@@ -13,10 +13,8 @@ from sidecar.serving.rerank_api.engine import RerankEngine
 from sidecar.serving.rerank_api.handler import refused
 from sidecar.serving.rerank_api.neutral import NEUTRAL
 from sidecar.serving.rerank_api.problem import Fault, Problem
+from sidecar.serving.scorer.protocol import USUAL_LENGTH
 from sidecar.version import __version__
-
-# The token limit to report for a model until it is loaded.
-USUAL_LENGTH = 512
 
 
 def models_router(engine: RerankEngine) -> APIRouter:

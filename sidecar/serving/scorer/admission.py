@@ -7,22 +7,12 @@ earliest deadline finishes almost nothing. Tokens are estimated, since nothing i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sidecar.core.candidates import Passage
-
-# English has four to five characters a token.
-CHARACTERS_PER_TOKEN = 4
 # The weight of earlier measurements of the pace beside a new one.
 KEPT = 0.8
 # The share of the time to plan for: paces vary, and work that is unfinished at the deadline is wasted.
 PLANNED = 0.8
-
-
-def guess_tokens(query: str, passages: Sequence[Passage]) -> list[int]:
-    """Estimate the tokens of each pair, at least 1."""
-    return [1 + (len(query) + len(one.title) + len(one.text)) // CHARACTERS_PER_TOKEN for one in passages]
 
 
 @dataclass(slots=True)

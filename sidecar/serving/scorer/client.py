@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from sidecar.core.candidates import Passage, Score
 from sidecar.core.errors import ModelError, ScorerBusy, ScorerUnavailable, ScoringError
 from sidecar.core.model_spec import ModelSpec
-from sidecar.serving.scorer.admission import Admission, guess_tokens
+from sidecar.core.token_guess import guess_tokens
+from sidecar.serving.scorer.admission import Admission
 from sidecar.serving.scorer.pipe import ScorerPipe
 from sidecar.serving.scorer.protocol import (
     BatchReport,

@@ -12,6 +12,8 @@ from sidecar.core.fusion import Fusion
 from sidecar.core.model_spec import ModelSpec
 from sidecar.scoring.score_mapping import Mapping
 
+# The token limit to report for a model until it is loaded, and for one that does not tell its own.
+USUAL_LENGTH = 512
 _LENGTH = struct.Struct(">I")
 
 

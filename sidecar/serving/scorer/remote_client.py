@@ -13,16 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from sidecar.core.candidates import Passage, Score
 from sidecar.core.errors import ModelError, ScorerBusy, ScorerUnavailable, SidecarError
 from sidecar.core.model_spec import ModelSpec
+from sidecar.core.token_guess import guess_tokens
 from sidecar.scoring.remote.scorer import check_remote
 from sidecar.scoring.remote.server_info import ServerInfo
 from sidecar.scoring.remote.servers import RemoteServers
-from sidecar.serving.scorer.admission import guess_tokens
-from sidecar.serving.scorer.protocol import BatchReport, LoadedModel
+from sidecar.serving.scorer.protocol import USUAL_LENGTH, BatchReport, LoadedModel
 
 # Seconds between two looks at what a server says of its model, and between two attempts to find one.
 REFRESH_SECONDS, RETRY_SECONDS = 30.0, 1.0
-# The token limit to report for a model that does not tell its own.
-_USUAL_LENGTH = 512
 _log = logging.getLogger("sidecar.scorer")
 
 
@@ -133,6 +131,6 @@ class RemoteScorerClient:
         before = self.loaded.get(model)
         if before is not None and before.identity != info.identity:
             _log.warning("the remote scorer of %s has another model now: %s", model, info.identity)
-        length = info.max_length or _USUAL_LENGTH
+        length = info.max_length or USUAL_LENGTH
         self.loaded[model] = LoadedModel(info.identity, info.mapping, info.fusion, length)
         self._missing.pop(model, None)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from sidecar.core.candidates import Passage
-from sidecar.serving.scorer.admission import Admission, guess_tokens
+from sidecar.core.token_guess import guess_tokens
+from sidecar.serving.scorer.admission import Admission
 
 
 def admission(**waiting):
