@@ -47,6 +47,11 @@ def pytest_collection_modifyitems(items):
             item.add_marker(kind)
 
 
+def pytest_make_parametrize_id(val, argname):
+    """Name a parameter of binary bytes by its argument: gzip's hold the time, and all workers must agree on names."""
+    return argname if isinstance(val, bytes) and not val.isascii() else None
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """Let one worker of pytest-xdist run all tests on a node, and all others of a file: nothing is started twice."""
