@@ -50,6 +50,7 @@ ALLOWED = {
         "sidecar.scoring.remote",
         "sidecar.scoring.score_mapping",
     },
+    "sidecar.listwise": {"sidecar.core"},
     "sidecar.reranker": {"sidecar.core", "sidecar.scoring", "sidecar.scoring.checkpoints"},
     "sidecar.experiments": {"sidecar.core", "sidecar.version"},  # a manifest names the version
     "sidecar.report": {"sidecar.core", "sidecar.experiments", "sidecar.version"},  # a page names the version
