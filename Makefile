@@ -55,7 +55,7 @@ $(INTEGRATIONS)/.ready: $(READY) requirements/integrations.txt
 	@touch $@
 
 test-integrations: $(INTEGRATIONS)/.ready  ## Run the tests of PyTerrier, LangChain, LlamaIndex, Haystack and Ray with the real libraries
-	@$(INTEGRATIONS)/bin/python -m pytest -m "integrations" tests/integrations
+	@$(INTEGRATIONS)/bin/python -m pytest -m "integrations and not soak" tests/integrations
 
 test-docker: $(READY)  ## Run the steps of both images in a folder, and the smoke check against what they make
 	@$(BIN)/python -m pytest -m "soak or not soak" tests/docker

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
     from connectors.pyserini import LuceneIndex, PyseriniServer
+    from sidecar.core.model_spec import ModelSpec
     from sidecar.scoring.score_store import ScoreStore
 
 
@@ -93,27 +94,27 @@ def chosen(settings: Settings, names: Iterable[str]) -> dict[str, Any]:
     return settings.model_dump(mode="json", include=set(names))
 
 
-def describe_model(settings: Settings, reranker: Reranker) -> dict[str, Any]:
+def describe_model(spec: ModelSpec, reranker: Reranker) -> dict[str, Any]:
     """Describe the model for a manifest: where it is, its engine, the fusion.
 
     Of a local one: its directory, its commit at the hub, its device. Of a remote one: what its server tells.
     """
     # An engine of its own arithmetic reads the weights as the placement says, and computes in another precision.
     engine = reranker.scorer.engine_name
-    where = {"note": reranker.scorer.manifest.note} if is_remote(settings.model) else _files_of(settings, engine)
+    where = {"note": reranker.scorer.manifest.note} if is_remote(spec.model) else _files_of(spec, engine)
     # The model's own fusion where the settings name none.
-    return {"model": settings.model, **where, "engine": engine, "fusion": reranker.fusion.as_dict()}
+    return {"model": spec.model, **where, "engine": engine, "fusion": reranker.fusion.as_dict()}
 
 
-def _files_of(settings: Settings, engine: str) -> dict[str, Any]:
+def _files_of(spec: ModelSpec, engine: str) -> dict[str, Any]:
     from sidecar.scoring.checkpoints.checkpoint import Placement
     from sidecar.scoring.engines.names import PRECISION_OF
     from sidecar.scoring.loading import locate
 
-    directory = locate(settings.model, revision=settings.revision, offline=True).directory
+    directory = locate(spec.model, revision=spec.revision, offline=True).directory
     # The hub's cache lays a checkpoint out as snapshots/COMMIT.
     commit = {"commit": directory.name} if directory.parent.name == "snapshots" else {}
-    placement = Placement(settings.device, settings.dtype).describe(computed_in=PRECISION_OF.get(engine))
+    placement = Placement(spec.device, spec.dtype).describe(computed_in=PRECISION_OF.get(engine))
     return {"directory": str(directory), **commit, "placement": placement}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ import msgspec
 import typer
 
 from sidecar.cli.effects import Condition
-from sidecar.cli.factories import build_reranker, describe_model, model_files, open_scores
+from sidecar.cli.factories import model_files, open_scores
 from sidecar.cli.progress import Pace, progress, working
+from sidecar.cli.rankers import RayCluster, open_ranker
 from sidecar.cli.terminal import say
 from sidecar.core.candidates import Ranking
 from sidecar.core.errors import ConfigurationError
@@ -72,6 +73,7 @@ class LongRun:
     remove_query: bool = False
     shard: Shard | None = None
     force: bool = False
+    cluster: RayCluster | None = None
 
     @property
     def target(self) -> Path:
@@ -96,10 +98,11 @@ class LongRun:
         identity = {**self.identity, **({"shard": str(self.shard)} if self.shard else {})}
         with (
             kept(Journal(self.target, identity, resume=self.resume, replace=self.force)) as journal,
-            open_scores(self.settings) as store,
+            open_scores(self.settings) if self.cluster is None else nullcontext() as store,
+            ExitStack() as places,
         ):
             todo = work()
-            reranker = build_reranker(self.settings, remember=False, store=store)
+            ranker = places.enter_context(open_ranker(self.settings, store, self.cluster))
             content = model_files(self.settings)
             journal.confirm("model_files", content)
             if journal.discarded:
@@ -119,11 +122,11 @@ class LongRun:
                     meter.advance()
 
                 lists = watch(self.demands.check(todo.lists(journal.done)))
-                rerank_lists(lists, reranker, journal, depth, finished=finished)
+                rerank_lists(lists, ranker, journal, depth, finished=finished)
             remembered = 0 if store is None else store.found
             seconds = pace.seconds
             with working(f"writing {self.target}"):
-                model = {**describe_model(self.settings, reranker), "content": content}
+                model = {**ranker.describe(), "content": content}
                 done = Done(journal, model, remembered, seconds, resumed)
                 if self.shard:
                     self._publish_shard(done, self.shard, todo.queries, first_stage=first_stage_output is not None)
@@ -176,9 +179,9 @@ def described(settings: Settings, done: Done) -> dict[str, Any]:
     """Return what a shard's header says of its model, its libraries and its process."""
     from sidecar.scoring.fingerprint import content_digest
 
-    model = {name: value for name, value in done.model.items() if name != "directory"}
+    content = {"content": done.model.get("content") or content_digest(settings.as_model())}
     return {
-        "model": {**model, "content": content_digest(settings.as_model())},
+        "model": {**{name: value for name, value in done.model.items() if name != "directory"}, **content},
         "versions": versions(),
         "local": {
             "directory": done.model["directory"],

@@ -12,6 +12,7 @@ from sidecar.cli.factories import identity
 from sidecar.cli.long_run import SHARD, TAG, LongRun, RunInputs, chosen_shard, keep_finished
 from sidecar.cli.options import FIELDS, FUSION, MODEL, TOPICS, takes
 from sidecar.cli.progress import Pace, progress, working
+from sidecar.cli.rankers import ON_RAY, RAY, RAY_ADDRESS, RAY_CPUS, RAY_GPUS, RAY_WORKERS, chosen_cluster
 from sidecar.cli.terminal import say
 from sidecar.core.errors import ConfigurationError
 from sidecar.experiments.candidate_files import read_candidates
@@ -23,7 +24,7 @@ RUN_PANEL = "Instead of CANDIDATES"
 
 
 @command("rerank", example="sidecar rerank candidates.jsonl --output reranked.jsonl")
-@takes("window", "score_file", *MODEL, *FUSION, *FIELDS, conditions=[TAG])
+@takes("window", "score_file", *MODEL, *FUSION, *FIELDS, conditions=(TAG, *ON_RAY))
 def rerank_command(
     output: Annotated[
         Path, typer.Option(dir_okay=False, help="File to write; OUTPUT.manifest.json is written beside it.")
@@ -64,6 +65,11 @@ def rerank_command(
         bool, typer.Option("--remove-query", help="Remove candidates that have the id of the query, as for ArguAna.")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue a run that was interrupted.")] = False,
+    ray: Annotated[bool, RAY] = False,
+    ray_address: Annotated[str | None, RAY_ADDRESS] = None,
+    ray_workers: Annotated[int | None, RAY_WORKERS] = None,
+    ray_cpus: Annotated[float | None, RAY_CPUS] = None,
+    ray_gpus: Annotated[float | None, RAY_GPUS] = None,
     settings: Settings,
 ) -> None:
     """Rerank candidate lists, or a run with its corpus and queries.
@@ -71,12 +77,15 @@ def rerank_command(
     The first --window candidates of a query are reranked; the others follow in first-stage order.
     """
     part = chosen_shard(shard)
+    cluster = chosen_cluster(ray, ray_address, ray_workers, ray_cpus, ray_gpus)
     keep_finished(output, force=force, resume=resume, shard=part)
     files = _files(candidates, {"run": run, "queries": queries, "corpus": corpus}, allow_missing)
     switches = {"allow_missing": allow_missing, "remove_query": remove_query}
     own = identity(settings, files, output_format, (), **switches)
     about = {name: str(path) for name, path in files.items()}
-    reranking = LongRun("rerank", output, output_format, tag, settings, own, about, resume, remove_query, part, force)
+    reranking = LongRun(
+        "rerank", output, output_format, tag, settings, own, about, resume, remove_query, part, force, cluster
+    )
     if candidates:
         summary = reranking.finish(lambda: _lists(candidates, reranking))
     else:

@@ -14,6 +14,7 @@ from sidecar.cli.first_stages import BODY, SEARCHED, open_stage
 from sidecar.cli.long_run import SHARD, TAG, LongRun, RunInputs, chosen_shard, keep_finished
 from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, OPENSEARCH, PYSERINI, RM3, TOPICS, takes
 from sidecar.cli.progress import working
+from sidecar.cli.rankers import ON_RAY, RAY, RAY_ADDRESS, RAY_CPUS, RAY_GPUS, RAY_WORKERS, chosen_cluster
 from sidecar.cli.terminal import say
 from sidecar.experiments.run_files import RunFormat
 from sidecar.experiments.shards import WHOLE
@@ -31,7 +32,7 @@ from sidecar.settings import Settings
     *FIELDS,
     *PYSERINI,
     *OPENSEARCH,
-    conditions=(*SEARCHED, BODY, TAG),
+    conditions=(*SEARCHED, BODY, TAG, *ON_RAY),
     opensearch_url="--url",
 )
 def run_command(
@@ -64,6 +65,11 @@ def run_command(
         bool, typer.Option("--remove-query", help="Remove hits that have the id of the query, as for ArguAna.")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue a run that was interrupted.")] = False,
+    ray: Annotated[bool, RAY] = False,
+    ray_address: Annotated[str | None, RAY_ADDRESS] = None,
+    ray_workers: Annotated[int | None, RAY_WORKERS] = None,
+    ray_cpus: Annotated[float | None, RAY_CPUS] = None,
+    ray_gpus: Annotated[float | None, RAY_GPUS] = None,
     settings: Settings,
 ) -> None:
     """Search an index for many queries, rerank the hits and write a run.
@@ -74,6 +80,7 @@ def run_command(
 
     beside = output.with_name(f"{output.name}.first-stage")
     part = chosen_shard(shard)
+    cluster = chosen_cluster(ray, ray_address, ray_workers, ray_cpus, ray_gpus)
     keep_finished(output, beside, force=force, resume=resume, shard=part)
     with working(f"reading {topics}"):
         total = sum(1 for _ in read_topics(topics))
@@ -84,7 +91,9 @@ def run_command(
         switches = {"hits": hits, "remove_query": remove_query}
         own = identity(settings, sources, output_format, names, **switches, **stage.identity)
         about = {**stage.about, **switches}
-        run = LongRun("run", output, output_format, tag, settings, own, about, resume, remove_query, part, force)
+        run = LongRun(
+            "run", output, output_format, tag, settings, own, about, resume, remove_query, part, force, cluster
+        )
         work = RunInputs(
             total,
             lambda done: stage.lists(

@@ -9,17 +9,18 @@ import typer
 
 from sidecar.cli.app import command
 from sidecar.cli.effects import in_effect
-from sidecar.cli.factories import build_reranker, chosen, describe_model, digest
+from sidecar.cli.factories import chosen, digest
 from sidecar.cli.long_run import SHARD, Done, chosen_shard, described, finished_before, keep_finished, kept
 from sidecar.cli.options import ASKING, FIELDS, MODEL, takes
 from sidecar.cli.progress import Pace, progress, working
+from sidecar.cli.rankers import ON_RAY, RAY, RAY_ADDRESS, RAY_CPUS, RAY_GPUS, RAY_WORKERS, chosen_cluster, open_ranker
 from sidecar.cli.terminal import say
 from sidecar.experiments.shards import WHOLE, Shard, publish_shard
 from sidecar.settings import Settings
 
 
 @command("teach", example="sidecar teach train.jsonl --output teacher.jsonl")
-@takes(*MODEL, *FIELDS)
+@takes(*MODEL, *FIELDS, conditions=ON_RAY)
 def teach_command(
     data: Annotated[list[Path], typer.Argument(help="Training files or candidate lists.")],
     output: Annotated[
@@ -36,6 +37,11 @@ def teach_command(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue a scoring that was interrupted.")] = False,
+    ray: Annotated[bool, RAY] = False,
+    ray_address: Annotated[str | None, RAY_ADDRESS] = None,
+    ray_workers: Annotated[int | None, RAY_WORKERS] = None,
+    ray_cpus: Annotated[float | None, RAY_CPUS] = None,
+    ray_gpus: Annotated[float | None, RAY_GPUS] = None,
     settings: Settings,
 ) -> None:
     """Score the passages of training files with a model, the teacher, for `sidecar train --teacher-scores`."""
@@ -45,6 +51,7 @@ def teach_command(
     from sidecar.training.teachers import teach
 
     part = chosen_shard(shard)
+    cluster = chosen_cluster(ray, ray_address, ray_workers, ray_cpus, ray_gpus)
     target = part.file(output) if part else output
     keep_finished(output, force=force, resume=resume, shard=part)
     names = in_effect((*MODEL, *FIELDS), settings)
@@ -66,17 +73,17 @@ def teach_command(
                 labelled=False,
                 drop_contradictions=drop_contradictions,
             )
-        reranker = build_reranker(settings, remember=False)
         # Groups of the same content are scored once, so they count once.
         distinct: dict[str, Group] = {}
         for group in groups:
             distinct.setdefault(group.key, group)
         mine = list((part or WHOLE).of(distinct.values()))
         resumed = len(journal.done)
-        pace = Pace("queries", total=len(mine), already=resumed)
-        with progress("scoring", pace) as meter:
-            teach(mine, reranker.scorer, settings.model, journal, meter.advance)
-        done = Done(journal, describe_model(settings, reranker), 0, pace.seconds, resumed)
+        with open_ranker(settings, None, cluster) as ranker:
+            pace = Pace("queries", total=len(mine), already=resumed)
+            with progress("scoring", pace) as meter:
+                teach(mine, ranker.score_all, settings.model, journal, meter.advance)
+            done = Done(journal, ranker.describe(), 0, pace.seconds, resumed)
         _publish(done, output, identity, settings, part, len(distinct))
     say(f"{pace.done} queries, {pace.passages} passages scored in {pace.seconds:.1f} s → {target}")
 

@@ -162,7 +162,7 @@ class Ranks(Protocol):
         ...
 
 
-class RanksMany(Ranks, Protocol):
+class RanksMany(Protocol):
     """Ranks many queries, one after the other, and can prepare the next while it scores one."""
 
     def rank_all(self, asked: Iterable[tuple[Key, str, Sequence[Candidate]]]) -> Iterator[tuple[Key, Ranking]]:

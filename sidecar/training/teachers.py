@@ -25,10 +25,12 @@ SHOWN = 3
 
 
 class Teacher(Protocol):
-    """A writer of scores: any `sidecar.scoring.Scorer`."""
+    """Scores many queries."""
 
-    def score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
-        """Return one score for each passage."""
+    def __call__(
+        self, asked: Iterable[tuple[Group, tuple[str, Sequence[Passage]]]]
+    ) -> Iterable[tuple[Group, Sequence[Score]]]:
+        """Yield one score for each passage of each query, with the key that came with it, in the order given."""
         ...
 
 
@@ -58,10 +60,10 @@ def teach(
     groups: Iterable[Group], teacher: Teacher, name: str, journal: Journal, finished: Callable[[int], None]
 ) -> None:
     """Score every group that the journal lacks; `finished` is called with the number of passages of each."""
-    for group in groups:
+    asked = ((group, (group.query, group.passages)) for group in groups if group.key not in journal.done)
+    for group, found in teacher(asked):
         if group.key in journal.done:
-            continue
-        found = teacher.score(group.query, group.passages)
+            continue  # the file has it twice
         scores = {docid: score.value for docid, score in zip(group.docids, found, strict=True)}
         journal.add(group.key, msgspec.json.encode(_Line(group.query, scores, name)))
         finished(len(found))
