@@ -60,8 +60,9 @@ test-integrations: $(INTEGRATIONS)/.ready  ## Run the tests of PyTerrier, LangCh
 test-docker: $(READY)  ## Run the steps of both images in a folder, and the smoke check against what they make
 	@$(BIN)/python -m pytest -m "soak or not soak" tests/docker
 
-soak: $(READY)  ## Run the slow tests
-	@$(BIN)/python -m pytest -m soak
+soak: $(READY) $(INTEGRATIONS)/.ready  ## Run the slow tests
+	@$(BIN)/python -m pytest -m "soak and not integrations"
+	@$(INTEGRATIONS)/bin/python -m pytest -m "soak and integrations" tests/integrations
 
 fuzz: $(READY)  ## Send thousands of made-up requests to the rerank API, and searches to a real OpenSearch
 	@SIDECAR_TEST_FUZZ=400 $(BIN)/python -m pytest tests/serving/rerank_api/test_fuzz.py tests/live/test_search_fuzz.py

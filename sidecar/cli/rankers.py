@@ -19,7 +19,7 @@ from sidecar.core.candidates import Candidate, Passage, Ranking, Score
 from sidecar.core.documents import PassageFields
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.fusion import Fusion
-from sidecar.core.model_spec import ModelSpec
+from sidecar.core.model_spec import ModelSpec, is_remote
 from sidecar.experiments.manifest import versions
 from sidecar.experiments.ray_map import Pool, Work, ray_cluster, ray_map
 from sidecar.reranker import Reranker
@@ -47,6 +47,7 @@ RAY_GPUS = typer.Option(
     "--ray-gpus", min=0, help="GPUs of each worker. Unset: 1 if the cluster has any.", rich_help_panel=_PANEL
 )
 ON_RAY = (
+    Condition(("ray",), lambda mode: not is_remote(mode.model or ""), "a remote model computes on its own servers"),
     Condition(
         ("ray_address", "ray_workers", "ray_cpus", "ray_gpus"),
         lambda mode: mode.ray,

@@ -23,6 +23,7 @@ from sidecar.cli.reproduce_task import build_missing_index, find_task, fixed, op
 from sidecar.cli.terminal import is_terminal, plain_table, print_results, say
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.fusion import Method
+from sidecar.core.model_spec import is_remote
 from sidecar.experiments.published import MEASURE, WINDOW, Experiment
 from sidecar.settings import Settings
 
@@ -31,11 +32,12 @@ if TYPE_CHECKING:
 
 _FIRST_STAGE = "first stage"
 _SEARCHED = Condition((*BM25, "threads"), lambda mode: mode.candidates is None, "nothing is searched with --candidates")
+_LOCAL = Condition(("readings",), lambda mode: not is_remote(mode.model or ""), "a remote model is read by its server")
 _OWN = Condition(BM25, lambda mode: Path(mode.experiment).is_dir(), "a known experiment has its own k1 and b")
 
 
 @command("reproduce", example="sidecar reproduce dl19 --model e5-small --output dl19")
-@takes("window", "score_file", *MODEL, *FUSION, *BM25, *FIELDS, conditions=[_SEARCHED, _OWN])
+@takes("window", "score_file", *MODEL, *FUSION, *BM25, *FIELDS, conditions=[_SEARCHED, _OWN, _LOCAL])
 def reproduce_command(
     experiment: Annotated[
         str,

@@ -88,6 +88,8 @@ def to_fetch(task: Task, spec: ModelSpec) -> list[str]:
 
 
 def _model_to_fetch(spec: ModelSpec) -> list[str]:
+    if spec.is_remote:
+        return []
     with working(f"looking for the model {spec.model}"):
         from sidecar.scoring.checkpoints.hub_access import ask_hub
         from sidecar.scoring.checkpoints.lora_adapter import is_adapter

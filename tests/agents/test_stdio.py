@@ -4,27 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from mcp import StdioServerParameters
-from mcp.client import Client
-from mcp.client.stdio import stdio_client
 
-ROOT = Path(__file__).parents[2]
-COMMAND = ["-c", "from sidecar.cli.main import main; main()", "mcp"]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+from tests.support.mcp_client import COMMAND, ENVIRONMENT, called
+
 PASSAGES = ["Dogs bark at night.", "A flea lives for about a hundred days."]
 QUERY = "how long does a flea live"
-
-
-async def called(words, *calls):
-    parameters = StdioServerParameters(command=sys.executable, args=[*COMMAND, *words], env=ENVIRONMENT)
-    async with Client(stdio_client(parameters)) as client:
-        return [await client.call_tool(tool, arguments) for tool, arguments in calls]
 
 
 @pytest.mark.model

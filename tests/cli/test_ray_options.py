@@ -14,6 +14,7 @@ LIST = '{"query_id": "q", "query": "fox", "candidates": [{"docid": "d", "score":
     [
         (["--ray-workers", "2"], "--ray-workers has no effect here: there is no cluster without --ray."),
         (["--ray-address", "a:1", "--ray-gpus", "1"], "--ray-address, --ray-gpus have no effect here"),
+        (["--ray", "--model", "http://localhost:1/"], "--ray has no effect here: a remote model computes on its own"),
         (["--ray", "--score-file", "scores.db"], "the workers of --ray have no score file in common"),
     ],
 )

@@ -16,6 +16,7 @@ from sidecar.scoring.checkpoints.manifest import Manifest, read_manifest
 from sidecar.scoring.checkpoints.presets import PRESETS
 from sidecar.scoring.checkpoints.readings import readings
 from sidecar.settings import load_settings
+from tests.support.servers.remote_stub import remote_stub
 
 
 @pytest.fixture
@@ -136,6 +137,21 @@ def test_a_folder_from_the_corpus_to_the_report(reproduce, files):
     status, _, err = reproduce("collection", "--output", "out", "--force")
     assert status == 0, err
     assert "indexing" not in err
+
+
+def test_a_remote_model_is_neither_downloaded_nor_read_in_other_ways(run, files):
+    lists = files / "candidates.jsonl"
+    lists.write_text(lists.read_text().replace("flea", "7 fleas").replace("dog lives", "dog lives: 9 years"))
+    with remote_stub("tei") as server:
+        words = ("reproduce", *GIVEN, "--model", server.url, "--yes")
+        status, out, err = run(*words)
+        assert status == 0, err
+        assert "To be downloaded" not in err
+        assert server.asked
+        assert server.url in out
+        status, _, err = run(*words, "--readings", "--force")
+    assert status == 1
+    assert "--readings has no effect here: a remote model is read by its server" in err
 
 
 @pytest.mark.parametrize(

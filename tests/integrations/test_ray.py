@@ -142,14 +142,15 @@ def started(output, count, workers, ray):
     return subprocess.Popen(words, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
 
 
-def test_a_run_that_is_killed_goes_on_to_the_same_bytes(tmp_path, ray):
-    count, chance = 800, random.Random(17)
+@pytest.mark.parametrize(("count", "kills"), [(800, 2), pytest.param(3200, 10, marks=pytest.mark.soak)])
+def test_a_run_that_is_killed_goes_on_to_the_same_bytes(tmp_path, ray, count, kills):
+    chance = random.Random(17)
     ray_work.long_run(tmp_path / "whole", count, 0)
     journal = tmp_path / ".run.journal"
     kept = 0
-    for _ in range(2):
+    for _ in range(kills):
         process = started(tmp_path / "run", count, 2, ray)
-        aim = kept + chance.randint(1, 250)
+        aim = kept + chance.randint(1, count // kills - 100)
         while process.poll() is None and (not journal.exists() or journal.read_bytes().count(b"\n") - 1 < aim):
             time.sleep(0.01)
         assert process.poll() is None, process.communicate()[1]
