@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 from sidecar.core.candidates import Candidate, Passage, Ranked, Ranking, Score
 from sidecar.core.document_input import GivenDocument, read_documents, read_query
 from sidecar.core.documents import PassageFields
-from sidecar.core.errors import InputError, ScoringError
+from sidecar.core.errors import ConfigurationError, InputError, ScoringError
 from sidecar.core.fusion import Fused, Fusion, best_first
+from sidecar.core.relevance_cut import keep_relevant, require_calibrated
 from sidecar.scoring import Scorer
 from sidecar.scoring.checkpoints.presets import DEFAULT
 from sidecar.scoring.prefetch import prefetch
@@ -55,11 +56,27 @@ class Reranker:
     """A scorer and a way to fuse its scores with the first stage's, by default the one that its manifest names.
 
     `rank_candidates` and `rank_all` are for candidates of an engine; `rank`, `arank` and `rerank` are for the caller's
-    own documents, and `fields` names the fields of a record that hold title and text. Every method may be called from
-    any thread; the scorer computes for one call at a time.
+    own documents, and `fields` names the fields of a record that hold title and text. Hits that are less relevant than
+    `min_relevance`, a probability, are left out; 0 keeps all. Every method may be called from any thread; the scorer
+    computes for one call at a time. Raises `ConfigurationError` for a `min_relevance` outside 0 to 1, or of a model
+    that is not calibrated.
     """
 
-    def __init__(self, scorer: Scorer, fusion: Fusion | None = None, fields: PassageFields | None = None) -> None:
+    def __init__(
+        self,
+        scorer: Scorer,
+        fusion: Fusion | None = None,
+        fields: PassageFields | None = None,
+        *,
+        min_relevance: float = 0.0,
+    ) -> None:
+        if not 0 <= min_relevance <= 1:
+            raise ConfigurationError(
+                f"min_relevance is {min_relevance!r}.", remedy="Give a probability between 0 and 1."
+            )
+        if min_relevance:
+            require_calibrated(scorer.mapping, scorer.name)
+        self.min_relevance = min_relevance
         self.scorer = scorer
         self.fusion = fusion or scorer.manifest.preferred_fusion
         self.fields = fields or PassageFields()
@@ -115,7 +132,8 @@ class Reranker:
         text = read_query(query)
         given, passages = read_documents(documents, self.fields)
         scores = self._score(text, passages)
-        order = sorted(range(len(given)), key=lambda index: (-scores[index].value, index))[:top_k]
+        kept = [i for i in range(len(given)) if self._is_relevant(scores[i])]
+        order = sorted(kept, key=lambda index: (-scores[index].value, index))[:top_k]
         return [RankedDocument(i, scores[i].value, given[i], scores[i].truncated) for i in order]
 
     async def arank(
@@ -140,7 +158,12 @@ class Reranker:
         rest = iter(found)
         scores = [None if candidate.passage.is_empty else next(rest) for candidate in candidates]
         ranking = arrange(query, candidates, scores, self.fusion)
+        if self.min_relevance:
+            ranking = keep_relevant(ranking, self.min_relevance, self.scorer.mapping)
         return replace(ranking, seconds={"score": seconds, **ranking.seconds})
+
+    def _is_relevant(self, score: Score) -> bool:
+        return not self.min_relevance or self.scorer.mapping(score.value) >= self.min_relevance
 
     def _check_count(self, scores: Sequence[Score], passages: int) -> None:
         if len(scores) != passages:
@@ -156,13 +179,19 @@ def _ranked(candidate: Candidate, score: Score, rank: int, fused: Fused) -> Rank
 
 
 def load_reranker(
-    model: str = DEFAULT, *, fusion: Fusion | None = None, fields: PassageFields | None = None, **options: Any
+    model: str = DEFAULT,
+    *,
+    fusion: Fusion | None = None,
+    fields: PassageFields | None = None,
+    min_relevance: float = 0.0,
+    **options: Any,
 ) -> Reranker:
     """Load a preset, a directory or a hub name; `options` are the fields of `ModelSpec`.
 
     `fusion` takes the place of the one that the model's manifest names. `fields` names the fields of a record that
-    hold title and text. Raises a `ModelError`, or `ConfigurationError` for an option that contradicts the model.
+    hold title and text. Hits that are less relevant than `min_relevance` are left out, which only a calibrated model
+    can tell. Raises a `ModelError`, or `ConfigurationError` for an option that contradicts the model.
     """
     from sidecar.scoring.loading import load_scorer
 
-    return Reranker(load_scorer(model, **options), fusion, fields)
+    return Reranker(load_scorer(model, **options), fusion, fields, min_relevance=min_relevance)

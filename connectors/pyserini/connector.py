@@ -92,11 +92,12 @@ class PyseriniConnector:
         """Return the first hits of the final order.
 
         The scored ones come first, with the fused score unchanged; then those without text and those beyond the window
-        in Lucene's order, each scored below all before it. If nothing was scored, order and scores are Lucene's.
+        in Lucene's order, each scored below all before it. If nothing was scored, order and scores are Lucene's. Of a
+        ranking with a `cut` no other hit follows.
         """
         kept = first_stage.native
         scored = {hit.candidate.rank: hit for hit in ranking.hits if hit.score is not None}
-        unscored = [rank for rank in range(1, len(kept.hits) + 1) if rank not in scored]
+        unscored = [rank for rank in range(1, len(kept.hits) + 1) if rank not in scored and ranking.cut is None]
         if scored:
             lowest = min(hit.score for hit in scored.values() if hit.score is not None)
             tail = tail_scores(lowest, len(unscored))

@@ -20,6 +20,7 @@ PARTS = {
         "docs/how-to/containers",
         "docs/how-to/sizing",
         "docs/how-to/window-and-fusion",
+        "docs/how-to/min-relevance",
         "docs/how-to/long-documents",
         "docs/how-to/several-adapters",
         "docs/how-to/remote-scorers",

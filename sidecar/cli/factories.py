@@ -27,8 +27,12 @@ if TYPE_CHECKING:
     from sidecar.scoring.score_store import ScoreStore
 
 
-def build_reranker(settings: Settings, *, remember: bool = True, store: ScoreStore | None = None) -> Reranker:
+def build_reranker(
+    settings: Settings, *, remember: bool = True, store: ScoreStore | None = None, min_relevance: float | None = None
+) -> Reranker:
     """Load the model and join it with the fusion. Raises `ModelError`, or `FusionError` before anything is loaded.
+
+    With `min_relevance` less relevant hits are left out; raises `ConfigurationError` if the model can't tell.
 
     Without `remember` a score never depends on what was scored before, so that a resumed run gives the same bytes;
     but what is in the `store` is taken from there.
@@ -39,14 +43,15 @@ def build_reranker(settings: Settings, *, remember: bool = True, store: ScoreSto
         from sidecar.scoring.loading import load
 
         scorer = load(spec if remember else replace(spec, cache_size=0))
-    reranker = Reranker(scorer, fusion, settings.as_fields())
+    reranker = Reranker(scorer, fusion, settings.as_fields(), min_relevance=min_relevance or 0.0)
     if store is None:
         return reranker
     from sidecar.scoring.fingerprint import fingerprint
     from sidecar.scoring.score_store import RememberingScorer
 
     name = fingerprint(scorer, spec)
-    return Reranker(RememberingScorer(scorer, store, name), reranker.fusion, reranker.fields)
+    remembering = RememberingScorer(scorer, store, name)
+    return Reranker(remembering, reranker.fusion, reranker.fields, min_relevance=reranker.min_relevance)
 
 
 @contextmanager
@@ -77,6 +82,11 @@ def identity(
     with working("computing checksums of the input"):
         digests = {name: digest(path) for name, path in sources.items()}
     return {**digests, "format": output_format, **deciding, **more}
+
+
+def threshold(settings: Settings) -> dict[str, float]:
+    """Return the part of a run's identity that `min_relevance` is; empty without one, as in older runs."""
+    return {"min_relevance": settings.min_relevance} if settings.min_relevance else {}
 
 
 def model_files(settings: Settings) -> str:

@@ -59,7 +59,7 @@ class LongRun:
 
     A journal is continued only if its `identity` is the same; with `force` another one is discarded. `first_stage`
     describes the candidates in the manifest. With a `shard` only its queries are scored, and its file is written
-    instead of the output.
+    instead of the output. With `min_relevance` less relevant hits are left out.
     """
 
     command: str
@@ -74,6 +74,7 @@ class LongRun:
     shard: Shard | None = None
     force: bool = False
     cluster: RayCluster | None = None
+    min_relevance: float | None = None
 
     @property
     def target(self) -> Path:
@@ -102,7 +103,9 @@ class LongRun:
             ExitStack() as places,
         ):
             todo = work()
-            ranker = places.enter_context(open_ranker(self.settings, store, self.cluster))
+            ranker = places.enter_context(
+                open_ranker(self.settings, store, self.cluster, min_relevance=self.min_relevance or 0.0)
+            )
             content = model_files(self.settings)
             journal.confirm("model_files", content)
             if journal.discarded:
@@ -111,12 +114,13 @@ class LongRun:
             watch = TextWatch(self.settings.as_fields(), self.settings.window, say)
             depth = Depth(self.settings.window, todo.hits, documents=self.output_format is RunFormat.JSONL)
             pace = Pace("queries", total=(self.shard or WHOLE).size(todo.queries), already=resumed)
-            scored = 0
+            scored = dropped = 0
             with progress("reranking", pace) as meter:
 
                 def finished(ranking: Ranking) -> None:
-                    nonlocal scored
+                    nonlocal scored, dropped
                     scored += ranking.scored
+                    dropped += 0 if ranking.cut is None else ranking.cut.dropped
                     # Scores from the score file, which are looked up in advance, don't count for the rate.
                     pace.passages = max(0, scored - (0 if store is None else store.found))
                     meter.advance()
@@ -132,7 +136,8 @@ class LongRun:
                     self._publish_shard(done, self.shard, todo.queries, first_stage=first_stage_output is not None)
                 else:
                     self._publish(done, first_stage_output)
-        return _summary(pace, resumed, remembered) + _unscored(watch)
+        left_out = f"; {dropped} hits below {self.min_relevance:g} left out" if self.min_relevance else ""
+        return _summary(pace, resumed, remembered) + left_out + _unscored(watch)
 
     def _publish(self, done: Done, first_stage_output: Path | None) -> None:
         tally = Tally.of(done.journal.lines())

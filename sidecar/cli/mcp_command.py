@@ -29,7 +29,7 @@ _WITH_INDEX = Condition(
 
 @command("mcp", example="sidecar mcp --index indexes/docs")
 @takes(
-    *("window", "max_documents", "max_characters", "mcp_hits", "mcp_text_characters"),
+    *("window", "min_relevance", "max_documents", "max_characters", "mcp_hits", "mcp_text_characters"),
     *(*MODEL, *FUSION, *BM25, *RM3, *FIELDS, *PYSERINI, *OPENSEARCH),
     conditions=(_WITH_INDEX, *SEARCHED),
     opensearch_url="--url",
@@ -65,7 +65,7 @@ def open_server(engine: SearchEngine, index: str | None, settings: Settings) -> 
         settings.max_characters,
         settings.mcp_text_characters,
     )
-    reranker = build_reranker(settings)
+    reranker = build_reranker(settings, min_relevance=settings.min_relevance)
     with _first_stage(engine, index, settings) as fetch:
         yield build_server(Tools(reranker, limits, fetch), f"the index {index}")
 

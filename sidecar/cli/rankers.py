@@ -89,17 +89,24 @@ class Ranker(Protocol):
 
 
 @contextmanager
-def open_ranker(settings: Settings, store: ScoreStore | None, cluster: RayCluster | None) -> Iterator[Ranker]:
-    """Load the model here, or connect to the cluster on whose workers it will be loaded. Raises what loading raises."""
+def open_ranker(
+    settings: Settings, store: ScoreStore | None, cluster: RayCluster | None, *, min_relevance: float = 0.0
+) -> Iterator[Ranker]:
+    """Load the model here, or connect to the cluster on whose workers it will be loaded. Raises what loading raises.
+
+    With `min_relevance` less relevant hits are left out of rankings.
+    """
     if cluster is None:
-        yield Here(build_reranker(settings, remember=False, store=store), settings.as_model())
+        reranker = build_reranker(settings, remember=False, store=store, min_relevance=min_relevance)
+        yield Here(reranker, settings.as_model())
         return
     spec = settings.as_model()
     fetch_missing(spec)
     with ExitStack() as connected:
         with working("connecting to Ray"):
             connected.enter_context(ray_cluster(cluster.address))
-        yield OnRay(partial(load_worker, spec, settings.as_fusion(), settings.as_fields()), cluster.pool)
+        make = partial(load_worker, spec, settings.as_fusion(), settings.as_fields(), min_relevance)
+        yield OnRay(make, cluster.pool)
 
 
 class Here:
@@ -168,7 +175,7 @@ def _refuse_differing(first: dict[str, Any], other: dict[str, Any]) -> None:
         )
 
 
-def load_worker(spec: ModelSpec, fusion: Fusion | None, fields: PassageFields) -> Work:
+def load_worker(spec: ModelSpec, fusion: Fusion | None, fields: PassageFields, min_relevance: float = 0.0) -> Work:
     """Load the model on a worker, and return its work: (query, candidates or passages, whether to rank) → the result.
 
     Each result comes with what describes the worker. None asks for the description alone.
@@ -176,7 +183,7 @@ def load_worker(spec: ModelSpec, fusion: Fusion | None, fields: PassageFields) -
     from sidecar.scoring.fingerprint import content_digest
     from sidecar.scoring.loading import load
 
-    reranker = Reranker(load(replace(spec, cache_size=0)), fusion, fields)
+    reranker = Reranker(load(replace(spec, cache_size=0)), fusion, fields, min_relevance=min_relevance)
     about = {
         "model": {**describe_model(spec, reranker), "content": content_digest(spec)},
         "versions": versions(),

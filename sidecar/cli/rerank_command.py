@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sidecar.cli.app import command
-from sidecar.cli.factories import identity
+from sidecar.cli.factories import identity, threshold
 from sidecar.cli.long_run import SHARD, TAG, LongRun, RunInputs, chosen_shard, keep_finished
 from sidecar.cli.options import FIELDS, FUSION, MODEL, TOPICS, takes
 from sidecar.cli.progress import Pace, progress, working
@@ -24,7 +24,7 @@ RUN_PANEL = "Instead of CANDIDATES"
 
 
 @command("rerank", example="sidecar rerank candidates.jsonl --output reranked.jsonl")
-@takes("window", "score_file", *MODEL, *FUSION, *FIELDS, conditions=(TAG, *ON_RAY))
+@takes("window", "min_relevance", "score_file", *MODEL, *FUSION, *FIELDS, conditions=(TAG, *ON_RAY))
 def rerank_command(
     output: Annotated[
         Path, typer.Option(dir_okay=False, help="File to write; OUTPUT.manifest.json is written beside it.")
@@ -74,17 +74,19 @@ def rerank_command(
 ) -> None:
     """Rerank candidate lists, or a run with its corpus and queries.
 
-    The first --window candidates of a query are reranked; the others follow in first-stage order.
+    The first --window candidates of a query are reranked; the others follow in first-stage order, or are left out with
+    --min-relevance.
     """
     part = chosen_shard(shard)
     cluster = chosen_cluster(ray, ray_address, ray_workers, ray_cpus, ray_gpus)
     keep_finished(output, force=force, resume=resume, shard=part)
     files = _files(candidates, {"run": run, "queries": queries, "corpus": corpus}, allow_missing)
-    switches = {"allow_missing": allow_missing, "remove_query": remove_query}
+    switches = {"allow_missing": allow_missing, "remove_query": remove_query, **threshold(settings)}
     own = identity(settings, files, output_format, (), **switches)
     about = {name: str(path) for name, path in files.items()}
     reranking = LongRun(
-        "rerank", output, output_format, tag, settings, own, about, resume, remove_query, part, force, cluster
+        *("rerank", output, output_format, tag, settings, own, about, resume, remove_query, part, force, cluster),
+        min_relevance=settings.min_relevance,
     )
     if candidates:
         summary = reranking.finish(lambda: _lists(candidates, reranking))

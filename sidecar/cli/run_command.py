@@ -9,7 +9,7 @@ import typer
 
 from sidecar.cli.app import command
 from sidecar.cli.effects import SearchEngine, in_effect
-from sidecar.cli.factories import identity
+from sidecar.cli.factories import identity, threshold
 from sidecar.cli.first_stages import BODY, SEARCHED, open_stage
 from sidecar.cli.long_run import SHARD, TAG, LongRun, RunInputs, chosen_shard, keep_finished
 from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, OPENSEARCH, PYSERINI, RM3, TOPICS, takes
@@ -24,6 +24,7 @@ from sidecar.settings import Settings
 @command("run", example="sidecar run --topics queries.tsv --index indexes/docs --output run.trec")
 @takes(
     "window",
+    "min_relevance",
     "score_file",
     *MODEL,
     *FUSION,
@@ -74,7 +75,8 @@ def run_command(
 ) -> None:
     """Search an index for many queries, rerank the hits and write a run.
 
-    The first --window hits of a query are reranked; the others follow in first-stage order.
+    The first --window hits of a query are reranked; the others follow in first-stage order, or are left out with
+    --min-relevance.
     """
     from sidecar.experiments.topics import read_topics
 
@@ -88,11 +90,12 @@ def run_command(
     with open_stage(engine, index, settings, hits=hits + remove_query, threads=threads, body=body) as stage:
         names = in_effect(BM25 + RM3, settings, SEARCHED, engine=engine)
         sources = {"input": topics} | ({} if body is None else {"body": body})
-        switches = {"hits": hits, "remove_query": remove_query}
+        switches = {"hits": hits, "remove_query": remove_query, **threshold(settings)}
         own = identity(settings, sources, output_format, names, **switches, **stage.identity)
         about = {**stage.about, **switches}
         run = LongRun(
-            "run", output, output_format, tag, settings, own, about, resume, remove_query, part, force, cluster
+            *("run", output, output_format, tag, settings, own, about, resume, remove_query, part, force, cluster),
+            min_relevance=settings.min_relevance,
         )
         work = RunInputs(
             total,

@@ -19,7 +19,7 @@ from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, OPENSEARCH, PYSERIN
 from sidecar.cli.progress import working
 from sidecar.cli.tables import docids_and_titles, paragraph
 from sidecar.cli.terminal import message_console, print_results, result_console, say
-from sidecar.core.candidates import FirstStage, Ranking
+from sidecar.core.candidates import Cut, FirstStage, Ranking
 from sidecar.core.documents import nothing_to_read
 from sidecar.core.explanation import Explanation, explain
 from sidecar.experiments.run_files import trec_lines
@@ -38,7 +38,9 @@ class Format(StrEnum):
 
 @command("search", example='sidecar search "life cycle of a flea" --index indexes/docs')
 @takes(
-    "window", *MODEL, *FUSION, *BM25, *RM3, *FIELDS, *PYSERINI, *OPENSEARCH, conditions=SEARCHED, opensearch_url="--url"
+    *("window", "min_relevance", *MODEL, *FUSION, *BM25, *RM3, *FIELDS, *PYSERINI, *OPENSEARCH),
+    conditions=SEARCHED,
+    opensearch_url="--url",
 )
 def search_command(
     query: Annotated[str, typer.Argument(help="The query.")],
@@ -63,6 +65,8 @@ def search_command(
         say("no document matches the query.")
     if found.first_stage.skipped:
         say(f"not reranked: {found.first_stage.skipped}")
+    if found.ranking.cut is not None:
+        say(_left_out(found.ranking.cut))
     if output_format is Format.JSON:
         sys.stdout.write(found.response.decode() + "\n")
     elif output_format is Format.TREC:
@@ -77,6 +81,11 @@ def search_command(
         _print(explain(found.ranking, found.mapping)[:hits], output_format)
     if found.first_stage.is_unreadable:
         raise typer.Exit(1)
+
+
+def _left_out(cut: Cut) -> str:
+    unscored = f", {cut.unscored} of them because they have no score" if cut.unscored else ""
+    return f"{cut.dropped} hits are left out by --min-relevance {cut.least:g}{unscored}."
 
 
 def _print(explanations: list[Explanation], output_format: Format) -> None:
@@ -115,7 +124,7 @@ def _lucene(query: str, index: str, hits: int, settings: Settings) -> SearchResu
         connector = PyseriniConnector(searcher, settings.as_fields())
         with working(f"searching {index}"):
             first_stage = connector.fetch(LuceneRequest(query, hits, settings.window))
-    reranker = build_reranker(settings)
+    reranker = build_reranker(settings, min_relevance=settings.min_relevance)
     ranking = _ranked(reranker, query, first_stage)
     answer = connector.respond(first_stage, ranking)
     response = msgspec.json.encode(rest_response(searcher.name, query, answer))
@@ -133,7 +142,7 @@ def _opensearch(query: str, index: str, hits: int, settings: Settings) -> Search
         connector = OpenSearchConnector(client, settings.as_fields())
         first_stage = connector.fetch(SearchRequest(index, match_body(query, fields, hits), window=settings.window))
     FieldWarnings()(first_stage.native.warning)
-    reranker = build_reranker(settings)
+    reranker = build_reranker(settings, min_relevance=settings.min_relevance)
     ranking = _ranked(reranker, query, first_stage)
     response = connector.respond(first_stage, ranking)
     answer = msgspec.json.decode(response)["hits"]["hits"]

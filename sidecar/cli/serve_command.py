@@ -9,7 +9,10 @@ from sidecar.settings import Settings
 
 @command("serve", example="sidecar serve --url http://localhost:9200")
 # `--url` as in other commands, and the longer name because the service has addresses of its own.
-@takes("window", *SERVICE, *MODEL, *FUSION, *FIELDS, *OPENSEARCH, opensearch_url=("--url", "--opensearch-url"))
+@takes(
+    *("window", "min_relevance", *SERVICE, *MODEL, *FUSION, *FIELDS, *OPENSEARCH),
+    opensearch_url=("--url", "--opensearch-url"),
+)
 def serve_command(*, settings: Settings) -> None:
     """Serve a proxy in front of OpenSearch that reranks searches, and a rerank API on a second port."""
     import asyncio

@@ -23,7 +23,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Remote scorer": (
         *("remote_dialect", "remote_model", "remote_api_key", "remote_timeout", "remote_batch", "remote_concurrency"),
     ),
-    "Search": ("window",),
+    "Search": ("window", "min_relevance"),
     "Fusion": ("fusion", "normalization", "fusion_weight", "rank_constant", "fusion_arithmetic"),
     "Documents": ("title_fields", "text_fields", "join_fields"),
     "BM25": ("k1", "b"),

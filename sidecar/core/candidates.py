@@ -91,27 +91,41 @@ class Ranked:
 
 
 @dataclass(frozen=True, slots=True)
+class Cut:
+    """How a ranking was cut: only hits with a relevance of `least` or more are in it.
+
+    `dropped` of the candidates were left out. `unscored` of these have no score, so nothing is known of them.
+    """
+
+    least: float
+    dropped: int
+    unscored: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ranking:
     """All candidates of one query, best first: the scored ones, then the unscored in first-stage order.
 
     `seconds` holds the wall time of each stage of reranking, by name. `model_share` is the model's weight in the
-    fusion, None if there is none.
+    fusion, None if there is none. With a `cut` only the relevant candidates are there, and nothing may follow them.
     """
 
     query: str
     hits: tuple[Ranked, ...]
     seconds: dict[str, float]
     model_share: float | None = None
+    cut: Cut | None = None
 
     @property
     def scored(self) -> int:
-        """Return how many candidates the model scored."""
-        return sum(hit.rerank_score is not None for hit in self.hits)
+        """Return how many candidates the model scored, those left out included."""
+        left_out = 0 if self.cut is None else self.cut.dropped - self.cut.unscored
+        return sum(hit.rerank_score is not None for hit in self.hits) + left_out
 
     @property
     def unscored(self) -> int:
-        """Return how many candidates had no text to score."""
-        return len(self.hits) - self.scored
+        """Return how many candidates have no score."""
+        return sum(hit.rerank_score is None for hit in self.hits) + (0 if self.cut is None else self.cut.unscored)
 
 
 @dataclass(frozen=True, slots=True)

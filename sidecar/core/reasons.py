@@ -40,6 +40,7 @@ class Reason(StrEnum):
     OVERLOADED = "overloaded"
     SCORER_UNAVAILABLE = "scorer_unavailable"
     SCORING_FAILED = "scoring_failed"
+    UNCALIBRATED = "uncalibrated"
     INTERNAL_ERROR = "internal_error"
 
 

@@ -46,7 +46,9 @@ def rerank_lists(
 
 
 def with_the_rest(ranking: Ranking, candidates: Sequence[Candidate]) -> Ranking:
-    """Add the candidates beyond the ranked ones, unscored and in first-stage order."""
+    """Add the candidates beyond the ranked ones, unscored and in first-stage order; none to a ranking with a `cut`."""
+    if ranking.cut is not None:
+        return ranking
     window = len(ranking.hits)
     beyond = [Ranked(candidate, rank, None, None) for rank, candidate in enumerate(candidates[window:], window + 1)]
     return replace(ranking, hits=(*ranking.hits, *beyond))

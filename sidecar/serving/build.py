@@ -40,6 +40,7 @@ from sidecar.serving.scorer.remote_client import RemoteScorerClient
 from sidecar.serving.scorer.score_cache import ScoreCache
 from sidecar.serving.scorer.scorers import ScorerLink, Scorers
 from sidecar.serving.scorer.service import RerankingService
+from sidecar.serving.starting import start_scorers
 from sidecar.settings import Settings
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
         scorers = _scorers(settings, models, command)
         scorers.report_batches(metrics.batch)
         stack.push_async_callback(scorers.stop)
-        loading = asyncio.create_task(scorers.start())
+        loading = asyncio.create_task(start_scorers(scorers, options))
         stack.push_async_callback(_give_up, loading)
         cache: ScoreCache[Score] = ScoreCache(settings.score_cache)
         service = RerankingService(scorers, cache=cache, fair_seconds=settings.budget_ms / 2000)
@@ -277,6 +278,7 @@ def _proxy_options(settings: Settings, models: tuple[str, ...]) -> ProxyOptions:
             fields=settings.as_fields(),
             seconds=settings.budget_ms / 1000,
             on_failure=settings.on_failure,
+            min_relevance=settings.min_relevance or 0.0,
         ),
         models=models,
         rules=rules,

@@ -48,6 +48,13 @@ class Settings(ModelSettings, ServiceSettings, AgentSettings, TrainingSettings, 
     window: int = Field(
         100, ge=1, le=10_000, description="Number of first-stage hits to rerank, whatever page is requested."
     )
+    min_relevance: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Probability of relevance below which a reranked hit is left out; needs a calibrated model. 0 or "
+        "unset: none.",
+    )
     fusion: Method | None = Field(
         None,
         description="How to combine the scores of the model and of the first stage. rerank: the model alone. Unset: as "

@@ -159,7 +159,7 @@ def respond(answer: SearchResponse, plan: Plan, ranking: Ranking, added: Additio
     """Cut the caller's page out of the reranked list.
 
     The scored hits come first, then the others in the engine's order: hits without text, then hits beyond the window.
-    If nothing was scored, the engine's own scores stay.
+    If nothing was scored, the engine's own scores stay. Of a ranking with a `cut` no other hit follows.
     """
     scored = [hit for hit in ranking.hits if hit.score is not None]
     order = _order(answer, ranking)
@@ -167,8 +167,8 @@ def respond(answer: SearchResponse, plan: Plan, ranking: Ranking, added: Additio
     hits = dict(answer.hits)
     if mapped:
         mapped += scores_below(min(mapped), len(order) - len(mapped))
-        if bytes(hits.get("max_score", b"null")) != b"null":
-            hits["max_score"] = _encoded(max(mapped))
+    if (mapped or ranking.cut) and bytes(hits.get("max_score", b"null")) != b"null":
+        hits["max_score"] = _encoded(max(mapped, default=None))
     page = []
     for number, (place, position) in enumerate(_page(order, plan)):
         own = added.hits[number] if number < len(added.hits) else None
@@ -199,6 +199,8 @@ def page_of(answer: SearchResponse, plan: Plan, ranking: Ranking) -> list[msgspe
 def _order(answer: SearchResponse, ranking: Ranking) -> list[int]:
     """Return the hits' places in the engine's order, in the final order."""
     order = [hit.candidate.rank - 1 for hit in ranking.hits if hit.score is not None]
+    if ranking.cut is not None:
+        return order
     return order + sorted(set(range(len(answer.found))) - set(order))
 
 

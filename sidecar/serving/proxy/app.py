@@ -149,7 +149,8 @@ class ProxyApp:
 
     def _decide(self, index: str, body: SearchBody) -> ParsedSearch:
         """Decide on a search. Raises `InputError` or `FusionError` for an `ext.rerank` that can't be followed."""
-        return parse_search(index, body, self.options.rules, self.options.defaults, self.options.models)
+        own = self.options
+        return parse_search(index, body, own.rules, own.defaults, own.models, calibrated=self.service.calibrated)
 
     def _parsed(self, call: SearchCall) -> ParsedSearch | None:
         """Parse a call and decide on it; None if nobody requests reranking. Raises as `_decide`, and `NotRead`."""

@@ -30,6 +30,7 @@ from sidecar.serving.proxy.rules import Arm
 from sidecar.serving.proxy.search_handler import (
     REFUSED,
     SearchAnswer,
+    cut_of,
     exceptions,
     explanation_of,
     labelled,
@@ -186,7 +187,7 @@ def _additions(stage: Stage, one: ParsedSearch, outcome: Outcome | None, service
         return Additions(rerank=said | rule)
     if one.options.explain:
         return explanation_of(outcome, one.options, stage, service.mapping(one.options.model))
-    return Additions(rerank=said | exceptions(stage, one.options) | rule)
+    return Additions(rerank=said | cut_of(outcome) | exceptions(stage, one.options) | rule)
 
 
 def _failure(one: ParsedSearch, outcome: Outcome | None) -> bytes | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -14,6 +14,7 @@ from sidecar.core.documents import PassageFields
 from sidecar.core.errors import InputError, SidecarError
 from sidecar.core.fusion import Fusion, Method
 from sidecar.core.reasons import Reason, Why
+from sidecar.core.relevance_cut import REMEDY, UNCALIBRATED
 from sidecar.serving.proxy.rules import Arm, RequestedFusion, Rule, fusion_of, rule_for
 
 MOST_FIELDS = 100
@@ -31,6 +32,7 @@ class RequestedOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     document_fields: Annotated[list[str], msgspec.Meta(max_length=MOST_FIELDS)] | None = None
     fusion: RequestedFusion | Method | None = None
     timeout_ms: Annotated[int, msgspec.Meta(ge=1, le=600_000)] | None = None
+    min_relevance: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     explain: bool = False
     on_failure: OnFailure | None = None
 
@@ -39,8 +41,8 @@ class RequestedOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class RerankOptions:
     """Options of one reranking, all defaults filled in; `seconds` is its whole budget.
 
-    `fusion` None is the fusion that the model prefers. `rule` is the index pattern of the rule that fills in options,
-    "" for none.
+    `fusion` None is the fusion that the model prefers. Hits less relevant than `min_relevance` are left out; 0 keeps
+    all. `rule` is the index pattern of the rule that fills in options, "" for none.
     """
 
     model: str
@@ -49,6 +51,7 @@ class RerankOptions:
     fields: PassageFields
     seconds: float
     on_failure: OnFailure
+    min_relevance: float = 0.0
     explain: bool = False
     rule: str = ""
 
@@ -109,17 +112,27 @@ def requested_options(body: SearchBody) -> RequestedOptions | None:
     return RequestedOptions() if found is None else found
 
 
-def parse_search(
-    index: str, body: SearchBody, rules: Sequence[Rule], defaults: RerankOptions, models: Sequence[str]
+def parse_search(  # noqa: PLR0913  each comes from somewhere else
+    index: str,
+    body: SearchBody,
+    rules: Sequence[Rule],
+    defaults: RerankOptions,
+    models: Sequence[str],
+    *,
+    calibrated: Callable[[str], bool | None] = lambda _: None,
 ) -> ParsedSearch:
     """Decide by a search's own `ext.rerank`, else by the first rule that covers its index expression ("" for all).
 
-    Raises `InputError` or `FusionError` for an `ext.rerank` that can't be followed.
+    `calibrated` tells whether a model's scores are probabilities, None if that is not known yet. Raises `InputError` or
+    `FusionError` for an `ext.rerank` that can't be followed.
     """
     requested = requested_options(body)
     rule = rule_for(rules, index)
     if requested is not None:
-        return ParsedSearch(index, body, options_for(requested, rule, defaults, models), requested=True)
+        options = options_for(requested, rule, defaults, models)
+        if options.min_relevance and calibrated(options.model) is False:
+            raise InputError(f"ext.rerank: {UNCALIBRATED.format(model=options.model)}.", remedy=REMEDY)
+        return ParsedSearch(index, body, options, requested=True)
     if rule is None:
         return ParsedSearch(index, body)
     arm = rule.arm(index, body)
@@ -147,6 +160,12 @@ def options_for(
         fields=defaults.fields if fields is None else PassageFields(title=(), text=tuple(fields)),
         seconds=timeout_ms / 1000 if timeout_ms else defaults.seconds,
         on_failure=requested.on_failure or defaults.on_failure,
+        min_relevance=_first(requested.min_relevance, rule.min_relevance, defaults.min_relevance),
         explain=requested.explain,
         rule="" if rule is _NO_RULE else rule.index,
     )
+
+
+def _first(*given: float | None) -> float:
+    """Return the first number that is given, 0 if none is."""
+    return next((one for one in given if one is not None), 0.0)

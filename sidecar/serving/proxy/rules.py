@@ -64,6 +64,7 @@ class Rule(BaseModel):
     document_fields: tuple[Annotated[str, Field(min_length=1)], ...] | None = Field(None, min_length=1)
     fusion: Fusion | None = None
     timeout_ms: int | None = Field(None, ge=1, le=600_000)
+    min_relevance: float | None = Field(None, ge=0, le=1)
 
     @field_validator("index")
     @classmethod

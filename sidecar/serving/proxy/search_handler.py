@@ -97,7 +97,14 @@ def outcome_headers(outcome: Outcome, rule: str = "") -> Headers:
         said.append((b"x-rerank-reason", plain.encode("ascii", "replace")))
     if rule:
         said.append((b"x-rerank-rule", rule.encode()))
-    return said
+    return said + [(b"x-rerank-" + name.encode(), str(value).encode()) for name, value in cut_of(outcome).items()]
+
+
+def cut_of(outcome: Outcome) -> dict[str, int]:
+    """Say how many hits of the window are left and how many were dropped for `min_relevance`; empty without one."""
+    if outcome.ranking is None or outcome.ranking.cut is None:
+        return {}
+    return {"kept": len(outcome.ranking.hits), "dropped": outcome.ranking.cut.dropped}
 
 
 def server_timing(answered: SearchAnswer, total: float) -> tuple[bytes, bytes]:
@@ -135,6 +142,7 @@ async def rerank(
             model=options.model,
             fusion=options.fusion,
             seconds=seconds,
+            min_relevance=options.min_relevance,
             caller=caller,
         )
     return labelled(options, outcome)
@@ -163,7 +171,8 @@ def explanation_of(
         said |= {"fusion": fusion.method.value}
         share = fusion.model_share if outcome.ranking is None else outcome.ranking.model_share
         said |= {"fusion_weight": share} if share is not None else {}
-    said |= exceptions(first_stage, options)
+    said |= cut_of(outcome) | exceptions(first_stage, options)
+    said |= {"min_relevance": options.min_relevance} if options.min_relevance else {}
     plan = first_stage.native.plan
     if outcome.ranking is None or plan is None:
         return Additions(rerank=said)

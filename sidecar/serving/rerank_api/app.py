@@ -108,7 +108,7 @@ def rerank_api(  # noqa: PLR0913  independent settings, by keyword
         allow_origins=cors_origins,
         allow_methods=("GET", "POST"),
         allow_headers=("Authorization", "Content-Type", "X-Sidecar-Api-Key", "X-Request-Id", "X-Opaque-Id"),
-        expose_headers=("X-Request-Id", "Retry-After"),
+        expose_headers=("X-Request-Id", "Retry-After", "X-Rerank-Calibrated", "X-Rerank-Dropped"),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from pydantic import AliasChoices, BaseModel, ConfigDict
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from sidecar.core.candidates import Passage
 from sidecar.core.documents import PassageFields
@@ -32,11 +32,15 @@ STATUSES = {
 
 
 class ParsedRequest(BaseModel):
-    """A request's body in some dialect; unknown keys are ignored, as the vendors' servers do."""
+    """A request's body in some dialect; unknown keys are ignored, as the vendors' servers do.
+
+    `min_relevance` is ours, in every dialect: results that are less relevant are left out.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     model: str | None = None
+    min_relevance: float = Field(0.0, ge=0, le=1)
 
     @classmethod
     def names(cls) -> Iterator[str]:
@@ -54,12 +58,16 @@ Body = TypeVar("Body", bound=ParsedRequest)
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A body as a question: passages to score against one query, or against one each. `param` names the passages."""
+    """A body as a question: passages to score against one query, or against one each. `param` names the passages.
+
+    Passages less relevant than `min_relevance` are left out of the answer.
+    """
 
     queries: Sequence[str]
     passages: Sequence[Passage]
     model: str | None
     param: str = "documents"
+    min_relevance: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +87,16 @@ class Scored:
 class RankedDocuments:
     """Every passage's score in the request's order; `model` is the requested name, or the default's.
 
-    `passages` are those that were read from the documents.
+    `passages` are those that were read from the documents. If `calibrated`, a probability is one of relevance.
+    `dropped` of the passages are left out as less relevant than was requested.
     """
 
     model: str
     identity: str
     scored: Sequence[Scored]
     passages: Sequence[Passage] = ()
+    calibrated: bool = False
+    dropped: int = 0
 
     def best(self, top: int | None = None) -> list[Scored]:
         """Return the `top` best, equal scores in the request's order; None or 0 for all."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from sidecar.core.candidates import Score
 from sidecar.core.errors import ScorerBusy, ScorerUnavailable, ScoringError
+from sidecar.core.relevance_cut import UNCALIBRATED
 from sidecar.serving.http.held_bytes import HeldBytes
 from sidecar.serving.http.metrics import Metrics
 from sidecar.serving.rerank_api.dialect import Question, RankedDocuments, Scored
@@ -83,6 +84,7 @@ class RerankEngine:
         """Score every passage of a question. Raises `Problem`."""
         model = self.models.find(question.model)
         self._check(question)
+        self._check_calibrated(model, question)
         started = time.perf_counter()
         try:
             scores = await self._scores(model, question, caller)
@@ -98,8 +100,23 @@ class RerankEngine:
             raise Problem(Fault.TOO_LATE, f"{done}; they are cached, so another request continues from there")
         self.metrics.scored("rerank", model, len(known), time.perf_counter() - started)
         mapping = self.service.mapping(model)
-        scored = [Scored(i, one, plain(one), plain(mapping(one))) for i, one in enumerate(known)]
-        return RankedDocuments(question.model or model, identity, scored, question.passages)
+        self._check_calibrated(model, question)  # again: the model may have been loaded only now
+        least = question.min_relevance
+        kept = [(i, one) for i, one in enumerate(known) if not least or mapping(one) >= least]
+        scored = [Scored(i, one, plain(one), plain(mapping(one))) for i, one in kept]
+        return RankedDocuments(
+            question.model or model,
+            identity,
+            scored,
+            question.passages,
+            mapping.calibrated,
+            len(known) - len(kept),
+        )
+
+    def _check_calibrated(self, model: str, question: Question) -> None:
+        """Raise `Problem` for a threshold on a score that is no probability."""
+        if question.min_relevance and self.service.calibrated(model) is False:
+            raise Problem(Fault.INVALID, UNCALIBRATED.format(model=model), param="min_relevance")
 
     def _check(self, question: Question) -> None:
         """Raise `Problem` for a question that is empty or beyond a limit."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -16,7 +17,7 @@ from sidecar.serving.http import request_body
 from sidecar.serving.http.callers import network_of
 from sidecar.serving.http.held_bytes import Hold
 from sidecar.serving.http.off_loop import off_loop
-from sidecar.serving.rerank_api.dialect import Dialect, ParsedRequest
+from sidecar.serving.rerank_api.dialect import Dialect, ParsedRequest, RankedDocuments
 from sidecar.serving.rerank_api.endpoints import Endpoint
 from sidecar.serving.rerank_api.engine import RequestLimits, RerankEngine
 from sidecar.serving.rerank_api.json_body import parsed, written
@@ -54,10 +55,12 @@ class RequestHandler:
                     check_lengths(operation.body, record, self.engine.limits.documents)
                     body = await off_loop(size, validated, operation.body, record)
                     question = await off_loop(size, operation.read, body, self.fields)
+                    question = replace(question, min_relevance=body.min_relevance)
                     answer = await request_body.unless_left(
                         request.receive, self.engine.answer(question, identity, caller)
                     )
-                    return Response(written(operation.write(body, answer)), media_type="application/json")
+                    said = written(operation.write(body, answer))
+                    return Response(said, headers=told(body, answer), media_type="application/json")
         except Problem as problem:
             return refused(dialect, problem)
         except request_body.ClientLeft:
@@ -92,6 +95,12 @@ async def whole_body(request: Request, limits: RequestLimits, hold: Hold) -> byt
     except request_body.BodyUnreadable as error:
         raise Problem(Fault.NOT_JSON, f"the body can't be read: {error}") from None
     raise Problem(Fault.BUSY if why.reason is Reason.OVERLOADED else Fault.BODY_TOO_LARGE, why)
+
+
+def told(body: ParsedRequest, answer: RankedDocuments) -> dict[str, str]:
+    """Return the headers that say what a dialect has no field for: calibration, and how much was left out."""
+    said = {"x-rerank-calibrated": str(answer.calibrated).lower()}
+    return said | ({"x-rerank-dropped": str(answer.dropped)} if body.min_relevance else {})
 
 
 def refused(dialect: Dialect, problem: Problem) -> Response:

@@ -50,12 +50,13 @@ def _write(body: Neutral, answer: RankedDocuments, *, version: str) -> object:
     ]
     named = ("max_tokens_per_doc", "max_chunks_per_doc", "truncate_prompt_tokens")
     warnings = cut_warnings({name: getattr(body, name) for name in named})
+    said = {"calibrated": answer.calibrated} | ({"dropped": answer.dropped} if body.min_relevance else {})
     return {
         "id": answer.identity,
         "model": answer.model,
         "results": results,
         "usage": USAGE,
-        "meta": meta(version, len(body.documents), warnings),
+        "meta": meta(version, len(body.documents), warnings) | said,
     }
 
 

@@ -11,6 +11,7 @@ from sidecar.core.candidates import Candidate, Passage, Ranking, Score
 from sidecar.core.errors import ScorerBusy, ScorerUnavailable, ScoringError, SidecarError
 from sidecar.core.fusion import Fusion
 from sidecar.core.reasons import Reason, Why
+from sidecar.core.relevance_cut import UNCALIBRATED, keep_relevant
 from sidecar.reranker import arrange
 from sidecar.scoring.cache_keys import pair_keys
 from sidecar.scoring.score_mapping import Mapping
@@ -129,11 +130,13 @@ class RerankingService:
         model: str,
         fusion: Fusion | None,
         seconds: float,
+        min_relevance: float = 0.0,
         caller: str = "",
     ) -> Outcome:
         """Rerank within `seconds`: passages scored in time go first, the rest follows in first-stage order.
 
-        `fusion` None is the fusion that the model prefers.
+        `fusion` None is the fusion that the model prefers. With `min_relevance` the rest is left out, and so is what is
+        less relevant; it fails if the model is not calibrated.
         """
         started = time.perf_counter()
         readable = [candidate for candidate in candidates if not candidate.passage.is_empty]
@@ -149,7 +152,9 @@ class RerankingService:
             by_rank = {candidate.rank: score for candidate, score in zip(readable, found, strict=True)}
             scores = [by_rank.get(candidate.rank) for candidate in candidates]
             chosen = fusion or self.fusion(model)
-            ranking = arrange(query, candidates, scores, chosen)
+            if min_relevance and not self.mapping(model).calibrated:
+                return Outcome(Status.FAILED, Why(Reason.UNCALIBRATED, UNCALIBRATED.format(model=model)))
+            ranking = keep_relevant(arrange(query, candidates, scores, chosen), min_relevance, self.mapping(model))
         except SidecarError as error:
             return Outcome(Status.FAILED, why_of(error))
         stages = {"score": scored_at - started, **ranking.seconds}

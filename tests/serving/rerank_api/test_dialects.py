@@ -165,12 +165,12 @@ CASES = {
     "neutral v1": (
         "/v1/rerank",
         rerank,
-        {"model": "m", "results": ranked, "usage": TOKENS, "meta": meta("1", warnings=[])},
+        {"model": "m", "results": ranked, "usage": TOKENS, "meta": meta("1", warnings=[], calibrated=False)},
     ),
     "neutral v2": (
         "/v2/rerank",
         rerank | {"top_n": 0, "return_documents": True},
-        {"model": "m", "results": with_text, "usage": TOKENS, "meta": meta("2", warnings=[])},
+        {"model": "m", "results": with_text, "usage": TOKENS, "meta": meta("2", warnings=[], calibrated=False)},
     ),
     "neutral, raw": (
         "/rerank",
@@ -179,7 +179,7 @@ CASES = {
             "model": "m",
             "results": [{"index": 1, "relevance_score": 2.0}],
             "usage": TOKENS,
-            "meta": meta("1", warnings=[]),
+            "meta": meta("1", warnings=[], calibrated=False),
         },
     ),
     "neutral with texts": ("/rerank", {"query": QUERY, "texts": TEXTS[:1]}, [{"index": 0, "score": P0}]),

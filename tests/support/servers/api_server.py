@@ -38,14 +38,14 @@ class Served:
 
 
 @contextmanager
-def served_api(*, limits=None, scorer_options=None, neighbour_of=None, **options):
+def served_api(*, limits=None, scorer_options=None, neighbour_of=None, command=FAKE, **options):
     """Serve `rerank_api` with two declared models, `m` and `other`, and the alias `rerank-v3.5` for `m`."""
     started: dict = {}
     running = threading.Event()
 
     async def run():
         scorer = ScorerClient(
-            {name: ModelSpec(model=name) for name in ("m", "other")}, command=FAKE, **(scorer_options or {})
+            {name: ModelSpec(model=name) for name in ("m", "other")}, command=command, **(scorer_options or {})
         )
         await scorer.start()
         service = RerankingService(

@@ -83,6 +83,12 @@ class Fused(Scripted):
     manifest = Manifest(max_length=256, fusion=PreferredFusion(weight=0.75))
 
 
+class Calibrated(Scripted):
+    """A scripted model whose scores are probabilities: 0.5 at 0, 0.88 at 2."""
+
+    mapping = Mapping(calibrated=True)
+
+
 class Shifted(Scripted):
     """A scripted model after a reload: all its scores are higher by 1000."""
 
@@ -120,7 +126,7 @@ class Models:
 
 
 if __name__ == "__main__":
-    chosen = {"constant": Constant, "fused": Fused}.get(" ".join(sys.argv[1:]), Scripted)
+    chosen = {"constant": Constant, "fused": Fused, "calibrated": Calibrated}.get(" ".join(sys.argv[1:]), Scripted)
     run(
         lambda load: Models(load.models, chosen),
         lambda _, scorers: {name: f"{name} {type(scorer).__name__}" for name, scorer in scorers.items()},
