@@ -42,8 +42,8 @@ NEXT = (
     ("sidecar index corpus.jsonl --index DIR", 'lines of {"id", "title", "text"}'),
     ('sidecar search "a question" --index DIR', "an index of Lucene"),
     ('sidecar search "a question" --url URL --index NAME', ""),
-    ("sidecar serve --url URL", "a proxy in front of OpenSearch"),
-    ('sidecar demo "a question"', "this demo again"),
+    ("sidecar serve --url URL", "a proxy in front of OpenSearch, and the page"),
+    ('sidecar demo "a question"', "this demo again; with --web on the page"),
 )
 
 

@@ -21,6 +21,10 @@ class NotFetchedYet(SidecarError):
     """The model is not on this machine; the first use will fetch it."""
 
 
+class FieldsToChoose(SidecarError):
+    """An index has none of the default fields, so that searches read all text fields of its mapping."""
+
+
 def check_python() -> str:
     """Return the versions of rerank-sidecar and of Python."""
     return f"{__version__} on Python {platform.python_version()}"
@@ -125,11 +129,12 @@ def check_opensearch_index(settings: Settings, index: str) -> str:
     read = [name for name in settings.as_fields().all if name in mapped]
     if not set(read) & set(settings.text_fields):
         shown = ", ".join(mapped[:8]) or "none that holds text"
-        chosen = "text_fields" in settings.model_fields_set
-        raise SidecarError(
+        # Fields that somebody named are an error; in place of the default ones searches read those of the mapping.
+        by_mapping = bool(mapped) and "text_fields" not in settings.model_fields_set
+        raise (FieldsToChoose if by_mapping else SidecarError)(
             f"{index} has {documents} documents, and none of the fields {', '.join(settings.text_fields)}.",
             remedy=f"Its fields are {shown}: set --text-fields or SIDECAR_TEXT_FIELDS."
-            + ("" if chosen else " Until then searches read all text fields of its mapping, and warn."),
+            + (" Until then searches read all text fields of its mapping, and warn." if by_mapping else ""),
         )
     return f"{index}, {documents} documents; the model reads {', '.join(read)}"
 

@@ -23,10 +23,11 @@ from sidecar.settings import Settings
 # The settings of a model that are checked: where it is, and what would run it.
 LOCATED = ("model", "base_model", "revision", "base_revision", "device", "dtype")
 
-State = Literal["fine", "to fetch", "missing", "unasked"]
+State = Literal["fine", "to fetch", "to choose", "missing", "unasked"]
 SHOWN = {
     "fine": "[green]fine[/]",
     "to fetch": "[yellow]to fetch[/]",
+    "to choose": "[yellow]to choose[/]",
     "missing": "[red]missing[/]",
     "unasked": "[dim]not checked[/]",
 }
@@ -123,6 +124,8 @@ def _look(name: str, look: Callable[[], str]) -> Finding:
             return Finding(name, "fine", look())
     except check.NotFetchedYet as error:
         return Finding(name, "to fetch", error.message, error.remedy)
+    except check.FieldsToChoose as error:
+        return Finding(name, "to choose", error.message, error.remedy)
     except SidecarError as error:
         return Finding(name, "missing", error.message, error.remedy)
 

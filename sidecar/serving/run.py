@@ -49,6 +49,8 @@ async def serve(settings: Settings, command: Sequence[str] = COMMAND) -> None:
             scheme = "http" if tls is None else "https"
             at = ", ".join(f"{scheme}://{settings.host}:{opened.getsockname()[1]} for {name}" for name, opened in ports)
             _log.info("listening: %s", at)
+            if settings.ui:
+                _log.info("the page: %s://%s:%d/ui", scheme, settings.host, second.getsockname()[1])
             _log.info("loading the models; until then searches are answered in first-stage order")
             introduction = asyncio.create_task(running.cluster.introduce())
             look_rarely()

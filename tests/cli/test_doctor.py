@@ -36,8 +36,10 @@ def test_all_that_is_there_is_found(report, client, opensearch_url, tiny_llama):
     asked = ("--model", adapter, "--device", "cpu", "--url", opensearch_url, "--index", "doctor")
     lacking, without = report(*asked)
     status, found = report(*asked, "--text-fields", "body.html")
+    wrong, unknown = report(*asked, "--text-fields", "txt")
     client.indices.delete(index="doctor")
-    assert (lacking, without["index"]["state"]) == (1, "missing")
+    assert (wrong, unknown["index"]["state"]) == (1, "missing")
+    assert (lacking, without["index"]["state"]) == (0, "to choose")  # searches read the fields of the mapping
     assert "Its fields are body.html, title: set --text-fields or SIDECAR_TEXT_FIELDS." in without["index"]["remedy"]
     assert found["index"]["found"] == "doctor, 1 documents; the model reads title, body.html"
     assert (status, {finding["state"] for finding in found.values()}) == (0, {"fine"})
