@@ -27,10 +27,12 @@ def compare_api(
         searchers = {name: opened.index for name, opened in lucene.indexes.items()}
         engines["lucene"] = LuceneEngine(searchers, lucene.in_thread)
         indexes = list(searchers)
-    engines["opensearch"] = OpenSearchEngine(proxy.proxy, api_key)
+    opensearch = OpenSearchEngine(proxy.proxy, api_key)
+    engines["opensearch"] = opensearch
     comparer = Comparer(
         engines=engines,
         lucene_indexes=indexes,
+        list_indexes=opensearch.index_names,
         service=engine.service,
         names=engine.models,
         options=proxy.options.defaults,

@@ -28,6 +28,7 @@ def test_words_are_searched_in_the_text_fields_of_the_mapping(client, opensearch
     try:
         with served(opensearch_url) as service:
             found = compared(service, index=name, query="fox", responses=True).json()
+            listed = ask(service.api_url, "GET", "/v1/compare/indexes").json()
             missing = compared(service, index=f"{name}-not", query="fox")
     finally:
         client.indices.delete(index=name)
@@ -36,6 +37,7 @@ def test_words_are_searched_in_the_text_fields_of_the_mapping(client, opensearch
     (ranking,) = found["rankings"]
     assert (ranking["status"], [hit["rerank_score"] for hit in ranking["hits"]]) == ("applied", [5.0, 1.0])
     assert [hit["_id"] for hit in ranking["response"]["hits"]["hits"]] == ["1", "0"]
+    assert (listed["left_out"], name in listed["opensearch_indexes"]) == (0, True)
     assert (missing.status, missing.json()["engine_status"]) == (404, 404)
 
 
@@ -63,5 +65,34 @@ def test_a_cluster_with_accounts_is_searched_in_the_callers_rights_alone(secure_
         for headers in (key, {"authorization": "Bearer k3y"}, key | {"authorization": f"Basic {wrong}"}):
             answer = compared(service, headers, index="any", query="fox")
             assert (answer.status, answer.json()["engine_status"]) == (401, 401)
+            listed = ask(service.api_url, "GET", "/v1/compare/indexes", headers=headers)
+            assert listed.json() == {"opensearch_indexes": [], "left_out": 0}
         answer = compared(service, key | {"authorization": f"Basic {token}"}, index="not-there", query="fox")
         assert (answer.status, answer.json()["engine_status"]) == (404, 404)
+
+
+@pytest.fixture
+def reader(secure_node):
+    """An account that may read one of the cluster's two indexes, `listed`."""
+    api, name, password = "_plugins/_security/api", "lister", "Of-The-Listed-1"
+    rights = {"index_permissions": [{"index_patterns": ["listed"], "allowed_actions": ["read"]}]}
+    paths = {f"{api}/roles/{name}": rights, f"{api}/internalusers/{name}": {"password": password}}
+    paths |= {f"{api}/rolesmapping/{name}": {"users": [name]}, "listed": None, "unlisted": None}
+    for path, body in paths.items():
+        secure_node.ask("PUT", path, body)
+    yield base64.b64encode(f"{name}:{password}".encode()).decode()
+    for path in reversed(paths):
+        secure_node.ask("DELETE", path)
+
+
+def test_the_list_of_indexes_is_in_the_callers_rights(secure_node, reader):
+    login = secure_node.login
+    admin = base64.b64encode(f"{login.user}:{login.password}".encode()).decode()
+    with served(secure_node.url, opensearch_ca_certs=login.ca) as service:
+        found = [
+            set(ask(service.api_url, "GET", "/v1/compare/indexes", headers=headers).json()["opensearch_indexes"])
+            for headers in ({"authorization": f"Basic {admin}"}, {"authorization": f"Basic {reader}"}, {})
+        ]
+    assert found[0] >= {"listed", "unlisted"}
+    # The plugin refuses the whole list to an account that may not read all of it (do_not_fail_on_forbidden is off).
+    assert found[1:] == [set(), set()]

@@ -69,7 +69,11 @@ class Shell:
     def __init__(self, folder: Path, changed: dict[str, str], ports: tuple[int, int]) -> None:
         self.folder = folder
         self.ports = ports
-        self.changed = {**changed, "localhost:9280": f"127.0.0.1:{ports[0]}", "127.0.0.1:9281": f"127.0.0.1:{ports[1]}"}
+        self.changed = {
+            **changed,
+            "localhost:9280": f"127.0.0.1:{ports[0]}",
+            **dict.fromkeys(("localhost:9281", "127.0.0.1:9281"), f"127.0.0.1:{ports[1]}"),
+        }
         programs = folder / ".programs"
         programs.mkdir()
         root = Path(__file__).parents[2]

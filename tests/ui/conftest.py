@@ -48,14 +48,14 @@ def open_page(chromium):
     """Open a page of its own, `open_page(url, **context)`; an error or a blocked resource fails the test."""
     contexts, wrong = [], []
 
-    def opened(url, **options):
+    def opened(url, wait_until="load", **options):
         context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(10_000)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda said: wrong.append(said.text) if _is_fault(said) else None)
-        page.goto(url)
+        page.goto(url, wait_until=wait_until)
         return page
 
     yield opened

@@ -83,7 +83,7 @@ def test_the_exports_are_read_by_our_own_readers(page, ids, tmp_path):
     judge(page, "30")
     best, second = ids(page)[:2]
     page.get_by_role("button", name="Queries and runs").click()
-    assert page.get_by_text("2 judgements of 1 queries, for the index docs.").is_visible()
+    assert page.get_by_text("2 judgements of 1 query, for the index docs.").is_visible()
     assert read_qrels(exported(page, "Export qrels", tmp_path)) == {"q1": {best: 3, second: 0}}
     assert list(read_topics(exported(page, "Export topics", tmp_path))) == [("q1", "fox")]
     path = exported(page, "Export training data", tmp_path)

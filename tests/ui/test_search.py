@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 
+from tests.support.servers.hits import answer
 from tests.support.servers.served import served
 from tests.support.servers.stub import Stub
 from tests.support.ui.library import HITS, IMAGE, SCRIPT, library, model_score
@@ -38,6 +40,38 @@ def test_a_query_shows_both_orders_with_moves(open_page, service, ids):
     assert page.locator(".lines path").count() == 10 + len(fell)
     assert page.locator(".status.applied").inner_text() == "applied e5-small"
     assert "first stage" in page.locator(".legend").inner_text()
+
+
+def listing(names):
+    """The library with a list of indexes; OpenSearch refuses the list if there is none."""
+    found = json.dumps({"indices": [{"name": name} for name in names or ()]})
+
+    def answered(request):
+        if request.startswith(b"GET /_resolve/index/"):
+            return answer(200, found) if names else answer(403, "{}")
+        return library(request)
+
+    return answered
+
+
+@pytest.mark.parametrize(
+    ("names", "offered", "chosen"),
+    [
+        (["papers", "docs", ".tasks"], ["docs", "papers"], ""),
+        (["docs", ".tasks"], ["docs"], "docs"),  # a cluster's only index is chosen
+        (None, [], ""),
+    ],
+)
+def test_the_indexes_of_the_cluster_are_offered(open_page, ids, names, offered, chosen):
+    with Stub(listing(names)) as stub, served(stub.url) as service:
+        page = open_page(f"{service.api_url}/ui", wait_until="networkidle")
+        shown = page.locator("#indexes option").evaluate_all("options => options.map((one) => one.value)")
+        assert (shown, page.input_value("#index")) == (offered, chosen)
+        page.fill("#index", "docs")
+        page.fill("#query", "fox")
+        page.press("#query", "Enter")
+        page.wait_for_selector(".right .hit")
+    assert page.locator("#message").is_hidden()
 
 
 def test_the_address_brings_the_same_comparison(open_page, service, ids):

@@ -75,7 +75,7 @@ def test_qrels_of_a_query_set_count(files):
     files.get_by_text("1 judgements are of queries that are not in the query set.").wait_for()
     open_file(files, "Query set", "7\tfox\n")
     open_file(files, "Add qrels", "7 0 d1 2.0\n")
-    files.get_by_text("1 judgements of 1 queries").wait_for()
+    files.get_by_text("1 judgement of 1 query").wait_for()
     files.get_by_role("button", name="fox").click()
     files.locator(".right .measure").get_by_text("nDCG@10 1.0000 · 1 of 10 judged").wait_for()
 

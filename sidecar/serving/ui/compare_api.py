@@ -23,9 +23,10 @@ from sidecar.serving.ui import page_files
 from sidecar.serving.ui.answer import written_out
 from sidecar.serving.ui.comparer import Comparer
 from sidecar.serving.ui.errors import FAILURES, as_json, failure
+from sidecar.serving.ui.index_names import MOST_NAMES
 from sidecar.serving.ui.request import ComparisonRequest, read_request
 
-_PATH = re.compile(r"/v1/compare|/ui(/.*)?")
+_PATH = re.compile(r"/v1/compare(/indexes)?|/ui(/.*)?")
 _EXAMPLE = {"index": "docs", "query": "how long do fleas live", "rankings": [{"fusion": {"method": "linear"}}]}
 _TOLD: dict[int | str, dict[str, Any]] = {
     200: {"description": "the first stage, and what became of each reranking"},
@@ -42,7 +43,7 @@ _TOLD: dict[int | str, dict[str, Any]] = {
 
 
 class CompareApi:
-    """`GET` and `POST /v1/compare`, and the page at `/ui` that uses them.
+    """`/v1/compare`, `/v1/compare/indexes`, and the page at `/ui` that uses them.
 
     A comparison reads documents, so it has the access rules of a change: with a key everybody who has it; without one
     only this machine; never a page of another origin. `proxy_port` is the OpenSearch port, for commands to copy.
@@ -77,6 +78,12 @@ class CompareApi:
         async def offered(request: Request) -> Response:
             return self._refusal(request) or as_json(self._offered())
 
+        @router.get(
+            "/v1/compare/indexes", summary="The indexes of OpenSearch that the caller may list", responses=_TOLD
+        )
+        async def indexes(request: Request) -> Response:
+            return self._refusal(request) or await self._indexes(request)
+
         @router.post(
             "/v1/compare",
             summary="One search, its first stage and rerankings of it, in one response",
@@ -107,6 +114,16 @@ class CompareApi:
             "proxy_port": self.proxy_port,
             "document_fields": list(own.options.fields.all),
         }
+
+    async def _indexes(self, request: Request) -> Response:
+        """Return the names that the caller may search; a list that OpenSearch refuses is empty."""
+        exchange = _exchange(request)
+        try:
+            with self.limits.held.hold(exchange.peer) as hold:
+                names = await unless_left(request.receive, self.comparer.list_indexes(exchange, hold))
+        except FAILURES as error:
+            return failure(error)
+        return as_json({"opensearch_indexes": names[:MOST_NAMES], "left_out": max(0, len(names) - MOST_NAMES)})
 
     def _refusal(self, request: Request) -> Response | None:
         obstacle = obstacle_to_change(_exchange(request), self.api_key, self.allowed_hosts, doing="compare")

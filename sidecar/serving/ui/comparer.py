@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -36,10 +36,14 @@ class Turns(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Comparer:
-    """Compares searches of `engines` by name; `options` are the settings' defaults of a reranking."""
+    """Compares searches of `engines` by name; `options` are the settings' defaults of a reranking.
+
+    `list_indexes` lists the indexes of OpenSearch that a caller may search.
+    """
 
     engines: Mapping[str, ComparedEngine]
     lucene_indexes: Sequence[str]
+    list_indexes: Callable[[Exchange, Hold], Coroutine[Any, Any, list[str]]]
     service: RerankingService
     names: ModelNames
     options: RerankOptions

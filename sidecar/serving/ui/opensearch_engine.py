@@ -26,6 +26,7 @@ from sidecar.serving.proxy.search_request import SearchCall
 from sidecar.serving.proxy.upstream import Request
 from sidecar.serving.rerank_api.problem import Fault, Problem
 from sidecar.serving.ui.first_stages import ComparedHit, Fetched, hits_of
+from sidecar.serving.ui.index_names import TARGET, index_names
 from sidecar.serving.ui.request import ComparisonRequest
 
 # Between these tags the page marks text; everything else in a fragment is text.
@@ -87,6 +88,26 @@ class OpenSearchEngine:
             request={"path": call.path, "body": msgspec.Raw(call.body.forwarded)},
         )
 
+    async def index_names(self, exchange: Exchange, hold: Hold) -> list[str]:
+        """List what the caller may search; nothing if OpenSearch refuses the list to this caller.
+
+        Raises `UpstreamDown`, `UpstreamSlow` or `AnswerTooLarge`.
+        """
+        path = TARGET.partition("?")[0]
+        if not passes("GET", path.encode(), self._proxy.allowed):
+            return []
+        own = self._asked("GET", path, exchange)
+        headers = without(self._proxy.headers(own), b"content-type")
+        peer = self._proxy.peer_of(exchange)
+        listing = Request("GET", TARGET, headers, is_read=True, peer=peer)
+        reply = await self._proxy.upstream.fetch(listing, hold)
+        return index_names(reply.body) if reply.status == 200 else []
+
+    def _asked(self, method: str, path: str, exchange: Exchange) -> Exchange:
+        """Return a request of the caller's for OpenSearch, in place of the one for this page."""
+        headers = self._headers(exchange)
+        return Exchange(method, path.encode(), b"", headers, exchange.peer, exchange.receive, exchange.send)
+
     def _call(self, asked: ComparisonRequest, exchange: Exchange, hold: Hold) -> SearchCall:
         """Return the search of a comparison, in the caller's name; its body is still empty for a query of words."""
         path = f"/{quote(asked.index, safe=',*')}/_search"
@@ -95,9 +116,7 @@ class OpenSearchEngine:
             raise Problem(Fault.INVALID, f"{asked.index[:80]!r} names no index", param="index")
         if not passes("POST", path.encode(), self._proxy.allowed):
             raise Problem(Fault.NOT_FOUND, "searches do not pass here (SIDECAR_PASS_THROUGH)")
-        own = Exchange(
-            "POST", path.encode(), b"", self._headers(exchange), exchange.peer, exchange.receive, exchange.send
-        )
+        own = self._asked("POST", path, exchange)
         body = SearchBody(asked.search_body or b"")
         if asked.search_body is not None and not body.raw.startswith(b"{"):
             raise Problem(Fault.INVALID, "body is not a JSON object", param="body")

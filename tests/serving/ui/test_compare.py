@@ -7,7 +7,7 @@ import json
 import msgspec
 import pytest
 
-from tests.support.servers.hits import by_model, opensearch
+from tests.support.servers.hits import answer, by_model, opensearch
 from tests.support.servers.served import ask, served
 from tests.support.servers.stub import Stub
 
@@ -211,6 +211,44 @@ def test_what_can_be_compared(service):
         ("e5-small", "rerank"),
         ("other", "rerank"),
     ]
+
+
+LISTED = {"indices": [{"name": f"docs-{i:04}"} for i in range(1003)]}
+
+
+def listing(request):
+    """List indexes to the caller with an account; refuse the others as OpenSearch's security plugin does."""
+    if not request.startswith(b"GET /_resolve/index/*?expand_wildcards=open "):
+        return opensearch(request)
+    if b"Basic YWRhOng=" not in request:
+        return answer(403, '{"error": {"reason": "no permissions"}, "status": 403}')
+    return answer(200, json.dumps(LISTED))
+
+
+def test_indexes_are_listed_in_the_callers_rights():
+    def asked(**headers):
+        found = ask(service.api_url, "GET", "/v1/compare/indexes", headers=headers)
+        return found.status, found.json()
+
+    with Stub(listing) as stub, served(stub.url, api_key="s3cret") as service:
+        assert asked()[0] == 401
+        assert asked(**KEY) == (200, {"opensearch_indexes": [], "left_out": 0})
+        assert asked(**KEY, origin="https://evil.example")[0] == 403
+        status, found = asked(**KEY, authorization="Basic YWRhOng=")
+        assert (status, found["left_out"]) == (200, 3)
+        assert found["opensearch_indexes"] == [f"docs-{i:04}" for i in range(1000)]
+        assert not any(b"s3cret" in request for request in stub.requests)
+    with served("http://127.0.0.1:9") as service:
+        status, found = asked()
+        assert (status, found["error"].partition(": ")[0]) == (502, "OpenSearch gave no answer")
+
+
+def test_nothing_is_listed_where_lists_do_not_pass(stub):
+    stub.requests.clear()
+    with served(stub.url, pass_through="search") as service:
+        answered = ask(service.api_url, "GET", "/v1/compare/indexes")
+    assert answered.json() == {"opensearch_indexes": [], "left_out": 0}
+    assert not any(b"_resolve" in request for request in stub.requests)
 
 
 def test_the_page_needs_no_key_and_allows_nothing_from_elsewhere(guarded):

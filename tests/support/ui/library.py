@@ -44,6 +44,10 @@ def library(request):
     """Answer one request of a stub's."""
     head, _, body = request.partition(b"\r\n\r\n")
     path = head.split(b" ")[1].split(b"?")[0]
+    if path.startswith(b"/_resolve/index/"):
+        return answer(
+            200, json.dumps({"indices": [{"name": "docs"}, {"name": ".tasks"}], "aliases": [{"name": "all"}]})
+        )
     if not path.endswith(b"_search"):
         return answer(200, "{}")
     search = json.loads(body or b"{}")

@@ -42,15 +42,31 @@ class App {
     });
     addEventListener("popstate", () => location.reload());
     this.showEmpty();
+    this.listIndexes();
     if (this.state.index && (this.state.query || this.state.body)) this.search();
     else byId("query").focus();
   }
 
   changed(what, more) {
-    if (what === "account") setAccount(more.user, more.password);
+    if (what === "account") {
+      setAccount(more.user, more.password);
+      this.listIndexes();
+    } else if (what === "engine") this.listIndexes();
     else if (what === "model" && !this.results.hasScores()) this.search();
     else this.results.arrange();
     writeAddressSoon(this.state);
+  }
+
+  /** Offer the indexes that this caller may list. Without a list a person types the name; the search says the rest. */
+  async listIndexes() {
+    if (this.state.engine !== "opensearch") return;
+    const listing = (this.listing = {});
+    try {
+      const found = await request("v1/compare/indexes");
+      if (this.listing === listing) this.controls.index.take(found.opensearch_indexes);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+    }
   }
 
   /** Show one of the views. */

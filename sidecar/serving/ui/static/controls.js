@@ -2,6 +2,7 @@
 
 import { byId, el, number } from "./dom.js";
 import { METHODS, NORMALIZATIONS, modelShare, takesNormalization } from "./fusion.js";
+import { IndexField } from "./index_field.js";
 
 export const FIRST_STAGE = "";
 
@@ -46,32 +47,19 @@ export class Controls {
     const engines = offered.engines.map((name) =>
       el("option", { value: name }, name === "lucene" ? "Lucene" : "OpenSearch"),
     );
-    const indexes = el(
-      "datalist",
-      { id: "indexes" },
-      offered.lucene_indexes.map((name) => el("option", { value: name })),
-    );
+    this.index = new IndexField(state, offered);
     this.engine = el(
       "select",
       {
         id: "engine",
         onchange: () => {
           state.engine = this.engine.value;
-          this.suggestIndex();
+          this.index.suggest();
+          this.changed("engine");
         },
       },
       engines,
     );
-    this.index = el("input", {
-      id: "index",
-      list: "indexes",
-      required: true,
-      autocomplete: "off",
-      spellcheck: false,
-      oninput: () => {
-        state.index = this.index.value.trim();
-      },
-    });
     this.window = el("input", {
       id: "window",
       type: "number",
@@ -95,21 +83,13 @@ export class Controls {
     });
     byId("choices").replaceChildren(
       labelled("Engine", this.engine),
-      labelled("Index", this.index),
-      indexes,
+      labelled("Index", this.index.input),
+      this.index.names,
       labelled("Window", this.window, "narrow"),
       labelled("Budget, ms", this.timeout, "narrow"),
     );
     this.engine.value = state.engine;
-    this.index.value = state.index;
     this.window.value = state.window;
-  }
-
-  /** Put an index of Lucene's into the field if it names none of them, and clear it for OpenSearch. */
-  suggestIndex() {
-    const names = this.offered.lucene_indexes;
-    const fits = this.state.engine === "lucene" ? names.includes(this.state.index) : !names.includes(this.state.index);
-    if (!fits) this.index.value = this.state.index = this.state.engine === "lucene" ? (names[0] ?? "") : "";
   }
 
   buildMore() {

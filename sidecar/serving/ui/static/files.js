@@ -56,7 +56,8 @@ export class Files {
   refresh() {
     const index = this.app.state.index || "(none)";
     const { count, queries } = this.own;
-    this.judged.textContent = `${count} judgements of ${queries.size} queries, for the index ${index}.`;
+    const words = `${count} ${count === 1 ? "judgement" : "judgements"} of ${queries.size}`;
+    this.judged.textContent = `${words} ${queries.size === 1 ? "query" : "queries"}, for the index ${index}.`;
   }
 
   buttons() {
@@ -192,7 +193,7 @@ export class Files {
 
   search(query, index) {
     const { state, controls } = this.app;
-    if (index && !index.includes("*")) controls.index.value = state.index = index;
+    if (index && !index.includes("*")) controls.index.set(index);
     byId("query").value = state.query = query;
     this.app.show("search");
     this.app.search();
