@@ -50,7 +50,7 @@ ALLOWED = {
         "sidecar.scoring.remote",
         "sidecar.scoring.score_mapping",
     },
-    "sidecar.listwise": {"sidecar.core"},
+    "sidecar.listwise": {"sidecar.core", "sidecar.scoring", "sidecar.scoring.checkpoints", "sidecar.scoring.remote"},
     "sidecar.reranker": {"sidecar.core", "sidecar.scoring", "sidecar.scoring.checkpoints"},
     "sidecar.experiments": {"sidecar.core", "sidecar.version"},  # a manifest names the version
     "sidecar.report": {"sidecar.core", "sidecar.experiments", "sidecar.version"},  # a page names the version
@@ -155,7 +155,7 @@ ROOT_PACKAGE = "sidecar.cli"
 ENTRY_POINTS = {"sidecar.__main__", "sidecar.documents", "sidecar.namesakes", "sidecar.version"}
 
 # Heavy dependency → the only packages that may import it; torch is also spoken by the adapters to what speaks torch.
-MODELS = ("sidecar.scoring", "sidecar.training")
+MODELS = ("sidecar.scoring", "sidecar.training", "sidecar.listwise.local")
 COMPETITORS = "sidecar.bench.competitors"
 OWNERS = {
     "torch": (*MODELS, COMPETITORS, "sidecar.bench.measures", "sidecar.bench.shapes"),

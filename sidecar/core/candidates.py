@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from sidecar.core.reasons import Why
+from sidecar.core.stage_two import StageTwo
 
 Native = TypeVar("Native")
 Request = TypeVar("Request", contravariant=True)
@@ -78,7 +79,8 @@ class Ranked:
     `rank` counts from 1. `rerank_score` is the model's raw score (a logit, or a cosine for a bi-encoder); it is
     None if the passage was not scored. `score` is the fused score, None exactly if `rerank_score` is.
     `truncated` and `chunk` are those of the `Score`. `normalized` holds the first-stage score and the model's score
-    as fusion combined them; it is None if fusion used the model's score alone.
+    as fusion combined them; it is None if fusion used the model's score alone. `stage_one` holds the rank and the fused
+    score before stage two, None if stage two did not order the hit; then `score` is that of the place.
     """
 
     candidate: Candidate
@@ -88,6 +90,7 @@ class Ranked:
     truncated: bool = False
     chunk: Chunk | None = None
     normalized: tuple[float, float] | None = None
+    stage_one: tuple[int, float | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,7 @@ class Ranking:
 
     `seconds` holds the wall time of each stage of reranking, by name. `model_share` is the model's weight in the
     fusion, None if there is none. With a `cut` only the relevant candidates are there, and nothing may follow them.
+    `stage_two` says what a generator made of it, None if none was asked.
     """
 
     query: str
@@ -115,6 +119,7 @@ class Ranking:
     seconds: dict[str, float]
     model_share: float | None = None
     cut: Cut | None = None
+    stage_two: StageTwo | None = None
 
     @property
     def scored(self) -> int:

@@ -41,6 +41,11 @@ class Reason(StrEnum):
     SCORER_UNAVAILABLE = "scorer_unavailable"
     SCORING_FAILED = "scoring_failed"
     UNCALIBRATED = "uncalibrated"
+    # Stage two did not order the hits, or not all of them; they are scored.
+    STAGE_TWO_TOO_SLOW = "stage_two_too_slow"
+    STAGE_TWO_UNAVAILABLE = "stage_two_unavailable"
+    STAGE_TWO_FAILED = "stage_two_failed"
+    STAGE_TWO_UNREADABLE = "stage_two_unreadable"
     INTERNAL_ERROR = "internal_error"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sidecar.core.model_spec import ModelSpec
@@ -61,10 +61,15 @@ def content_digest(spec: ModelSpec) -> str:
         remote = load_remote(spec)
         remote.close()
         return remote.identity
-    digest = hashlib.blake2b(digest_size=16)
     manifest = locate(spec.model, revision=spec.revision, offline=True).manifest
     beside = None if manifest is None else manifest.beside
-    for directory in (*_directories(spec), *(_directories(spec_beside(spec, beside.model)) if beside else ())):
+    return digest_of([*_directories(spec), *(_directories(spec_beside(spec, beside.model)) if beside else ())])
+
+
+def digest_of(directories: Iterable[Path]) -> str:
+    """Return an identifier of the content of a model's directories; of a large file it reads samples."""
+    digest = hashlib.blake2b(digest_size=16)
+    for directory in directories:
         for path in _paths(directory):
             add_text(digest, str(path.relative_to(directory)))
             _add_samples(digest, path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -14,15 +14,25 @@ Read = TypeVar("Read")
 AHEAD = 2
 
 
-def prefetch(items: Iterable[Item], read: Callable[[Item], Read], *, ahead: int = AHEAD) -> Iterator[tuple[Item, Read]]:
-    """Yield each item with the result of `read`, in order; `read` runs in a thread, `items` in the caller's thread.
+def prefetch(
+    items: Iterable[Item],
+    read: Callable[[Item], Read],
+    *,
+    ahead: int = AHEAD,
+    workers: int = 1,
+    stop: Callable[[], None] = lambda: None,
+) -> Iterator[tuple[Item, Read]]:
+    """Yield each item with the result of `read`, in order.
+
+    `read` runs in a thread, or in as many as there are `workers`; `items` is iterated in the caller's thread. `stop` is
+    called at the end, until no reading is left that nobody waits for any more.
 
     At most `ahead` items more than were asked for are taken and kept in memory. An error of an item, or of taking it,
     is raised in its turn, after the results of all items before it.
     """
     source, failure, more = iter(items), None, True
     waiting: deque[tuple[Item, Future[Read]]] = deque()
-    pool = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="read-ahead")
     try:
         while True:
             while more and len(waiting) <= ahead:
@@ -36,9 +46,15 @@ def prefetch(items: Iterable[Item], read: Callable[[Item], Read], *, ahead: int 
                     waiting.append((item, pool.submit(read, item)))
             if not waiting:
                 break
-            item, reading = waiting.popleft()
-            yield item, reading.result()
+            item, reading = waiting[0]
+            result = reading.result()
+            waiting.popleft()
+            yield item, result
         if failure is not None:
             raise failure
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)
+        # Again and again: a reading may have begun since the last call.
+        while running := [reading for _, reading in waiting if not reading.done()]:
+            stop()
+            wait(running, timeout=0.05)

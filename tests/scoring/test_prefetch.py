@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -57,3 +58,27 @@ def test_what_goes_wrong_is_raised_in_its_turn():
 
     assert run(lambda item: 10 // item) == ([2, 1], ZeroDivisionError)
     assert run(str) == ([2, 1, 0, 5], KeyError)
+
+
+def test_an_early_end_gives_up_what_is_being_read_and_what_waits():
+    given_up, calls = threading.Event(), []
+
+    def stop():
+        calls.append(1)
+        given_up.set()
+
+    def read(item):
+        return item == 0 or given_up.wait(20)
+
+    found = prefetch(range(100), read, ahead=8, workers=2, stop=stop)
+    assert next(found) == (0, True)
+    started = time.monotonic()
+    found.close()
+    assert time.monotonic() - started < 5
+    assert calls
+
+
+def test_several_workers_keep_the_order():
+    together = threading.Barrier(3)
+    found = prefetch(range(9), lambda item: (together.wait(20), item)[1], ahead=5, workers=3)
+    assert list(found) == [(item, item) for item in range(9)]

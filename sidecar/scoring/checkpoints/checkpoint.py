@@ -178,7 +178,7 @@ def load_classifier(  # noqa: PLR0913  the parts to load, by keyword
     else:
         merged = None if is_quantized(model) else dtype
         model = apply_adapter(model, adapter, base, missing=missing, enabled=enabled, dtype=merged)
-    model = _place(model, placement)
+    model = place_model(model, placement)
     if head is not None:
         # The difference of two bfloat16 rows is seldom exact in bfloat16, so it stays in float32.
         model.score.weight.data = head.to(model.score.weight.device)
@@ -205,7 +205,7 @@ def load_encoder(directory: Path, placement: Placement) -> Any:
     check_config(directory)
     model, missing = load_pretrained(AutoModel, directory, placement, bare=True, dtype=placement.torch_dtype())
     check_complete({key for key in missing if not key.startswith("pooler.")}, directory)
-    return _place(model, placement)
+    return place_model(model, placement)
 
 
 def load_tokenizer(directory: Path) -> Any:
@@ -260,7 +260,8 @@ def _dtype(name: str) -> torch.dtype:
     return found
 
 
-def _place(model: Any, placement: Placement) -> Any:
+def place_model(model: Any, placement: Placement) -> Any:
+    """Put a loaded model on its device in its dtype, without gradients, in evaluation mode."""
     dtype, whole = placement.torch_dtype(), not is_quantized(model)
     # Parameters only: rotary frequencies are buffers, and bf16 would make every position inexact.
     for parameter in model.parameters():

@@ -17,6 +17,9 @@ from sidecar.scoring.checkpoints.safetensors_io import open_tensors
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."
+# The tasks of peft that are used here, and what has an adapter for them.
+SCORING, GENERATING = "SEQ_CLS", "CAUSAL_LM"
+_KINDS = {SCORING: "A reranker", GENERATING: "A generator of stage two"}
 
 
 def is_adapter(directory: Path) -> bool:
@@ -24,17 +27,17 @@ def is_adapter(directory: Path) -> bool:
     return (directory / CONFIG).is_file()
 
 
-def read_config(directory: Path) -> dict[str, Any]:
-    """Read the adapter's own configuration. Raises ModelError unless it is a LoRA for sequence classification."""
+def read_config(directory: Path, task: str = SCORING) -> dict[str, Any]:
+    """Read the adapter's own configuration. Raises ModelError unless it is a LoRA for this task."""
     path = directory / CONFIG
     try:
         config = dict(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:
         raise ModelError(f"{path} is not a JSON object: {error}.", remedy="Fetch or save the adapter again.") from error
-    if config.get("peft_type") != "LORA" or config.get("task_type") not in ("SEQ_CLS", None):
+    if config.get("peft_type") != "LORA" or config.get("task_type") not in (task, None):
         raise ModelError(
             f"{directory} is a {config.get('peft_type')} adapter for {config.get('task_type')}.",
-            remedy="A reranker is a LORA adapter for SEQ_CLS.",
+            remedy=f"{_KINDS[task]} is a LORA adapter for {task}.",
         )
     if not (directory / WEIGHTS).is_file():
         raise ModelError(

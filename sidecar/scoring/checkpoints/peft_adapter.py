@@ -10,6 +10,7 @@ from sidecar.core.errors import ModelError
 from sidecar.scoring.checkpoints.adapter_settings import check_supported, merges
 from sidecar.scoring.checkpoints.lora_adapter import (
     PREFIX,
+    SCORING,
     check_complete,
     check_fit,
     mismatch,
@@ -20,7 +21,7 @@ from sidecar.scoring.checkpoints.quiet import quiet_libraries
 
 
 def apply_adapter(  # noqa: PLR0913  called in one place, by keyword
-    model: Any, directory: Path, base: str, *, missing: set[str], enabled: bool, dtype: Any
+    model: Any, directory: Path, base: str, *, missing: set[str], enabled: bool, dtype: Any, task: str = SCORING
 ) -> Any:
     """Apply an adapter to its base and merge it, layer by layer: in fp32, cast to `dtype` once; None does not merge.
 
@@ -29,7 +30,7 @@ def apply_adapter(  # noqa: PLR0913  called in one place, by keyword
     whole are taken, such as the score head. Raises AdapterMismatch if shapes or modules do not fit, ModelError for a
     setting that peft can't apply, for tensors that it does not use, and if neither the adapter nor the base has a head.
     """
-    config, tensors = read_config(directory), read_tensors(directory)
+    config, tensors = read_config(directory, task), read_tensors(directory)
     recorded = str(config.get("base_model_name_or_path"))
     whole = _fitted(model, directory, config, tensors, base=base, missing=missing)
     if dtype is not None:

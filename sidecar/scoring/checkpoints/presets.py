@@ -122,3 +122,10 @@ PRESETS: dict[str, Preset] = {
     "qwen3-reranker-4b": Preset("Qwen/Qwen3-Reranker-4B", QWEN3),
     "qwen3-reranker-8b": Preset("Qwen/Qwen3-Reranker-8B", QWEN3),
 }
+
+# Generators for stage two, which want DeAR's prompt: name → hub id, as the authors' README has them. The adapter names
+# its base, Llama-3.1-8B-Instruct. Unverified: nobody has run them on the real weights here.
+LISTWISE = {
+    "dear-8b-listwise": "abdoelsayed/dear-8b-reranker-listwise-v1",
+    "dear-8b-listwise-lora": "abdoelsayed/dear-8b-reranker-listwise-lora-v1",
+}

@@ -6,13 +6,10 @@ ones are already being scored.
 
 from __future__ import annotations
 
-import asyncio
-import threading
 import weakref
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
@@ -21,6 +18,7 @@ from sidecar.core.errors import ConfigurationError, ScorerUnavailable
 from sidecar.core.model_spec import ModelSpec, Remote
 from sidecar.core.token_guess import guess_tokens
 from sidecar.scoring.checkpoints.manifest import Manifest, PreferredFusion
+from sidecar.scoring.remote.loop_thread import LoopThread
 from sidecar.scoring.remote.server_info import ServerInfo, check_addresses
 from sidecar.scoring.remote.servers import RemoteScores, RemoteServers
 from sidecar.scoring.score_mapping import Mapping
@@ -53,13 +51,11 @@ class RemoteScorer:
     def __init__(self, name: str, urls: Sequence[str], remote: Remote) -> None:
         self.name = name
         self._remote = remote
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="remote scorer", daemon=True)
-        self._thread.start()
+        self._loop = LoopThread("remote scorer")
         self._servers = RemoteServers(urls, remote)
-        self.close = weakref.finalize(self, _close, self._loop, self._thread, self._servers)
+        self.close = weakref.finalize(self, _close, self._loop, self._servers)
         try:
-            self.info: ServerInfo = self._call(self._servers.open()).result()
+            self.info: ServerInfo = self._loop.call(self._servers.open()).result()
         except BaseException:
             self.close()
             raise
@@ -94,10 +90,7 @@ class RemoteScorer:
         return [self._complete(one.result()) for one in coming]
 
     def _send(self, query: str, passages: Sequence[Passage]) -> Future[RemoteScores]:
-        return self._call(self._servers.scores(query, passages, seconds=self._remote.timeout))
-
-    def _call(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        return self._loop.call(self._servers.scores(query, passages, seconds=self._remote.timeout))
 
     def _complete(self, found: RemoteScores) -> list[Score]:
         scores = [Score(value) for value in found.values if value is not None]
@@ -142,8 +135,5 @@ def manifest_of(info: ServerInfo) -> Manifest:
     return msgspec.structs.replace(manifest, max_length=max(8, info.max_length))
 
 
-def _close(loop: asyncio.AbstractEventLoop, thread: threading.Thread, servers: RemoteServers) -> None:
-    asyncio.run_coroutine_threadsafe(servers.close(), loop).result()
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
+def _close(loop: LoopThread, servers: RemoteServers) -> None:
+    loop.close(servers.close())

@@ -60,23 +60,23 @@ class ServerInfo(msgspec.Struct, frozen=True):
     told_by_sidecar: bool = False
 
 
-def check_addresses(model: str) -> list[str]:
-    """Return the servers' addresses, without an API's own path. Raises ConfigurationError."""
+def check_addresses(model: str, *, kind: str = "scorer", key_variable: str = "SIDECAR_REMOTE_API_KEY") -> list[str]:
+    """Return the servers' addresses, without an API's own path; `kind` names them. Raises ConfigurationError."""
     found = []
     for url in (part.strip() for part in model.split(",")):
         try:
             parts = urlsplit(url)
             port = parts.port
         except ValueError:
-            raise ConfigurationError(f"{_shown(url)} is no URL of a scorer.") from None
+            raise ConfigurationError(f"{_shown(url)} is no URL of a {kind}.") from None
         if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
             raise ConfigurationError(
-                f"{_shown(url)} is no URL of a scorer.", remedy="Write http://HOST:PORT, several with commas between."
+                f"{_shown(url)} is no URL of a {kind}.", remedy="Write http://HOST:PORT, several with commas between."
             )
         if parts.username is not None or parts.query or parts.fragment:
             raise ConfigurationError(
-                f"The URL of the scorer at {parts.hostname} has an account, a query or a fragment.",
-                remedy="Leave it out; a key is set by SIDECAR_REMOTE_API_KEY.",
+                f"The URL of the {kind} at {parts.hostname} has an account, a query or a fragment.",
+                remedy=f"Leave it out; a key is set by {key_variable}.",
             )
         found.append(_without_endpoint(url.rstrip("/")))
     return found

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -19,11 +18,9 @@ from sidecar.core.circuit_breaker import CircuitBreaker
 from sidecar.core.errors import ModelError, ScorerUnavailable, SidecarError
 from sidecar.core.model_spec import Remote
 from sidecar.scoring.remote.dialects import DIALECTS
+from sidecar.scoring.remote.replicas import Replicas
 from sidecar.scoring.remote.server_info import ServerInfo
 from sidecar.scoring.remote.transport import Again, Server, TooLarge, session_for
-
-# Seconds between two attempts if the server names none; doubled each time, up to the longest.
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +60,7 @@ class RemoteServers:
         self.remote = remote
         self.info: ServerInfo | None = None
         self._servers = [Server(url, remote, CircuitBreaker(failures, pause)) for url in urls]
+        self._replicas = Replicas(self._servers)
         self._session: ClientSession | None = None
 
     async def open(self) -> ServerInfo:
@@ -125,63 +123,33 @@ class RemoteServers:
 
     async def _batch(self, work: _Work, part: range) -> None:
         """Score one batch; retry until the deadline."""
-        loop, pause, failed = asyncio.get_running_loop(), FIRST_PAUSE, set[str]()
-        while True:
-            server = self._choose(failed)
-            if server is None:
-                raise ScorerUnavailable("no server of the remote scorer answers")
-            others = len(self._servers) - len(failed) - 1
-            # An attempt ends before the deadline, so that a server that hangs counts as one that failed.
-            left = (work.deadline - loop.time()) * (0.5 if others else 0.95)
-            try:
-                scores = await self._ask(server, work.query, work.passages[part.start : part.stop], left)
-            except TooLarge:
-                half = max(1, len(part) // 2)
-                server.largest = min(server.largest, half)
-                await self._batch(work, part[:half])
-                await self._batch(work, part[half:])
-                return
-            except Again as attempt:
-                failed.add(server.url)
-                work.failures.append(attempt.error)
-                if len(failed) < len(self._servers):
-                    continue
-                failed.clear()
-                wait = pause * random.uniform(0.5, 1.5) if attempt.after is None else attempt.after  # noqa: S311
-                if loop.time() + wait >= work.deadline:
-                    raise attempt.error from None
-                await asyncio.sleep(wait)
-                pause = min(2 * pause, LONGEST_PAUSE)
-                continue
-            work.scores[part.start : part.stop] = scores
-            return
+        passages = work.passages[part.start : part.stop]
 
-    def _choose(self, failed: set[str]) -> Server | None:
-        """Return the least busy server that did not fail for this batch; one left alone only if there is no other."""
-        now = asyncio.get_running_loop().time()
-        waiting = [server for server in self._servers if server.url not in failed]
-        allowed = [server for server in waiting if server.breaker.allows(now)]
-        return min(allowed or waiting, key=lambda server: (server.in_flight, server.tried), default=None)
+        async def ask(server: Server, seconds: float) -> list[float]:
+            try:
+                return await self._ask(server, work.query, passages, seconds)
+            except TooLarge:
+                server.largest = min(server.largest, max(1, len(part) // 2))
+                raise
+
+        try:
+            scores = await self._replicas.ask(work.deadline, ask, work.failures.append)
+        except TooLarge:
+            half = max(1, len(part) // 2)
+            await self._batch(work, part[:half])
+            await self._batch(work, part[half:])
+        else:
+            work.scores[part.start : part.stop] = scores
 
     async def _ask(self, server: Server, query: str, passages: Sequence[Passage], seconds: float) -> list[float]:
-        server.tried += 1
-        server.in_flight += 1
-        try:
-            async with server.slots:
-                if server.info is None:
-                    await self._join(server)
-                assert server.info is not None  # noqa: S101  `_join` raises otherwise
-                dialect = DIALECTS[server.info.dialect]
-                body = dialect.write(query, passages, server.info.model)
-                try:
-                    async with asyncio.timeout(seconds):
-                        answer = await server.post(dialect.path, body, len(passages))
-                except TimeoutError:
-                    raise server.lost(f"did not answer within {seconds:.3g} s") from None
-                server.breaker.succeeded()
-                return dialect.read(answer, len(passages), server.url)
-        finally:
-            server.in_flight -= 1
+        async with server.slots:
+            if server.info is None:
+                await self._join(server)
+            assert server.info is not None  # noqa: S101  `_join` raises otherwise
+            dialect = DIALECTS[server.info.dialect]
+            body = dialect.write(query, passages, server.info.model)
+            answer = await server.post_within(seconds, dialect.path, body, len(passages))
+            return dialect.read(answer, len(passages), server.url)
 
     async def _join(self, server: Server) -> None:
         """Have a server describe itself; its model must be that of the others."""

@@ -17,6 +17,7 @@ from sidecar.core.model_spec import Remote
 from sidecar.scoring.remote.server_info import ServerInfo, describe
 from sidecar.version import __version__
 
+KEY_VARIABLE = "SIDECAR_REMOTE_API_KEY"
 # Seconds for a server to tell about itself.
 DESCRIBE_SECONDS = 5.0
 # Bytes of an answer: a score needs about 60.
@@ -43,21 +44,32 @@ class Server:
 
     `info` is what it told about itself, None before that and after a failure; `largest` is how many passages it takes.
     `in_flight` are the requests without an answer, `tried` those so far. `session` has to be set before any is sent.
+    `key_variable` names the variable of its key, and `hint` says what to do if it has no such API, both for messages.
     """
 
     session: aiohttp.ClientSession
 
-    def __init__(self, url: str, remote: Remote, breaker: CircuitBreaker) -> None:
+    def __init__(
+        self,
+        url: str,
+        remote: Remote,
+        breaker: CircuitBreaker,
+        *,
+        key_variable: str = KEY_VARIABLE,
+        hint: str = "Name its API by SIDECAR_REMOTE_DIALECT.",
+    ) -> None:
         self.url = url
         self.breaker = breaker
         self.slots = asyncio.Semaphore(remote.concurrency)
         self.info: ServerInfo | None = None
         self.in_flight = self.tried = self.largest = 0
         self._remote = remote
+        self._key_variable = key_variable
+        self._hint = hint
 
     async def describe(self) -> ServerInfo:
         """Ask the server about itself. Raises ScorerUnavailable, ModelError."""
-        self.info = await describe(self.url, self._remote, self._get)
+        self.info = await describe(self.url, self._remote, self.get)
         self.largest = self._remote.batch or self.info.largest
         return self.info
 
@@ -82,6 +94,16 @@ class Server:
             raise self._refusal(status, text)
         return _as_json(text, self.url)
 
+    async def post_within(self, seconds: float, path: str, body: object, count: int) -> object:
+        """Do what `post` does; no answer within `seconds` is a failure of the server, which raises Again."""
+        try:
+            async with asyncio.timeout(seconds):
+                answer = await self.post(path, body, count)
+        except TimeoutError:
+            raise self.lost(f"did not answer within {seconds:.3g} s") from None
+        self.breaker.succeeded()
+        return answer
+
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         text = bytearray()
         async for block in response.content.iter_chunked(2**16):
@@ -90,7 +112,8 @@ class Server:
                 raise ScoringError(f"{self.url} answers with more than {LARGEST_ANSWER} bytes.")
         return bytes(text)
 
-    async def _get(self, path: str) -> object:
+    async def get(self, path: str) -> object:
+        """Return the JSON at a path; None if there is none. Raises ScorerUnavailable, ModelError for a refused key."""
         timeout = aiohttp.ClientTimeout(DESCRIBE_SECONDS)
         try:
             async with self.session.get(self.url + path, timeout=timeout, allow_redirects=False) as response:
@@ -98,9 +121,7 @@ class Server:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ScorerUnavailable(f"{self.url} can't be reached: {type(error).__name__}") from error
         if response.status in _REFUSED:
-            raise ModelError(
-                f"{self.url} refuses the key (HTTP {response.status}).", remedy="Set SIDECAR_REMOTE_API_KEY."
-            )
+            raise ModelError(f"{self.url} refuses the key (HTTP {response.status}).", remedy=self._set_key)
         if response.status == _BUSY or response.status in _TRANSIENT:
             raise ScorerUnavailable(f"{self.url} answers HTTP {response.status}")
         with contextlib.suppress(ScoringError):
@@ -113,13 +134,17 @@ class Server:
         self.info = None
         return Again(ScorerUnavailable(f"{self.url} {why}"), after)
 
+    @property
+    def _set_key(self) -> str:
+        return f"Set {self._key_variable}."
+
     def _refusal(self, status: int, text: bytes) -> ScoringError:
         told = " ".join(text[:300].decode("utf-8", "replace").split())
         if self._remote.api_key:
             told = told.replace(self._remote.api_key, "***")
         if status in _REFUSED:
-            return ScoringError(f"{self.url} refuses the key (HTTP {status}).", remedy="Set SIDECAR_REMOTE_API_KEY.")
-        hint = "Name its API by SIDECAR_REMOTE_DIALECT." if status in {404, 405} else ""
+            return ScoringError(f"{self.url} refuses the key (HTTP {status}).", remedy=self._set_key)
+        hint = self._hint if status in {404, 405} else ""
         return ScoringError(f"{self.url} refuses the request (HTTP {status}): {told}", remedy=hint)
 
 

@@ -13,6 +13,7 @@ LISTINGS = {
     "sidecar": ("/v1/models", "rerank-sidecar"),
     "vllm": ("/v1/models", "vllm"),
     "infinity": ("/models", "infinity"),
+    "openai": ("/v1/models", "vllm"),
 }
 
 
@@ -114,9 +115,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def remote_stub(dialect, **options):
+def remote_stub(dialect, *, kind=RemoteStub, **options):
     """Serve a stub until the block ends."""
-    server = RemoteStub(dialect, **options)
+    server = kind(dialect, **options)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield server
