@@ -28,7 +28,7 @@ from urllib.parse import urlsplit
 from connectors.opensearch.transport import connect
 from sidecar.demo_corpus import standard_library
 from sidecar.serving.run import serve
-from sidecar.serving.scorer.client import COMMAND
+from sidecar.serving.scorer.process import COMMAND
 from sidecar.settings import load_settings
 
 INDEX = "sidecar-benchmark-2"

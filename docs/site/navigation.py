@@ -23,6 +23,7 @@ PARTS = {
         "docs/how-to/min-relevance",
         "docs/how-to/long-documents",
         "docs/how-to/several-adapters",
+        "docs/how-to/several-devices",
         "docs/how-to/remote-scorers",
         "docs/how-to/search-pipeline",
         "docs/how-to/rollout",

@@ -27,7 +27,7 @@ _SECRET = {"opensearch_password", "opensearch_token", "api_key", "remote_api_key
 # Tables, lists, and what is set once for a service.
 _IN_FILE = {
     *("models", "rules", "shadow_file", "shadow_queries", "pass_headers"),
-    *("model_aliases", "lucene_indexes", "cors_origins"),
+    *("model_aliases", "lucene_indexes", "cors_origins", "model_devices"),
 }
 OPENSEARCH = tuple(name for name in SECTIONS["OpenSearch"] if name not in _SECRET | {"opensearch_url"})
 SERVICE = tuple(

@@ -36,7 +36,17 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "Service": (
         *("host", "port", "api_port", "tls_cert", "tls_key", "tls_client_ca", "api_key"),
-        *("models", "merged_adapters", "rules", "shadow_file", "shadow_queries", "pass_through", "budget_ms"),
+        *(
+            "models",
+            "devices",
+            "model_devices",
+            "merged_adapters",
+            "rules",
+            "shadow_file",
+            "shadow_queries",
+            "pass_through",
+            "budget_ms",
+        ),
         *("on_failure", "lend_account", "trusted_proxies", "pass_headers", "allowed_hosts", "advertised_address"),
     ),
     "Limits of the service": (

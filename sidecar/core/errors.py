@@ -13,7 +13,8 @@ SidecarError
 │   └── NonFiniteScore            NaN or infinity, which is never a rank
 ├── TrainingError                 training can't continue: the loss is not finite, or memory ran out
 ├── ScorerUnavailable             no scorer can answer: it is starting, hangs, has ended, or is overloaded
-│   └── ScorerBusy                its queue is full; it accepts requests again soon
+│   ├── ScorerBusy                its queue is full; it accepts requests again soon
+│   └── ScorerEnded               the process that was scoring ended; others go on
 └── EngineError                   the first stage can't answer
     ├── IndexNotFound             no index there
     ├── JavaError                 no suitable Java, or the JVM did not start
@@ -86,6 +87,10 @@ class ScorerUnavailable(SidecarError):
 
 class ScorerBusy(ScorerUnavailable):
     """The scorer's queue is full; it accepts requests again soon."""
+
+
+class ScorerEnded(ScorerUnavailable):
+    """The process that was scoring ended; others go on."""
 
 
 class EngineError(SidecarError):

@@ -40,7 +40,8 @@ def fingerprint(scorer: Scorer, spec: ModelSpec) -> str:
     # A fusion changes no score of the model.
     add_text(digest, as_json(scorer.manifest, leave_out=("fusion",)))
     add_text(digest, scorer.engine_name)
-    add_text(digest, f"{placement.device_name()} {placement.dtype_name()}")
+    # GPUs of one kind compute the same, so that a service may use several.
+    add_text(digest, f"{placement.device_name().partition(':')[0]} {placement.dtype_name()}")
     for name in DECISIVE:
         add_text(digest, f"{name} {getattr(spec, name)}")
     beside = scorer.manifest.beside

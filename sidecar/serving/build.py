@@ -1,10 +1,10 @@
-"""Build the service from the settings: one scorer, two ports, and the connection to OpenSearch."""
+"""Build the service from the settings: scorers, two ports, and the connection to OpenSearch."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +15,10 @@ from starlette.types import ASGIApp
 
 from connectors.opensearch.auth import client_options
 from sidecar.core.candidates import Score
-from sidecar.core.circuit_breaker import CircuitBreaker
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.model_spec import Compiling, ModelSpec, is_remote
 from sidecar.opensearch_account import access
+from sidecar.serving.build_scorers import build_scorers
 from sidecar.serving.comparing import compare_api
 from sidecar.serving.http.held_bytes import HeldBytes
 from sidecar.serving.http.metrics import Metrics
@@ -35,10 +35,8 @@ from sidecar.serving.proxy.shadow_log import ShadowFile
 from sidecar.serving.proxy.upstream import Try, Upstream, UpstreamLimits, node_url
 from sidecar.serving.rerank_api.app import ExtraRouter, rerank_api
 from sidecar.serving.rerank_api.engine import ModelNames, RequestLimits, RerankEngine
-from sidecar.serving.scorer.client import COMMAND, ScorerClient
-from sidecar.serving.scorer.remote_client import RemoteScorerClient
+from sidecar.serving.scorer.process import COMMAND
 from sidecar.serving.scorer.score_cache import ScoreCache
-from sidecar.serving.scorer.scorers import ScorerLink, Scorers
 from sidecar.serving.scorer.service import RerankingService
 from sidecar.serving.starting import start_scorers
 from sidecar.settings import Settings
@@ -104,7 +102,7 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
             metrics.tried(one)
 
         upstream.on_try = tried
-        scorers = _scorers(settings, models, command)
+        scorers = await build_scorers(settings, models, command)
         scorers.report_batches(metrics.batch)
         stack.push_async_callback(scorers.stop)
         loading = asyncio.create_task(start_scorers(scorers, options))
@@ -132,28 +130,6 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
             management=proxy.ours,
         )
         yield ServiceParts(service, upstream, cluster, proxy, api, metrics, loading)
-
-
-def _scorers(settings: Settings, models: Mapping[str, ModelSpec], command: Sequence[str]) -> Scorers:
-    """Make the scorers: one process for all local models, and a client for the remote ones; neither if it has none.
-
-    Raises `ConfigurationError` for a remote model with settings of a local one.
-    """
-    links: list[ScorerLink] = []
-    if local := {name: spec for name, spec in models.items() if not spec.is_remote}:
-        links.append(
-            ScorerClient(
-                local,
-                command=command,
-                slice_seconds=settings.slice_seconds,
-                hang_seconds=settings.hang_seconds,
-                most_waiting=settings.max_queue,
-                merged_adapters=settings.merged_adapters,
-            )
-        )
-    if remote := {name: spec for name, spec in models.items() if spec.is_remote}:
-        links.append(RemoteScorerClient(remote, most_waiting=settings.max_queue))
-    return Scorers(links, lambda: CircuitBreaker(settings.breaker_failures, settings.breaker_seconds), tuple(models))
 
 
 async def _give_up(task: asyncio.Task[None]) -> None:

@@ -114,7 +114,9 @@ class Management:
             reasons["opensearch"] = await self.cluster.check()
         parts = {name: _state(reason) for name, reason in reasons.items()}
         reason = "; ".join(f"{name}: {why}" for name, why in reasons.items() if why)
-        await _answer(exchange, 503 if reason else 200, _state(reason) | (parts if len(parts) > 1 else {}))
+        processes = self.service.scorers.processes if wanted != b"/opensearch" else []
+        up = {"processes": len(processes), "up": sum(one.up for one in processes)} if len(processes) > 1 else {}
+        await _answer(exchange, 503 if reason else 200, _state(reason) | (parts if len(parts) > 1 else {}) | up)
 
     async def _reload(self, exchange: Exchange, model: str) -> None:
         """Read a model's files again; requests that the previous model is scoring are not affected."""

@@ -18,7 +18,7 @@ from sidecar.serving.http.head_limits import ClientLimits, HeadLimits
 from sidecar.serving.http.listeners import Listener, reserve, serve_together
 from sidecar.serving.http.open_files import client_connections, quiet_accept_errors
 from sidecar.serving.http.tls import ServerTls, TlsFiles
-from sidecar.serving.scorer.client import COMMAND
+from sidecar.serving.scorer.process import COMMAND
 from sidecar.settings import Settings, ignored_variables
 
 _log = logging.getLogger("sidecar.service")

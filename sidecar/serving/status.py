@@ -8,6 +8,7 @@ from sidecar.core.model_spec import ModelSpec
 from sidecar.serving.http.metrics import Metrics
 from sidecar.serving.http.metrics_digest import counts, latencies
 from sidecar.serving.proxy.cluster_health import ClusterHealth
+from sidecar.serving.scorer.process_state import ProcessState
 from sidecar.serving.scorer.service import RerankingService
 from sidecar.version import __version__
 
@@ -29,6 +30,7 @@ async def status(
             "queued_tokens": scorers.queued_tokens,
             "cached_scores": len(service.cache),
             "breaker_open": scorers.breaker_open,
+            "processes": [_process(one) for one in scorers.processes],
         },
         "opensearch": {"reason": reason, "about": cluster.about},
         "models": [_model(service, name, spec) for name, spec in scorers.models.items()],
@@ -37,6 +39,10 @@ async def status(
         "stages": latencies(metrics.registry, "sidecar_stage_seconds"),
         "requests": latencies(metrics.registry, "sidecar_request_seconds"),
     }
+
+
+def _process(one: ProcessState) -> dict[str, Any]:
+    return {"device": one.device, "up": one.up, "reason": one.why, "restarts": one.restarts}
 
 
 def _model(service: RerankingService, name: str, spec: ModelSpec) -> dict[str, Any]:

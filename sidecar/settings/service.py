@@ -31,6 +31,14 @@ class ServiceSettings(BaseModel):
     models: dict[str, str] = Field(
         {}, description='More models that requests may name: {"name": "preset, directory or hub name"}.'
     )
+    devices: Names = Field(
+        (),
+        description="Devices of the service, with one scorer process for each: cuda:0,cuda:1, or cpu,cpu. "
+        "auto: every GPU, or one process on the CPU. Unset: one process on --device.",
+    )
+    model_devices: dict[str, str] = Field(
+        {}, description='Declared models that only some of the devices score: {"minilm": "cuda:1"}.'
+    )
     merged_adapters: int = Field(
         2,
         ge=1,
@@ -136,7 +144,7 @@ class ServiceSettings(BaseModel):
         (), description="Origins of web pages that may call the rerank API, such as https://app.example; * allows all."
     )
 
-    @field_validator("trusted_proxies", "pass_headers", "allowed_hosts", "cors_origins", mode="before")
+    @field_validator("devices", "trusted_proxies", "pass_headers", "allowed_hosts", "cors_origins", mode="before")
     @classmethod
     def _split_at_commas(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

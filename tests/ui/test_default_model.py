@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sidecar.serving.scorer.client import COMMAND
+from sidecar.serving.scorer.process import COMMAND
 from tests.support.servers.served import ask, served
 from tests.support.servers.stub import Stub
 from tests.support.ui.library import library

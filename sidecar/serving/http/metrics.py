@@ -64,6 +64,9 @@ class Metrics:
             **made,
         )
         self._lost = Counter("sidecar_shadow_lost", "Records of shadows that could not be written.", **made)
+        self._up = Gauge(
+            "sidecar_scorer_process_up", "Whether a scorer process gets work.", ["process", "device"], **made
+        )
         self._gauges = {
             name: Gauge(f"sidecar_{name}", text, **made)
             for name, text in {
@@ -131,6 +134,8 @@ class Metrics:
     def text(self, service: RerankingService) -> bytes:
         """Return all metrics in Prometheus's text format."""
         self._gauges["scorer_ready"].set(service.scorers.ready)
+        for number, process in enumerate(service.scorers.processes):
+            self._up.labels(str(number), process.device).set(process.up)
         self._gauges["scorer_restarts"].set(service.scorers.restarts)
         self._gauges["queued_passages"].set(service.scorers.waiting_passages)
         self._gauges["queued_tokens"].set(service.scorers.queued_tokens)

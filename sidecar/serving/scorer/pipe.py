@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sidecar.serving.scorer.protocol import HEADER_SIZE, FromScorer, ToScorer, from_scorer, length_of, packed
 
@@ -15,10 +15,14 @@ QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 class ScorerPipe:
-    """One process at a time, started by `command`. Without a process, nothing is sent or received."""
+    """One process at a time, started by `command`. Without a process, nothing is sent or received.
 
-    def __init__(self, command: Sequence[str]) -> None:
+    The process has the service's environment variables with those of `environment`.
+    """
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self._command = tuple(command)
+        self._environment = dict(environment)
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -32,7 +36,7 @@ class ScorerPipe:
             *self._command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env={**QUIET_THREADS, **os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**QUIET_THREADS, **os.environ, **self._environment, "PYTHONUNBUFFERED": "1"},
         )
 
     def send(self, frame: ToScorer) -> None:

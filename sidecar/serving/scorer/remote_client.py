@@ -17,6 +17,7 @@ from sidecar.core.token_guess import guess_tokens
 from sidecar.scoring.remote.scorer import check_remote
 from sidecar.scoring.remote.server_info import ServerInfo
 from sidecar.scoring.remote.servers import RemoteServers
+from sidecar.serving.scorer.process_state import ProcessState
 from sidecar.serving.scorer.protocol import USUAL_LENGTH, BatchReport, LoadedModel
 
 # Seconds between two looks at what a server says of its model, and between two attempts to find one.
@@ -51,6 +52,15 @@ class RemoteScorerClient:
         """Return the reasons why models are not scored at the moment; empty if all are."""
         return "; ".join(f"{name}: {why}" for name, why in self._missing.items())
 
+    def why_not(self, model: str) -> str:
+        """Return the reason why a model may not be asked; empty if its servers were found."""
+        return "" if model in self.loaded else f"{model}: {self._missing[model]}"
+
+    @property
+    def processes(self) -> list[ProcessState]:
+        """Return nothing: a server's processes are its own."""
+        return []
+
     def identity(self, model: str) -> str | None:
         """Return what distinguishes a model from others of its name; None while it was not found."""
         loaded = self.loaded.get(model)
@@ -79,8 +89,8 @@ class RemoteScorerClient:
         del caller  # a remote scorer has a queue of its own
         if not passages:
             return []
-        if model not in self.loaded:
-            raise ScorerUnavailable(f"{model}: {self._missing[model]}")
+        if why := self.why_not(model):
+            raise ScorerUnavailable(why)
         if self.waiting_passages + len(passages) > self.most_waiting:
             raise ScorerBusy(f"{self.waiting_passages} passages wait to be scored already")
         tokens, started = sum(guess_tokens(query, passages)), time.monotonic()

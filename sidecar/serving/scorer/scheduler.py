@@ -19,7 +19,7 @@ block a job forever.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 # The batches by which a caller may be ahead of another: about a second, enough for a whole window of usual size.
@@ -37,6 +37,7 @@ class Waiting:
     """A job: `total` passages of one caller for one model, of which the first `done` were put into batches.
 
     `lengths` are the tokens of the passages tokenised so far, from the front. After `deadline` the job is useless.
+    `beside` are tokens of the same request that wait as other jobs.
     """
 
     number: int
@@ -47,12 +48,13 @@ class Waiting:
     lengths: list[int] = field(default_factory=list)
     done: int = 0
     left: int = 0
+    beside: int = 0
 
     @property
     def size(self) -> int:
         """Return the tokens still to be scored; passages not yet tokenised count as the average of the others."""
         unread = self.total - len(self.lengths)
-        return self.left + unread * sum(self.lengths) // max(1, len(self.lengths))
+        return self.beside + self.left + unread * sum(self.lengths) // max(1, len(self.lengths))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +118,24 @@ class Scheduler:
         fitting = self._speeds.get(model, 0.0) * (self.slice_seconds if seconds is None else seconds)
         return max(self.least_tokens, min(int(fitting), MOST_TOKENS))
 
-    def next(self, now: float) -> Batch | None:
-        """Return the next batch; None if no tokenised passage waits. Jobs past their deadline are removed."""
-        for number in [number for number, job in self.jobs.items() if job.deadline <= now]:
-            self.drop(number)
-        order = self._order()
+    def expected(self, model: str, tokens: int) -> float | None:
+        """Return the seconds that a batch should take; None if the model's speed was never measured."""
+        return tokens / self._speeds[model] if model in self._speeds else None
+
+    def next(
+        self, now: float, *, models: Collection[str] | None = None, most_tokens: int = MOST_TOKENS
+    ) -> Batch | None:
+        """Return the next batch; None if no tokenised passage waits. Jobs past their deadline are removed.
+
+        With `models`, only their jobs are looked at. A batch has more than `most_tokens` only if that is less than the
+        fewest of a batch.
+        """
+        order = self._order(now, models)
         if not order:
             return None
         model = order[0].model
         room = self.budget(model, min(self.slice_seconds, (order[0].deadline - now) / 2))
+        room = min(room, max(self.least_tokens, most_tokens))
         parts: list[tuple[int, range]] = []
         tokens = 0
         for job in (job for job in order if job.model == model):
@@ -137,9 +148,22 @@ class Scheduler:
                 break
         return Batch(model, tuple(parts), tokens)
 
-    def _order(self) -> list[Waiting]:
-        """Return the jobs with tokenised passages, in the order in which the batch takes them."""
+    def first(self, now: float) -> Waiting | None:
+        """Return the job whose turn it is, as a whole; None if no tokenised job waits."""
+        order = self._order(now, None)
+        if not order:
+            return None
+        job = order[0]
+        self._hand_out(job, job.total - job.done, job.left)
+        return job
+
+    def _order(self, now: float, models: Collection[str] | None) -> list[Waiting]:
+        """Remove jobs past their deadline; return those with tokenised passages in the order of their turns."""
+        for number in [number for number, job in self.jobs.items() if job.deadline <= now]:
+            self.drop(number)
         ready = [job for job in self.jobs.values() if job.done < len(job.lengths)]
+        if models is not None:
+            ready = [job for job in ready if job.model in models]
         self._batches += bool(ready)
         if self._batches % BY_DEADLINE == 0:
             return sorted(ready, key=lambda job: (job.deadline, job.number))

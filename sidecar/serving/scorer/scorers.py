@@ -1,4 +1,4 @@
-"""All scorers of the service: a process of this machine for local models, a client for remote ones.
+"""All scorers of the service: one process or several for the local models, a client for remote ones.
 
 A model's requests go to the scorer that has it. Each scorer has a circuit breaker of its own, so that one that fails
 does not silence the others.
@@ -16,21 +16,59 @@ from sidecar.core.candidates import Passage, Score
 from sidecar.core.circuit_breaker import CircuitBreaker
 from sidecar.core.model_spec import ModelSpec
 from sidecar.scoring.remote.server_info import ToldModel
+from sidecar.serving.scorer.process_state import ProcessState
 from sidecar.serving.scorer.protocol import BatchReport, LoadedModel
 
 
 class ScorerLink(Protocol):
-    """One scorer, wherever it is: `ScorerClient`, `RemoteScorerClient`."""
+    """One scorer, wherever it is: `ScorerClient`, `ScorerPool`, `RemoteScorerClient`."""
 
-    models: dict[str, ModelSpec]
-    loaded: dict[str, LoadedModel]
-    most_waiting: int
-    waiting_passages: int
-    queued_tokens: int
-    restarts: int
-    scored_at: float
-    batch_seconds: float
     on_batch: Callable[[BatchReport], None]
+
+    @property
+    def models(self) -> Mapping[str, ModelSpec]:
+        """Return the specifications of its models by name."""
+        ...
+
+    @property
+    def loaded(self) -> Mapping[str, LoadedModel]:
+        """Return what is known of the models that can score."""
+        ...
+
+    @property
+    def most_waiting(self) -> int:
+        """Return how many passages may wait at once."""
+        ...
+
+    @property
+    def waiting_passages(self) -> int:
+        """Return the passages that wait."""
+        ...
+
+    @property
+    def queued_tokens(self) -> int:
+        """Return the tokens that wait for a device of this machine."""
+        ...
+
+    @property
+    def restarts(self) -> int:
+        """Return how often a process was replaced."""
+        ...
+
+    @property
+    def scored_at(self) -> float:
+        """Return when the last scores came, by `time.monotonic`."""
+        ...
+
+    @property
+    def batch_seconds(self) -> float:
+        """Return how long the last scores took."""
+        ...
+
+    @property
+    def processes(self) -> Sequence[ProcessState]:
+        """Return the state of its processes; none if it has none."""
+        ...
 
     @property
     def ready(self) -> bool:
@@ -40,6 +78,10 @@ class ScorerLink(Protocol):
     @property
     def why_not_ready(self) -> str:
         """Return the reason why not all of its models answer; empty if they do."""
+        ...
+
+    def why_not(self, model: str) -> str:
+        """Return the reason why a model may not be asked; empty if it may."""
         ...
 
     def identity(self, model: str) -> str | None:
@@ -125,6 +167,11 @@ class Scorers:
     def queued_tokens(self) -> int:
         """Return the tokens that wait for a device of this machine."""
         return sum(link.queued_tokens for link in self.links)
+
+    @property
+    def processes(self) -> list[ProcessState]:
+        """Return the state of every scorer process of this machine."""
+        return [process for link in self.links for process in link.processes]
 
     @property
     def restarts(self) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from sidecar.core.candidates import Candidate, Passage, Ranking, Score
-from sidecar.core.errors import ScorerBusy, ScorerUnavailable, ScoringError, SidecarError
+from sidecar.core.errors import ScorerBusy, ScorerEnded, ScorerUnavailable, ScoringError, SidecarError
 from sidecar.core.fusion import Fusion
 from sidecar.core.reasons import Reason, Why
 from sidecar.core.relevance_cut import UNCALIBRATED, keep_relevant
@@ -99,16 +99,16 @@ class RerankingService:
         unknown = [position for position, score in enumerate(known) if score is None]
         if not unknown:
             return known
-        if not scorer.ready:
-            raise ScorerUnavailable(scorer.why_not_ready)
+        if why := scorer.why_not(model):
+            raise ScorerUnavailable(why)
         if not breaker.allows(time.monotonic()):
             raise ScorerUnavailable("the scorer failed several times in a row and is not asked for a while")
         asked_at = time.monotonic()
         try:
             wanted = [passages[position] for position in unknown]
             fresh = await scorer.score(model, query, wanted, seconds=seconds, caller=caller)
-        except (ScorerBusy, ScoringError):
-            raise  # it works, but is busy or can't score this query
+        except (ScorerBusy, ScorerEnded, ScoringError):
+            raise  # it works, but is busy, lost one of its processes or can't score this query
         except ScorerUnavailable:
             breaker.failed(time.monotonic())
             raise

@@ -79,7 +79,7 @@ def guarded(request):
 
 def callers_while(running, ask, count):
     """The callers for whom passages wait, while `count` of them ask."""
-    waiting = running.running.service.scorers.links[0]._admission.waiting
+    waiting = running.running.service.scorers.links[0].admission.waiting
     with ThreadPoolExecutor(count) as pool:
         asked = [pool.submit(ask, i) for i in range(count)]
         most, deadline = set(), time.monotonic() + 10

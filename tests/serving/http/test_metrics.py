@@ -173,4 +173,4 @@ def test_alerts_name_reasons_and_statuses_that_exist():
     assert reasons
     assert reasons <= {reason.value for reason in Reason}
     assert set(re.findall(r'status="([a-z]+)"', text)) <= {status.value for status in Status}
-    assert len({rule["alert"] for group in ALERTS["groups"] for rule in group["rules"]}) == 8
+    assert len({rule["alert"] for group in ALERTS["groups"] for rule in group["rules"]}) == 9

@@ -60,7 +60,7 @@ def test_a_cluster_that_is_not_there_is_not_ready_and_the_scorer_is():
 
 def test_a_scorer_that_is_not_there_leaves_the_cluster_ready():
     with Stub(OPENSEARCH) as stub, served(stub.url, hang_seconds=600) as running:
-        running.running.service.scorers.links[0]._kill("the scorer is killed")  # until its end is noticed
+        running.running.service.scorers.links[0].replace("the scorer is killed")  # until its end is noticed
         status, said = ready(running)
         assert (status, said["opensearch"], said["scorer"]["status"]) == (503, {"status": "ready"}, "not ready")
         assert said["reason"] == f"scorer: {said['scorer']['reason']}"

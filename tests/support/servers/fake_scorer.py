@@ -35,11 +35,16 @@ TOKENS = 16  # in a millisecond
 
 
 class Scripted:
-    """Scores a passage by the number in its text, else its length; the query may ask for trouble."""
+    """Scores a passage by the number in its text, else its length; the query may ask for trouble.
+
+    `die on cuda:1` is trouble on that device alone; likewise `fail`, `nan` and `hang`. `shift` is added to all scores.
+    """
 
     name = "scripted"
     mapping = Mapping()
     manifest = Manifest(max_length=256)
+    device = "auto"
+    shift = 0
 
     def score(self, query, passages):
         return self.score_all([self.read(query, passages)])[0]
@@ -53,19 +58,24 @@ class Scripted:
     def score_all(self, readings):
         return [self._scores(reading.query, reading.passages, reading.lengths) for reading in readings]
 
+    def _trouble(self, query):
+        found = re.search(r"(fail|nan|hang|die)(?: on (\S+))?", query)
+        return found[1] if found and found[2] in {None, self.device} else None
+
     def _scores(self, query, passages, lengths):
-        if "fail" in query:
+        trouble = self._trouble(query)
+        if trouble == "fail":
             raise ValueError("told to fail")
-        if "nan" in query:
+        if trouble == "nan":
             raise NonFiniteScore("scripted scored 1 of 1 passages as NaN or infinity.")
-        if "hang" in query:
+        if trouble == "hang":
             time.sleep(3600)
-        if "die" in query:
+        if trouble == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(sum(lengths) / TOKENS / 1000)
         numbers = [re.search(r"score (-?\d+(?:\.\d+)?)", passage.text) for passage in passages]
         return [
-            Score(float(number[1]) if number else float(len(passage.text)))
+            Score(self.shift + (float(number[1]) if number else float(len(passage.text))))
             for number, passage in zip(numbers, passages, strict=True)
         ]
 
@@ -104,30 +114,45 @@ class Poisoned(Scripted):
 
 
 class Models:
-    """Models by name.
+    """Models by name, from their specifications.
 
-    One that is called broken can't be read anew, one called slow takes its time, one called poisoned then gives NaN.
+    One that is called broken can't be read anew (`broken on cuda:1`: there), one called slow takes its time, one called
+    poisoned then gives NaN. If its checkpoint is a file, the number in it is added to the scores, each time it is read.
     """
 
-    def __init__(self, names, make):
-        self.scorers = {name: make() for name in names}
+    def __init__(self, specs, make):
+        self.specs = specs
+        self.scorers = {name: self._read(name, make) for name in specs}
+
+    def _read(self, name, make):
+        scorer, spec = make(), self.specs[name]
+        scorer.device = spec.device
+        if (file := Path(spec.model)).is_file():
+            scorer.shift = int(file.read_text())
+        return scorer
 
     def reload(self, name, prove):
-        if "broken" in name:
+        device = self.specs[name].device
+        if "broken" in name and name.partition(" on ")[2] in {"", device}:
             raise ModelError("its files are damaged.", remedy="Write them again.")
         if "slow" in name:
             time.sleep(1)
         if "deadly" in name:
             os.kill(os.getpid(), signal.SIGKILL)
-        scorer = Poisoned() if "poisoned" in name else Shifted()
+        scorer = self._read(name, Poisoned if "poisoned" in name else Shifted)
         prove(scorer)
         self.scorers[name] = scorer
         return scorer
+
+
+def identity(name, scorer):
+    """What distinguishes the models of one name."""
+    return f"{name} {type(scorer).__name__}" + (f" {scorer.shift}" if scorer.shift else "")
 
 
 if __name__ == "__main__":
     chosen = {"constant": Constant, "fused": Fused, "calibrated": Calibrated}.get(" ".join(sys.argv[1:]), Scripted)
     run(
         lambda load: Models(load.models, chosen),
-        lambda _, scorers: {name: f"{name} {type(scorer).__name__}" for name, scorer in scorers.items()},
+        lambda _, scorers: {name: identity(name, scorer) for name, scorer in scorers.items()},
     )

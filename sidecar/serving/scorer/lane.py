@@ -1,0 +1,84 @@
+"""One of several scorer processes as their queue sees it: what it has to do, and whether it may get more."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from sidecar.core.circuit_breaker import CircuitBreaker
+from sidecar.serving.scorer.pooled_job import Portion
+from sidecar.serving.scorer.process import ScorerProcess
+
+# A process computes one batch while it tokenises the next.
+DEPTH = 2
+# A process that owes an answer for longer than a second, and four times longer than expected, is silent.
+LEAST_PATIENCE, PATIENCE = 1.0, 4.0
+
+
+@dataclass(eq=False, slots=True)
+class LaneBatch:
+    """Portions that were sent to a process together, with their tasks.
+
+    `computing` is True if the process works on it as far as is known, and not on an earlier one.
+    """
+
+    sent_at: float
+    computing: bool
+    portions: dict[Portion, asyncio.Task[None]] = field(default_factory=dict)
+
+
+@dataclass(eq=False, slots=True)
+class Lane:
+    """A scorer process and the batches that it has, the oldest first. Times are those of `time.monotonic`.
+
+    While a model is in `reloading`, the process gets no work for it.
+    """
+
+    process: ScorerProcess
+    breaker: CircuitBreaker
+    batches: list[LaneBatch] = field(default_factory=list)
+    reloading: set[str] = field(default_factory=set)
+    _asked_at: float = 0.0
+    _patience: float = 0.0
+
+    def key(self, model: str) -> str | None:
+        """Return the name of a model with its identity in this process; None if it does not score it."""
+        if not self.process.ready or model not in self.process.loaded:
+            return None
+        return f"{model}\0{self.process.loaded[model].identity}"
+
+    def served(self) -> set[str]:
+        """Return the keys of the models that the process may be asked for now."""
+        return {key for model in self.process.models if model not in self.reloading and (key := self.key(model))}
+
+    def has(self, key: str | None) -> bool:
+        """True if the process scores this very model."""
+        return key is not None and self.key(key.partition("\0")[0]) == key
+
+    def free(self, now: float) -> bool:
+        """True if it may get another batch."""
+        usable = self.process.ready and len(self.batches) < DEPTH and not self.silent(now)
+        return usable and self.breaker.allows(now)
+
+    def silent(self, now: float) -> bool:
+        """True if it owes an answer, and has sent nothing for too long."""
+        return self._owes and now - max(self._asked_at, self.process.heard_at) > self._patience
+
+    def begin(self, batch: LaneBatch, *, expected: float | None) -> None:
+        """Note that a batch is sent, which should take `expected` seconds; None if that is not known."""
+        if not self._owes:
+            self._asked_at = batch.sent_at
+            self._patience = 0.0
+        known = self.process.hang_seconds if expected is None else PATIENCE * expected
+        self._patience = max(self._patience, LEAST_PATIENCE, known)
+        self.batches.append(batch)
+
+    def finish(self, batch: LaneBatch) -> None:
+        """Forget a batch without portions; while the process lives, it goes on with the next one."""
+        self.batches.remove(batch)
+        if self.batches and self.process.ready:
+            self.batches[0].computing = True
+
+    @property
+    def _owes(self) -> bool:
+        return bool(self.batches) or self.process.heard_at < self._asked_at

@@ -1,0 +1,150 @@
+"""Portions at several scorer processes: sends them, keeps their scores, and decides about those of a failed process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from sidecar.core.errors import ScorerEnded, ScorerUnavailable, SidecarError
+from sidecar.serving.scorer.lane import Lane, LaneBatch
+from sidecar.serving.scorer.pooled_job import PooledJob, Portion
+
+_log = logging.getLogger("sidecar.scorer")
+
+
+class PoolWork:
+    """What the processes have to do.
+
+    `scored` is called with a job and the positions of its passages that got a score or were given up, `settle` after
+    everything that may let a process take more.
+
+    A portion that a process lost or failed at goes to another process, once. What a process was computing when it ended
+    may be the reason of its end. It goes to another one only if a third is there: a query that kills processes must not
+    kill the last.
+    """
+
+    def __init__(
+        self,
+        lanes: Sequence[Lane],
+        scored: Callable[[PooledJob, Sequence[int]], None],
+        settle: Callable[[], None],
+    ) -> None:
+        self._lanes = lanes
+        self._scored = scored
+        self._settle = settle
+        self._places: dict[Portion, tuple[Lane, LaneBatch]] = {}
+
+    def send(self, lane: Lane, portions: Sequence[Portion], *, expected: float | None) -> None:
+        """Send a process a batch that should take `expected` seconds; None if that is not known."""
+        batch = LaneBatch(time.monotonic(), computing=not lane.batches)
+        lane.begin(batch, expected=expected)
+        for portion in portions:
+            portion.job.portions.add(portion)
+            self._places[portion] = lane, batch
+            batch.portions[portion] = asyncio.create_task(self._score(lane, portion))
+
+    def take_back(self, job: PooledJob) -> None:
+        """Keep what is scored of a job, and drop the rest."""
+        for portion in list(job.portions):
+            self._cancel(portion)
+        self._settle()
+
+    def move_from_silent(self) -> None:
+        """Give what waits behind the present batch of a silent process to another process."""
+        now = time.monotonic()
+        for lane in (lane for lane in self._lanes if lane.silent(now)):
+            for batch in [batch for batch in lane.batches if not batch.computing]:
+                for portion in list(batch.portions):
+                    if others := self._others(lane, portion):
+                        self._cancel(portion)
+                        self._move(others[0], portion)
+
+    async def _score(self, lane: Lane, portion: Portion) -> None:
+        job, at = portion.job, portion.positions
+        failure: Exception | None
+        try:
+            with lane.process.sent(
+                job.model,
+                job.query,
+                job.passages[at.start : at.stop],
+                tokens=portion.tokens,
+                seconds=max(0.0, job.deadline - time.monotonic()),
+                caller=job.caller,
+            ) as pending:
+                portion.pending = pending
+                await pending.done.wait()
+                failure = pending.failure
+        except ScorerUnavailable as error:
+            failure = error
+        _, batch = self._places[portion]
+        computing = batch.computing
+        self._remove(portion)
+        if failure is None:
+            lane.breaker.succeeded()
+            if portion.failed_at is not None:
+                self._blame(portion.failed_at)
+        elif isinstance(failure, ScorerUnavailable):
+            self._lost(lane, portion, failure, spare=2 if computing else 1)
+        elif isinstance(failure, SidecarError):
+            self._failed(lane, portion, failure)
+        self._settle()
+
+    def _lost(self, lane: Lane, portion: Portion, reason: SidecarError, *, spare: int) -> None:
+        """Move a portion whose process ended if `spare` others are there; otherwise give it up."""
+        others = self._others(lane, portion)
+        if len(others) >= spare:
+            self._move(others[0], portion)
+        else:
+            ended = ScorerEnded(reason.message)
+            self._scored(portion.job, portion.job.give_up(portion.positions, ended))
+
+    def _failed(self, lane: Lane, portion: Portion, reason: SidecarError) -> None:
+        """Let another process try what one could not score: the reason may be the query or the process."""
+        if others := self._others(lane, portion):
+            portion.failed_at = lane
+            self._move(others[0], portion)
+        else:
+            portion.job.refuse(reason)
+
+    def _blame(self, lane: Lane) -> None:
+        """Count a failure of a process at what another could score; replace the process after several in a row."""
+        was_open = lane.breaker.open
+        lane.breaker.failed(time.monotonic())
+        if lane.breaker.open and not was_open:
+            _log.error("the scorer on %s failed repeatedly at what others could score", lane.process.device)
+            lane.process.replace("the scorer failed repeatedly and is being replaced")
+
+    def _others(self, lane: Lane, portion: Portion) -> list[Lane]:
+        """Return the other processes that may score a portion, the least busy first; none if it was moved before."""
+        if portion.moves:
+            return []
+        now = time.monotonic()
+        found = [
+            other
+            for other in self._lanes
+            if other is not lane and portion.job.key in other.served()
+            if not other.silent(now) and not other.breaker.open
+        ]
+        return sorted(found, key=lambda other: len(other.batches))
+
+    def _move(self, lane: Lane, portion: Portion) -> None:
+        portion.moves += 1
+        portion.pending = None
+        self.send(lane, [portion], expected=None)
+
+    def _cancel(self, portion: Portion) -> None:
+        _, batch = self._places[portion]
+        batch.portions[portion].cancel()
+        self._remove(portion)
+
+    def _remove(self, portion: Portion) -> None:
+        """Keep the scores of a portion that its process no longer has."""
+        job = portion.job
+        self._scored(job, job.take(portion))
+        job.portions.discard(portion)
+        lane, batch = self._places.pop(portion)
+        del batch.portions[portion]
+        if not batch.portions:
+            lane.finish(batch)
