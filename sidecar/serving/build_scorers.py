@@ -39,7 +39,7 @@ async def build_scorers(settings: Settings, models: Mapping[str, ModelSpec], com
             ScorerClient(local, command=command, most_waiting=settings.max_queue, **_options(settings, settings.device))
         )
     if remote := {name: spec for name, spec in models.items() if spec.is_remote}:
-        links.append(RemoteScorerClient(remote, most_waiting=settings.max_queue))
+        links.append(RemoteScorerClient(remote, most_waiting=settings.max_queue, slice_seconds=settings.slice_seconds))
     return Scorers(links, lambda: _breaker(settings), tuple(models))
 
 

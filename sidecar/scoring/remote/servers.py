@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -17,10 +17,12 @@ from sidecar.core.candidates import Passage
 from sidecar.core.circuit_breaker import CircuitBreaker
 from sidecar.core.errors import ModelError, ScorerUnavailable, SidecarError
 from sidecar.core.model_spec import Remote
+from sidecar.core.token_guess import guess_tokens
 from sidecar.scoring.remote.dialects import DIALECTS
 from sidecar.scoring.remote.replicas import Replicas
 from sidecar.scoring.remote.server_info import ServerInfo
 from sidecar.scoring.remote.transport import Again, Server, TooLarge, session_for
+from sidecar.scoring.remote.turns import InOrder, Request, Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class RemoteScores:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """A query to score until `deadline`, by the clock of the event loop.
+    """A query to score until `deadline`, by the clock of the event loop; `tokens` estimates those of each passage.
 
     `failures` are those of attempts, `errors` those that ended a batch.
     """
@@ -46,6 +48,8 @@ class _Work:
     passages: Sequence[Passage]
     scores: list[float | None]
     deadline: float
+    tokens: Sequence[int]
+    caller: str
     failures: list[SidecarError] = field(default_factory=list)
     errors: list[SidecarError] = field(default_factory=list)
 
@@ -53,13 +57,23 @@ class _Work:
 class RemoteServers:
     """The servers of one remote model. Use it within one event loop; `open` comes first, `close` last.
 
-    `failures` in a row leave a server alone for `pause` seconds.
+    `failures` in a row leave a server alone for `pause` seconds. `turns` makes what decides which request a server gets
+    next, from the number of requests at once.
     """
 
-    def __init__(self, urls: Sequence[str], remote: Remote, *, failures: int = 3, pause: float = 5.0) -> None:
+    def __init__(
+        self,
+        urls: Sequence[str],
+        remote: Remote,
+        *,
+        failures: int = 3,
+        pause: float = 5.0,
+        turns: Callable[[int], Turns] = InOrder,
+    ) -> None:
         self.remote = remote
         self.info: ServerInfo | None = None
         self._servers = [Server(url, remote, CircuitBreaker(failures, pause)) for url in urls]
+        self._turns = {server.url: turns(remote.concurrency) for server in self._servers}
         self._replicas = Replicas(self._servers)
         self._session: ClientSession | None = None
 
@@ -102,9 +116,17 @@ class RemoteServers:
             await self._session.close()
             self._session = None
 
-    async def scores(self, query: str, passages: Sequence[Passage], *, seconds: float) -> RemoteScores:
+    @property
+    def places(self) -> int:
+        """Return how many requests may be sent at once, to all servers that are not left alone."""
+        return self.remote.concurrency * max(1, sum(not server.breaker.open for server in self._servers))
+
+    async def scores(
+        self, query: str, passages: Sequence[Passage], *, seconds: float, caller: str = ""
+    ) -> RemoteScores:
         """Score passages within `seconds`. Raises nothing: what failed is in the result."""
-        work = _Work(query, passages, [None] * len(passages), asyncio.get_running_loop().time() + seconds)
+        deadline, tokens = asyncio.get_running_loop().time() + seconds, guess_tokens(query, passages)
+        work = _Work(query, passages, [None] * len(passages), deadline, tokens, caller)
         largest = max((server.largest for server in self._servers), default=0) or len(passages)
         parts = [range(start, min(start + largest, len(passages))) for start in range(0, len(passages), largest)]
         with contextlib.suppress(TimeoutError):
@@ -124,10 +146,14 @@ class RemoteServers:
     async def _batch(self, work: _Work, part: range) -> None:
         """Score one batch; retry until the deadline."""
         passages = work.passages[part.start : part.stop]
+        tokens = sum(work.tokens[part.start : part.stop])
+        unscored = sum(count for count, score in zip(work.tokens, work.scores, strict=True) if score is None)
+        request = Request(work.caller, tokens, max(0, unscored - tokens), work.deadline)
 
         async def ask(server: Server, seconds: float) -> list[float]:
             try:
-                return await self._ask(server, work.query, passages, seconds)
+                async with self._turns[server.url].turn(request):
+                    return await self._ask(server, work.query, passages, seconds)
             except TooLarge:
                 server.largest = min(server.largest, max(1, len(part) // 2))
                 raise
@@ -142,14 +168,13 @@ class RemoteServers:
             work.scores[part.start : part.stop] = scores
 
     async def _ask(self, server: Server, query: str, passages: Sequence[Passage], seconds: float) -> list[float]:
-        async with server.slots:
-            if server.info is None:
-                await self._join(server)
-            assert server.info is not None  # noqa: S101  `_join` raises otherwise
-            dialect = DIALECTS[server.info.dialect]
-            body = dialect.write(query, passages, server.info.model)
-            answer = await server.post_within(seconds, dialect.path, body, len(passages))
-            return dialect.read(answer, len(passages), server.url)
+        if server.info is None:
+            await self._join(server)
+        assert server.info is not None  # noqa: S101  `_join` raises otherwise
+        dialect = DIALECTS[server.info.dialect]
+        body = dialect.write(query, passages, server.info.model)
+        answer = await server.post_within(seconds, dialect.path, body, len(passages))
+        return dialect.read(answer, len(passages), server.url)
 
     async def _join(self, server: Server) -> None:
         """Have a server describe itself; its model must be that of the others."""

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from sidecar.core.candidates import Passage, Score
 from sidecar.core.errors import ModelError, ScorerBusy, ScorerUnavailable, SidecarError
@@ -17,6 +18,8 @@ from sidecar.core.token_guess import guess_tokens
 from sidecar.scoring.remote.scorer import check_remote
 from sidecar.scoring.remote.server_info import ServerInfo
 from sidecar.scoring.remote.servers import RemoteServers
+from sidecar.serving.scorer.admission import Admission
+from sidecar.serving.scorer.fair_turns import FairTurns
 from sidecar.serving.scorer.process_state import ProcessState
 from sidecar.serving.scorer.protocol import USUAL_LENGTH, BatchReport, LoadedModel
 
@@ -28,17 +31,25 @@ _log = logging.getLogger("sidecar.scorer")
 class RemoteScorerClient:
     """Every remote model under its name, by its specification. Raises ConfigurationError for an unfit specification.
 
-    At most `most_waiting` passages wait for answers at once. The other attributes are those of `ScorerClient`.
+    At most `most_waiting` passages wait for answers at once. A caller may be ahead of another by what a server does in
+    a few `slice_seconds`. The other attributes are those of `ScorerClient`.
     """
 
-    def __init__(self, models: Mapping[str, ModelSpec], *, most_waiting: int = 20_000) -> None:
+    def __init__(
+        self, models: Mapping[str, ModelSpec], *, most_waiting: int = 20_000, slice_seconds: float = 0.25
+    ) -> None:
+        self._slice_seconds = slice_seconds
         self.models = dict(models)
         self.loaded: dict[str, LoadedModel] = {}
         self.most_waiting = most_waiting
         self.on_batch: Callable[[BatchReport], None] = lambda _: None
         self.restarts = self.waiting_passages = self.queued_tokens = 0
         self.scored_at = self.batch_seconds = 0.0
-        self._servers = {name: RemoteServers(check_remote(spec), spec.remote) for name, spec in models.items()}
+        self.admission = Admission()
+        self._servers = {
+            name: RemoteServers(check_remote(spec), spec.remote, turns=partial(self._turns, name))
+            for name, spec in models.items()
+        }
         self._missing = dict.fromkeys(models, "its server was not found yet")
         self._refreshing: asyncio.Task[None] | None = None
 
@@ -83,22 +94,20 @@ class RemoteScorerClient:
     ) -> list[Score | None]:
         """Score passages, in the order given; None for those that were not scored within `seconds`.
 
-        Raises `ScorerUnavailable` if no server answers or too much waits already; `ScoringError` if one refused or its
-        answer can't be used.
+        Callers take turns at the servers. Raises `ScorerUnavailable` if no server answers or too much waits already;
+        `ScoringError` if one refused or its answer can't be used.
         """
-        del caller  # a remote scorer has a queue of its own
         if not passages:
             return []
-        if why := self.why_not(model):
-            raise ScorerUnavailable(why)
-        if self.waiting_passages + len(passages) > self.most_waiting:
-            raise ScorerBusy(f"{self.waiting_passages} passages wait to be scored already")
         tokens, started = sum(guess_tokens(query, passages)), time.monotonic()
+        self._admit(model, len(passages), tokens, seconds, caller)
         self.waiting_passages += len(passages)
+        self.admission.add(model, caller, tokens)
         try:
-            found = await self._servers[model].scores(query, passages, seconds=seconds)
+            found = await self._servers[model].scores(query, passages, seconds=seconds, caller=caller)
         finally:
             self.waiting_passages -= len(passages)
+            self.admission.add(model, caller, -tokens)
         scores = [None if value is None else Score(value) for value in found.values]
         if any(score is not None for score in scores):
             self.scored_at = time.monotonic()
@@ -107,6 +116,22 @@ class RemoteScorerClient:
         elif found.error is not None:
             raise found.error
         return scores
+
+    def _admit(self, model: str, passages: int, tokens: int, seconds: float, caller: str) -> None:
+        """Raise `ScorerUnavailable` for passages that can't be scored, or not in time."""
+        if why := self.why_not(model):
+            raise ScorerUnavailable(why)
+        message = f"{self.waiting_passages} passages wait to be scored already"
+        if self.waiting_passages + passages > self.most_waiting:
+            raise ScorerBusy(message)
+        # The pace is that of one request: as many are sent at once as there are places.
+        places = self._servers[model].places
+        if self.admission.comes_too_late(model, caller, tokens, places * seconds):
+            ahead = self.admission.seconds_ahead(model, caller, tokens) / places
+            raise ScorerBusy(f"{message}, {ahead:.1f} s of work")
+
+    def _turns(self, model: str, places: int) -> FairTurns:
+        return FairTurns(places, partial(self.admission.measured, model), slice_seconds=self._slice_seconds)
 
     async def reload(self, model: str) -> None:
         """Ask the servers again which model they have. Raises ModelError, ScorerUnavailable."""

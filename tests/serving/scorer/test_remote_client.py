@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.candidates import Passage, Score
-from sidecar.core.errors import ConfigurationError, ModelError, ScorerUnavailable
-from sidecar.core.model_spec import ModelSpec
+from sidecar.core.errors import ConfigurationError, ModelError, ScorerBusy, ScorerUnavailable
+from sidecar.core.model_spec import ModelSpec, Remote
 from sidecar.serving.scorer.remote_client import RemoteScorerClient
 from tests.support.servers.hits import by_model
 from tests.support.servers.remote_stub import remote_stub
@@ -166,6 +166,57 @@ def test_a_server_that_is_not_there_yet_is_waited_for(monkeypatch):
         return found
 
     assert asyncio.run(test()) == [Score(1.0)]
+
+
+def with_client(test, server, **options):
+    async def run():
+        models = {"far": ModelSpec(model=server.url, remote=Remote(**options))}
+        client = RemoteScorerClient(models, slice_seconds=0.001)
+        await client.start()
+        try:
+            return await test(client)
+        finally:
+            await client.stop()
+
+    return asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_callers_take_turns_at_a_server():
+    passages = [Passage("", f"{i} " + "word " * 200) for i in range(20)]
+
+    async def test(client):
+        order = []
+
+        async def ask(caller, number):
+            scores = await client.score("far", f"{caller} {number}", passages, seconds=60, caller=caller)
+            assert scores == [Score(float(i)) for i in range(20)]
+            order.append(caller)
+
+        await asyncio.gather(*(ask("greedy", i) for i in range(20)), *(ask("modest", i) for i in range(2)))
+        return order, client.waiting_passages, dict(client.admission.waiting)
+
+    with remote_stub("vllm", seconds=0.02) as server:
+        order, waiting, tokens = with_client(test, server, concurrency=2)
+        assert server.most_at_once == 2
+    assert max(at for at, caller in enumerate(order) if caller == "modest") < 8
+    assert (len(order), waiting, tokens) == (22, 0, {})
+
+
+def test_a_turn_that_would_come_too_late_is_refused_at_once():
+    passages = [Passage("", f"{i} " + "word " * 200) for i in range(20)]
+
+    async def test(client):
+        await client.score("far", "first", passages, seconds=60)
+        waiting = [asyncio.create_task(client.score("far", f"q {i}", passages, seconds=60)) for i in range(8)]
+        await asyncio.sleep(0)
+        with pytest.raises(ScorerBusy, match=r"160 passages wait to be scored already, \d\.\d s of work"):
+            await client.score("far", "late", passages, seconds=0.3)
+        return [await one for one in waiting]
+
+    with remote_stub("vllm", seconds=0.1) as server:
+        found = with_client(test, server, concurrency=1)
+        assert len(server.asked) == 9
+    assert found == [[Score(float(i)) for i in range(20)]] * 8
 
 
 def test_a_changed_model_is_noticed_without_a_request(monkeypatch):
