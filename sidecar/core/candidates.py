@@ -64,12 +64,14 @@ class Score:
     """A model's score of one passage.
 
     `value` is raw, a logit or a cosine; higher is better. `truncated` is True if the model read only part of the
-    passage. `chunk` is the best-scoring chunk of a long passage that was scored in chunks.
+    passage. `chunk` is the best-scoring chunk of a long passage that was scored in chunks. `tokens` is how many tokens
+    of query and passage the model read, None if that is not known; equal scores may differ in it.
     """
 
     value: float
     truncated: bool = False
     chunk: Chunk | None = None
+    tokens: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,10 +24,11 @@ from sidecar.scoring.tokenized import check_finite
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """A passage's unit vector, and whether the model read only part of the passage."""
+    """A passage's unit vector, whether the model read only part of the passage, and how many tokens it read."""
 
     vector: np.ndarray
     truncated: bool
+    tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,12 @@ class BiEncoder:
         """Return the mapping from a raw score to one between 0 and 1."""
         return self.checkpoint.manifest.mapping
 
+    def instructed(self, instruction: str) -> BiEncoder:
+        """Return the same scorer, with the same cache, with another instruction in its queries."""
+        other = copy(self)
+        other.prompt = self.prompt.instructed(instruction)
+        return other
+
     def score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
         """Return one cosine for each passage, in the order given. Raises NonFiniteScore."""
         return self.score_all([self.read(query, passages)])[0]
@@ -112,7 +120,8 @@ class BiEncoder:
         }
         vectors = self.engine.vectors(list(wanted.values()))
         fresh = {
-            text: Embedding(vector, row.truncated) for (text, row), vector in zip(wanted.items(), vectors, strict=True)
+            text: Embedding(vector, row.truncated, len(row))
+            for (text, row), vector in zip(wanted.items(), vectors, strict=True)
         }
         for text, embedding in fresh.items():
             self._cache.put(text, embedding)
@@ -129,7 +138,10 @@ class BiEncoder:
         # Row by row: the rounding of a matrix product depends on the number of rows.
         cosines: list[float] = (np.stack([row.vector for row in rows]) * question).sum(axis=1).tolist()
         check_finite(cosines, self.name)
-        return [Score(cosine, row.truncated) for cosine, row in zip(cosines, rows, strict=True)]
+        asked = len(one.query)
+        return [
+            Score(cosine, row.truncated, tokens=asked + row.tokens) for cosine, row in zip(cosines, rows, strict=True)
+        ]
 
 
 class EmbeddingCache:

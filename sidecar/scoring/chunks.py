@@ -33,6 +33,10 @@ class ReadsTokens(Scorer, Protocol):
         """Return the prompt, which writes and tokenises."""
         ...
 
+    def instructed(self, instruction: str) -> ReadsTokens:
+        """Return the same scorer with another instruction in its queries."""
+        ...
+
 
 def split(chunking: Chunking, prompt: Prompt, text: str, room: int) -> tuple[list[Chunk], bool]:
     """Cut a text into chunks that fit `room` tokens; return the chunks, and whether they contain all of the text.
@@ -112,6 +116,15 @@ class MaxP:
         """Return the scorer's manifest."""
         return self.scorer.manifest
 
+    @property
+    def prompt(self) -> Prompt:
+        """Return the scorer's prompt."""
+        return self.scorer.prompt
+
+    def instructed(self, instruction: str) -> MaxP:
+        """Return the same scorer with another instruction in its queries."""
+        return MaxP(self.scorer.instructed(instruction), self.chunking)
+
     def score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
         """Return one score for each passage, in the order given. Raises what the scorer raises."""
         return self.score_all([self.read(query, passages)])[0]
@@ -140,7 +153,10 @@ def _parts(passage: Passage, chunks: Sequence[Chunk]) -> list[Passage]:
 
 def _best(chunks: Sequence[Chunk], scores: Sequence[Score], complete: bool) -> Score:
     best = max(range(len(chunks)), key=lambda i: (scores[i].value, -i))
-    return Score(scores[best].value, not complete or any(score.truncated for score in scores), chunks[best])
+    truncated = not complete or any(score.truncated for score in scores)
+    counts = [score.tokens for score in scores if score.tokens is not None]
+    tokens = sum(counts) if len(counts) == len(scores) else None
+    return Score(scores[best].value, truncated, chunks[best], tokens)
 
 
 def _offsets(prompt: Prompt, text: str, wanted: int) -> tuple[list[tuple[int, int]], bool]:

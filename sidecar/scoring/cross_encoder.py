@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 from sidecar.core.candidates import Passage, Score
 from sidecar.core.errors import ModelError
@@ -64,6 +65,12 @@ class CrossEncoder:
         """Return the mapping from a raw score to one between 0 and 1."""
         return self.checkpoint.manifest.mapping
 
+    def instructed(self, instruction: str) -> CrossEncoder:
+        """Return the same scorer with another instruction in its queries."""
+        other = copy(self)
+        other.prompt = self.prompt.instructed(instruction)
+        return other
+
     def score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
         """Return one logit for each passage, in the order given. Raises NonFiniteScore."""
         return self.score_all([self.read(query, passages)])[0]
@@ -76,6 +83,9 @@ class CrossEncoder:
         """Return the logits of several queries' pairs, computed on the device together. Raises NonFiniteScore."""
         logits = self.engine.logits([one.rows for one in tokenized])
         return [
-            [Score(value, row.truncated) for value, row in zip(check_finite(values, self.name), one.rows, strict=True)]
+            [
+                Score(value, row.truncated, tokens=len(row))
+                for value, row in zip(check_finite(values, self.name), one.rows, strict=True)
+            ]
             for values, one in zip(logits, tokenized, strict=True)
         ]

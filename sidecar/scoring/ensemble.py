@@ -66,6 +66,10 @@ class EnsembleScorer:
         """Return the cross-encoder's prompt."""
         return self.cross.prompt
 
+    def instructed(self, instruction: str) -> EnsembleScorer:
+        """Return the same scorer with another instruction in the cross-encoder's queries."""
+        return EnsembleScorer(self.cross.instructed(instruction), self.bi, self.weight)
+
     def score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
         """Return one sum for each passage, in the order given. Raises what either scorer raises."""
         return self.score_all([self.read(query, passages)])[0]
@@ -80,8 +84,12 @@ class EnsembleScorer:
         cosines = self.bi.score_all([one.bi for one in tokenized])
         return [
             [
-                Score(one.value + self.weight * other.value, one.truncated, one.chunk)
+                Score(one.value + self.weight * other.value, one.truncated, one.chunk, _sum(one.tokens, other.tokens))
                 for one, other in zip(mine, theirs, strict=True)
             ]
             for mine, theirs in zip(logits, cosines, strict=True)
         ]
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other

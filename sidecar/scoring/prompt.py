@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import structs
 
 from sidecar.core.candidates import Passage
 from sidecar.core.errors import ModelError
@@ -69,6 +72,12 @@ class Prompt:
                 f"of {len(self._suffix)} tokens.",
                 remedy="Raise max_length.",
             )
+
+    def instructed(self, instruction: str) -> Prompt:
+        """Return the same prompt, with the same tokenizer and lock, with another instruction. Raises ValueError."""
+        other = copy(self)
+        other.manifest = structs.replace(self.manifest, instruction=instruction)
+        return other
 
     def pairs(self, query: str, passages: Sequence[Passage]) -> list[Tokens]:
         """Return the token ids of each pair, at most `max_length` of them, in the order given."""

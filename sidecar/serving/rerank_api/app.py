@@ -28,7 +28,7 @@ from sidecar.serving.rerank_api.schema import body_of, responses_of, schemas
 from sidecar.version import __version__
 
 OPEN_PATHS = frozenset({"/", "/health", "/tei/health", "/openapi.json"})
-DESCRIPTION = "Reranks passages in the shapes of Cohere, Jina, TEI, vLLM and NIM."
+DESCRIPTION = "Reranks passages in the shapes of Cohere, Jina, TEI, vLLM, NIM, Infinity, Voyage and Mixedbread."
 
 
 class ExtraRouter(Protocol):
@@ -108,7 +108,7 @@ def rerank_api(  # noqa: PLR0913  independent settings, by keyword
         allow_origins=cors_origins,
         allow_methods=("GET", "POST"),
         allow_headers=("Authorization", "Content-Type", "X-Sidecar-Api-Key", "X-Request-Id", "X-Opaque-Id"),
-        expose_headers=("X-Request-Id", "Retry-After", "X-Rerank-Calibrated", "X-Rerank-Dropped"),
+        expose_headers=("X-Request-Id", "Retry-After", "X-Rerank-Calibrated", "X-Rerank-Dropped", "X-Compute-Tokens"),
     )
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import Field
 
 from sidecar.core.documents import PassageFields
-from sidecar.serving.rerank_api.dialect import Dialect, Operation, ParsedRequest, Question, RankedDocuments
+from sidecar.serving.rerank_api.dialect import Demands, Dialect, Operation, ParsedRequest, Question, RankedDocuments
 from sidecar.serving.rerank_api.document import Document, passages_of, shown
 from sidecar.serving.rerank_api.problem import Fault, Problem
 
+# Requests with the highest number go last.
+MOST_PRIORITY = 999
 # A search unit is a query with up to this many documents.
 _SEARCH_UNIT = 100
 
@@ -34,20 +36,32 @@ class CohereV2(ParsedRequest):
     documents: list[str]
     top_n: int | None = Field(None, ge=1)
     max_tokens_per_doc: int | None = Field(None, ge=1)
-    priority: int = Field(0, ge=0, le=999)
+    priority: int = Field(0, ge=0, le=MOST_PRIORITY)
+
+    @property
+    def demands(self) -> Demands:
+        """Return what the request demands beside its texts."""
+        return replace(super().demands, document_tokens=self.max_tokens_per_doc, priority=self.priority)
 
 
-def meta(version: str, documents: int, warnings: list[str] | None) -> dict[str, Any]:
+def meta(version: str, documents: int, answer: RankedDocuments, warnings: list[str] | None) -> dict[str, Any]:
     """Return the part of an answer that says what it cost; None leaves the warnings out."""
     units = -(-documents // _SEARCH_UNIT)
     said: dict[str, Any] = {"api_version": {"version": version}, "billed_units": {"search_units": units}}
+    if answer.tokens is not None:
+        said["tokens"] = {"input_tokens": answer.tokens, "output_tokens": 0}
     return said if warnings is None else said | {"warnings": warnings}
 
 
-def cut_warnings(asked: Mapping[str, object]) -> list[str]:
-    """Return a warning for each requested limit that only the model decides here."""
-    named = [name for name, value in asked.items() if value is not None]
-    return [f"{name} is not applied: the model cuts a document at a length of its own" for name in named]
+def cut_warnings(answer: RankedDocuments, max_chunks_per_doc: int | None = None) -> list[str]:
+    """Return a warning if documents were cut, and for a limit that only the model decides here."""
+    said = []
+    if max_chunks_per_doc is not None:
+        said.append("max_chunks_per_doc is not applied: the model cuts a document at a length of its own")
+    if answer.cut:
+        read = f"the model reads {answer.max_length} tokens of a query and a document"
+        said.append(f"{answer.cut} of {len(answer.passages)} documents were not read to the end: {read}")
+    return said
 
 
 def _tell(status: int, problem: Problem) -> dict[str, str]:
@@ -65,8 +79,8 @@ def _write_v1(body: CohereV1, answer: RankedDocuments) -> object:
         | {"index": one.index, "relevance_score": one.probability}
         for one in answer.best(body.top_n)
     ]
-    warnings = cut_warnings({"max_chunks_per_doc": body.max_chunks_per_doc}) or None
-    return {"id": answer.identity, "results": results, "meta": meta("1", len(body.documents), warnings)}
+    warnings = cut_warnings(answer, body.max_chunks_per_doc) or None
+    return {"id": answer.identity, "results": results, "meta": meta("1", len(body.documents), answer, warnings)}
 
 
 def _read_v2(body: CohereV2, fields: PassageFields) -> Question:
@@ -75,8 +89,8 @@ def _read_v2(body: CohereV2, fields: PassageFields) -> Question:
 
 def _write_v2(body: CohereV2, answer: RankedDocuments) -> object:
     results = [{"index": one.index, "relevance_score": one.probability} for one in answer.best(body.top_n)]
-    warnings = cut_warnings({"max_tokens_per_doc": body.max_tokens_per_doc})
-    return {"id": answer.identity, "results": results, "meta": meta("2", len(body.documents), warnings)}
+    said = meta("2", len(body.documents), answer, cut_warnings(answer))
+    return {"id": answer.identity, "results": results, "meta": said}
 
 
 _REQUEST = {Fault.NOT_JSON, Fault.INVALID, Fault.EMPTY, Fault.TOO_LARGE}

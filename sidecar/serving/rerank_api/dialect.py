@@ -31,16 +31,35 @@ STATUSES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What a request demands beside its texts.
+
+    Results less relevant than `min_relevance` are left out. A model reads the `instruction` instead of its own, and of
+    each document `document_tokens` at most. `pair_tokens` limits query and document together. Requests of a lower
+    `priority` number go first. With `whole` a document that the model can't read to its end is an error.
+    """
+
+    min_relevance: float = 0.0
+    instruction: str | None = None
+    document_tokens: int | None = None
+    pair_tokens: int | None = None
+    priority: int = 0
+    whole: bool = False
+
+
 class ParsedRequest(BaseModel):
     """A request's body in some dialect; unknown keys are ignored, as the vendors' servers do.
 
-    `min_relevance` is ours, in every dialect: results that are less relevant are left out.
+    `min_relevance` and `instruction` are ours, in every dialect: less relevant results are left out, and a model that
+    takes an instruction reads this one instead of its own.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     model: str | None = None
     min_relevance: float = Field(0.0, ge=0, le=1)
+    instruction: str | None = Field(None, min_length=1, max_length=2000)
 
     @classmethod
     def names(cls) -> Iterator[str]:
@@ -52,22 +71,24 @@ class ParsedRequest(BaseModel):
             else:
                 yield alias if isinstance(alias, str) else name
 
+    @property
+    def demands(self) -> Demands:
+        """Return what the request demands beside its texts; dialects add their own."""
+        return Demands(self.min_relevance, self.instruction)
+
 
 Body = TypeVar("Body", bound=ParsedRequest)
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A body as a question: passages to score against one query, or against one each. `param` names the passages.
-
-    Passages less relevant than `min_relevance` are left out of the answer.
-    """
+    """A body as a question: passages to score against one query, or against one each. `param` names the passages."""
 
     queries: Sequence[str]
     passages: Sequence[Passage]
     model: str | None
     param: str = "documents"
-    min_relevance: float = 0.0
+    demands: Demands = Demands()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +109,9 @@ class RankedDocuments:
     """Every passage's score in the request's order; `model` is the requested name, or the default's.
 
     `passages` are those that were read from the documents. If `calibrated`, a probability is one of relevance.
-    `dropped` of the passages are left out as less relevant than was requested.
+    `dropped` of the passages are left out as less relevant than was requested. `tokens` is how many tokens the model
+    read for all passages, each with its query, None if that is not known. `cut` of the passages were not read to the
+    end, because the model reads `max_length` tokens of a query and a passage.
     """
 
     model: str
@@ -97,6 +120,15 @@ class RankedDocuments:
     passages: Sequence[Passage] = ()
     calibrated: bool = False
     dropped: int = 0
+    tokens: int | None = None
+    cut: int = 0
+    max_length: int = 0
+
+    @property
+    def usage(self) -> dict[str, int]:
+        """Return the tokens in the shape of OpenAI's APIs; 0 if they are not known."""
+        tokens = self.tokens or 0
+        return {"prompt_tokens": tokens, "total_tokens": tokens}
 
     def best(self, top: int | None = None) -> list[Scored]:
         """Return the `top` best, equal scores in the request's order; None or 0 for all."""

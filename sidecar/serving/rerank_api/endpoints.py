@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sidecar.serving.rerank_api import castorini, cohere, infinity, jina, neutral, nim, tei, vllm
+from sidecar.serving.rerank_api import castorini, cohere, infinity, jina, mixedbread, neutral, nim, tei, vllm, voyage
 from sidecar.serving.rerank_api.dialect import Dialect, Operation
 
 
@@ -52,6 +52,8 @@ ENDPOINTS = (
     Endpoint("/cohere/v2/rerank", "Cohere v2, exactly", cohere.RERANK_V2),
     Endpoint("/jina/v1/rerank", "Jina, exactly", jina.RERANK),
     Endpoint("/tei/rerank", "TEI, exactly", tei.RERANK),
+    Endpoint("/voyage/v1/rerank", "Voyage, exactly", voyage.RERANK),
+    Endpoint("/mixedbread/v1/reranking", "Mixedbread, exactly", mixedbread.RERANK),
     Endpoint("/infinity/rerank", "Infinity, exactly", infinity.RERANK),
     Endpoint("/infinity/v1/rerank", "Infinity, exactly", infinity.RERANK),
     Endpoint("/vllm/rerank", "vLLM, exactly", vllm.RERANK),
@@ -67,6 +69,8 @@ _BY_PREFIX = {
     "tei": tei.TEI,
     "vllm": vllm.VLLM,
     "infinity": infinity.INFINITY,
+    "voyage": voyage.VOYAGE,
+    "mixedbread": mixedbread.MIXEDBREAD,
 }
 
 

@@ -10,12 +10,14 @@ from typing import Any
 
 from sidecar.core.candidates import Score
 from sidecar.core.errors import ScorerBusy, ScorerUnavailable, ScoringError
+from sidecar.core.read_options import ReadOptions
 from sidecar.core.relevance_cut import UNCALIBRATED
 from sidecar.serving.http.held_bytes import HeldBytes
 from sidecar.serving.http.metrics import Metrics
-from sidecar.serving.rerank_api.dialect import Question, RankedDocuments, Scored
+from sidecar.serving.rerank_api.dialect import Demands, Question, RankedDocuments, Scored
 from sidecar.serving.rerank_api.problem import Fault, Problem
 from sidecar.serving.rerank_api.relevance import plain
+from sidecar.serving.scorer.protocol import USUAL_LENGTH
 from sidecar.serving.scorer.service import RerankingService
 
 # Model names that clients send by default; the second is Infinity's.
@@ -84,7 +86,8 @@ class RerankEngine:
         """Score every passage of a question. Raises `Problem`."""
         model = self.models.find(question.model)
         self._check(question)
-        self._check_calibrated(model, question)
+        demands = question.demands
+        self._check_demands(model, demands)
         started = time.perf_counter()
         try:
             scores = await self._scores(model, question, caller)
@@ -94,29 +97,49 @@ class RerankEngine:
             raise Problem(Fault.UNAVAILABLE, error.message) from None
         except ScoringError as error:
             raise Problem(Fault.FAILED, error.message) from None
-        known = [score.value for score in scores if score is not None]
+        known = [score for score in scores if score is not None]
         if len(known) < len(scores):
             done = f"{len(known)} of {len(scores)} passages were scored within {self.limits.seconds:g} s"
             raise Problem(Fault.TOO_LATE, f"{done}; they are cached, so another request continues from there")
         self.metrics.scored("rerank", model, len(known), time.perf_counter() - started)
-        mapping = self.service.mapping(model)
-        self._check_calibrated(model, question)  # again: the model may have been loaded only now
-        least = question.min_relevance
-        kept = [(i, one) for i, one in enumerate(known) if not least or mapping(one) >= least]
-        scored = [Scored(i, one, plain(one), plain(mapping(one))) for i, one in kept]
+        self._check_demands(model, demands)  # again: the model may have been loaded only now
+        mapping, least, cut = self.service.mapping(model), demands.min_relevance, sum(one.truncated for one in known)
+        if cut and demands.whole:
+            longer = f"{cut} of {len(known)} {question.param} are longer than the {self._max_length(model)} tokens"
+            words = f"{longer} that the model reads with a query, and may not be cut"
+            raise Problem(Fault.TOO_LARGE, words, param=question.param)
+        kept = [(i, one.value) for i, one in enumerate(known) if not least or mapping(one.value) >= least]
+        counts = [one.tokens for one in known if one.tokens is not None]
         return RankedDocuments(
             question.model or model,
             identity,
-            scored,
+            [Scored(i, one, plain(one), plain(mapping(one))) for i, one in kept],
             question.passages,
-            mapping.calibrated,
-            len(known) - len(kept),
+            calibrated=mapping.calibrated,
+            dropped=len(known) - len(kept),
+            tokens=sum(counts) if len(counts) == len(known) else None,
+            cut=cut,
+            max_length=self._max_length(model),
         )
 
-    def _check_calibrated(self, model: str, question: Question) -> None:
-        """Raise `Problem` for a threshold on a score that is no probability."""
-        if question.min_relevance and self.service.calibrated(model) is False:
+    def _max_length(self, model: str) -> int:
+        loaded = self.service.scorers.loaded(model)
+        return USUAL_LENGTH if loaded is None else loaded.max_length
+
+    def _check_demands(self, model: str, demands: Demands) -> None:
+        """Raise `Problem` for what the model can't do; what is not known before it is loaded passes."""
+        loaded = self.service.scorers.loaded(model)
+        if loaded is None:
+            return
+        if demands.min_relevance and not loaded.mapping.calibrated:
             raise Problem(Fault.INVALID, UNCALIBRATED.format(model=model), param="min_relevance")
+        if demands.instruction is not None and not loaded.takes_instruction:
+            raise Problem(Fault.INVALID, f"the model {model} takes no instruction", param="instruction")
+        if (demands.document_tokens or loaded.max_length) < loaded.max_length and not loaded.cuts_documents:
+            raise Problem(Fault.INVALID, f"{model} is remote, and cuts documents at {loaded.max_length} tokens")
+        if demands.pair_tokens is not None and 0 <= demands.pair_tokens < loaded.max_length:
+            words = f"the model reads pairs of {loaded.max_length} tokens; to cut documents use max_tokens_per_doc"
+            raise Problem(Fault.INVALID, words, param="truncate_prompt_tokens")
 
     def _check(self, question: Question) -> None:
         """Raise `Problem` for a question that is empty or beyond a limit."""
@@ -130,6 +153,7 @@ class RerankEngine:
         # A model reads the query with every passage, so its characters count for every passage.
         times = len(question.passages) if len(question.queries) == 1 else 1
         characters = times * sum(map(len, question.queries))
+        characters += len(question.passages) * len(question.demands.instruction or "")
         characters += sum(len(passage.title) + len(passage.text) for passage in question.passages)
         if characters > self.limits.characters:
             sent = f"{characters} characters, the query counted with each document"
@@ -137,7 +161,11 @@ class RerankEngine:
 
     async def _scores(self, model: str, question: Question, caller: str) -> list[Score | None]:
         """Score the passages, those with the same query together."""
-        terms: Any = {"seconds": self.limits.seconds, "caller": caller}
+        demands, most = question.demands, self._max_length(model)
+        # A limit that the model's own is below changes nothing, so its scores are those without it.
+        tokens = demands.document_tokens if (demands.document_tokens or most) < most else None
+        how = ReadOptions(tokens, demands.instruction)
+        terms: Any = {"seconds": self.limits.seconds, "caller": caller, "priority": demands.priority, "how": how}
         if len(question.queries) == 1:
             return await self.service.scores(model, question.queries[0], question.passages, **terms)
         places: dict[str, list[int]] = {}

@@ -55,7 +55,7 @@ class RequestHandler:
                     check_lengths(operation.body, record, self.engine.limits.documents)
                     body = await off_loop(size, validated, operation.body, record)
                     question = await off_loop(size, operation.read, body, self.fields)
-                    question = replace(question, min_relevance=body.min_relevance)
+                    question = replace(question, demands=body.demands)
                     answer = await request_body.unless_left(
                         request.receive, self.engine.answer(question, identity, caller)
                     )
@@ -98,8 +98,10 @@ async def whole_body(request: Request, limits: RequestLimits, hold: Hold) -> byt
 
 
 def told(body: ParsedRequest, answer: RankedDocuments) -> dict[str, str]:
-    """Return the headers that say what a dialect has no field for: calibration, and how much was left out."""
+    """Return the headers that say what a dialect has no field for: calibration, tokens, and how much was left out."""
     said = {"x-rerank-calibrated": str(answer.calibrated).lower()}
+    # TEI's name.
+    said |= {} if answer.tokens is None else {"x-compute-tokens": str(answer.tokens)}
     return said | ({"x-rerank-dropped": str(answer.dropped)} if body.min_relevance else {})
 
 

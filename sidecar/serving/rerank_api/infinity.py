@@ -9,7 +9,6 @@ from pydantic import Field
 from sidecar.core.documents import PassageFields
 from sidecar.serving.rerank_api.dialect import Dialect, Operation, ParsedRequest, Question, RankedDocuments
 from sidecar.serving.rerank_api.document import Document, passages_of, text_shown
-from sidecar.serving.rerank_api.jina import USAGE
 from sidecar.serving.rerank_api.problem import Fault, Problem
 from sidecar.serving.rerank_api.vllm import openai_error
 
@@ -45,7 +44,7 @@ def _write(body: Infinity, answer: RankedDocuments) -> object:
         "object": "rerank",
         "results": results,
         "model": answer.model,
-        "usage": USAGE,
+        "usage": answer.usage,
         "id": f"infinity-{answer.identity}",
         "created": int(time.time()),
     }

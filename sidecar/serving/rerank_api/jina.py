@@ -9,9 +9,6 @@ from sidecar.serving.rerank_api.dialect import Dialect, Operation, ParsedRequest
 from sidecar.serving.rerank_api.document import Document, passages_of, shown
 from sidecar.serving.rerank_api.problem import Fault, Problem
 
-# The scorer counts the tokens, but does not report them; clients find the key that they expect, with 0.
-USAGE = {"prompt_tokens": 0, "total_tokens": 0}
-
 
 class QueryText(BaseModel):
     """A query as an object; its other fields are ignored."""
@@ -51,7 +48,7 @@ def _write(body: Jina, answer: RankedDocuments) -> object:
         | {"relevance_score": one.probability}
         for one in answer.best(body.top_n)
     ]
-    return {"model": answer.model, "usage": USAGE, "results": results}
+    return {"model": answer.model, "usage": answer.usage, "results": results}
 
 
 JINA = Dialect("jina", _tell, {Fault.EMPTY: 422, Fault.TOO_LARGE: 422})

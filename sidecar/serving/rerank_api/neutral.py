@@ -5,16 +5,17 @@ OpenSearch's own `rerank` processor can call them, too.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from pydantic import Field
 
 from sidecar.core.documents import PassageFields
-from sidecar.serving.rerank_api.cohere import cut_warnings, meta
-from sidecar.serving.rerank_api.dialect import Dialect, Operation, ParsedRequest, Question, RankedDocuments
+from sidecar.serving.rerank_api.cohere import MOST_PRIORITY, cut_warnings, meta
+from sidecar.serving.rerank_api.dialect import Demands, Dialect, Operation, ParsedRequest, Question, RankedDocuments
 from sidecar.serving.rerank_api.document import Document, passages_of, shown
-from sidecar.serving.rerank_api.jina import USAGE, QueryText, query_text
+from sidecar.serving.rerank_api.jina import QueryText, query_text
 from sidecar.serving.rerank_api.problem import Problem
 from sidecar.serving.rerank_api.vllm import openai_error
 
@@ -28,9 +29,20 @@ class Neutral(ParsedRequest):
     rank_fields: list[str] | None = None
     return_documents: bool = False
     raw_scores: bool = False
-    max_tokens_per_doc: int | None = None
+    max_tokens_per_doc: int | None = Field(None, ge=1)
     max_chunks_per_doc: int | None = None
-    truncate_prompt_tokens: int | None = None
+    truncate_prompt_tokens: int | None = Field(None, ge=-1)
+    priority: int = Field(0, ge=0, le=MOST_PRIORITY)
+
+    @property
+    def demands(self) -> Demands:
+        """Return what the request demands beside its texts."""
+        return replace(
+            super().demands,
+            document_tokens=self.max_tokens_per_doc,
+            pair_tokens=self.truncate_prompt_tokens,
+            priority=self.priority,
+        )
 
 
 def _tell(status: int, problem: Problem) -> dict[str, Any]:
@@ -48,15 +60,14 @@ def _write(body: Neutral, answer: RankedDocuments, *, version: str) -> object:
         | {"relevance_score": one.logit if body.raw_scores else one.probability}
         for one in answer.best(body.top_n)
     ]
-    named = ("max_tokens_per_doc", "max_chunks_per_doc", "truncate_prompt_tokens")
-    warnings = cut_warnings({name: getattr(body, name) for name in named})
+    warnings = cut_warnings(answer, body.max_chunks_per_doc)
     said = {"calibrated": answer.calibrated} | ({"dropped": answer.dropped} if body.min_relevance else {})
     return {
         "id": answer.identity,
         "model": answer.model,
         "results": results,
-        "usage": USAGE,
-        "meta": meta(version, len(body.documents), warnings) | said,
+        "usage": answer.usage,
+        "meta": meta(version, len(body.documents), answer, warnings) | said,
     }
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
 from sidecar.core.candidates import Passage
 from sidecar.core.documents import PassageFields
-from sidecar.serving.rerank_api.dialect import Dialect, Operation, ParsedRequest, Question, RankedDocuments
+from sidecar.serving.rerank_api.dialect import Demands, Dialect, Operation, ParsedRequest, Question, RankedDocuments
 from sidecar.serving.rerank_api.problem import Fault, Problem
 
 
@@ -19,11 +20,16 @@ class NimText(BaseModel):
 
 
 class Nim(ParsedRequest):
-    """The body; a passage that is too long is cut at its end, whatever `truncate` says."""
+    """The body; a passage that is too long is cut at its end, unless `truncate` is NONE."""
 
     query: NimText
     passages: list[NimText]
-    truncate: Literal["NONE", "END"] = "NONE"
+    truncate: Literal["NONE", "END"] | None = None
+
+    @property
+    def demands(self) -> Demands:
+        """Return what the request demands beside its texts."""
+        return replace(super().demands, whole=self.truncate == "NONE")
 
 
 def _tell(status: int, problem: Problem) -> dict[str, Any]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from sidecar.core.candidates import Passage
 from sidecar.core.documents import PassageFields
-from sidecar.serving.rerank_api.dialect import Dialect, Operation, ParsedRequest, Question, RankedDocuments
+from sidecar.serving.rerank_api.dialect import Demands, Dialect, Operation, ParsedRequest, Question, RankedDocuments
 from sidecar.serving.rerank_api.problem import Fault, Problem
 
 
 class Tei(ParsedRequest):
-    """The body. A text that is too long is cut at its end, `truncate` or not; it is never cut at its start."""
+    """The body. A text that is too long is cut at its end unless `truncate` is false; never at its start."""
 
     query: str
     texts: list[str]
@@ -19,6 +20,11 @@ class Tei(ParsedRequest):
     truncation_direction: Literal["Right", "right"] = "Right"
     raw_scores: bool = False
     return_text: bool = False
+
+    @property
+    def demands(self) -> Demands:
+        """Return what the request demands beside its texts."""
+        return replace(super().demands, whole=self.truncate is False)
 
 
 _TYPES = {

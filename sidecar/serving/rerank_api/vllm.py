@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from http import HTTPStatus
 
 from pydantic import AliasChoices, Field
 
 from sidecar.core.candidates import Passage
 from sidecar.core.documents import PassageFields
-from sidecar.serving.rerank_api.dialect import Dialect, Operation, ParsedRequest, Question, RankedDocuments, Scored
+from sidecar.serving.rerank_api.cohere import MOST_PRIORITY
+from sidecar.serving.rerank_api.dialect import (
+    Demands,
+    Dialect,
+    Operation,
+    ParsedRequest,
+    Question,
+    RankedDocuments,
+    Scored,
+)
 from sidecar.serving.rerank_api.document import Document, passages_of, text_shown
-from sidecar.serving.rerank_api.jina import USAGE
 from sidecar.serving.rerank_api.problem import Fault, Problem
 
 
 class _Vllm(ParsedRequest):
-    truncate_prompt_tokens: int | None = None
+    truncate_prompt_tokens: int | None = Field(None, ge=-1)
+    priority: int = Field(0, ge=0, le=MOST_PRIORITY)
     use_activation: bool | None = Field(None, validation_alias=AliasChoices("use_activation", "activation"))
+
+    @property
+    def demands(self) -> Demands:
+        """Return what the request demands beside its texts."""
+        return replace(super().demands, pair_tokens=self.truncate_prompt_tokens, priority=self.priority)
 
     def value(self, one: Scored) -> float:
         """Return the probability, or the logit if the request turns activation off."""
@@ -65,7 +80,7 @@ def _write_rerank(body: VllmRerank, answer: RankedDocuments) -> object:
         }
         for one in answer.best(max(body.top_n, 0))
     ]
-    return {"id": f"rerank-{answer.identity}", "model": answer.model, "usage": USAGE, "results": results}
+    return {"id": f"rerank-{answer.identity}", "model": answer.model, "usage": answer.usage, "results": results}
 
 
 def _read_score(body: VllmScore, fields: PassageFields) -> Question:
@@ -85,7 +100,7 @@ def _write_score(body: VllmScore, answer: RankedDocuments) -> object:
         "created": int(time.time()),
         "model": answer.model,
         "data": [{"index": one.index, "object": "score", "score": body.value(one)} for one in answer.scored],
-        "usage": USAGE,
+        "usage": answer.usage,
     }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from sidecar.core.candidates import Passage, Score
 from sidecar.core.errors import ScorerBusy, ScorerUnavailable
 from sidecar.core.model_spec import ModelSpec
+from sidecar.core.read_options import AS_USUAL, ReadOptions
 from sidecar.core.token_guess import guess_tokens
 from sidecar.serving.scorer.process import ScorerProcess
 
@@ -24,8 +25,16 @@ class ScorerClient(ScorerProcess):
         super().__init__(models, **options)
         self.most_waiting = most_waiting
 
-    async def score(
-        self, model: str, query: str, passages: Sequence[Passage], *, seconds: float, caller: str = ""
+    async def score(  # noqa: PLR0913  the parts of one job, by keyword
+        self,
+        model: str,
+        query: str,
+        passages: Sequence[Passage],
+        *,
+        seconds: float,
+        caller: str = "",
+        priority: int = 0,
+        how: ReadOptions = AS_USUAL,
     ) -> list[Score | None]:
         """Score passages, in the order given; None for those that were not scored within `seconds`.
 
@@ -34,9 +43,11 @@ class ScorerClient(ScorerProcess):
         """
         if not passages:
             return []
-        tokens = guess_tokens(query, passages)
+        tokens = guess_tokens((how.instruction or "") + query, passages)
         self._admit(model, caller, tokens, seconds)
-        with self.sent(model, query, passages, tokens=tokens, seconds=seconds, caller=caller) as pending:
+        with self.sent(
+            model, query, passages, tokens=tokens, seconds=seconds, caller=caller, priority=priority, how=how
+        ) as pending:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await pending.done.wait()

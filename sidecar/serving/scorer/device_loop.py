@@ -73,7 +73,8 @@ class DeviceLoop:
         elif isinstance(delivery, ArrivedJob):
             job = delivery.job
             self._held[job.number] = _Held(delivery.scorer)
-            self.scheduler.add(Waiting(job.number, job.caller, job.model, len(job.passages), delivery.deadline))
+            total = len(job.passages)
+            self.scheduler.add(Waiting(job.number, job.caller, job.model, total, delivery.deadline, job.priority))
         elif delivery.number in self.scheduler.jobs:
             self._take_slice(delivery)
 

@@ -16,6 +16,7 @@ from sidecar.core.candidates import Passage, Score
 from sidecar.core.circuit_breaker import CircuitBreaker
 from sidecar.core.errors import ScorerBusy, ScorerUnavailable
 from sidecar.core.model_spec import ModelSpec
+from sidecar.core.read_options import AS_USUAL, ReadOptions
 from sidecar.core.token_guess import guess_tokens
 from sidecar.serving.scorer.admission import Admission
 from sidecar.serving.scorer.lane import Lane
@@ -162,8 +163,16 @@ class ScorerPool:
         async with self._reloading:
             await reload_all(self._lanes, model, idle=self._idle, dispatch=self._dispatch_soon)
 
-    async def score(
-        self, model: str, query: str, passages: Sequence[Passage], *, seconds: float, caller: str = ""
+    async def score(  # noqa: PLR0913  the parts of one job, by keyword
+        self,
+        model: str,
+        query: str,
+        passages: Sequence[Passage],
+        *,
+        seconds: float,
+        caller: str = "",
+        priority: int = 0,
+        how: ReadOptions = AS_USUAL,
     ) -> list[Score | None]:
         """Score passages, in the order given; None for those that were not scored within `seconds`.
 
@@ -172,9 +181,10 @@ class ScorerPool:
         """
         if not passages:
             return []
-        tokens = guess_tokens(query, passages)
+        tokens = guess_tokens((how.instruction or "") + query, passages)
         key = self._admitted(model, caller, tokens, seconds)
-        job = PooledJob(key, model, query, passages, tokens, caller, time.monotonic() + seconds)
+        deadline = time.monotonic() + seconds
+        job = PooledJob(key, model, query, passages, tokens, caller, deadline, priority, how)
         with self._queued(job), contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await job.done.wait()
@@ -209,7 +219,7 @@ class ScorerPool:
         self._count(job, range(len(job.passages)), 1)
         self._numbers += 1
         self._waiting[self._numbers] = Portion(job, range(len(job.passages)))
-        self._queue.add(Waiting(self._numbers, job.caller, job.key, len(job.passages), job.deadline))
+        self._queue.add(Waiting(self._numbers, job.caller, job.key, len(job.passages), job.deadline, job.priority))
         self._queue.read(self._numbers, job.tokens)
         number = self._numbers
         self._dispatch_soon()

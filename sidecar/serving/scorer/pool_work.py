@@ -72,6 +72,8 @@ class PoolWork:
                 tokens=portion.tokens,
                 seconds=max(0.0, job.deadline - time.monotonic()),
                 caller=job.caller,
+                priority=job.priority,
+                how=job.how,
             ) as pending:
                 portion.pending = pending
                 await pending.done.wait()

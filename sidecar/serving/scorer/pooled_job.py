@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sidecar.core.candidates import Passage, Score
 from sidecar.core.errors import SidecarError
+from sidecar.core.read_options import AS_USUAL, ReadOptions
 from sidecar.serving.scorer.pending import PendingJob
 
 if TYPE_CHECKING:
@@ -20,8 +21,9 @@ class PooledJob:
     """Passages to score against a query until `deadline`, by `time.monotonic`.
 
     `key` names the model with its identity: only processes that have this very model may score it. `tokens` estimates
-    those of each passage. `missing` passages are neither scored nor given up. `done` is set when nothing is missing,
-    or with an error that concerns the whole job (`refused`). `lost` is the reason why passages were given up.
+    those of each passage. Jobs of a lower `priority` number go first, and `how` says how texts are read. `missing`
+    passages are neither scored nor given up. `done` is set when nothing is missing, or with an error that concerns the
+    whole job (`refused`). `lost` is the reason why passages were given up.
     """
 
     key: str
@@ -31,6 +33,8 @@ class PooledJob:
     tokens: list[int]
     caller: str
     deadline: float
+    priority: int = 0
+    how: ReadOptions = AS_USUAL
     scores: list[Score | None] = field(init=False)
     missing: int = field(init=False)
     portions: set[Portion] = field(default_factory=set)

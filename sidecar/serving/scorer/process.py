@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from sidecar.core.candidates import Passage
 from sidecar.core.errors import ModelError, ScorerUnavailable, ScoringError
 from sidecar.core.model_spec import ModelSpec
+from sidecar.core.read_options import AS_USUAL, ReadOptions
 from sidecar.serving.scorer.admission import Admission
 from sidecar.serving.scorer.pending import PendingJob
 from sidecar.serving.scorer.pipe import ScorerPipe
@@ -48,7 +49,6 @@ class ScorerProcess:
     where it computes, `environment` variables of the process. A scorer that gives no sign of life for `hang_seconds`
     is killed and replaced; meanwhile `ready` is False and `sent` raises. `load_seconds` is how long loading may take,
     `slice_seconds` how long one batch should take on the device.
-
     `scored_at` is when the last scores came, `heard_at` when the process last sent anything, by `time.monotonic`;
     `batch_seconds` is how long the device took for the last scores. `on_batch` is called with every batch, `on_pace`
     with a model, the estimated tokens of its batch and the seconds since the last one, and `on_change` when the process
@@ -136,7 +136,16 @@ class ScorerProcess:
 
     @contextlib.contextmanager
     def sent(  # noqa: PLR0913  the parts of one job, by keyword
-        self, model: str, query: str, passages: Sequence[Passage], *, tokens: list[int], seconds: float, caller: str
+        self,
+        model: str,
+        query: str,
+        passages: Sequence[Passage],
+        *,
+        tokens: list[int],
+        seconds: float,
+        caller: str,
+        priority: int = 0,
+        how: ReadOptions = AS_USUAL,
     ) -> Iterator[PendingJob]:
         """Send a job, whatever waits already, and drop at the end of the block what is not scored.
 
@@ -146,12 +155,12 @@ class ScorerProcess:
             raise ScorerUnavailable(self._why_not)
         if not self.waiting_passages:
             self._busy_since = time.monotonic()
-        number = next(self._numbers)
+        number, texts = next(self._numbers), [(passage.title, passage.text) for passage in passages]
         pending = PendingJob(model, caller, tokens, [None] * len(passages), missing=len(passages))
         self._count(pending, len(tokens), sum(tokens))
         self._pending[number] = pending
         try:
-            self._pipe.send(ScoreJob(number, model, query, [(p.title, p.text) for p in passages], seconds, caller))
+            self._pipe.send(ScoreJob(number, model, query, texts, seconds, caller, priority, how))
             yield pending
         finally:
             del self._pending[number]

@@ -10,6 +10,7 @@ import msgspec
 from sidecar.core.candidates import Score
 from sidecar.core.fusion import Fusion
 from sidecar.core.model_spec import ModelSpec
+from sidecar.core.read_options import AS_USUAL, ReadOptions
 from sidecar.scoring.score_mapping import Mapping
 
 # The token limit to report for a model until it is loaded, and for one that does not tell its own.
@@ -28,7 +29,7 @@ class Load(msgspec.Struct, tag=True, array_like=True, frozen=True):
 class ScoreJob(msgspec.Struct, tag=True, array_like=True, frozen=True):
     """Passages, as (title, text), to score against a query; after `seconds` the scores are no longer useful.
 
-    Callers share the device. `caller` is an opaque key, never a credential.
+    Callers share the device. `caller` is an opaque key, never a credential. Jobs of a lower `priority` number go first.
     """
 
     number: int
@@ -37,6 +38,8 @@ class ScoreJob(msgspec.Struct, tag=True, array_like=True, frozen=True):
     passages: list[tuple[str, str]]
     seconds: float
     caller: str = ""
+    priority: int = 0
+    how: ReadOptions = AS_USUAL
 
 
 class Drop(msgspec.Struct, tag=True, array_like=True, frozen=True):
@@ -60,13 +63,16 @@ class LoadedModel(msgspec.Struct, array_like=True, frozen=True):
     """A model that can score, as the service knows it.
 
     `identity` distinguishes checkpoints of the same name. `mapping` maps its raw scores to 0 to 1, `fusion` is the
-    fusion that it prefers, and `max_length` the tokens of a pair that it reads.
+    fusion that it prefers, and `max_length` the tokens of a pair that it reads. It reads with a request's own
+    instruction if it `takes_instruction`, and cuts documents by tokens if it `cuts_documents`.
     """
 
     identity: str
     mapping: Mapping
     fusion: Fusion
     max_length: int
+    takes_instruction: bool = False
+    cuts_documents: bool = False
 
 
 class ModelsLoaded(msgspec.Struct, tag=True, array_like=True, frozen=True):

@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from sidecar.core.candidates import Passage, Score
-from sidecar.core.errors import ModelError, ScorerBusy, ScorerUnavailable, SidecarError
+from sidecar.core.errors import ModelError, ScorerBusy, ScorerUnavailable, ScoringError, SidecarError
 from sidecar.core.model_spec import ModelSpec
+from sidecar.core.read_options import AS_USUAL, ReadOptions
 from sidecar.core.token_guess import guess_tokens
 from sidecar.scoring.remote.scorer import check_remote
 from sidecar.scoring.remote.server_info import ServerInfo
@@ -89,16 +90,27 @@ class RemoteScorerClient:
             await asyncio.gather(self._refreshing, return_exceptions=True)
         await asyncio.gather(*(servers.close() for servers in self._servers.values()))
 
-    async def score(
-        self, model: str, query: str, passages: Sequence[Passage], *, seconds: float, caller: str = ""
+    async def score(  # noqa: PLR0913  the parts of one job, by keyword
+        self,
+        model: str,
+        query: str,
+        passages: Sequence[Passage],
+        *,
+        seconds: float,
+        caller: str = "",
+        priority: int = 0,
+        how: ReadOptions = AS_USUAL,
     ) -> list[Score | None]:
         """Score passages, in the order given; None for those that were not scored within `seconds`.
 
         Callers take turns at the servers. Raises `ScorerUnavailable` if no server answers or too much waits already;
         `ScoringError` if one refused or its answer can't be used.
         """
+        del priority  # a remote scorer has a queue of its own
         if not passages:
             return []
+        if how != AS_USUAL:
+            raise ScoringError("A remote scorer reads as it was started.", remedy="Leave out the options of reading.")
         tokens, started = sum(guess_tokens(query, passages)), time.monotonic()
         self._admit(model, len(passages), tokens, seconds, caller)
         self.waiting_passages += len(passages)

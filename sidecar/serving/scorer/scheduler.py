@@ -4,7 +4,7 @@ A batch holds passages of one model, as many tokens as the device computes in ab
 speed; fewer if a deadline is near, so that something is scored before it. Small jobs share a batch. A large job is cut
 into slices from the front, so the passages scored before its deadline are those that the first stage ranked highest.
 
-The order is, at each batch:
+The order is, at each batch, of the jobs whose priority number is the lowest:
 
 1. Callers take turns. A caller that got one turn (`TURN` batches' tokens) more than the caller that got the least comes
    after it, however many jobs it has. A new caller starts at the level of the caller that got the least.
@@ -13,8 +13,8 @@ The order is, at each batch:
 3. Of jobs of similar size the earliest deadline goes first, so that under overload as many as possible finish in time;
    if every job shared the device with every other, all of them would be late.
 
-Every `BY_DEADLINE`th batch is ordered by deadlines alone, so that neither many small jobs nor jobs of another model can
-block a job forever.
+Every `BY_DEADLINE`th batch is ordered by deadlines alone, so that neither many small jobs, nor jobs of another model or
+priority, can block a job forever.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Waiting:
     """A job: `total` passages of one caller for one model, of which the first `done` were put into batches.
 
     `lengths` are the tokens of the passages tokenised so far, from the front. After `deadline` the job is useless.
-    `beside` are tokens of the same request that wait as other jobs.
+    `beside` are tokens of the same request that wait as other jobs. A lower `priority` number goes first.
     """
 
     number: int
@@ -45,6 +45,7 @@ class Waiting:
     model: str
     total: int
     deadline: float
+    priority: int = 0
     lengths: list[int] = field(default_factory=list)
     done: int = 0
     left: int = 0
@@ -169,9 +170,9 @@ class Scheduler:
             return sorted(ready, key=lambda job: (job.deadline, job.number))
         least = min(self._given.values(), default=0)
 
-        def place(job: Waiting) -> tuple[int, int, float, int]:
+        def place(job: Waiting) -> tuple[int, int, int, float, int]:
             turn = (self._given[job.caller] - least) // (TURN * self.budget(job.model))
-            return turn, job.size.bit_length() // 2, job.deadline, job.number
+            return job.priority, turn, job.size.bit_length() // 2, job.deadline, job.number
 
         return sorted(ready, key=place)
 

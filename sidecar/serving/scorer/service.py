@@ -6,10 +6,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from sidecar.core.candidates import Candidate, Passage, Ranking, Score
 from sidecar.core.errors import ScorerBusy, ScorerEnded, ScorerUnavailable, ScoringError, SidecarError
 from sidecar.core.fusion import Fusion
+from sidecar.core.read_options import AS_USUAL, ReadOptions
 from sidecar.core.reasons import Reason, Why
 from sidecar.core.relevance_cut import UNCALIBRATED, keep_relevant
 from sidecar.reranker import arrange
@@ -86,15 +88,23 @@ class RerankingService:
         loaded = self.scorers.loaded(model)
         return Fusion() if loaded is None else loaded.fusion
 
-    async def scores(
-        self, model: str, query: str, passages: Sequence[Passage], *, seconds: float, caller: str = ""
+    async def scores(  # noqa: PLR0913  the parts of one job, by keyword
+        self,
+        model: str,
+        query: str,
+        passages: Sequence[Passage],
+        *,
+        seconds: float,
+        caller: str = "",
+        priority: int = 0,
+        how: ReadOptions = AS_USUAL,
     ) -> list[Score | None]:
         """Score the passages that are not cached; None for passages that were not scored in time.
 
         Callers share the device in turns. Raises `ScorerUnavailable` or `ScoringError`.
         """
         scorer, breaker = self.scorers.of(model), self.scorers.breaker(model)
-        keys = pair_keys(scorer.identity(model) or model, query, passages)
+        keys = pair_keys(how.of(scorer.identity(model) or model), query, passages)
         known = self.cache.look_up(keys)
         unknown = [position for position, score in enumerate(known) if score is None]
         if not unknown:
@@ -106,7 +116,8 @@ class RerankingService:
         asked_at = time.monotonic()
         try:
             wanted = [passages[position] for position in unknown]
-            fresh = await scorer.score(model, query, wanted, seconds=seconds, caller=caller)
+            terms: Any = {"seconds": seconds, "caller": caller, "priority": priority, "how": how}
+            fresh = await scorer.score(model, query, wanted, **terms)
         except (ScorerBusy, ScorerEnded, ScoringError):
             raise  # it works, but is busy, lost one of its processes or can't score this query
         except ScorerUnavailable:

@@ -12,6 +12,7 @@ from typing import Any
 
 from sidecar.core.candidates import Passage
 from sidecar.scoring import Scorer
+from sidecar.scoring.reading import read_with
 from sidecar.serving.scorer.protocol import Drop, Ping, ScoreJob, ToScorer
 
 # Passages tokenised at once: jobs take turns, so that ten passages need not wait for a thousand.
@@ -83,7 +84,7 @@ class TokenizerThread:
     def _read(self, job: ScoreJob, scorer: Scorer, start: int) -> None:
         passages = [Passage(*texts) for texts in job.passages[start : start + SLICE]]
         try:
-            tokenized = scorer.read(job.query, passages)
+            tokenized = read_with(scorer, job.query, passages, job.how)
             self.inbox.put(TokenizedSlice(job.number, tokenized, list(tokenized.lengths)))
         except Exception as error:  # noqa: BLE001  an error of one job must not end the thread
             self.inbox.put(TokenizedSlice(job.number, None, [], error))

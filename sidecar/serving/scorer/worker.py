@@ -19,6 +19,7 @@ from typing import BinaryIO, Protocol
 
 from sidecar.core.candidates import Passage
 from sidecar.scoring import Scorer
+from sidecar.scoring.reading import takes_instruction
 from sidecar.serving.scorer.device_loop import DeviceLoop, failure
 from sidecar.serving.scorer.parent_process import end_with_parent
 from sidecar.serving.scorer.protocol import (
@@ -86,7 +87,15 @@ def serve(build: Build, identify: Identify, incoming: BinaryIO, outgoing: Binary
 
 
 def _loaded(identity: str, scorer: Scorer) -> LoadedModel:
-    return LoadedModel(identity, scorer.mapping, scorer.manifest.preferred_fusion, scorer.manifest.max_length)
+    manifest = scorer.manifest
+    return LoadedModel(
+        identity,
+        scorer.mapping,
+        manifest.preferred_fusion,
+        manifest.max_length,
+        takes_instruction=takes_instruction(scorer),
+        cuts_documents=True,
+    )
 
 
 def _warm_up(name: str, scorer: Scorer, scheduler: Scheduler) -> None:

@@ -132,7 +132,7 @@ def test_infinity_repeats_documents_as_strings(api):
     assert answer == {
         "object": "rerank",
         "model": "m",
-        "usage": {"prompt_tokens": 0, "total_tokens": 0},
+        "usage": {"prompt_tokens": 11, "total_tokens": 11},
         "results": [
             {"relevance_score": 2.0, "index": 1, "document": "score 2"},
             {"relevance_score": 1.0, "index": 0, "document": "score 1"},

@@ -200,3 +200,16 @@ def test_what_a_call_costs_by_itself_does_not_make_the_batches_smaller_and_small
         queue.measured("m", batch.tokens, seconds)
         now += seconds
     assert now < 30
+
+
+def test_a_lower_priority_number_goes_first_and_the_others_are_not_blocked_forever():
+    queue = Scheduler(0.25)
+    for number, priority in ((1, 5), (2, 0)):
+        queue.add(Waiting(number, str(number), "m", 40, 1000.0 - 10 * priority, priority))
+        queue.read(number, [100] * 40)
+    taken = []
+    while (batch := queue.next(0.0)) is not None:
+        taken.append([number for number, _ in batch.parts])
+    assert taken[0] == [2]
+    # Every fourth batch is the one of the earliest deadline, which is the job of priority 5.
+    assert taken[3][0] == 1

@@ -75,7 +75,11 @@ class Scripted:
         time.sleep(sum(lengths) / TOKENS / 1000)
         numbers = [re.search(r"score (-?\d+(?:\.\d+)?)", passage.text) for passage in passages]
         return [
-            Score(self.shift + (float(number[1]) if number else float(len(passage.text))))
+            Score(
+                self.shift + (float(number[1]) if number else float(len(passage.text))),
+                truncated="endless" in passage.text,
+                tokens=len(f"{query} {passage.title} {passage.text}".split()),
+            )
             for number, passage in zip(numbers, passages, strict=True)
         ]
 
