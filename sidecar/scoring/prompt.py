@@ -65,8 +65,9 @@ class Prompt:
         self._has_types = segments and "token_type_ids" in tokenizer.model_input_names
         self._lock = threading.Lock()
         self._prefix, self._suffix = self._control(manifest.prefix), self._control(manifest.suffix)
+        self._between = self._control(manifest.between)
         self._body_room = manifest.max_length - len(self._prefix) - len(self._suffix)
-        if self._body_room < LEAST_BODY:
+        if self._body_room < LEAST_BODY + len(self._between):
             raise ModelError(
                 f"max_length {manifest.max_length} leaves no room between a prefix of {len(self._prefix)} and a suffix "
                 f"of {len(self._suffix)} tokens.",
@@ -83,7 +84,8 @@ class Prompt:
         """Return the token ids of each pair, at most `max_length` of them, in the order given."""
         if not passages:
             return []
-        write = {"joint": self._joint, "separate": self._separate, "body": self._body}[self.manifest.truncation]
+        ways = {"joint": self._joint, "separate": self._separate, "body": self._body, "sides": self._sides}
+        write = ways[self.manifest.truncation]
         with self._lock:
             tokens = write(self.query(query), [self.document(passage) for passage in passages])
         return [self._marked(passage, row) for passage, row in zip(passages, tokens, strict=True)]
@@ -159,6 +161,16 @@ class Prompt:
         bodies = self._encode([query + document for document in documents])
         room = self._body_room
         return [Tokens([*self._prefix, *body.ids[:room], *self._suffix], truncated=len(body) > room) for body in bodies]
+
+    def _sides(self, query: str, documents: list[str]) -> list[Tokens]:
+        [head], tails = self._encode([query]), self._encode(documents)
+        # mxbai-rerank-v2's code leaves a query three quarters of the room, and the document the rest.
+        start = [*head.ids[: self._body_room * 3 // 4], *self._between]
+        room = self._body_room - len(start)
+        return [
+            Tokens([*self._prefix, *start, *tail.ids[:room], *self._suffix], truncated=len(tail) > room)
+            for tail in tails
+        ]
 
     def _control(self, text: str) -> list[int]:
         """Tokenise a text of the manifest, in which the names of control tokens become control tokens."""

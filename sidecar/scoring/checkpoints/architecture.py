@@ -46,11 +46,9 @@ def check_config(directory: Path) -> None:
     config = read_model_config(directory)
     if not config:
         return  # transformers reports what is wrong with it
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-
-    if config.get("model_type") not in CONFIG_MAPPING and "auto_map" in config:
+    if own := _own_code(config):
         raise ModelError(
-            f"{directory} needs code that lies beside its weights ({config.get('model_type')}), which is never run.",
+            f"{directory} needs code that lies beside its weights ({own}), which is never run.",
             remedy="Use a model of an architecture that transformers has itself.",
         )
     # Two labels are transformers' default, which a saved configuration omits.
@@ -60,6 +58,23 @@ def check_config(directory: Path) -> None:
             f"{directory} is a classifier with {labels} outputs, and does not say which of them is relevance.",
             remedy="A reranker has one output (num_labels 1).",
         )
+
+
+def _own_code(config: dict[str, Any]) -> str:
+    """Return what a model with code of its own calls itself; "" for one that transformers has.
+
+    A model may have the type of an architecture of transformers and a class of its own, such as a Llama with attention
+    in both directions. transformers would load it as that architecture, with other scores.
+    """
+    if "auto_map" not in config:
+        return ""
+    import transformers
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    kind, known = str(config.get("model_type")), dir(transformers)
+    if kind not in CONFIG_MAPPING:
+        return kind
+    return next((name for name in config.get("architectures") or () if name not in known), "")
 
 
 def read_model_config(directory: Path) -> dict[str, Any]:

@@ -86,14 +86,18 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
       cuts as the authors' training and TREC scripts do: the query's text at `query_max_length` tokens, the document's
       at `document_max_length` - 3 (they keep 3 back), each with its own bos in front. `body` is for models that answer
       a chat: both templates make one text, cut at its end so that `prefix` and `suffix` always fit around it.
-    - `prefix`, `suffix`: the texts around a `body`. Only here the names of control tokens become control tokens.
+      `sides` tokenises query and document apart and joins their ids as prefix, query, `between`, document, suffix; the
+      query has at most three quarters of the room, the document the rest.
+    - `prefix`, `between`, `suffix`: the texts around a `body`, or around both `sides`. Only here the names of control
+      tokens become control tokens.
     - `instruction`: the task, for templates with `{instruction}`.
     - `pooling`: `last_token` is the last real token. `last_slot` is position `max_length - 1`, where padding to
       `max_length` puts an eos that sees the real tokens: the authors' scripts pool it, with the model's pad id
       unset or 0. `mean` (of all tokens) and `first_token` are for bi-encoders; `model` leaves pooling to the
       architecture (BERT and its family).
     - `yes_token`, `no_token`: a causal model's two answers; its score is logit(yes) - logit(no), whose sigmoid is the
-      probability of "yes" among the two. Without them the model has its own score head.
+      probability of "yes" among the two. Without `no_token` the score is logit(yes). Without both the model has its own
+      score head.
     - `beside`: a bi-encoder that is combined with a cross-encoder.
     - `fusion`: how its scores are combined with the first stage's unless another fusion is requested; None for the
       model alone.
@@ -106,9 +110,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     document_template: str = "document: {title} {passage}"
     instruction: str = ""
     prefix: str = ""
+    between: str = ""
     suffix: str = ""
     strip: bool = False
-    truncation: Literal["joint", "separate", "body"] = "joint"
+    truncation: Literal["joint", "separate", "body", "sides"] = "joint"
     max_length: int = 228
     query_max_length: int = 32
     document_max_length: int = 196
@@ -139,13 +144,17 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise ValueError("instruction and {instruction} in query_template need each other")
 
     def _check_body(self) -> None:
-        if self.truncation == "body":
+        if self.truncation in ("body", "sides"):
             if self.pooling != "last_token" or self.strip:
-                raise ValueError("truncation body is for decoders, with pooling last_token and without strip")
+                raise ValueError(
+                    f"truncation {self.truncation} is for decoders, with pooling last_token and without strip"
+                )
         elif self.prefix or self.suffix:
-            raise ValueError("prefix and suffix need truncation body")
-        if (self.yes_token is None) != (self.no_token is None) or (self.yes_token and self.yes_token == self.no_token):
-            raise ValueError("yes_token and no_token need each other, and must differ")
+            raise ValueError("prefix and suffix need truncation body or sides")
+        if self.between and self.truncation != "sides":
+            raise ValueError("between needs truncation sides")
+        if self.no_token is not None and self.yes_token in (None, self.no_token):
+            raise ValueError("no_token needs a yes_token that differs from it")
         if self.yes_token is not None and self.pooling != "last_token":
             raise ValueError("yes_token is for causal models, with pooling last_token")
 

@@ -85,6 +85,28 @@ QWEN3 = Manifest(
     note=BY_CARD,
 )
 
+# mxbai_rerank_v2.py of github.com/mixedbread-ai/mxbai-rerank (commit 8e709dc): each part is tokenised apart, and the
+# score is logit("1") - logit("0"). Its 8192 tokens are those of query and document; here the prompt counts, too.
+MXBAI_V2 = Manifest(
+    query_template="query: {query}",
+    document_template="document: {document}",
+    prefix=(
+        "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n"
+        "<|im_start|>user\n"
+    ),
+    between="\n",
+    suffix=(
+        "\nYou are a search relevance expert who evaluates how well documents match search queries. For each "
+        "query-document pair, carefully analyze the semantic relationship between them, then provide your binary "
+        "relevance judgment (0 for not relevant, 1 for relevant).\nRelevance:<|im_end|>\n<|im_start|>assistant\n"
+    ),
+    truncation="sides",
+    max_length=8192,
+    yes_token="1",  # noqa: S106
+    no_token="0",  # noqa: S106
+    note=BY_CARD,
+)
+
 # Bi-encoders with a prompt, as their cards write it; 512 tokens is their authors' limit. E5's is of the hub's copy: the
 # one in this package has a manifest beside it.
 BGE = Manifest(
@@ -121,6 +143,8 @@ PRESETS: dict[str, Preset] = {
     "qwen3-reranker-0.6b": Preset("Qwen/Qwen3-Reranker-0.6B", QWEN3),
     "qwen3-reranker-4b": Preset("Qwen/Qwen3-Reranker-4B", QWEN3),
     "qwen3-reranker-8b": Preset("Qwen/Qwen3-Reranker-8B", QWEN3),
+    "mxbai-rerank-base-v2": Preset("mixedbread-ai/mxbai-rerank-base-v2", MXBAI_V2),
+    "mxbai-rerank-large-v2": Preset("mixedbread-ai/mxbai-rerank-large-v2", MXBAI_V2),
 }
 
 # Generators for stage two, which want DeAR's prompt: name → hub id, as the authors' README has them. The adapter names

@@ -39,7 +39,7 @@ def pools_sentences(directory: Path, manifest: Manifest | None) -> bool:
             raise ModelError(
                 f"{directory} is a sentence-transformers model with the module {kind}, which is not supported.",
                 remedy=f"Bi-encoders of {', '.join(ENCODER)} and classifiers of one {CLASSIFIER[0]} are; with a "
-                f"{ANSWER}, yes_token and no_token in a sidecar.json beside the weights.",
+                f"{ANSWER}, a yes_token in a sidecar.json beside the weights.",
             )
     return pools
 

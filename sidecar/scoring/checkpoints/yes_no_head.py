@@ -1,8 +1,9 @@
-"""A causal model that answers yes or no, as a classifier: its score head is the difference of two lm_head rows.
+"""A causal model that answers yes or no, as a classifier: its score head is one or the difference of two lm_head rows.
 
 Source: the model card of Qwen/Qwen3-Reranker-0.6B, which takes log_softmax over the logits of "no" and "yes" at the
 last position and returns the probability of "yes": the sigmoid of logit(yes) - logit(no), which is linear in the last
-hidden state. So the other 150,000 rows of the lm_head are never computed.
+hidden state. So the other 150,000 rows of the lm_head are never computed. The model card of zeroentropy/zerank-2 takes
+the logit of "Yes" alone.
 """
 
 from __future__ import annotations
@@ -22,19 +23,22 @@ HEAD, TIED = "lm_head.weight", "model.embed_tokens.weight"
 def answer_head(directory: Path, tokenizer: Any, manifest: Manifest) -> torch.Tensor | None:
     """Return the weights of logit(yes) - logit(no), float32 of 1 x hidden size; None for a manifest without answers.
 
+    Without `no_token` they are those of logit(yes).
+
     Raises ModelError if an answer is not a single token, or the checkpoint has no lm_head.
     """
-    if manifest.yes_token is None or manifest.no_token is None:
+    if manifest.yes_token is None:
         return None
-    yes, no = (_token_id(tokenizer, token) for token in (manifest.yes_token, manifest.no_token))
-    head, tied = _rows(directory, HEAD, yes, no), _rows(directory, TIED, yes, no)
+    answers = [token for token in (manifest.yes_token, manifest.no_token) if token is not None]
+    ids = [_token_id(tokenizer, token) for token in answers]
+    head, tied = _rows(directory, HEAD, *ids), _rows(directory, TIED, *ids)
     rows = head if head is not None else tied
     if rows is None:
         raise ModelError(
-            f"{directory} has no {HEAD}, so it can't answer {manifest.yes_token!r} or {manifest.no_token!r}.",
+            f"{directory} has no {HEAD}, so it can't answer {' or '.join(map(repr, answers))}.",
             remedy="Leave yes_token and no_token out of sidecar.json for a model with a score head of its own.",
         )
-    return rows[0:1] - rows[1:2]
+    return rows if len(answers) == 1 else rows[0:1] - rows[1:2]
 
 
 def _token_id(tokenizer: Any, token: str) -> int:

@@ -92,12 +92,15 @@ def test_no_file_no_manifest(tmp_path):
         ({"fusion": {"method": "best"}}, "fusion.method"),
         ({"fusion": {"method": "geometric", "normalization": "z_score"}}, "a geometric mean is not defined"),
         ({"fusion": {"share": 0.5}}, "fusion"),
-        ({"prefix": "<|im_start|>"}, "suffix need truncation body"),
+        ({"prefix": "<|im_start|>"}, "suffix need truncation body or sides"),
+        ({"between": "\n"}, "between needs truncation sides"),
+        ({"truncation": "body", "between": "\n"}, "between needs truncation sides"),
+        ({"truncation": "sides", "pooling": "model"}, "truncation sides is for decoders"),
         ({"truncation": "body", "pooling": "model"}, "truncation body is for decoders"),
         ({"truncation": "body", "pooling": "last_slot"}, "truncation body is for decoders"),
         ({"truncation": "body", "strip": True}, "without strip"),
-        ({"yes_token": "yes"}, "yes_token and no_token need each other"),
-        ({"yes_token": "yes", "no_token": "yes"}, "must differ"),
+        ({"no_token": "no"}, "no_token needs a yes_token that differs from it"),
+        ({"yes_token": "yes", "no_token": "yes"}, "differs from it"),
         ({"yes_token": "yes", "no_token": "no", "pooling": "model"}, "yes_token is for causal models"),
         ({"instruction": "judge"}, "need each other"),
         ({"query_template": "{instruction} {query}"}, "need each other"),
@@ -147,6 +150,8 @@ def test_the_presets_are_there_under_the_ids_of_their_cards():
         "qwen3-reranker-0.6b": "Qwen/Qwen3-Reranker-0.6B",
         "qwen3-reranker-4b": "Qwen/Qwen3-Reranker-4B",
         "qwen3-reranker-8b": "Qwen/Qwen3-Reranker-8B",
+        "mxbai-rerank-base-v2": "mixedbread-ai/mxbai-rerank-base-v2",
+        "mxbai-rerank-large-v2": "mixedbread-ai/mxbai-rerank-large-v2",
     }
 
 

@@ -76,7 +76,7 @@ def build_tiny_deberta(directory: Path) -> Path:
 
 def build_tiny_qwen(directory: Path, *, tied: bool = True, max_length: int = 320) -> Path:
     """A causal model with the preset's manifest beside it, and a vocabulary that holds "yes" and "no"."""
-    tokenizer = _save_qwen_tokenizer(directory)
+    tokenizer = save_qwen_tokenizer(directory)
     torch.manual_seed(0)
     model = Qwen3ForCausalLM(_qwen_config(len(tokenizer), tie_word_embeddings=tied))
     model.save_pretrained(str(directory))
@@ -90,7 +90,7 @@ def build_tiny_qwen_classifier(directory: Path) -> Path:
     """The same prompt before a score head of its own."""
     import msgspec
 
-    tokenizer = _save_qwen_tokenizer(directory)
+    tokenizer = save_qwen_tokenizer(directory)
     torch.manual_seed(1)
     model = Qwen3ForSequenceClassification(_qwen_config(len(tokenizer), num_labels=1))
     model.score.weight.data.normal_()
@@ -116,8 +116,8 @@ def _save_bert_like(directory: Path, input_names: list[str]) -> None:
     _save_tokenizer(tokenizer, directory, input_names, **names)
 
 
-def _save_qwen_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
-    tokenizer = train_bpe(["<|endoftext|>", "<|im_start|>", "<|im_end|>"], seen=["yes", "no"] * 500)
+def save_qwen_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
+    tokenizer = train_bpe(["<|endoftext|>", "<|im_start|>", "<|im_end|>"], seen=["yes", "no", "1", "0"] * 500)
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
     names = {"pad_token": "<|endoftext|>", "eos_token": "<|im_end|>"}
     return _save_tokenizer(tokenizer, directory, ["input_ids", "attention_mask"], **names)
