@@ -97,25 +97,36 @@ HEAVY = {
 
 @pytest.mark.parametrize("name", HEAVY)
 def test_health_is_answered_while_four_heavy_bodies_are_read(service, name):
+    """The best of three tries: other work on the machine delays one now and then, a blocked loop delays all."""
+    found = []
+    while len(found) < 3 and min(found, default=1) >= 0.5:
+        found.append(longest_wait(service, name))
+    assert min(found) < 0.5  # 0.1 on a machine that does nothing else
+
+
+def longest_wait(service, name):
+    """Send a heavy body four times at once; return the longest wait for the health meanwhile, in seconds."""
     path, data, headers = HEAVY[name]
     url = service[1] if path == "/v1/rerank" else service[0]
     threads = [threading.Thread(target=sent, args=(url, path, data, JSON | headers)) for _ in range(4)]
-    waits, ended = [], threading.Event()
-    prober = threading.Thread(target=probe, args=(service[0], waits, ended))
+    waits, probed, ended = [], threading.Event(), threading.Event()
+    prober = threading.Thread(target=probe, args=(service[0], waits, probed, ended))
     prober.start()
-    time.sleep(0.2)
+    assert probed.wait(60)
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(120)
     ended.set()
     prober.join()
-    longest, half = max(waits) * 1000, sorted(waits)[len(waits) // 2] * 1000
-    sys.stdout.write(f"\n{name}: {len(waits)} probes, half of them in {half:.1f} ms, the longest in {longest:.0f} ms\n")
-    assert max(waits) < 0.5  # 0.1 on a machine that does nothing else
+    longest, half = max(waits), sorted(waits)[len(waits) // 2]
+    sys.stdout.write(
+        f"\n{name}: {len(waits)} probes, half of them in {half * 1000:.1f} ms, the longest in {longest * 1000:.0f} ms\n"
+    )
+    return longest
 
 
-def probe(url, waits, ended):
+def probe(url, waits, probed, ended):
     at = urlsplit(url)
     with contextlib.closing(http.client.HTTPConnection(at.hostname, at.port, timeout=60)) as connection:
         while not ended.is_set():
@@ -123,6 +134,7 @@ def probe(url, waits, ended):
             connection.request("GET", "/_sidecar/health/live")
             assert connection.getresponse().read()
             waits.append(time.monotonic() - started)
+            probed.set()
             time.sleep(0.005)
 
 
