@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 quick test test-pyserini test-integrations soak fuzz attack: export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check quick test test-pyserini test-integrations test-docker soak fuzz attack bench bench-proxy load lint format types docs site recording pins clean
+.PHONY: help install demo check quick test test-pyserini test-integrations test-docker soak fuzz attack bench bench-proxy load lint format types docs site recording page-recording pins clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -117,6 +117,9 @@ site: $(SITE)/.ready  ## Build the documentation as a site in build/site; a warn
 
 recording: $(READY)  ## Draw docs/img/demo.svg anew from a run of the demo
 	@PATH="$(BIN):$$PATH" $(BIN)/python -m docs.site.recording docs/img/demo.svg -- sidecar demo "start a function some seconds later"
+
+page-recording: $(READY)  ## Record docs/img/page.webp anew from the page of the demo; Chromium draws it
+	@PATH="$(BIN):$$PATH" $(BIN)/python -m docs.site.page_recording docs/img/page.webp -- sidecar demo --web
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make pins"
