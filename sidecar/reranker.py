@@ -15,7 +15,9 @@ from sidecar.core.document_input import GivenDocument, read_documents, read_quer
 from sidecar.core.documents import PassageFields
 from sidecar.core.errors import ConfigurationError, InputError, ScoringError
 from sidecar.core.fusion import Fused, Fusion, best_first
+from sidecar.core.listwise_spec import ListwiseSpec
 from sidecar.core.relevance_cut import keep_relevant, require_calibrated
+from sidecar.listwise.stage import ListwiseStage
 from sidecar.scoring import Scorer
 from sidecar.scoring.checkpoints.presets import DEFAULT
 from sidecar.scoring.prefetch import prefetch
@@ -57,7 +59,8 @@ class Reranker:
 
     `rank_candidates` and `rank_all` are for candidates of an engine; `rank`, `arank` and `rerank` are for the caller's
     own documents, and `fields` names the fields of a record that hold title and text. Hits that are less relevant than
-    `min_relevance`, a probability, are left out; 0 keeps all. Every method may be called from any thread; the scorer
+    `min_relevance`, a probability, are left out; 0 keeps all. With `listwise` a generator puts the first hits in order
+    (stage two); the scores stay with their places. Every method may be called from any thread; the scorer
     computes for one call at a time. Raises `ConfigurationError` for a `min_relevance` outside 0 to 1, or of a model
     that is not calibrated.
     """
@@ -69,6 +72,7 @@ class Reranker:
         fields: PassageFields | None = None,
         *,
         min_relevance: float = 0.0,
+        listwise: ListwiseStage | None = None,
     ) -> None:
         if not 0 <= min_relevance <= 1:
             raise ConfigurationError(
@@ -77,6 +81,7 @@ class Reranker:
         if min_relevance:
             require_calibrated(scorer.mapping, scorer.name)
         self.min_relevance = min_relevance
+        self.listwise = listwise
         self.scorer = scorer
         self.fusion = fusion or scorer.manifest.preferred_fusion
         self.fields = fields or PassageFields()
@@ -93,7 +98,8 @@ class Reranker:
         """
         started = perf_counter()
         scores = self._score(read_query(query), _readable(candidates))
-        return self._arranged(query, candidates, scores, perf_counter() - started)
+        ranking = self._arranged(query, candidates, scores, perf_counter() - started)
+        return ranking if self.listwise is None else self.listwise.reorder(ranking)
 
     def rank_all(self, asked: Iterable[tuple[Key, str, Sequence[Candidate]]]) -> Iterator[tuple[Key, Ranking]]:
         """Yield the ranking of each query, with the key that came with it, in the order given.
@@ -102,6 +108,11 @@ class Reranker:
         scored by itself, so the scores are those of `rank_candidates`. An error of a query is raised after the rankings
         of the queries before it.
         """
+        ranked = self._ranked_all(asked)
+        return ranked if self.listwise is None else self.listwise.reorder_all(ranked)
+
+    def _ranked_all(self, asked: Iterable[tuple[Key, str, Sequence[Candidate]]]) -> Iterator[tuple[Key, Ranking]]:
+        """Do what `rank_all` does, without stage two."""
 
         def read(one: tuple[Key, str, Sequence[Candidate]]) -> Any:
             _, query, candidates = one
@@ -122,8 +133,9 @@ class Reranker:
         """Score documents and return the `top_k` best (None: all), best first; equal scores keep their order.
 
         A document is a text, a (title, text) pair, a record (`fields` names its title and text) or a `Passage`. Scores
-        are the model's raw ones: there is no first stage to fuse with. Empty texts are scored like any other. Raises
-        `InputError` for an empty query, and for what has no text to read, naming its position.
+        are the model's raw ones: there is no first stage to fuse with. Empty texts are scored like any other. If stage
+        two puts the first documents in another order, the scores stay with their places. Raises `InputError` for an
+        empty query, and for what has no text to read, naming its position; and what the models raise.
         """
         if top_k is not None and (isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1):
             raise InputError(
@@ -133,8 +145,11 @@ class Reranker:
         given, passages = read_documents(documents, self.fields)
         scores = self._score(text, passages)
         kept = [i for i in range(len(given)) if self._is_relevant(scores[i])]
-        order = sorted(kept, key=lambda index: (-scores[index].value, index))[:top_k]
-        return [RankedDocument(i, scores[i].value, given[i], scores[i].truncated) for i in order]
+        order = sorted(kept, key=lambda index: (-scores[index].value, index))
+        found = [RankedDocument(i, scores[i].value, given[i], scores[i].truncated) for i in order]
+        if self.listwise is not None:
+            found = _reordered(text, found, passages, self.listwise)
+        return found[:top_k]
 
     async def arank(
         self, query: str, documents: Iterable[GivenDocument], *, top_k: int | None = None
@@ -178,20 +193,41 @@ def _ranked(candidate: Candidate, score: Score, rank: int, fused: Fused) -> Rank
     return Ranked(candidate, rank, fused.score, score.value, score.truncated, score.chunk, fused.normalized)
 
 
+def _reordered(
+    query: str, documents: Sequence[RankedDocument], passages: Sequence[Passage], stage: ListwiseStage
+) -> list[RankedDocument]:
+    """Put scored documents in the order of stage two."""
+    hits = [
+        Ranked(Candidate("", place, 0.0, passages[one.index]), place, one.score, one.score)
+        for place, one in enumerate(documents, start=1)
+    ]
+    ranking = stage.reorder(Ranking(query, tuple(hits), {}))
+    moved = [documents[hit.candidate.rank - 1] for hit in ranking.hits]
+    return [replace(one, score=place.score) for one, place in zip(moved, documents, strict=True)]
+
+
 def load_reranker(
     model: str = DEFAULT,
     *,
     fusion: Fusion | None = None,
     fields: PassageFields | None = None,
     min_relevance: float = 0.0,
+    listwise: ListwiseSpec | str | None = None,
     **options: Any,
 ) -> Reranker:
     """Load a preset, a directory or a hub name; `options` are the fields of `ModelSpec`.
 
     `fusion` takes the place of the one that the model's manifest names. `fields` names the fields of a record that
     hold title and text. Hits that are less relevant than `min_relevance` are left out, which only a calibrated model
-    can tell. Raises a `ModelError`, or `ConfigurationError` for an option that contradicts the model.
+    can tell. `listwise` is the generator of stage two: its name, or a `ListwiseSpec`. Raises a `ModelError`,
+    `ScorerUnavailable` if no server answers, or `ConfigurationError` for an option that contradicts the model.
     """
     from sidecar.scoring.loading import load_scorer
 
-    return Reranker(load_scorer(model, **options), fusion, fields, min_relevance=min_relevance)
+    stage = None
+    if listwise is not None:
+        from sidecar.listwise.loading import load_listwise
+
+        stage = load_listwise(listwise)
+    scorer = load_scorer(model, **options)
+    return Reranker(scorer, fusion, fields, min_relevance=min_relevance, listwise=stage)

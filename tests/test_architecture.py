@@ -52,7 +52,7 @@ ALLOWED = {
         "sidecar.scoring.score_mapping",
     },
     "sidecar.listwise": {"sidecar.core", "sidecar.scoring", "sidecar.scoring.checkpoints", "sidecar.scoring.remote"},
-    "sidecar.reranker": {"sidecar.core", "sidecar.scoring", "sidecar.scoring.checkpoints"},
+    "sidecar.reranker": {"sidecar.core", "sidecar.listwise", "sidecar.scoring", "sidecar.scoring.checkpoints"},
     "sidecar.experiments": {"sidecar.core", "sidecar.version"},  # a manifest names the version
     "sidecar.report": {"sidecar.core", "sidecar.experiments", "sidecar.version"},  # a page names the version
     # Each module is an adapter to one framework; which one decides its imports.

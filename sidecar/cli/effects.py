@@ -16,6 +16,7 @@ from sidecar.core.errors import ConfigurationError
 from sidecar.core.fusion import Method
 from sidecar.core.model_spec import is_remote
 from sidecar.settings import Settings
+from sidecar.settings.listwise import ListwiseSettings
 
 
 class SearchEngine(StrEnum):
@@ -60,10 +61,23 @@ _MEANS = {Method.LINEAR, Method.ADAPTIVE, Method.GEOMETRIC, Method.HARMONIC}
 # They depend on settings only, so they hold for every command that takes these.
 # What a command's options say of a model on this machine, and of one behind a URL.
 LOCAL_MODEL = (
-    *("base_model", "revision", "base_revision", "device", "dtype", "batch_size", "max_length", "scoring_engine"),
-    *("batch_invariant", "compile", "quantization", "long_passages", "chunk_tokens", "chunk_overlap", "max_chunks"),
+    *("base_model", "revision", "base_revision", "batch_size", "max_length", "scoring_engine"),
+    *("batch_invariant", "compile", "long_passages", "chunk_tokens", "chunk_overlap", "max_chunks"),
+)
+# A generator of stage two on this machine has these, too.
+PLACEMENT = ("device", "dtype", "quantization")
+# Options of stage two beside its generator; a key and a table are no options.
+LISTWISE = tuple(
+    name
+    for name in ListwiseSettings.model_fields
+    if name not in {"listwise_model", "listwise_api_key", "listwise_request"}
 )
 REMOTE_MODEL = ("remote_dialect", "remote_model", "remote_timeout", "remote_batch", "remote_concurrency")
+
+
+def _local_generator(mode: Any) -> bool:
+    return mode.listwise_model is not None and not is_remote(mode.listwise_model)
+
 
 COMMON = (
     Condition(
@@ -83,9 +97,34 @@ COMMON = (
         "a remote scorer runs the model as it was started",
     ),
     Condition(
+        PLACEMENT,
+        lambda mode: not is_remote(mode.model or "") or _local_generator(mode),
+        "a remote scorer runs the model as it was started",
+    ),
+    Condition(
         REMOTE_MODEL,
         lambda mode: is_remote(mode.model or ""),
         "only a model that is a URL is asked at a server",
+    ),
+    Condition(
+        LISTWISE,
+        lambda mode: mode.listwise_model is not None,
+        "there is no stage two without --listwise-model",
+    ),
+    Condition(
+        ("listwise_name", "listwise_concurrency"),
+        lambda mode: not _local_generator(mode),
+        "only a generator that is a URL is asked at a server",
+    ),
+    Condition(
+        ("listwise_base_model",),
+        _local_generator,
+        "only a generator on this machine takes it; a server runs it as it was started",
+    ),
+    Condition(
+        ("listwise_max_tokens",),
+        lambda mode: mode.listwise_mode != "first-token",
+        "--listwise-mode first-token generates no answer",
     ),
     Condition(
         ("chunk_tokens", "chunk_overlap", "max_chunks"),

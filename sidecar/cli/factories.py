@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from sidecar.cli.effects import in_effect
 from sidecar.cli.model_fetch import fetch_missing
-from sidecar.cli.options import ASKING, FIELDS, FUSION, MODEL
+from sidecar.cli.options import ASKING, FIELDS, FUSION, LISTWISE, MODEL
 from sidecar.cli.progress import working
 from sidecar.core.errors import ConfigurationError, InputError
 from sidecar.core.model_spec import is_remote
@@ -24,15 +24,22 @@ if TYPE_CHECKING:
 
     from connectors.pyserini import LuceneIndex, PyseriniServer
     from sidecar.core.model_spec import ModelSpec
+    from sidecar.listwise.stage import ListwiseStage
     from sidecar.scoring.score_store import ScoreStore
 
 
 def build_reranker(
-    settings: Settings, *, remember: bool = True, store: ScoreStore | None = None, min_relevance: float | None = None
+    settings: Settings,
+    *,
+    remember: bool = True,
+    store: ScoreStore | None = None,
+    min_relevance: float | None = None,
+    listwise: ListwiseStage | None = None,
 ) -> Reranker:
     """Load the model and join it with the fusion. Raises `ModelError`, or `FusionError` before anything is loaded.
 
-    With `min_relevance` less relevant hits are left out; raises `ConfigurationError` if the model can't tell.
+    With `min_relevance` less relevant hits are left out; raises `ConfigurationError` if the model can't tell. With
+    `listwise` the first hits get the order of a generator.
 
     Without `remember` a score never depends on what was scored before, so that a resumed run gives the same bytes;
     but what is in the `store` is taken from there.
@@ -43,15 +50,15 @@ def build_reranker(
         from sidecar.scoring.loading import load
 
         scorer = load(spec if remember else replace(spec, cache_size=0))
-    reranker = Reranker(scorer, fusion, settings.as_fields(), min_relevance=min_relevance or 0.0)
+    more: dict[str, Any] = {"min_relevance": min_relevance or 0.0, "listwise": listwise}
+    reranker = Reranker(scorer, fusion, settings.as_fields(), **more)
     if store is None:
         return reranker
     from sidecar.scoring.fingerprint import fingerprint
     from sidecar.scoring.score_store import RememberingScorer
 
     name = fingerprint(scorer, spec)
-    remembering = RememberingScorer(scorer, store, name)
-    return Reranker(remembering, reranker.fusion, reranker.fields, min_relevance=reranker.min_relevance)
+    return Reranker(RememberingScorer(scorer, store, name), reranker.fusion, reranker.fields, **more)
 
 
 @contextmanager
@@ -82,6 +89,33 @@ def identity(
     with working("computing checksums of the input"):
         digests = {name: digest(path) for name, path in sources.items()}
     return {**digests, "format": output_format, **deciding, **more}
+
+
+def stage_two_identity(settings: Settings) -> dict[str, Any]:
+    """Return the part of a run's identity that stage two is; empty without one, as in older runs.
+
+    Raises `ConfigurationError` for settings that contradict each other.
+    """
+    if settings.as_stage_two() is None:
+        return {}
+    return chosen(
+        settings, [name for name in in_effect((*LISTWISE, "listwise_request"), settings) if name not in ASKING]
+    )
+
+
+@contextmanager
+def open_stage_two(settings: Settings, *, fail_open: bool = False) -> Iterator[ListwiseStage | None]:
+    """Load the generator of the settings, or connect to it; None if there is none. Raises what `load_listwise` does."""
+    spec = settings.as_stage_two()
+    if spec is None:
+        yield None
+        return
+    from sidecar.listwise.loading import load_listwise
+
+    with working(f"loading the generator {spec.model}"):
+        stage = load_listwise(spec, fail_open=fail_open)
+    with closing(stage):
+        yield stage
 
 
 def threshold(settings: Settings) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -12,13 +13,15 @@ import msgspec
 import typer
 
 from sidecar.cli.effects import Condition
-from sidecar.cli.factories import model_files, open_scores
+from sidecar.cli.factories import model_files, open_scores, open_stage_two
 from sidecar.cli.progress import Pace, progress, working
 from sidecar.cli.rankers import RayCluster, open_ranker
+from sidecar.cli.run_summary import stage_two_answers, summary_of, unscored
 from sidecar.cli.terminal import say
 from sidecar.core.candidates import Ranking
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.fusion import Method
+from sidecar.core.stage_two import count_answers
 from sidecar.experiments.candidate_lists import CandidateList
 from sidecar.experiments.journal import Journal, journal_of
 from sidecar.experiments.list_checks import Demands, check_tag
@@ -27,6 +30,7 @@ from sidecar.experiments.publish import publish
 from sidecar.experiments.rerank_lists import Depth, TextWatch, rerank_lists
 from sidecar.experiments.run_files import RunFormat
 from sidecar.experiments.shards import WHOLE, Shard, publish_shard, read_header
+from sidecar.listwise.stage import TwoStages
 from sidecar.settings import Settings
 
 # For commands that write a run.
@@ -37,7 +41,6 @@ SHARD = typer.Option(
     metavar="I/N",
     help="Score every N-th query from the I-th on, and write OUTPUT.shard-I-of-N for `sidecar merge`.",
 )
-_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,8 @@ class LongRun:
 
     A journal is continued only if its `identity` is the same; with `force` another one is discarded. `first_stage`
     describes the candidates in the manifest. With a `shard` only its queries are scored, and its file is written
-    instead of the output. With `min_relevance` less relevant hits are left out.
+    instead of the output. With `min_relevance` less relevant hits are left out. With `stage_two` the generator of the
+    settings, if there is one, puts the first hits in order; it runs beside this process, whatever the `cluster` is.
     """
 
     command: str
@@ -75,6 +79,7 @@ class LongRun:
     force: bool = False
     cluster: RayCluster | None = None
     min_relevance: float | None = None
+    stage_two: bool = False
 
     @property
     def target(self) -> Path:
@@ -108,6 +113,9 @@ class LongRun:
             )
             content = model_files(self.settings)
             journal.confirm("model_files", content)
+            stage = places.enter_context(open_stage_two(self.settings)) if self.stage_two else None
+            if stage is not None:
+                journal.confirm("listwise_model", stage.generator.identity)
             if journal.discarded:
                 say(f"the unfinished run differs in {', '.join(journal.discarded)}: it is discarded, and begun anew.")
             resumed = len(journal.done)
@@ -115,29 +123,34 @@ class LongRun:
             depth = Depth(self.settings.window, todo.hits, documents=self.output_format is RunFormat.JSONL)
             pace = Pace("queries", total=(self.shard or WHOLE).size(todo.queries), already=resumed)
             scored = dropped = 0
+            answers: Counter[str] = Counter()
             with progress("reranking", pace) as meter:
 
                 def finished(ranking: Ranking) -> None:
                     nonlocal scored, dropped
                     scored += ranking.scored
                     dropped += 0 if ranking.cut is None else ranking.cut.dropped
+                    answers.update(count_answers(ranking.stage_two.windows if ranking.stage_two else ()))
                     # Scores from the score file, which are looked up in advance, don't count for the rate.
                     pace.passages = max(0, scored - (0 if store is None else store.found))
                     meter.advance()
 
                 lists = watch(self.demands.check(todo.lists(journal.done)))
-                rerank_lists(lists, ranker, journal, depth, finished=finished)
+                ranks = ranker if stage is None else TwoStages(ranker, stage)
+                rerank_lists(lists, ranks, journal, depth, finished=finished)
             remembered = 0 if store is None else store.found
             seconds = pace.seconds
             with working(f"writing {self.target}"):
                 model = {**ranker.describe(), "content": content}
+                if stage is not None:
+                    model["stage_two"] = stage.generator.identity
                 done = Done(journal, model, remembered, seconds, resumed)
                 if self.shard:
                     self._publish_shard(done, self.shard, todo.queries, first_stage=first_stage_output is not None)
                 else:
                     self._publish(done, first_stage_output)
         left_out = f"; {dropped} hits below {self.min_relevance:g} left out" if self.min_relevance else ""
-        return _summary(pace, resumed, remembered) + left_out + _unscored(watch)
+        return summary_of(pace, resumed, remembered) + left_out + unscored(watch) + stage_two_answers(answers)
 
     def _publish(self, done: Done, first_stage_output: Path | None) -> None:
         tally = Tally.of(done.journal.lines())
@@ -189,7 +202,7 @@ def described(settings: Settings, done: Done) -> dict[str, Any]:
         "model": {**{name: value for name, value in done.model.items() if name != "directory"}, **content},
         "versions": versions(),
         "local": {
-            "directory": done.model["directory"],
+            **({"directory": done.model["directory"]} if "directory" in done.model else {}),  # a remote model has none
             "passages_from_score_file": done.remembered,
             "queries_resumed": done.resumed,
             "seconds": round(done.seconds, 3),
@@ -246,18 +259,3 @@ def kept(journal: Journal) -> Iterator[Journal]:
         if journal.done and journal.path.exists():
             say(f"{len(journal.done)} finished queries are kept; continue with --resume.")
         raise
-
-
-def _summary(pace: Pace, resumed: int, remembered: int) -> str:
-    seconds, computed = pace.seconds, pace.passages
-    earlier = f" ({resumed} of them before)" if resumed else ""
-    known = f" and {remembered} taken from the score file" if remembered else ""
-    rate = f" ({computed / seconds:.0f}/s)" if computed else ""
-    return f"{pace.done} queries{earlier}, {computed} passages scored{known} in {seconds:.1f} s{rate}"
-
-
-def _unscored(watch: TextWatch) -> str:
-    queries = f", in {watch.unreadable} queries all of them" if watch.unreadable else ""
-    empty = f"; {watch.empty} candidates without text were not scored{queries}" if watch.empty else ""
-    shown = ", ".join(watch.bare[:_SHOWN]) + (" …" if watch.bare[_SHOWN:] else "")
-    return empty + (f"; {len(watch.bare)} queries have no candidate: {shown}" if watch.bare else "")

@@ -17,18 +17,19 @@ from sidecar.settings import Settings, load_settings, variable
 
 # Groups of settings that commands take together.
 REMOTE = tuple(name for name in SECTIONS["Remote scorer"] if name != "remote_api_key")
-# How a remote scorer is asked, which changes no score.
-ASKING = {"remote_timeout", "remote_batch", "remote_concurrency"}
+# How a remote scorer or generator is asked, which changes no score and no order.
+ASKING = {"remote_timeout", "remote_batch", "remote_concurrency", "listwise_timeout", "listwise_concurrency"}
 MODEL = (*(name for name in SECTIONS["Model"] if name != "score_file"), *REMOTE)
 FUSION, FIELDS, BM25, RM3 = SECTIONS["Fusion"], SECTIONS["Documents"], SECTIONS["BM25"], SECTIONS["RM3"]
 PYSERINI = tuple(name for name in SECTIONS["Pyserini server"] if name != "pyserini_api_key")
 # Passwords, tokens and keys have no flag: every user of a machine can read the command lines of its processes.
-_SECRET = {"opensearch_password", "opensearch_token", "api_key", "remote_api_key"}
+_SECRET = {"opensearch_password", "opensearch_token", "api_key", "remote_api_key", "listwise_api_key"}
 # Tables, lists, and what is set once for a service.
 _IN_FILE = {
     *("models", "rules", "shadow_file", "shadow_queries", "pass_headers"),
-    *("model_aliases", "lucene_indexes", "cors_origins", "model_devices"),
+    *("model_aliases", "lucene_indexes", "cors_origins", "model_devices", "listwise_request"),
 }
+LISTWISE = tuple(name for name in SECTIONS["Stage two"] if name not in _SECRET | _IN_FILE)
 OPENSEARCH = tuple(name for name in SECTIONS["OpenSearch"] if name not in _SECRET | {"opensearch_url"})
 SERVICE = tuple(
     name

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from sidecar.cli.app import command
-from sidecar.cli.factories import identity, threshold
+from sidecar.cli.factories import identity, stage_two_identity, threshold
 from sidecar.cli.long_run import SHARD, TAG, LongRun, RunInputs, chosen_shard, keep_finished
-from sidecar.cli.options import FIELDS, FUSION, MODEL, TOPICS, takes
+from sidecar.cli.options import FIELDS, FUSION, LISTWISE, MODEL, TOPICS, takes
 from sidecar.cli.progress import Pace, progress, working
 from sidecar.cli.rankers import ON_RAY, RAY, RAY_ADDRESS, RAY_CPUS, RAY_GPUS, RAY_WORKERS, chosen_cluster
 from sidecar.cli.terminal import say
@@ -24,7 +24,7 @@ RUN_PANEL = "Instead of CANDIDATES"
 
 
 @command("rerank", example="sidecar rerank candidates.jsonl --output reranked.jsonl")
-@takes("window", "min_relevance", "score_file", *MODEL, *FUSION, *FIELDS, conditions=(TAG, *ON_RAY))
+@takes("window", "min_relevance", "score_file", *MODEL, *FUSION, *LISTWISE, *FIELDS, conditions=(TAG, *ON_RAY))
 def rerank_command(
     output: Annotated[
         Path, typer.Option(dir_okay=False, help="File to write; OUTPUT.manifest.json is written beside it.")
@@ -81,12 +81,18 @@ def rerank_command(
     cluster = chosen_cluster(ray, ray_address, ray_workers, ray_cpus, ray_gpus)
     keep_finished(output, force=force, resume=resume, shard=part)
     files = _files(candidates, {"run": run, "queries": queries, "corpus": corpus}, allow_missing)
-    switches = {"allow_missing": allow_missing, "remove_query": remove_query, **threshold(settings)}
+    switches = {
+        "allow_missing": allow_missing,
+        "remove_query": remove_query,
+        **threshold(settings),
+        **stage_two_identity(settings),
+    }
     own = identity(settings, files, output_format, (), **switches)
     about = {name: str(path) for name, path in files.items()}
     reranking = LongRun(
         *("rerank", output, output_format, tag, settings, own, about, resume, remove_query, part, force, cluster),
         min_relevance=settings.min_relevance,
+        stage_two=True,
     )
     if candidates:
         summary = reranking.finish(lambda: _lists(candidates, reranking))

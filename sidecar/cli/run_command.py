@@ -9,10 +9,10 @@ import typer
 
 from sidecar.cli.app import command
 from sidecar.cli.effects import SearchEngine, in_effect
-from sidecar.cli.factories import identity, threshold
+from sidecar.cli.factories import identity, stage_two_identity, threshold
 from sidecar.cli.first_stages import BODY, SEARCHED, open_stage
 from sidecar.cli.long_run import SHARD, TAG, LongRun, RunInputs, chosen_shard, keep_finished
-from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, OPENSEARCH, PYSERINI, RM3, TOPICS, takes
+from sidecar.cli.options import BM25, FIELDS, FUSION, LISTWISE, MODEL, OPENSEARCH, PYSERINI, RM3, TOPICS, takes
 from sidecar.cli.progress import working
 from sidecar.cli.rankers import ON_RAY, RAY, RAY_ADDRESS, RAY_CPUS, RAY_GPUS, RAY_WORKERS, chosen_cluster
 from sidecar.cli.terminal import say
@@ -28,6 +28,7 @@ from sidecar.settings import Settings
     "score_file",
     *MODEL,
     *FUSION,
+    *LISTWISE,
     *BM25,
     *RM3,
     *FIELDS,
@@ -90,12 +91,13 @@ def run_command(
     with open_stage(engine, index, settings, hits=hits + remove_query, threads=threads, body=body) as stage:
         names = in_effect(BM25 + RM3, settings, SEARCHED, engine=engine)
         sources = {"input": topics} | ({} if body is None else {"body": body})
-        switches = {"hits": hits, "remove_query": remove_query, **threshold(settings)}
+        switches = {"hits": hits, "remove_query": remove_query, **threshold(settings), **stage_two_identity(settings)}
         own = identity(settings, sources, output_format, names, **switches, **stage.identity)
         about = {**stage.about, **switches}
         run = LongRun(
             *("run", output, output_format, tag, settings, own, about, resume, remove_query, part, force, cluster),
             min_relevance=settings.min_relevance,
+            stage_two=True,
         )
         work = RunInputs(
             total,

@@ -12,18 +12,18 @@ import typer
 
 from sidecar.cli.app import command
 from sidecar.cli.effects import SearchEngine
-from sidecar.cli.factories import build_opensearch_client, build_reranker, open_lucene
+from sidecar.cli.factories import build_opensearch_client, build_reranker, open_lucene, open_stage_two
 from sidecar.cli.first_stages import SEARCHED
 from sidecar.cli.opensearch_fields import FieldWarnings, fields_to_search
-from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, OPENSEARCH, PYSERINI, RM3, takes
+from sidecar.cli.options import BM25, FIELDS, FUSION, LISTWISE, MODEL, OPENSEARCH, PYSERINI, RM3, takes
 from sidecar.cli.progress import working
 from sidecar.cli.tables import docids_and_titles, paragraph
 from sidecar.cli.terminal import message_console, print_results, result_console, say
 from sidecar.core.candidates import Cut, FirstStage, Ranking
 from sidecar.core.documents import nothing_to_read
 from sidecar.core.explanation import Explanation, explain
+from sidecar.core.stage_two import StageTwo
 from sidecar.experiments.run_files import trec_lines
-from sidecar.reranker import Reranker
 from sidecar.scoring.score_mapping import Mapping
 from sidecar.settings import Settings
 
@@ -38,7 +38,7 @@ class Format(StrEnum):
 
 @command("search", example='sidecar search "life cycle of a flea" --index indexes/docs')
 @takes(
-    *("window", "min_relevance", *MODEL, *FUSION, *BM25, *RM3, *FIELDS, *PYSERINI, *OPENSEARCH),
+    *("window", "min_relevance", *MODEL, *FUSION, *LISTWISE, *BM25, *RM3, *FIELDS, *PYSERINI, *OPENSEARCH),
     conditions=SEARCHED,
     opensearch_url="--url",
 )
@@ -58,15 +58,7 @@ def search_command(
 ) -> None:
     """Search an index, rerank the first hits, and print them."""
     found = (_lucene if engine is SearchEngine.LUCENE else _opensearch)(query, index, hits, settings)
-    if found.first_stage.is_unreadable:
-        documents = found.first_stage.native.documents()
-        say(nothing_to_read(documents, settings.as_fields()))
-    elif not found.first_stage.candidates and not found.first_stage.skipped:
-        say("no document matches the query.")
-    if found.first_stage.skipped:
-        say(f"not reranked: {found.first_stage.skipped}")
-    if found.ranking.cut is not None:
-        say(_left_out(found.ranking.cut))
+    _say_what_is_missing(found, settings)
     if output_format is Format.JSON:
         sys.stdout.write(found.response.decode() + "\n")
     elif output_format is Format.TREC:
@@ -83,9 +75,31 @@ def search_command(
         raise typer.Exit(1)
 
 
+def _say_what_is_missing(found: SearchResult, settings: Settings) -> None:
+    """Say why hits are not there, or not reranked, or not in the order of stage two."""
+    if found.first_stage.is_unreadable:
+        documents = found.first_stage.native.documents()
+        say(nothing_to_read(documents, settings.as_fields()))
+    elif not found.first_stage.candidates and not found.first_stage.skipped:
+        say("no document matches the query.")
+    if found.first_stage.skipped:
+        say(f"not reranked: {found.first_stage.skipped}")
+    if found.ranking.cut is not None:
+        say(_left_out(found.ranking.cut))
+    if found.ranking.stage_two is not None and found.ranking.stage_two.why is not None:
+        say(_not_all_applied(found.ranking.stage_two))
+
+
 def _left_out(cut: Cut) -> str:
     unscored = f", {cut.unscored} of them because they have no score" if cut.unscored else ""
     return f"{cut.dropped} hits are left out by --min-relevance {cut.least:g}{unscored}."
+
+
+def _not_all_applied(stage_two: StageTwo) -> str:
+    why = str(stage_two.why).removeprefix("stage two: ")
+    if stage_two.applied:
+        return f"stage two: {why}; these windows keep the order that they had."
+    return f"stage two is not applied: {why}; the hits have the order of stage one."
 
 
 def _print(explanations: list[Explanation], output_format: Format) -> None:
@@ -111,9 +125,13 @@ class SearchResult:
     scores: list[float]
 
 
-def _ranked(reranker: Reranker, query: str, first_stage: FirstStage[Any]) -> Ranking:
-    with working(f"scoring {len(first_stage.candidates)} passages"):
-        return reranker.rank_candidates(query, first_stage.candidates)
+def _ranked(query: str, first_stage: FirstStage[Any], settings: Settings) -> tuple[Ranking, Mapping]:
+    """Load the models and rank; return the mapping of the model's scores, too."""
+    with open_stage_two(settings, fail_open=True) as stage:
+        reranker = build_reranker(settings, min_relevance=settings.min_relevance, listwise=stage)
+        then = "" if stage is None else f", and putting the first {settings.listwise_depth} in order"
+        with working(f"scoring {len(first_stage.candidates)} passages{then}"):
+            return reranker.rank_candidates(query, first_stage.candidates), reranker.scorer.mapping
 
 
 def _lucene(query: str, index: str, hits: int, settings: Settings) -> SearchResult:
@@ -124,12 +142,11 @@ def _lucene(query: str, index: str, hits: int, settings: Settings) -> SearchResu
         connector = PyseriniConnector(searcher, settings.as_fields())
         with working(f"searching {index}"):
             first_stage = connector.fetch(LuceneRequest(query, hits, settings.window))
-    reranker = build_reranker(settings, min_relevance=settings.min_relevance)
-    ranking = _ranked(reranker, query, first_stage)
+    ranking, mapping = _ranked(query, first_stage, settings)
     answer = connector.respond(first_stage, ranking)
     response = msgspec.json.encode(rest_response(searcher.name, query, answer))
     docids, scores = [hit.docid for hit in answer], [hit.score for hit in answer]
-    return SearchResult(first_stage, ranking, reranker.scorer.mapping, response, docids, scores)
+    return SearchResult(first_stage, ranking, mapping, response, docids, scores)
 
 
 def _opensearch(query: str, index: str, hits: int, settings: Settings) -> SearchResult:
@@ -142,9 +159,8 @@ def _opensearch(query: str, index: str, hits: int, settings: Settings) -> Search
         connector = OpenSearchConnector(client, settings.as_fields())
         first_stage = connector.fetch(SearchRequest(index, match_body(query, fields, hits), window=settings.window))
     FieldWarnings()(first_stage.native.warning)
-    reranker = build_reranker(settings, min_relevance=settings.min_relevance)
-    ranking = _ranked(reranker, query, first_stage)
+    ranking, mapping = _ranked(query, first_stage, settings)
     response = connector.respond(first_stage, ranking)
     answer = msgspec.json.decode(response)["hits"]["hits"]
     docids, scores = [hit["_id"] for hit in answer], [hit["_score"] for hit in answer]
-    return SearchResult(first_stage, ranking, reranker.scorer.mapping, response, docids, scores)
+    return SearchResult(first_stage, ranking, mapping, response, docids, scores)

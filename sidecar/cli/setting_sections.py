@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from sidecar.settings.agents import AgentSettings
+from sidecar.settings.listwise import ListwiseSettings
 from sidecar.settings.training import TrainingSettings
 
 # Every setting once, in the order in which they are listed.
@@ -25,6 +26,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "Search": ("window", "min_relevance"),
     "Fusion": ("fusion", "normalization", "fusion_weight", "rank_constant", "fusion_arithmetic"),
+    "Stage two": tuple(ListwiseSettings.model_fields),
     "Documents": ("title_fields", "text_fields", "join_fields"),
     "BM25": ("k1", "b"),
     "RM3": ("rm3", "rm3_fb_terms", "rm3_fb_docs", "rm3_original_query_weight"),

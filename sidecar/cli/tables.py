@@ -108,7 +108,7 @@ def paragraph(explanation: Explanation) -> str:
         return "\n".join([*lines, "   not scored: it has no text"])
     sure = "" if explanation.calibrated else ", uncalibrated"
     model = f"model: {explanation.rerank_score:.4f} (0–1: {explanation.relevance:.4f}{sure})"
-    fused = f"fused: {explanation.score:.4f}"
+    fused = f"fused: {explanation.score if explanation.stage_one_score is None else explanation.stage_one_score:.4f}"
     if explanation.normalized_first_stage is not None and explanation.normalized_rerank is not None:
         parts = f"{explanation.normalized_first_stage:.4f} of the first stage, {explanation.normalized_rerank:.4f}"
         fused += f" from {parts} of the model"
@@ -116,7 +116,11 @@ def paragraph(explanation: Explanation) -> str:
     read += ", not to the end" if explanation.truncated else ""
     if chunk := explanation.chunk:
         read += f"; best chunk {chunk.index + 1} of {chunk.count}, characters {chunk.start} to {chunk.end}"
-    return "\n".join([*lines, f"   {model}", f"   {fused}", f"   {read}"])
+    lines += [f"   {model}", f"   {fused}"]
+    if explanation.stage_one_rank is not None:
+        before = f"rank {explanation.stage_one_rank} before stage two"
+        lines.append(f"   {before}; the score of the place it has now: {explanation.score:.4f}")
+    return "\n".join([*lines, f"   {read}"])
 
 
 def _score(hit: Ranked) -> str:

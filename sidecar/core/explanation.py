@@ -28,6 +28,8 @@ class Explanation:
     `rerank_score` is the model's raw score and `relevance` the same between 0 and 1, a probability only if
     `calibrated`. `score` is the fused one, of `normalized_first_stage` and `normalized_rerank` if it mixes two.
     An unscored hit has None for all of these. `fields` are the document fields that title and text came from.
+    If stage two put the hit in its place, `score` is that of the place, and `stage_one_rank` and `stage_one_score` are
+    the hit's own rank and fused score before.
     """
 
     docid: str
@@ -43,6 +45,8 @@ class Explanation:
     fields: tuple[str, ...]
     truncated: bool
     chunk: Chunk | None
+    stage_one_rank: int | None = None
+    stage_one_score: float | None = None
 
 
 def explain(ranking: Ranking, mapping: Maps) -> list[Explanation]:
@@ -66,4 +70,6 @@ def _explain(hit: Ranked, mapping: Maps) -> Explanation:
         fields=hit.candidate.passage.fields,
         truncated=hit.truncated,
         chunk=hit.chunk,
+        stage_one_rank=None if hit.stage_one is None else hit.stage_one[0],
+        stage_one_score=None if hit.stage_one is None else hit.stage_one[1],
     )

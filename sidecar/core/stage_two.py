@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sidecar.core.reasons import Why
@@ -53,3 +54,15 @@ class StageTwo:
     def mended(self) -> int:
         """Return how many answers did not name every passage exactly once."""
         return sum(window.mended for window in self.windows)
+
+
+def count_answers(windows: Sequence[WindowAnswer]) -> dict[str, int]:
+    """Count answers, and those that were mended, unreadable and cut; empty if there is none."""
+    if not windows:
+        return {}
+    return {
+        "windows": len(windows),
+        "mended": sum(window.mended for window in windows),
+        "unreadable": sum(not window.readable for window in windows),
+        "cut": sum(window.cut for window in windows),
+    }

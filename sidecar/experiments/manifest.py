@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import msgspec
 
 from sidecar.core.atomic_write import atomic_write
 from sidecar.core.errors import InputError
+from sidecar.core.stage_two import count_answers
 from sidecar.experiments.run_files import count_hits
 from sidecar.version import __version__
 
@@ -22,23 +24,29 @@ LIBRARIES = ("torch", "transformers", "openvino", "tokenizers", "peft", "acceler
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Counts of a run: queries, hits, passages that the model scored, and the ids of queries without a hit."""
+    """Counts of a run: queries, hits, passages that the model scored, and the ids of queries without a hit.
+
+    `stage_two` counts the answers of a generator, those that were mended, cut and unreadable; empty if none was asked.
+    """
 
     queries: int
     hits: int
     passages: int
     bare: list[str]
+    stage_two: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, lines: Iterable[bytes]) -> Tally:
         """Count candidate lists."""
         queries = hits = passages = 0
         bare: list[str] = []
+        answers: Counter[str] = Counter()
         for line in lines:
-            qid, found, scored = count_hits(line)
+            qid, found, scored, windows = count_hits(line)
             queries, hits, passages = queries + 1, hits + found, passages + scored
             bare += [] if found else [qid]
-        return cls(queries, hits, passages, bare)
+            answers.update(count_answers(windows))
+        return cls(queries, hits, passages, bare, answers)
 
     def refuse_nothing(self, output: Path) -> None:
         """Raise `InputError` if no query has a candidate: then there is no run."""
@@ -84,6 +92,7 @@ class RunManifest:
             "passages_from_score_file": self.from_score_file,
             "queries_without_candidates": tally.bare,
             "queries_resumed": resumed,
+            **({"stage_two": tally.stage_two} if tally.stage_two else {}),
             "seconds": round(seconds, 3),
             **({"shards": self.shards} if self.shards else {}),
         }

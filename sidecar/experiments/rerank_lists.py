@@ -41,7 +41,7 @@ def rerank_lists(
     for found, windowed in ranks.rank_all(asked):
         ranking = with_the_rest(windowed, found.candidates)
         hits = run_hits(ranking, found.docs if depth.documents else None)[: depth.hits]
-        journal.add(found.qid, candidate_list(found.qid, found.query, hits))
+        journal.add(found.qid, candidate_list(found.qid, found.query, hits, ranking.stage_two))
         finished(ranking)
 
 

@@ -14,6 +14,7 @@ import msgspec
 from sidecar.core.candidates import Ranked, Ranking
 from sidecar.core.float32 import next_below, single
 from sidecar.core.fusion import tail_scores
+from sidecar.core.stage_two import StageTwo, WindowAnswer
 
 
 class RunFormat(StrEnum):
@@ -43,6 +44,7 @@ class _Query(msgspec.Struct):
 class _List(msgspec.Struct):
     query: _Query
     candidates: list[RunHit]
+    listwise: Sequence[WindowAnswer] | msgspec.UnsetType = msgspec.UNSET
 
 
 class _StoredHit(RunHit):
@@ -53,6 +55,7 @@ class _StoredHit(RunHit):
 class _StoredList(msgspec.Struct):
     query: _Query
     candidates: list[_StoredHit]
+    listwise: list[WindowAnswer] = []
 
 
 def run_scores(hits: Sequence[Ranked]) -> list[float]:
@@ -78,9 +81,12 @@ def run_hits(ranking: Ranking, docs: Sequence[bytes] | None) -> list[RunHit]:
     ]
 
 
-def candidate_list(qid: str, query: str, hits: Sequence[RunHit]) -> bytes:
-    """Return one query's hits, best first, as a line of JSON (without its line end)."""
-    return msgspec.json.encode(_List(_Query(query, qid), list(hits)))
+def candidate_list(qid: str, query: str, hits: Sequence[RunHit], stage_two: StageTwo | None = None) -> bytes:
+    """Return one query's hits, best first, as a line of JSON (without its line end), and a generator's answers."""
+    found = _List(_Query(query, qid), list(hits))
+    if stage_two is not None:
+        found.listwise = stage_two.windows
+    return msgspec.json.encode(found)
 
 
 def first_stage(line: bytes) -> bytes:
@@ -94,10 +100,11 @@ def first_stage(line: bytes) -> bytes:
     return candidate_list(found.query.qid, found.query.text, hits)
 
 
-def count_hits(line: bytes) -> tuple[str, int, int]:
-    """Return a candidate list's query id, how many hits it has, and how many of them the model scored."""
+def count_hits(line: bytes) -> tuple[str, int, int, list[WindowAnswer]]:
+    """Return a candidate list's query id, the numbers of its hits and of those scored, and a generator's answers."""
     found = msgspec.json.decode(line, type=_StoredList)
-    return found.query.qid, len(found.candidates), sum(hit.rerank_score is not None for hit in found.candidates)
+    scored = sum(hit.rerank_score is not None for hit in found.candidates)
+    return found.query.qid, len(found.candidates), scored, found.listwise
 
 
 def formatted(line: bytes, run_format: RunFormat, tag: str) -> str:

@@ -75,6 +75,11 @@ def plain(text: str, control: Sequence[str] = _CONTROL) -> str:
     """Return a text that holds no control token and no half of a surrogate pair."""
     for token in control:
         text = text.replace(token, f"{token[0]} {token[1:]}")
+    return whole_characters(text)
+
+
+def whole_characters(text: str) -> str:
+    """Replace halves of surrogate pairs, which UTF-8 can't hold."""
     return _SURROGATE.sub("\ufffd", text)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
-from sidecar.core.candidates import Ranking
+from sidecar.core.candidates import Candidate, Ranking, RanksMany
 from sidecar.core.errors import ScorerUnavailable, ScoringError, SidecarError
 from sidecar.core.listwise_spec import ListwisePrompt, ListwiseSpec
 from sidecar.core.reasons import Reason, Why
@@ -77,6 +77,12 @@ class ListwiseStage:
         for (key, _), ranking in work:
             yield key, ranking
 
+    def close(self) -> None:
+        """Close the generator's connections, if it has any."""
+        close = getattr(self.generator, "close", None)
+        if close is not None:
+            close()
+
     def _sorted(self, sorting: Sorting, seconds: float) -> Sorted:
         """Drive a sorting to its end by the generator's answers."""
         deadline, answer = time.monotonic() + seconds, None
@@ -90,6 +96,17 @@ class ListwiseStage:
             if left <= 0:
                 raise too_late(seconds)
             answer = self.generator.answer(chat, seconds=left)
+
+
+class TwoStages:
+    """Ranks by stage one, wherever that runs, and then by stage two."""
+
+    def __init__(self, first: RanksMany, second: ListwiseStage) -> None:
+        self._first, self._second = first, second
+
+    def rank_all(self, asked: Iterable[tuple[Key, str, Sequence[Candidate]]]) -> Iterator[tuple[Key, Ranking]]:
+        """Yield the ranking of each query, in the order given, with the key that came with it."""
+        return self._second.reorder_all(self._first.rank_all(asked))
 
 
 def depth_of(ranking: Ranking, spec: ListwiseSpec) -> int:

@@ -12,8 +12,8 @@ from sidecar.core.candidates import Passage
 from sidecar.core.listwise_spec import ListwisePrompt, ListwiseSpec
 from sidecar.core.stage_two import WindowAnswer
 from sidecar.listwise.first_token import FirstTokens, likeliest_first
-from sidecar.listwise.parse import Reading, complete, read_order
-from sidecar.listwise.prompt import Chat, ranking_chat
+from sidecar.listwise.parse import MOST_CHARACTERS, Reading, complete, read_order
+from sidecar.listwise.prompt import Chat, ranking_chat, whole_characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,8 @@ def sort_windows(query: str, passages: Sequence[Passage], spec: ListwiseSpec, pr
 
 def _read(answer: Answer, chat: Chat) -> tuple[str, Reading]:
     """Return the answer as text, and the order in it."""
+    text = whole_characters(answer.text[-MOST_CHARACTERS:])
     if answer.tokens is None:
-        return answer.text, read_order(answer.text, chat.identifiers)
+        return text, read_order(text, chat.identifiers)
     found = likeliest_first(answer.tokens, chat.identifiers)
-    return " > ".join(f"[{name}]" for name in found) or answer.text, complete(found, chat.identifiers)
+    return " > ".join(f"[{name}]" for name in found) or text, complete(found, chat.identifiers)

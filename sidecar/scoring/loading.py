@@ -28,7 +28,7 @@ from sidecar.scoring.checkpoints.lora_adapter import (
 )
 from sidecar.scoring.checkpoints.manifest import Manifest, read_manifest
 from sidecar.scoring.checkpoints.plain_tokenizer import read_tokenizer
-from sidecar.scoring.checkpoints.presets import CARRIED, DEFAULT, EMBEDDED, PRESETS
+from sidecar.scoring.checkpoints.presets import CARRIED, DEFAULT, EMBEDDED, LISTWISE, PRESETS
 from sidecar.scoring.checkpoints.sentence_modules import bi_encoder_manifest, pools_sentences
 from sidecar.scoring.chunks import MaxP, ReadsTokens
 from sidecar.scoring.engines.select import choose_embedder, choose_engine
@@ -117,6 +117,11 @@ def locate(model: str, *, revision: str | None = None, offline: bool = False) ->
         return Located(model, directory, read_manifest(directory))
     if model in CARRIED and model not in PRESETS:
         return Located(model, CARRIED[model], read_manifest(CARRIED[model]))
+    if model in LISTWISE:
+        raise ModelError(
+            f"{model!r} is a generator: it orders passages, and gives none a score.",
+            remedy="Name it as the generator of stage two (--listwise-model), beside a reranker.",
+        )
     path = Path(model).expanduser()
     if model in PRESETS:
         preset = PRESETS[model]

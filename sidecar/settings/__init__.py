@@ -26,7 +26,9 @@ from pydantic_settings import (
 from sidecar.core.documents import PassageFields
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.fusion import Arithmetic, Fusion, Method, Normalization
+from sidecar.core.listwise_spec import ListwiseSpec
 from sidecar.settings.agents import AgentSettings
+from sidecar.settings.listwise import ListwiseSettings
 from sidecar.settings.mistakes import messages, nearest
 from sidecar.settings.model import ModelSettings
 from sidecar.settings.service import ServiceSettings
@@ -40,7 +42,7 @@ DEFAULT_FILE = Path("sidecar.toml")
 Fields = Annotated[tuple[str, ...], NoDecode]
 
 
-class Settings(ModelSettings, ServiceSettings, AgentSettings, TrainingSettings, BaseSettings):
+class Settings(ModelSettings, ListwiseSettings, ServiceSettings, AgentSettings, TrainingSettings, BaseSettings):
     """The settings of one process; build them with `load_settings`, which names what is wrong."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True)
@@ -159,6 +161,10 @@ class Settings(ModelSettings, ServiceSettings, AgentSettings, TrainingSettings, 
         if self.fusion is None:
             return None
         return Fusion(self.fusion, self.normalization, self.fusion_weight, self.rank_constant, self.fusion_arithmetic)
+
+    def as_stage_two(self) -> ListwiseSpec | None:
+        """The generator of stage two; None if there is none. A local one runs on the model's device."""
+        return self.as_listwise(device=self.device, dtype=self.dtype, quantization=self.quantization)
 
     def as_fields(self) -> PassageFields:
         """Where a document's title and text are."""

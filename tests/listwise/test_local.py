@@ -202,6 +202,13 @@ def test_a_preset_is_looked_for_at_the_hub(preset, monkeypatch):
         load_listwise(ListwiseSpec(model=preset, offline=True))
 
 
+@pytest.mark.parametrize("preset", LISTWISE)
+def test_a_preset_is_no_reranker(preset):
+    with pytest.raises(ModelError, match="is a generator") as caught:
+        load_scorer(preset)
+    assert "--listwise-model" in caught.value.remedy
+
+
 def test_the_presets_want_dears_prompt(base):
     from sidecar.listwise.local import prompt_of
 
