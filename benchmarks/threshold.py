@@ -2,8 +2,9 @@
 
     python -m benchmarks.threshold --data FOLDER --scores FOLDER --model e5-small
 
-The calibration was fitted on none of these collections (`benchmarks.calibration`). A query's candidates are its
-first stage's window. Scores are kept as `benchmarks.quality` keeps them.
+A query's candidates are its first stage's window. No collection is measured with a mapping that was fitted on it: each
+one's mapping is fitted anew on the other kinds of `benchmarks.calibration`. Scores are kept as `benchmarks.quality`
+keeps them.
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from benchmarks.calibration import HELD_BACK, Kind, pairs
+from benchmarks.calibration import FITTED, HELD_BACK, joined, pairs
 from benchmarks.judged import named
-from sidecar.core.errors import ModelError
-from sidecar.scoring.calibration import Judged
-from sidecar.scoring.loading import locate
-from sidecar.scoring.score_mapping import Mapping as ScoreMapping
+from sidecar.scoring.calibration import Judged, fit
+from sidecar.scoring.checkpoints.manifest import ScoreMapping
 
-COLLECTIONS = {**HELD_BACK, "sentences that answer (WikiQA train)": Kind("wikiqa:train")}
+MEASURED = (
+    "web questions (TREC DL 2019)",
+    "sentences that answer (WikiQA dev)",
+    "physics abstracts (NPL)",
+)
 THRESHOLDS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
 
 
@@ -34,19 +37,18 @@ def main() -> None:
     given = parser.parse_args()
     given.scores.mkdir(parents=True, exist_ok=True)
     name, model = named(given.model)
-    manifest = locate(model).manifest
-    if manifest is None or not manifest.mapping.calibrated:
-        raise ModelError(f"{model!r} is not calibrated.", remedy="Fit a calibration: sidecar fit-calibration.")
-    judged = {label: pairs(kind, given.data, given.scores, name, model) for label, kind in COLLECTIONS.items()}
-    sys.stdout.writelines(table(judged, manifest.mapping))
+    kinds = {**FITTED, **{label: kind for label, kind in HELD_BACK.items() if label in MEASURED}}
+    judged = {label: pairs(kind, given.data, given.scores, name, model) for label, kind in kinds.items()}
+    sys.stdout.writelines(table(judged))
 
 
-def table(collections: Mapping[str, Sequence[Judged]], mapping: ScoreMapping) -> Iterable[str]:
+def table(judged: Mapping[str, Sequence[Judged]]) -> Iterable[str]:
     """Write a row for each threshold: of each collection precision, recall, and hits kept for a query."""
-    yield f"| min_relevance | {' | '.join(collections)} |\n"
-    yield "| --- |" + " --- |" * len(collections) + "\n"
+    mappings = {label: fit(joined(judged[other] for other in FITTED if other != label)) for label in MEASURED}
+    yield f"| min_relevance | {' | '.join(MEASURED)} |\n"
+    yield "| --- |" + " --- |" * len(MEASURED) + "\n"
     for least in THRESHOLDS:
-        cells = [cell(judged, least, mapping) for judged in collections.values()]
+        cells = [cell(judged[label], least, mappings[label]) for label in MEASURED]
         yield f"| {least:g} | {' | '.join(cells)} |\n"
 
 

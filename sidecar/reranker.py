@@ -17,6 +17,7 @@ from sidecar.core.errors import ConfigurationError, InputError, ScoringError
 from sidecar.core.fusion import Fused, Fusion, best_first
 from sidecar.core.listwise_spec import ListwiseSpec
 from sidecar.core.relevance_cut import keep_relevant, require_calibrated
+from sidecar.core.spans import ALL_SPANS, Span, SpanOptions, best_spans, pieces_of
 from sidecar.listwise.stage import ListwiseStage
 from sidecar.scoring import Scorer
 from sidecar.scoring.checkpoints.presets import DEFAULT
@@ -161,6 +162,22 @@ class Reranker:
     def rerank(self, query: str, documents: Iterable[GivenDocument]) -> list[tuple[int, float]]:
         """Return (index, score) of every document, best first, as the DeAR model cards' helper; like `rank`."""
         return [(found.index, found.score) for found in self.rank(query, documents)]
+
+    def spans(self, query: str, passages: Sequence[Passage], wanted: SpanOptions = ALL_SPANS) -> list[list[Span]]:
+        """Return the sentences of each passage that answer the query best, best first.
+
+        Positions count code points of the passage's text. Passages after the first `MOST_OF_A_REQUEST` sentences have
+        none. Raises what `rank_candidates` raises.
+        """
+        pieces = [own or [] for own in pieces_of(passages)]
+        parts = [
+            Passage(passage.title, passage.text[start:end])
+            for passage, own in zip(passages, pieces, strict=True)
+            for start, end in own
+        ]
+        scores = iter(self._score(read_query(query), parts))
+        mapping = self.scorer.mapping
+        return [best_spans(own, [mapping(next(scores).value) for _ in own], wanted) for own in pieces]
 
     def _score(self, query: str, passages: Sequence[Passage]) -> list[Score]:
         with self._device:

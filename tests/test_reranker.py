@@ -10,8 +10,10 @@ import pytest
 from sidecar.core.candidates import Chunk, Passage, Score
 from sidecar.core.errors import InputError, NonFiniteScore, ScoringError
 from sidecar.core.fusion import Fusion, Method
+from sidecar.core.spans import SpanOptions
 from sidecar.reranker import Reranker
 from sidecar.scoring.checkpoints.manifest import Manifest, PreferredFusion
+from sidecar.scoring.score_mapping import Mapping
 
 
 class Table:
@@ -137,3 +139,11 @@ def test_an_error_comes_after_the_rankings_before_it(candidates):
     assert ranked == [1, 2]
     with pytest.raises(ScoringError, match="0 scores for 1 passages"):
         list(Reranker(Table({})).rank_all([(1, "q", one)]))
+
+
+def test_spans_are_the_best_sentences_of_each_passage():
+    scorer = Table({"One.": 0.0, "Two!": 2.0, "Three.": -1.0})
+    scorer.mapping = Mapping()
+    found = Reranker(scorer).spans("query", [Passage("", "One. Two! Three."), Passage("", " ")], SpanOptions(2))
+    assert [[(span.start, span.end) for span in own] for own in found] == [[(5, 9), (0, 4)], []]
+    assert [span.score for span in found[0]] == [pytest.approx(0.880797), 0.5]

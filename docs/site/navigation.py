@@ -21,6 +21,7 @@ PARTS = {
         "docs/how-to/sizing",
         "docs/how-to/window-and-fusion",
         "docs/how-to/min-relevance",
+        "docs/how-to/spans",
         "docs/how-to/long-documents",
         "docs/how-to/several-adapters",
         "docs/how-to/several-devices",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,14 +18,15 @@ from sidecar.cli.first_stages import SEARCHED
 from sidecar.cli.opensearch_fields import FieldWarnings, fields_to_search
 from sidecar.cli.options import BM25, FIELDS, FUSION, LISTWISE, MODEL, OPENSEARCH, PYSERINI, RM3, takes
 from sidecar.cli.progress import working
-from sidecar.cli.tables import docids_and_titles, paragraph
+from sidecar.cli.tables import docids_and_titles, one_line, paragraph
 from sidecar.cli.terminal import message_console, print_results, result_console, say
 from sidecar.core.candidates import Cut, FirstStage, Ranking
 from sidecar.core.documents import nothing_to_read
 from sidecar.core.explanation import Explanation, explain
+from sidecar.core.spans import SpanOptions, span_with_text
 from sidecar.core.stage_two import StageTwo
 from sidecar.experiments.run_files import trec_lines
-from sidecar.scoring.score_mapping import Mapping
+from sidecar.reranker import Reranker
 from sidecar.settings import Settings
 
 
@@ -53,6 +55,9 @@ def search_command(
         Format, typer.Option("--format", help="Format of the output; json is the response format of the engine.")
     ] = Format.TABLE,
     *,
+    spans: Annotated[
+        int, typer.Option("--spans", min=0, max=64, help="Sentences to show of each hit, those that answer best.")
+    ] = 0,
     explained: Annotated[bool, typer.Option("--explain", help="Explain the rank of each hit.")] = False,
     settings: Settings,
 ) -> None:
@@ -69,8 +74,10 @@ def search_command(
         console = result_console()
         rows = docids_and_titles(found.first_stage.candidates, found.ranking, hits, width=console.width)
         print_results(*rows, console=console)
+    if spans:
+        _print_spans(found, hits, spans, output_format)
     if explained:
-        _print(explain(found.ranking, found.mapping)[:hits], output_format)
+        _print(explain(found.ranking, found.reranker.scorer.mapping)[:hits], output_format)
     if found.first_stage.is_unreadable:
         raise typer.Exit(1)
 
@@ -90,9 +97,30 @@ def _say_what_is_missing(found: SearchResult, settings: Settings) -> None:
         say(_not_all_applied(found.ranking.stage_two))
 
 
+def _print_spans(found: SearchResult, hits: int, most: int, output_format: Format) -> None:
+    """Print the best sentences of each hit: as a second line of JSON, or as text, which goes to stderr beside a run."""
+    page = [hit.candidate for hit in found.ranking.hits[:hits]]
+    with working("scoring sentences"):
+        each = found.reranker.spans(found.ranking.query, [one.passage for one in page], SpanOptions(most))
+    told = [
+        {"docid": one.docid, "spans": [span_with_text(one.passage.text, span) for span in own]}
+        for one, own in zip(page, each, strict=True)
+    ]
+    if output_format is Format.JSON:
+        sys.stdout.write(json.dumps({"spans": told}, ensure_ascii=False) + "\n")
+        return
+    console = message_console() if output_format is Format.TREC else result_console()
+    for one, own in zip(page, each, strict=True):
+        console.print()
+        console.print(one_line(one.docid), markup=False, highlight=False, style="bold")
+        for span in own:
+            words = one_line(one.passage.text[span.start : span.end])
+            console.print(f"  {span.score:.3f}  {words}", markup=False, highlight=False, soft_wrap=True)
+
+
 def _left_out(cut: Cut) -> str:
-    unscored = f", {cut.unscored} of them because they have no score" if cut.unscored else ""
-    return f"{cut.dropped} hits are left out by --min-relevance {cut.least:g}{unscored}."
+    unscored = f" ({cut.unscored} of them without a score)" if cut.unscored else ""
+    return f"hits left out by --min-relevance {cut.least:g}: {cut.dropped}{unscored}"
 
 
 def _not_all_applied(stage_two: StageTwo) -> str:
@@ -119,19 +147,19 @@ class SearchResult:
 
     first_stage: FirstStage[Any]
     ranking: Ranking
-    mapping: Mapping
+    reranker: Reranker
     response: bytes
     docids: list[str]
     scores: list[float]
 
 
-def _ranked(query: str, first_stage: FirstStage[Any], settings: Settings) -> tuple[Ranking, Mapping]:
-    """Load the models and rank; return the mapping of the model's scores, too."""
+def _ranked(query: str, first_stage: FirstStage[Any], settings: Settings) -> tuple[Ranking, Reranker]:
+    """Load the models and rank; return the reranker, too."""
     with open_stage_two(settings, fail_open=True) as stage:
         reranker = build_reranker(settings, min_relevance=settings.min_relevance, listwise=stage)
         then = "" if stage is None else f", and putting the first {settings.listwise_depth} in order"
         with working(f"scoring {len(first_stage.candidates)} passages{then}"):
-            return reranker.rank_candidates(query, first_stage.candidates), reranker.scorer.mapping
+            return reranker.rank_candidates(query, first_stage.candidates), reranker
 
 
 def _lucene(query: str, index: str, hits: int, settings: Settings) -> SearchResult:
@@ -142,11 +170,11 @@ def _lucene(query: str, index: str, hits: int, settings: Settings) -> SearchResu
         connector = PyseriniConnector(searcher, settings.as_fields())
         with working(f"searching {index}"):
             first_stage = connector.fetch(LuceneRequest(query, hits, settings.window))
-    ranking, mapping = _ranked(query, first_stage, settings)
+    ranking, reranker = _ranked(query, first_stage, settings)
     answer = connector.respond(first_stage, ranking)
     response = msgspec.json.encode(rest_response(searcher.name, query, answer))
     docids, scores = [hit.docid for hit in answer], [hit.score for hit in answer]
-    return SearchResult(first_stage, ranking, mapping, response, docids, scores)
+    return SearchResult(first_stage, ranking, reranker, response, docids, scores)
 
 
 def _opensearch(query: str, index: str, hits: int, settings: Settings) -> SearchResult:
@@ -159,8 +187,8 @@ def _opensearch(query: str, index: str, hits: int, settings: Settings) -> Search
         connector = OpenSearchConnector(client, settings.as_fields())
         first_stage = connector.fetch(SearchRequest(index, match_body(query, fields, hits), window=settings.window))
     FieldWarnings()(first_stage.native.warning)
-    ranking, mapping = _ranked(query, first_stage, settings)
+    ranking, reranker = _ranked(query, first_stage, settings)
     response = connector.respond(first_stage, ranking)
     answer = msgspec.json.decode(response)["hits"]["hits"]
     docids, scores = [hit["_id"] for hit in answer], [hit["_score"] for hit in answer]
-    return SearchResult(first_stage, ranking, mapping, response, docids, scores)
+    return SearchResult(first_stage, ranking, reranker, response, docids, scores)

@@ -97,7 +97,12 @@ def side_by_side(candidates: Sequence[Candidate], ranking: Ranking, hits: int, *
 def label(candidate: Candidate) -> str:
     """Name a document in one line: by its title, else the beginning of its text, else its id."""
     passage = candidate.passage
-    return passage.title or " ".join(passage.text[:200].split()) or candidate.docid
+    return one_line(passage.title) or one_line(passage.text[:200]) or one_line(candidate.docid)
+
+
+def one_line(text: str) -> str:
+    """Return a text in one line, without control characters: no document may steer the terminal."""
+    return " ".join("".join(character if character.isprintable() else " " for character in text).split())
 
 
 def paragraph(explanation: Explanation) -> str:

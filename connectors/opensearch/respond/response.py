@@ -171,7 +171,7 @@ def respond(answer: SearchResponse, plan: Plan, ranking: Ranking, added: Additio
         hits["max_score"] = _encoded(max(mapped, default=None))
     page = []
     for number, (place, position) in enumerate(_page(order, plan)):
-        own = added.hits[number] if number < len(added.hits) else None
+        own = (added.hits[number] or None) if number < len(added.hits) else None
         page.append(_hit(answer.found[position], mapped[place] if mapped else None, plan.borrowed, own))
     hits["hits"] = msgspec.Raw(b"[" + b",".join(page) + b"]")
     top = answer.top | {"hits": msgspec.Raw(raw_json.joined(hits))}

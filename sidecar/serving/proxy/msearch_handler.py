@@ -36,6 +36,8 @@ from sidecar.serving.proxy.search_handler import (
     labelled,
     ranking_for,
     rerank,
+    spans_in,
+    spans_told,
 )
 from sidecar.serving.proxy.search_request import SearchCall, forwarded_template
 from sidecar.serving.proxy.upstream import Upstream
@@ -187,7 +189,10 @@ def _additions(stage: Stage, one: ParsedSearch, outcome: Outcome | None, service
         return Additions(rerank=said | rule)
     if one.options.explain:
         return explanation_of(outcome, one.options, stage, service.mapping(one.options.model))
-    return Additions(rerank=said | cut_of(outcome) | exceptions(stage, one.options) | rule)
+    said |= cut_of(outcome) | exceptions(stage, one.options) | rule
+    if one.options.spans is None:
+        return Additions(rerank=said)
+    return Additions(rerank=said | spans_told(outcome), hits=spans_in(outcome, stage))
 
 
 def _failure(one: ParsedSearch, outcome: Outcome | None) -> bytes | None:

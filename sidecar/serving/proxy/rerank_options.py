@@ -15,11 +15,19 @@ from sidecar.core.errors import InputError, SidecarError
 from sidecar.core.fusion import Fusion, Method
 from sidecar.core.reasons import Reason, Why
 from sidecar.core.relevance_cut import REMEDY, UNCALIBRATED
+from sidecar.core.spans import SpanOptions
 from sidecar.serving.proxy.rules import Arm, RequestedFusion, Rule, fusion_of, rule_for
 
 MOST_FIELDS = 100
 OnFailure = Literal["first-stage", "error"]
 _NO_RULE = Rule.model_validate({})
+
+
+class RequestedSpans(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Which spans of each hit of the page to return: at most `max_spans` of those above `threshold`."""
+
+    max_spans: Annotated[int, msgspec.Meta(ge=1, le=64)] = 3
+    threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
 
 
 class RequestedOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -33,6 +41,7 @@ class RequestedOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     fusion: RequestedFusion | Method | None = None
     timeout_ms: Annotated[int, msgspec.Meta(ge=1, le=600_000)] | None = None
     min_relevance: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    spans: RequestedSpans | bool = False
     explain: bool = False
     on_failure: OnFailure | None = None
 
@@ -42,7 +51,8 @@ class RerankOptions:
     """Options of one reranking, all defaults filled in; `seconds` is its whole budget.
 
     `fusion` None is the fusion that the model prefers. Hits less relevant than `min_relevance` are left out; 0 keeps
-    all. `rule` is the index pattern of the rule that fills in options, "" for none.
+    all. Hits of the page get their `spans`, if there are options of these. `rule` is the index pattern of the rule that
+    fills in options, "" for none.
     """
 
     model: str
@@ -52,6 +62,7 @@ class RerankOptions:
     seconds: float
     on_failure: OnFailure
     min_relevance: float = 0.0
+    spans: SpanOptions | None = None
     explain: bool = False
     rule: str = ""
 
@@ -161,6 +172,7 @@ def options_for(
         seconds=timeout_ms / 1000 if timeout_ms else defaults.seconds,
         on_failure=requested.on_failure or defaults.on_failure,
         min_relevance=_first(requested.min_relevance, rule.min_relevance, defaults.min_relevance),
+        spans=_span_options(requested.spans),
         explain=requested.explain,
         rule="" if rule is _NO_RULE else rule.index,
     )
@@ -169,3 +181,10 @@ def options_for(
 def _first(*given: float | None) -> float:
     """Return the first number that is given, 0 if none is."""
     return next((one for one in given if one is not None), 0.0)
+
+
+def _span_options(requested: RequestedSpans | bool) -> SpanOptions | None:
+    if requested is False:
+        return None
+    chosen = RequestedSpans() if requested is True else requested
+    return SpanOptions(chosen.max_spans, chosen.threshold)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,10 +11,11 @@ import msgspec
 
 from connectors.opensearch.flow.search_flow import NativeResponse, finish
 from connectors.opensearch.respond.response import Additions
-from sidecar.core.candidates import FirstStage, Ranking, fields_of
+from sidecar.core.candidates import FirstStage, Ranked, Ranking, fields_of
 from sidecar.core.errors import EngineRejected
 from sidecar.core.explanation import Explanation, explain
 from sidecar.core.reasons import Reason, Why
+from sidecar.core.spans import span_with_text
 from sidecar.scoring.score_mapping import Mapping
 from sidecar.serving.http.headers import Headers, without
 from sidecar.serving.proxy.driving import FlowDriver
@@ -21,6 +23,7 @@ from sidecar.serving.proxy.rerank_options import RerankOptions
 from sidecar.serving.proxy.search_request import SearchCall
 from sidecar.serving.proxy.upstream import Upstream
 from sidecar.serving.scorer.service import Outcome, RerankingService, Status
+from sidecar.serving.scorer.spans import find_spans
 
 REFUSED = Outcome(Status.SKIPPED, Why(Reason.SEARCH_REFUSED, "OpenSearch refused the search"))
 
@@ -127,7 +130,8 @@ async def rerank(
     seconds: float,
     caller: str,
 ) -> Outcome:
-    """Rerank the candidates of a first stage within `seconds`."""
+    """Rerank the candidates of a first stage within `seconds`, and find the spans of the page in what is left."""
+    started = time.perf_counter()
     if first_stage.skipped is not None:
         outcome = Outcome(Status.SKIPPED, first_stage.skipped)
     elif not first_stage.candidates:
@@ -145,7 +149,20 @@ async def rerank(
             min_relevance=options.min_relevance,
             caller=caller,
         )
+    if options.spans is not None and outcome.ranking is not None:
+        page = [hit.candidate.passage for hit in page_of(outcome.ranking, first_stage)]
+        left = seconds - (time.perf_counter() - started)
+        found = await find_spans(
+            service, options.model, first_stage.query, page, options.spans, seconds=left, caller=caller
+        )
+        outcome = replace(outcome, spans=found.each)
     return labelled(options, outcome)
+
+
+def page_of(ranking: Ranking, first_stage: FirstStage[NativeResponse]) -> Sequence[Ranked]:
+    """Return the ranked hits of the caller's page."""
+    plan = first_stage.native.plan
+    return ranking.hits if plan is None else ranking.hits[plan.start : plan.start + plan.size]
 
 
 def labelled(options: RerankOptions, outcome: Outcome) -> Outcome:
@@ -161,10 +178,13 @@ def ranking_for(first_stage: FirstStage[NativeResponse], outcome: Outcome) -> Ra
 def explanation_of(
     outcome: Outcome, options: RerankOptions, first_stage: FirstStage[NativeResponse], mapping: Mapping
 ) -> Additions:
-    """Return what `explain` adds to a response; nothing if the search does not request it."""
-    if not options.explain:
+    """Return what `explain` and `spans` add to a response; nothing if the search does not request them."""
+    said: dict[str, Any] = {"status": outcome.status.value, "reason": outcome.words}
+    if not options.explain and options.spans is None:
         return Additions()
-    said: dict[str, Any] = {"status": outcome.status.value, "reason": outcome.words, "model": options.model}
+    if not options.explain:
+        return Additions(rerank=said | spans_told(outcome), hits=spans_in(outcome, first_stage))
+    said |= {"model": options.model} | (spans_told(outcome) if options.spans else {})
     said |= {"query_text": first_stage.query, "window": options.window}
     fusion = outcome.fusion or options.fusion
     if fusion is not None:
@@ -176,8 +196,25 @@ def explanation_of(
     plan = first_stage.native.plan
     if outcome.ranking is None or plan is None:
         return Additions(rerank=said)
-    hits = explain(outcome.ranking, mapping)[plan.start : plan.start + plan.size]
-    return Additions(rerank=said, hits=[_known_of(hit) for hit in hits])
+    hits = [_known_of(hit) for hit in explain(outcome.ranking, mapping)[plan.start : plan.start + plan.size]]
+    spans = spans_in(outcome, first_stage) or [{} for _ in hits]
+    return Additions(rerank=said, hits=[hit | own for hit, own in zip(hits, spans, strict=True)])
+
+
+def spans_told(outcome: Outcome) -> dict[str, int]:
+    """Say how many hits of the page have no spans, because their sentences could not be scored in time."""
+    return {"without_spans": sum(own is None for own in outcome.spans)}
+
+
+def spans_in(outcome: Outcome, first_stage: FirstStage[NativeResponse]) -> list[dict[str, Any]]:
+    """Return the spans of each hit of the page with their text, best first."""
+    if outcome.ranking is None or not outcome.spans:
+        return []
+    texts = [hit.candidate.passage.text for hit in page_of(outcome.ranking, first_stage)]
+    return [
+        {} if own is None else {"spans": [span_with_text(text, span) for span in own]}
+        for text, own in zip(texts, outcome.spans, strict=True)
+    ]
 
 
 def _known_of(hit: Explanation) -> dict[str, Any]:

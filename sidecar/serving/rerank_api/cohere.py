@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from sidecar.core.documents import PassageFields
+from sidecar.core.spans import SpanOptions
 from sidecar.serving.rerank_api.dialect import Demands, Dialect, Operation, ParsedRequest, Question, RankedDocuments
 from sidecar.serving.rerank_api.document import Document, passages_of, shown
 from sidecar.serving.rerank_api.problem import Fault, Problem
+from sidecar.serving.rerank_api.relevance import plain
 
 # Requests with the highest number go last.
 MOST_PRIORITY = 999
@@ -29,6 +31,25 @@ class CohereV1(ParsedRequest):
     max_chunks_per_doc: int | None = Field(None, ge=1)
 
 
+class RelevantSpans(BaseModel):
+    """Which spans of each result to return: at most `max_spans` of those above `threshold`."""
+
+    mode: Literal["enabled", "disabled"]
+    threshold: float = Field(0.1, ge=0, le=1)
+    max_spans: int | None = Field(None, ge=1)
+
+
+def span_options(asked: RelevantSpans | None) -> SpanOptions | None:
+    """Return which spans are wanted; None for no spans."""
+    return None if asked is None or asked.mode == "disabled" else SpanOptions(asked.max_spans, asked.threshold)
+
+
+def spans_of(answer: RankedDocuments, index: int) -> dict[str, Any]:
+    """Return the part of a result that holds its spans; empty if there are none."""
+    found = [{"start": one.start, "end": one.end, "score": plain(one.score)} for one in answer.spans.get(index, ())]
+    return {"relevant_spans": found} if found else {}
+
+
 class CohereV2(ParsedRequest):
     """The body of version 2: documents are strings."""
 
@@ -37,11 +58,18 @@ class CohereV2(ParsedRequest):
     top_n: int | None = Field(None, ge=1)
     max_tokens_per_doc: int | None = Field(None, ge=1)
     priority: int = Field(0, ge=0, le=MOST_PRIORITY)
+    relevant_spans: RelevantSpans | None = None
 
     @property
     def demands(self) -> Demands:
         """Return what the request demands beside its texts."""
-        return replace(super().demands, document_tokens=self.max_tokens_per_doc, priority=self.priority)
+        return replace(
+            super().demands,
+            document_tokens=self.max_tokens_per_doc,
+            priority=self.priority,
+            top=self.top_n,
+            spans=span_options(self.relevant_spans),
+        )
 
 
 def meta(version: str, documents: int, answer: RankedDocuments, warnings: list[str] | None) -> dict[str, Any]:
@@ -61,6 +89,8 @@ def cut_warnings(answer: RankedDocuments, max_chunks_per_doc: int | None = None)
     if answer.cut:
         read = f"the model reads {answer.max_length} tokens of a query and a document"
         said.append(f"{answer.cut} of {len(answer.passages)} documents were not read to the end: {read}")
+    if answer.without_spans:
+        said.append(f"{answer.without_spans} results have no spans: not all their sentences could be scored in time")
     return said
 
 
@@ -88,7 +118,10 @@ def _read_v2(body: CohereV2, fields: PassageFields) -> Question:
 
 
 def _write_v2(body: CohereV2, answer: RankedDocuments) -> object:
-    results = [{"index": one.index, "relevance_score": one.probability} for one in answer.best(body.top_n)]
+    results = [
+        {"index": one.index, "relevance_score": one.probability} | spans_of(answer, one.index)
+        for one in answer.best(body.top_n)
+    ]
     said = meta("2", len(body.documents), answer, cut_warnings(answer))
     return {"id": answer.identity, "results": results, "meta": said}
 

@@ -10,6 +10,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from sidecar.core.candidates import Passage
 from sidecar.core.documents import PassageFields
+from sidecar.core.spans import Span, SpanOptions
 from sidecar.serving.rerank_api.problem import Fault, Problem
 
 STATUSES = {
@@ -37,7 +38,8 @@ class Demands:
 
     Results less relevant than `min_relevance` are left out. A model reads the `instruction` instead of its own, and of
     each document `document_tokens` at most. `pair_tokens` limits query and document together. Requests of a lower
-    `priority` number go first. With `whole` a document that the model can't read to its end is an error.
+    `priority` number go first. With `whole` a document that the model can't read to its end is an error. The `top` best
+    documents (None: all) get the `spans`.
     """
 
     min_relevance: float = 0.0
@@ -46,6 +48,8 @@ class Demands:
     pair_tokens: int | None = None
     priority: int = 0
     whole: bool = False
+    top: int | None = None
+    spans: SpanOptions | None = None
 
 
 class ParsedRequest(BaseModel):
@@ -111,7 +115,8 @@ class RankedDocuments:
     `passages` are those that were read from the documents. If `calibrated`, a probability is one of relevance.
     `dropped` of the passages are left out as less relevant than was requested. `tokens` is how many tokens the model
     read for all passages, each with its query, None if that is not known. `cut` of the passages were not read to the
-    end, because the model reads `max_length` tokens of a query and a passage.
+    end, because the model reads `max_length` tokens of a query and a passage. `spans` are those of passages by their
+    index; `without_spans` documents have none because time or the number of sentences did not suffice.
     """
 
     model: str
@@ -123,6 +128,8 @@ class RankedDocuments:
     tokens: int | None = None
     cut: int = 0
     max_length: int = 0
+    spans: Mapping[int, Sequence[Span]] = field(default_factory=dict)
+    without_spans: int = 0
 
     @property
     def usage(self) -> dict[str, int]:

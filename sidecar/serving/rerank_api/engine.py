@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sidecar.core.candidates import Score
 from sidecar.core.errors import ScorerBusy, ScorerUnavailable, ScoringError
 from sidecar.core.read_options import ReadOptions
 from sidecar.core.relevance_cut import UNCALIBRATED
+from sidecar.core.spans import SpanOptions
 from sidecar.serving.http.held_bytes import HeldBytes
 from sidecar.serving.http.metrics import Metrics
 from sidecar.serving.rerank_api.dialect import Demands, Question, RankedDocuments, Scored
@@ -19,6 +20,7 @@ from sidecar.serving.rerank_api.problem import Fault, Problem
 from sidecar.serving.rerank_api.relevance import plain
 from sidecar.serving.scorer.protocol import USUAL_LENGTH
 from sidecar.serving.scorer.service import RerankingService
+from sidecar.serving.scorer.spans import find_spans
 
 # Model names that clients send by default; the second is Infinity's.
 DEFAULTS = frozenset({"default", "default/not-specified"})
@@ -110,7 +112,7 @@ class RerankEngine:
             raise Problem(Fault.TOO_LARGE, words, param=question.param)
         kept = [(i, one.value) for i, one in enumerate(known) if not least or mapping(one.value) >= least]
         counts = [one.tokens for one in known if one.tokens is not None]
-        return RankedDocuments(
+        answer = RankedDocuments(
             question.model or model,
             identity,
             [Scored(i, one, plain(one), plain(mapping(one))) for i, one in kept],
@@ -121,6 +123,36 @@ class RerankEngine:
             cut=cut,
             max_length=self._max_length(model),
         )
+        if demands.spans is None:
+            return answer
+        return await self._with_spans(answer, model, question, started + self.limits.seconds, caller)
+
+    async def _with_spans(
+        self, answer: RankedDocuments, model: str, question: Question, deadline: float, caller: str
+    ) -> RankedDocuments:
+        """Add the spans of the best documents, as far as the time until `deadline` suffices."""
+        demands = question.demands
+        wanted = [one.index for one in answer.best(demands.top)]
+        found = await find_spans(
+            self.service,
+            model,
+            question.queries[0],
+            [question.passages[index] for index in wanted],
+            demands.spans or SpanOptions(),
+            seconds=deadline - time.perf_counter(),
+            caller=caller,
+            priority=demands.priority,
+            how=self._how(model, demands),
+        )
+        spans = {index: own for index, own in zip(wanted, found.each, strict=True) if own}
+        tokens = None if answer.tokens is None else answer.tokens + found.tokens
+        return replace(answer, spans=spans, without_spans=found.missing, tokens=tokens)
+
+    def _how(self, model: str, demands: Demands) -> ReadOptions:
+        """Return how the model is to read; a limit above its own changes nothing, nor do its scores."""
+        most = self._max_length(model)
+        tokens = demands.document_tokens if (demands.document_tokens or most) < most else None
+        return ReadOptions(tokens, demands.instruction)
 
     def _max_length(self, model: str) -> int:
         loaded = self.service.scorers.loaded(model)
@@ -161,10 +193,8 @@ class RerankEngine:
 
     async def _scores(self, model: str, question: Question, caller: str) -> list[Score | None]:
         """Score the passages, those with the same query together."""
-        demands, most = question.demands, self._max_length(model)
-        # A limit that the model's own is below changes nothing, so its scores are those without it.
-        tokens = demands.document_tokens if (demands.document_tokens or most) < most else None
-        how = ReadOptions(tokens, demands.instruction)
+        demands = question.demands
+        how = self._how(model, demands)
         terms: Any = {"seconds": self.limits.seconds, "caller": caller, "priority": demands.priority, "how": how}
         if len(question.queries) == 1:
             return await self.service.scores(model, question.queries[0], question.passages, **terms)

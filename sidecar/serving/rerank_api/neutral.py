@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import Field
 
 from sidecar.core.documents import PassageFields
-from sidecar.serving.rerank_api.cohere import MOST_PRIORITY, cut_warnings, meta
+from sidecar.serving.rerank_api.cohere import MOST_PRIORITY, RelevantSpans, cut_warnings, meta, span_options, spans_of
 from sidecar.serving.rerank_api.dialect import Demands, Dialect, Operation, ParsedRequest, Question, RankedDocuments
 from sidecar.serving.rerank_api.document import Document, passages_of, shown
 from sidecar.serving.rerank_api.jina import QueryText, query_text
@@ -33,6 +33,7 @@ class Neutral(ParsedRequest):
     max_chunks_per_doc: int | None = None
     truncate_prompt_tokens: int | None = Field(None, ge=-1)
     priority: int = Field(0, ge=0, le=MOST_PRIORITY)
+    relevant_spans: RelevantSpans | None = None
 
     @property
     def demands(self) -> Demands:
@@ -42,6 +43,8 @@ class Neutral(ParsedRequest):
             document_tokens=self.max_tokens_per_doc,
             pair_tokens=self.truncate_prompt_tokens,
             priority=self.priority,
+            top=self.top_n,
+            spans=span_options(self.relevant_spans),
         )
 
 
@@ -58,6 +61,7 @@ def _write(body: Neutral, answer: RankedDocuments, *, version: str) -> object:
         {"index": one.index}
         | ({"document": shown(body.documents[one.index])} if body.return_documents else {})
         | {"relevance_score": one.logit if body.raw_scores else one.probability}
+        | spans_of(answer, one.index)
         for one in answer.best(body.top_n)
     ]
     warnings = cut_warnings(answer, body.max_chunks_per_doc)

@@ -14,6 +14,7 @@ from sidecar.core.fusion import Fusion
 from sidecar.core.read_options import AS_USUAL, ReadOptions
 from sidecar.core.reasons import Reason, Why
 from sidecar.core.relevance_cut import UNCALIBRATED, keep_relevant
+from sidecar.core.spans import Span
 from sidecar.reranker import arrange
 from sidecar.scoring.cache_keys import pair_keys
 from sidecar.scoring.score_mapping import Mapping
@@ -36,6 +37,7 @@ class Outcome:
 
     `seconds` are the wall times of its stages, `model` the model that scored, `fusion` how its scores were combined
     with the first stage's, `rule` the index pattern of the rule that asked for reranking, "" if the search itself did.
+    `spans` are those of the page's hits, in order, None for a hit whose spans could not be found in time.
     For a request with several searches, `each` holds the outcomes of those to rerank, and the other fields are a
     summary for the caller.
     """
@@ -47,6 +49,7 @@ class Outcome:
     model: str = ""
     fusion: Fusion | None = None
     rule: str = ""
+    spans: Sequence[Sequence[Span] | None] = ()
     each: Sequence[Outcome] = ()
 
     @property
