@@ -19,7 +19,7 @@ from sidecar.scoring.engines.length_batching import plan_batches, restore_order
 from sidecar.scoring.engines.names import OPENVINO
 from sidecar.scoring.engines.openvino_graph import classifier_graph, embedder_graph
 from sidecar.scoring.engines.padding import pad_id, pad_rows
-from sidecar.scoring.hardware import threads
+from sidecar.scoring.hardware import cores, threads
 from sidecar.scoring.prompt import Tokens
 
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
@@ -77,6 +77,9 @@ class _Compiled:
                 "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
                 "PERFORMANCE_HINT": "LATENCY",
                 "INFERENCE_NUM_THREADS": threads(),
+                # Each process binds its threads to the first cores, so that processes that share them would use the
+                # same ones.
+                "ENABLE_CPU_PINNING": threads() >= cores(),
                 "CPU_RUNTIME_CACHE_CAPACITY": REMEMBERED_SHAPES,
             },
         )

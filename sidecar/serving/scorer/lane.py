@@ -17,12 +17,13 @@ LEAST_PATIENCE, PATIENCE = 1.0, 4.0
 
 @dataclass(eq=False, slots=True)
 class LaneBatch:
-    """Portions that were sent to a process together, with their tasks.
+    """Portions that were sent to a process together, with their tasks; `tokens` estimates all of them.
 
     `computing` is True if the process works on it as far as is known, and not on an earlier one.
     """
 
     sent_at: float
+    tokens: int
     computing: bool
     portions: dict[Portion, asyncio.Task[None]] = field(default_factory=dict)
 
@@ -64,6 +65,15 @@ class Lane:
         """True if it owes an answer, and has sent nothing for too long."""
         return self._owes and now - max(self._asked_at, self.process.heard_at) > self._patience
 
+    def left_alone(self, now: float) -> bool:
+        """True if it gets no work for now, however little it has to do."""
+        return self.breaker.open or self.silent(now)
+
+    @property
+    def tokens(self) -> int:
+        """Return the estimated tokens that it has to do."""
+        return sum(batch.tokens for batch in self.batches)
+
     def begin(self, batch: LaneBatch, *, expected: float | None) -> None:
         """Note that a batch is sent, which should take `expected` seconds; None if that is not known."""
         if not self._owes:
@@ -73,10 +83,10 @@ class Lane:
         self._patience = max(self._patience, LEAST_PATIENCE, known)
         self.batches.append(batch)
 
-    def finish(self, batch: LaneBatch) -> None:
-        """Forget a batch without portions; while the process lives, it goes on with the next one."""
+    def finish(self, batch: LaneBatch, *, done: bool) -> None:
+        """Forget a batch without portions; if the process is done with it, and lives, it goes on with the next one."""
         self.batches.remove(batch)
-        if self.batches and self.process.ready:
+        if done and self.batches and self.process.ready:
             self.batches[0].computing = True
 
     @property

@@ -265,8 +265,11 @@ class ScorerPool:
         if not any(job.model in keys for job in self._queue.jobs.values()) or not lane.free(now):
             return False
         # What waits is shared by all, so that they are done at the same time.
-        sharing = sum(not other.silent(now) and not keys.isdisjoint(other.served()) for other in self._lanes)
-        share = -(-self._queue.tokens // max(1, sharing))
+        sharing = [other for other in self._lanes if not other.left_alone(now) and not keys.isdisjoint(other.served())]
+        total = self._queue.tokens + sum(other.tokens for other in sharing)
+        share = -(-total // max(1, len(sharing))) - lane.tokens
+        if share <= 0 and len(sharing) > 1:
+            return False
         batch = self._queue.next(now, models=keys, most_tokens=share)
         if batch is None:
             return False

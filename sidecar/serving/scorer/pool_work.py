@@ -21,8 +21,8 @@ class PoolWork:
     everything that may let a process take more.
 
     A portion that a process lost or failed at goes to another process, once. What a process was computing when it ended
-    may be the reason of its end. It goes to another one only if a third is there: a query that kills processes must not
-    kill the last.
+    or became silent may be the reason. It goes to another one only if a third is there: a query that kills processes
+    must not kill the last.
     """
 
     def __init__(
@@ -38,7 +38,8 @@ class PoolWork:
 
     def send(self, lane: Lane, portions: Sequence[Portion], *, expected: float | None) -> None:
         """Send a process a batch that should take `expected` seconds; None if that is not known."""
-        batch = LaneBatch(time.monotonic(), computing=not lane.batches)
+        tokens = sum(sum(portion.tokens) for portion in portions)
+        batch = LaneBatch(time.monotonic(), tokens, computing=not lane.batches)
         lane.begin(batch, expected=expected)
         for portion in portions:
             portion.job.portions.add(portion)
@@ -52,12 +53,13 @@ class PoolWork:
         self._settle()
 
     def move_from_silent(self) -> None:
-        """Give what waits behind the present batch of a silent process to another process."""
+        """Give the batches of a silent process to another process; that which it computes only if a third is there."""
         now = time.monotonic()
         for lane in (lane for lane in self._lanes if lane.silent(now)):
-            for batch in [batch for batch in lane.batches if not batch.computing]:
+            for batch in list(lane.batches):
+                spare = 2 if batch.computing else 1
                 for portion in list(batch.portions):
-                    if others := self._others(lane, portion):
+                    if len(others := self._others(lane, portion)) >= spare:
                         self._cancel(portion)
                         self._move(others[0], portion)
 
@@ -82,7 +84,7 @@ class PoolWork:
             failure = error
         _, batch = self._places[portion]
         computing = batch.computing
-        self._remove(portion)
+        self._remove(portion, done=True)
         if failure is None:
             lane.breaker.succeeded()
             if portion.failed_at is not None:
@@ -127,7 +129,7 @@ class PoolWork:
             other
             for other in self._lanes
             if other is not lane and portion.job.key in other.served()
-            if not other.silent(now) and not other.breaker.open
+            if not other.left_alone(now)
         ]
         return sorted(found, key=lambda other: len(other.batches))
 
@@ -139,14 +141,14 @@ class PoolWork:
     def _cancel(self, portion: Portion) -> None:
         _, batch = self._places[portion]
         batch.portions[portion].cancel()
-        self._remove(portion)
+        self._remove(portion, done=False)
 
-    def _remove(self, portion: Portion) -> None:
-        """Keep the scores of a portion that its process no longer has."""
+    def _remove(self, portion: Portion, *, done: bool) -> None:
+        """Keep the scores of a portion that its process no longer has; `done` if the process was done with it."""
         job = portion.job
         self._scored(job, job.take(portion))
         job.portions.discard(portion)
         lane, batch = self._places.pop(portion)
         del batch.portions[portion]
         if not batch.portions:
-            lane.finish(batch)
+            lane.finish(batch, done=done)

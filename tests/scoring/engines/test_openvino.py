@@ -215,3 +215,23 @@ def test_a_precision_that_does_not_compute_is_left_out():
         for environment in (dict(os.environ), {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"})
     ]
     assert found[0] == pytest.approx(found[1], abs=0.01)
+
+
+AFFINITY = """
+import os, sys
+from pathlib import Path
+from sidecar.core.candidates import Passage
+from sidecar.scoring.loading import load_scorer
+scorer = load_scorer(sys.argv[1], device="cpu", engine="openvino")
+scorer.score("query", [Passage("", "text")])
+print(min(len(os.sched_getaffinity(int(task.name))) for task in Path("/proc/self/task").iterdir()))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or hardware.cores() < 2, reason="there is no choice between cores")
+def test_a_process_with_some_of_the_cores_binds_its_threads_to_none(tiny_bert):
+    """Otherwise two processes would both compute on the first core."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, "-c", AFFINITY, str(tiny_bert)]
+    found = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+    assert int(found.stdout) == len(os.sched_getaffinity(0))

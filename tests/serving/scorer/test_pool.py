@@ -219,14 +219,14 @@ def test_a_process_that_hangs_gets_no_more_work_until_it_answers():
     async def test(pool):
         await pool.score("m", "warm", slow(40, 5), seconds=30)
         stopped = pool.lanes[1].process
-        first = asyncio.create_task(pool.score("m", "first", slow(8, 5), seconds=2))
+        first = asyncio.create_task(pool.score("m", "first", slow(8, 100), seconds=2))
         await both_busy(pool)
         os.kill(stopped.pid, signal.SIGSTOP)
         second = asyncio.create_task(pool.score("m", "second", slow(8, 5, 50), seconds=30))
         found = await second
         partial = await first
         await until(lambda: up(pool) == [True, False])
-        later = await asyncio.gather(*(pool.score("m", f"q {i}", slow(20, 1), seconds=1) for i in range(5)))
+        later = await asyncio.gather(*(pool.score("m", f"q {i}", slow(20, 1), seconds=9) for i in range(5)))
         os.kill(stopped.pid, signal.SIGCONT)
         await until(lambda: up(pool) == [True, True])
         return found, partial, later, pool.restarts
@@ -236,6 +236,15 @@ def test_a_process_that_hangs_gets_no_more_work_until_it_answers():
     assert partial.count(None) < 8
     assert later == [scored(*range(20))] * 5
     assert restarts == 0
+
+
+def test_with_three_processes_the_batch_of_one_that_hangs_is_scored_by_another():
+    async def test(pool):
+        await pool.score("m", "warm", slow(40, 5), seconds=30)
+        os.kill(pool.lanes[2].process.pid, signal.SIGSTOP)
+        return await pool.score("m", "query", slow(12, 20), seconds=20)
+
+    assert with_pool(test, devices=("cuda:0", "cuda:1", "cuda:2")) == scored(*range(12))
 
 
 def test_a_process_that_hangs_for_good_is_replaced():
