@@ -50,6 +50,7 @@ class _Work:
     deadline: float
     tokens: Sequence[int]
     caller: str
+    priority: int
     failures: list[SidecarError] = field(default_factory=list)
     errors: list[SidecarError] = field(default_factory=list)
 
@@ -122,11 +123,11 @@ class RemoteServers:
         return self.remote.concurrency * max(1, sum(not server.breaker.open for server in self._servers))
 
     async def scores(
-        self, query: str, passages: Sequence[Passage], *, seconds: float, caller: str = ""
+        self, query: str, passages: Sequence[Passage], *, seconds: float, caller: str = "", priority: int = 0
     ) -> RemoteScores:
         """Score passages within `seconds`. Raises nothing: what failed is in the result."""
         deadline, tokens = asyncio.get_running_loop().time() + seconds, guess_tokens(query, passages)
-        work = _Work(query, passages, [None] * len(passages), deadline, tokens, caller)
+        work = _Work(query, passages, [None] * len(passages), deadline, tokens, caller, priority)
         largest = max((server.largest for server in self._servers), default=0) or len(passages)
         parts = [range(start, min(start + largest, len(passages))) for start in range(0, len(passages), largest)]
         with contextlib.suppress(TimeoutError):
@@ -148,7 +149,7 @@ class RemoteServers:
         passages = work.passages[part.start : part.stop]
         tokens = sum(work.tokens[part.start : part.stop])
         unscored = sum(count for count, score in zip(work.tokens, work.scores, strict=True) if score is None)
-        request = Request(work.caller, tokens, max(0, unscored - tokens), work.deadline)
+        request = Request(work.caller, tokens, max(0, unscored - tokens), work.deadline, work.priority)
 
         async def ask(server: Server, seconds: float) -> list[float]:
             try:

@@ -13,13 +13,14 @@ from typing import Protocol
 class Request:
     """A request of `tokens` for a caller, useless after `deadline` by the clock of the event loop.
 
-    `beside` are the tokens of the same query that other requests hold.
+    `beside` are the tokens of the same query that other requests hold. A lower `priority` number goes first.
     """
 
     caller: str
     tokens: int
     beside: int
     deadline: float
+    priority: int = 0
 
 
 class Turns(Protocol):

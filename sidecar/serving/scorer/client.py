@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sidecar.core.candidates import Passage, Score
-from sidecar.core.errors import ScorerBusy, ScorerUnavailable
+from sidecar.core.errors import ScorerUnavailable
 from sidecar.core.model_spec import ModelSpec
 from sidecar.core.read_options import AS_USUAL, ReadOptions
 from sidecar.core.token_guess import guess_tokens
@@ -59,9 +59,6 @@ class ScorerClient(ScorerProcess):
         """Raise `ScorerUnavailable` for passages that can't be scored, or not in time."""
         if not self.ready:
             raise ScorerUnavailable(self.why_not_ready)
-        message = f"{self.waiting_passages} passages wait to be scored already"
-        if self.waiting_passages + len(tokens) > self.most_waiting:
-            raise ScorerBusy(message)
-        if self.admission.comes_too_late(model, caller, sum(tokens), seconds):
-            ahead = self.admission.seconds_ahead(model, caller, sum(tokens))
-            raise ScorerBusy(f"{message}, {ahead:.1f} s of work")
+        self.admission.check(
+            model, caller, tokens, seconds=seconds, waiting=self.waiting_passages, most=self.most_waiting
+        )

@@ -47,7 +47,8 @@ class FairTurns:
         self._numbers += 1
         number = self._numbers
         self._waiting[number] = future = asyncio.get_running_loop().create_future()
-        self._queue.add(Waiting(number, request.caller, "", 1, request.deadline, beside=request.beside))
+        job = Waiting(number, request.caller, "", 1, request.deadline, request.priority, beside=request.beside)
+        self._queue.add(job)
         self._queue.read(number, [request.tokens])
         try:
             await future

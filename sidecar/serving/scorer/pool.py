@@ -14,7 +14,7 @@ from functools import partial
 
 from sidecar.core.candidates import Passage, Score
 from sidecar.core.circuit_breaker import CircuitBreaker
-from sidecar.core.errors import ScorerBusy, ScorerUnavailable
+from sidecar.core.errors import ScorerUnavailable
 from sidecar.core.model_spec import ModelSpec
 from sidecar.core.read_options import AS_USUAL, ReadOptions
 from sidecar.core.token_guess import guess_tokens
@@ -203,13 +203,8 @@ class ScorerPool:
         answering = [lane for lane in lanes if not lane.silent(now)]
         if not answering:
             raise ScorerUnavailable("no scorer process has given a sign of life for a while")
-        message = f"{self.waiting_passages} passages wait to be scored already"
-        if self.waiting_passages + len(tokens) > self.most_waiting:
-            raise ScorerBusy(message)
-        # The pace is that of one process: several have as many times the seconds.
-        if self._admission.comes_too_late(key, caller, sum(tokens), len(answering) * seconds):
-            ahead = self._admission.seconds_ahead(key, caller, sum(tokens)) / len(answering)
-            raise ScorerBusy(f"{message}, {ahead:.1f} s of work")
+        terms = {"waiting": self.waiting_passages, "most": self.most_waiting, "lanes": len(answering)}
+        self._admission.check(key, caller, tokens, seconds=seconds, **terms)
         return key
 
     @contextlib.contextmanager

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from sidecar.core.candidates import Passage, Score
-from sidecar.core.errors import ModelError, ScorerBusy, ScorerUnavailable, ScoringError, SidecarError
+from sidecar.core.errors import ModelError, ScorerUnavailable, ScoringError, SidecarError
 from sidecar.core.model_spec import ModelSpec
 from sidecar.core.read_options import AS_USUAL, ReadOptions
 from sidecar.core.token_guess import guess_tokens
@@ -106,17 +106,21 @@ class RemoteScorerClient:
         Callers take turns at the servers. Raises `ScorerUnavailable` if no server answers or too much waits already;
         `ScoringError` if one refused or its answer can't be used.
         """
-        del priority  # a remote scorer has a queue of its own
         if not passages:
             return []
         if how != AS_USUAL:
             raise ScoringError("A remote scorer reads as it was started.", remedy="Leave out the options of reading.")
-        tokens, started = sum(guess_tokens(query, passages)), time.monotonic()
-        self._admit(model, len(passages), tokens, seconds, caller)
+        if why := self.why_not(model):
+            raise ScorerUnavailable(why)
+        servers, guessed, started = self._servers[model], guess_tokens(query, passages), time.monotonic()
+        # The pace is that of one request: as many are sent at once as there are places.
+        terms = {"waiting": self.waiting_passages, "most": self.most_waiting, "lanes": servers.places}
+        self.admission.check(model, caller, guessed, seconds=seconds, **terms)
+        tokens = sum(guessed)
         self.waiting_passages += len(passages)
         self.admission.add(model, caller, tokens)
         try:
-            found = await self._servers[model].scores(query, passages, seconds=seconds, caller=caller)
+            found = await servers.scores(query, passages, seconds=seconds, caller=caller, priority=priority)
         finally:
             self.waiting_passages -= len(passages)
             self.admission.add(model, caller, -tokens)
@@ -128,19 +132,6 @@ class RemoteScorerClient:
         elif found.error is not None:
             raise found.error
         return scores
-
-    def _admit(self, model: str, passages: int, tokens: int, seconds: float, caller: str) -> None:
-        """Raise `ScorerUnavailable` for passages that can't be scored, or not in time."""
-        if why := self.why_not(model):
-            raise ScorerUnavailable(why)
-        message = f"{self.waiting_passages} passages wait to be scored already"
-        if self.waiting_passages + passages > self.most_waiting:
-            raise ScorerBusy(message)
-        # The pace is that of one request: as many are sent at once as there are places.
-        places = self._servers[model].places
-        if self.admission.comes_too_late(model, caller, tokens, places * seconds):
-            ahead = self.admission.seconds_ahead(model, caller, tokens) / places
-            raise ScorerBusy(f"{message}, {ahead:.1f} s of work")
 
     def _turns(self, model: str, places: int) -> FairTurns:
         return FairTurns(places, partial(self.admission.measured, model), slice_seconds=self._slice_seconds)

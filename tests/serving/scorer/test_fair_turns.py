@@ -10,8 +10,8 @@ from sidecar.scoring.remote.turns import InOrder, Request
 from sidecar.serving.scorer.fair_turns import FairTurns
 
 
-def wish(caller="", tokens=5000, beside=0, seconds=60.0):
-    return Request(caller, tokens, beside, asyncio.get_running_loop().time() + seconds)
+def wish(caller="", tokens=5000, beside=0, seconds=60.0, priority=0):
+    return Request(caller, tokens, beside, asyncio.get_running_loop().time() + seconds, priority)
 
 
 class Asked:
@@ -92,6 +92,18 @@ def test_a_small_request_goes_before_a_part_of_a_large_query():
         return await end_all(found)
 
     assert asked(test) == ["running", "small", "part of a thousand"]
+
+
+def test_a_lower_priority_number_goes_first():
+    async def test(found):
+        found.ask("running")
+        await settled()
+        found.ask("can wait", priority=5)
+        found.ask("urgent", tokens=9000, priority=1)
+        await settled()
+        return await end_all(found)
+
+    assert asked(test) == ["running", "urgent", "can wait"]
 
 
 def test_the_earliest_deadline_goes_first_and_what_is_too_late_not_at_all():
