@@ -70,6 +70,7 @@ ALLOWED = {
     "sidecar.serving.http": {"sidecar.core"},
     "sidecar.serving.scorer": {
         "sidecar.core",
+        "sidecar.listwise",
         "sidecar.reranker",
         "sidecar.scoring",
         "sidecar.scoring.hardware",

@@ -43,6 +43,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
             "devices",
             "model_devices",
             "merged_adapters",
+            "listwise_on_request",
             "rules",
             "shadow_file",
             "shadow_queries",

@@ -54,9 +54,10 @@ class RemoteGenerator:
 
         A server without a list of its models has to be told the name of one.
         """
-        session = session_for(self.spec.remote)
-        for server in self._servers:
-            server.session = session
+        if not hasattr(self._servers[0], "session"):
+            session = session_for(self.spec.remote)
+            for server in self._servers:
+                server.session = session
         found = await asyncio.gather(*(server.get("/models") for server in self._servers), return_exceptions=True)
         for result in found:
             if isinstance(result, BaseException) and not isinstance(result, ScorerUnavailable):

@@ -38,7 +38,8 @@ from sidecar.serving.rerank_api.engine import ModelNames, RequestLimits, RerankE
 from sidecar.serving.scorer.process import COMMAND
 from sidecar.serving.scorer.score_cache import ScoreCache
 from sidecar.serving.scorer.service import RerankingService
-from sidecar.serving.starting import start_scorers
+from sidecar.serving.scorer.stage_two import ServiceStageTwo
+from sidecar.serving.starting import build_stage_two, start_scorers
 from sidecar.settings import Settings
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
     Models are loaded meanwhile: `loading` ends when one answers, or with a `ModelError`. Raises `ConfigurationError`.
     """
     models = declared_models(settings)
-    options = _proxy_options(settings, tuple(models))
+    stage_two = build_stage_two(settings)
+    options = _proxy_options(settings, tuple(models), stage_two)
     names = model_names(settings, tuple(models))
     async with AsyncExitStack() as stack:
         upstream = _upstream(settings)
@@ -108,7 +110,9 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
         loading = asyncio.create_task(start_scorers(scorers, options))
         stack.push_async_callback(_give_up, loading)
         cache: ScoreCache[Score] = ScoreCache(settings.score_cache)
-        service = RerankingService(scorers, cache=cache, fair_seconds=settings.budget_ms / 2000)
+        if stage_two is not None:
+            stack.push_async_callback(stage_two.close)
+        service = RerankingService(scorers, cache=cache, fair_seconds=settings.budget_ms / 2000, stage_two=stage_two)
         key = settings.api_key.get_secret_value() if settings.api_key else None
         held = HeldBytes(settings.max_held_bytes)
         proxy = ProxyApp(_proxy(settings, upstream), service, options, metrics=metrics, held=held)
@@ -243,7 +247,7 @@ async def _lucene(
         await asyncio.to_thread(api.close)
 
 
-def _proxy_options(settings: Settings, models: tuple[str, ...]) -> ProxyOptions:
+def _proxy_options(settings: Settings, models: tuple[str, ...], stage_two: ServiceStageTwo | None) -> ProxyOptions:
     rules = rules_of(settings.rules, models)
     address = settings.advertised_address
     return ProxyOptions(
@@ -254,6 +258,8 @@ def _proxy_options(settings: Settings, models: tuple[str, ...]) -> ProxyOptions:
             fields=settings.as_fields(),
             seconds=settings.budget_ms / 1000,
             on_failure=settings.on_failure,
+            listwise=stage_two is not None and not settings.listwise_on_request,
+            generator="" if stage_two is None else stage_two.name,
             min_relevance=settings.min_relevance or 0.0,
         ),
         models=models,

@@ -22,7 +22,7 @@ from sidecar.core.documents import PassageFields, json_object
 from sidecar.core.errors import EngineError, InputError
 from sidecar.core.reasons import Reason, Why
 from sidecar.serving.proxy.rerank_options import RerankOptions
-from sidecar.serving.proxy.search_handler import cut_of
+from sidecar.serving.proxy.search_handler import cut_of, stage_of
 from sidecar.serving.rerank_api.dialect import Dialect
 from sidecar.serving.rerank_api.handler import refused
 from sidecar.serving.rerank_api.json_body import written
@@ -146,6 +146,7 @@ class LuceneApi:
             fusion=terms.fusion,
             seconds=terms.seconds,
             min_relevance=terms.min_relevance,
+            listwise=terms.listwise,
             caller=caller,
         )
 
@@ -168,7 +169,7 @@ def _said(outcome: Outcome) -> dict[str, str]:
     said = {"x-rerank-status": outcome.status.value}
     if outcome.reason:
         said["x-rerank-reason"] = " ".join(outcome.words.split())[:300].encode("ascii", "replace").decode()
-    return said | {f"x-rerank-{name}": str(value) for name, value in cut_of(outcome).items()}
+    return said | {f"x-rerank-{name}": str(value) for name, value in (cut_of(outcome) | stage_of(outcome)).items()}
 
 
 def _tell(status: int, problem: Problem) -> dict[str, str]:

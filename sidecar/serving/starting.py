@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from sidecar.core.circuit_breaker import CircuitBreaker
+from sidecar.core.errors import ConfigurationError
 from sidecar.core.relevance_cut import require_calibrated
 from sidecar.serving.proxy.app import ProxyOptions
 from sidecar.serving.scorer.scorers import Scorers
+from sidecar.serving.scorer.stage_two import ServiceStageTwo
+from sidecar.settings import Settings
+
+
+def build_stage_two(settings: Settings) -> ServiceStageTwo | None:
+    """Make the client of stage two; None if the settings name no generator. Raises `ConfigurationError`."""
+    spec = settings.as_stage_two()
+    if spec is None:
+        if settings.listwise_on_request:
+            raise ConfigurationError("listwise_on_request is set, and there is no listwise_model.")
+        return None
+    return ServiceStageTwo(spec, CircuitBreaker(settings.breaker_failures, settings.breaker_seconds))
 
 
 async def start_scorers(scorers: Scorers, options: ProxyOptions) -> None:

@@ -63,6 +63,9 @@ class ServiceSettings(BaseModel):
     pass_through: Literal["all", "read-only", "search"] = Field(
         "all", description="Requests to OpenSearch that pass through the proxy."
     )
+    listwise_on_request: bool = Field(
+        False, description="Run stage two only for searches whose ext.rerank asks for it (listwise)."
+    )
     budget_ms: int = Field(3000, ge=1, le=600_000, description="Milliseconds that a reranked search may take in total.")
     on_failure: Literal["first-stage", "error"] = Field(
         "first-stage",

@@ -43,6 +43,12 @@ class Metrics:
         self._passages = Histogram(
             "sidecar_passages", "Passages scored in one request.", buckets=(1, 10, 25, 50, 100, 250, 1000), **made
         )
+        self._stage_two = Counter(
+            "sidecar_stage_two",
+            "Rankings that a generator was asked to order, by what became of them.",
+            ["api", "result"],
+            **made,
+        )
         self._tries = Counter(
             "sidecar_upstream_tries",
             "Requests sent to an OpenSearch node, by what became of them.",
@@ -98,6 +104,8 @@ class Metrics:
             self._stages.labels(api, stage).observe(seconds)
         if outcome.ranking is not None:
             self._passages.observe(outcome.ranking.scored)
+            if (stage_two := outcome.ranking.stage_two) is not None:
+                self._stage_two.labels(api, stage_two.why.reason.value if stage_two.why else "applied").inc()
         elif outcome.reason is not None:
             self._fallbacks.labels(api, outcome.reason.reason.value, outcome.model, outcome.rule).inc()
 

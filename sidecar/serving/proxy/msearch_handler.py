@@ -38,6 +38,7 @@ from sidecar.serving.proxy.search_handler import (
     rerank,
     spans_in,
     spans_told,
+    stage_of,
 )
 from sidecar.serving.proxy.search_request import SearchCall, forwarded_template
 from sidecar.serving.proxy.upstream import Upstream
@@ -189,7 +190,7 @@ def _additions(stage: Stage, one: ParsedSearch, outcome: Outcome | None, service
         return Additions(rerank=said | rule)
     if one.options.explain:
         return explanation_of(outcome, one.options, stage, service.mapping(one.options.model))
-    said |= cut_of(outcome) | exceptions(stage, one.options) | rule
+    said |= cut_of(outcome) | stage_of(outcome) | exceptions(stage, one.options) | rule
     if one.options.spans is None:
         return Additions(rerank=said)
     return Additions(rerank=said | spans_told(outcome), hits=spans_in(outcome, stage))

@@ -42,6 +42,7 @@ class RequestedOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     timeout_ms: Annotated[int, msgspec.Meta(ge=1, le=600_000)] | None = None
     min_relevance: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     spans: RequestedSpans | bool = False
+    listwise: bool | str | None = None
     explain: bool = False
     on_failure: OnFailure | None = None
 
@@ -51,8 +52,9 @@ class RerankOptions:
     """Options of one reranking, all defaults filled in; `seconds` is its whole budget.
 
     `fusion` None is the fusion that the model prefers. Hits less relevant than `min_relevance` are left out; 0 keeps
-    all. Hits of the page get their `spans`, if there are options of these. `rule` is the index pattern of the rule that
-    fills in options, "" for none.
+    all. Hits of the page get their `spans`, if there are options of these. With `listwise` stage two follows;
+    `generator` is the name of the one that the operator configured, "" for none. `rule` is the index pattern of the
+    rule that fills in options, "" for none.
     """
 
     model: str
@@ -63,6 +65,8 @@ class RerankOptions:
     on_failure: OnFailure
     min_relevance: float = 0.0
     spans: SpanOptions | None = None
+    listwise: bool = False
+    generator: str = ""
     explain: bool = False
     rule: str = ""
 
@@ -173,9 +177,22 @@ def options_for(
         on_failure=requested.on_failure or defaults.on_failure,
         min_relevance=_first(requested.min_relevance, rule.min_relevance, defaults.min_relevance),
         spans=_span_options(requested.spans),
+        listwise=_listwise(requested.listwise, defaults),
+        generator=defaults.generator,
         explain=requested.explain,
         rule="" if rule is _NO_RULE else rule.index,
     )
+
+
+def _listwise(requested: bool | str | None, defaults: RerankOptions) -> bool:
+    """Return whether stage two follows. Raises `InputError` for a generator that is not configured."""
+    if requested is None:
+        return defaults.listwise
+    if requested is False or (requested and requested in {True, defaults.generator} and defaults.generator):
+        return requested is not False
+    has = f"Configured is {defaults.generator}." if defaults.generator else "The operator has configured none."
+    wanted = "" if requested is True else f" {str(requested)[:80]!r}"
+    raise InputError(f"ext.rerank: there is no generator{wanted} for stage two here.", remedy=has)
 
 
 def _first(*given: float | None) -> float:

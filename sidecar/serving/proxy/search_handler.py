@@ -16,6 +16,7 @@ from sidecar.core.errors import EngineRejected
 from sidecar.core.explanation import Explanation, explain
 from sidecar.core.reasons import Reason, Why
 from sidecar.core.spans import span_with_text
+from sidecar.core.stage_two import count_answers
 from sidecar.scoring.score_mapping import Mapping
 from sidecar.serving.http.headers import Headers, without
 from sidecar.serving.proxy.driving import FlowDriver
@@ -100,7 +101,15 @@ def outcome_headers(outcome: Outcome, rule: str = "") -> Headers:
         said.append((b"x-rerank-reason", plain.encode("ascii", "replace")))
     if rule:
         said.append((b"x-rerank-rule", rule.encode()))
-    return said + [(b"x-rerank-" + name.encode(), str(value).encode()) for name, value in cut_of(outcome).items()]
+    counted = cut_of(outcome) | stage_of(outcome)
+    return said + [(b"x-rerank-" + name.encode(), str(value).encode()) for name, value in counted.items()]
+
+
+def stage_of(outcome: Outcome) -> dict[str, int]:
+    """Say whose order it is, that of stage 1 or 2; empty if no generator was asked."""
+    if outcome.ranking is None or outcome.ranking.stage_two is None:
+        return {}
+    return {"stage": 2 if outcome.ranking.stage_two.applied else 1}
 
 
 def cut_of(outcome: Outcome) -> dict[str, int]:
@@ -147,6 +156,7 @@ async def rerank(
             fusion=options.fusion,
             seconds=seconds,
             min_relevance=options.min_relevance,
+            listwise=options.listwise,
             caller=caller,
         )
     if options.spans is not None and outcome.ranking is not None:
@@ -193,6 +203,7 @@ def explanation_of(
         said |= {"fusion_weight": share} if share is not None else {}
     said |= cut_of(outcome) | exceptions(first_stage, options)
     said |= {"min_relevance": options.min_relevance} if options.min_relevance else {}
+    said |= _stage_two(outcome, options)
     plan = first_stage.native.plan
     if outcome.ranking is None or plan is None:
         return Additions(rerank=said)
@@ -215,6 +226,14 @@ def spans_in(outcome: Outcome, first_stage: FirstStage[NativeResponse]) -> list[
         {} if own is None else {"spans": [span_with_text(text, span) for span in own]}
         for text, own in zip(texts, outcome.spans, strict=True)
     ]
+
+
+def _stage_two(outcome: Outcome, options: RerankOptions) -> dict[str, Any]:
+    """Explain stage two: the generator, how many hits it ordered, and what was wrong with its answers."""
+    if outcome.ranking is None or (found := outcome.ranking.stage_two) is None:
+        return {}
+    counts = count_answers(found.windows)
+    return stage_of(outcome) | {"stage_two": {"generator": options.generator, "depth": found.depth, **counts}}
 
 
 def _known_of(hit: Explanation) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from sidecar.scoring.cache_keys import pair_keys
 from sidecar.scoring.score_mapping import Mapping
 from sidecar.serving.scorer.score_cache import ScoreCache
 from sidecar.serving.scorer.scorers import Scorers
+from sidecar.serving.scorer.stage_two import ServiceStageTwo
 
 
 class Status(StrEnum):
@@ -71,7 +72,9 @@ class RerankingService:
         *,
         cache: ScoreCache[Score],
         fair_seconds: float = 0.0,
+        stage_two: ServiceStageTwo | None = None,
     ) -> None:
+        self.stage_two = stage_two
         self.fair_seconds = fair_seconds
         self.scorers = scorers
         self.cache = cache
@@ -145,12 +148,14 @@ class RerankingService:
         fusion: Fusion | None,
         seconds: float,
         min_relevance: float = 0.0,
+        listwise: bool = False,
         caller: str = "",
     ) -> Outcome:
         """Rerank within `seconds`: passages scored in time go first, the rest follows in first-stage order.
 
         `fusion` None is the fusion that the model prefers. With `min_relevance` the rest is left out, and so is what is
-        less relevant; it fails if the model is not calibrated.
+        less relevant; it fails if the model is not calibrated. With `listwise` the generator of the service then puts
+        the first hits in order, in the time that is left; if it can't, the outcome is partial.
         """
         started = time.perf_counter()
         readable = [candidate for candidate in candidates if not candidate.passage.is_empty]
@@ -171,11 +176,13 @@ class RerankingService:
             ranking = keep_relevant(arrange(query, candidates, scores, chosen), min_relevance, self.mapping(model))
         except SidecarError as error:
             return Outcome(Status.FAILED, why_of(error))
+        if listwise and self.stage_two is not None:
+            ranking = await self.stage_two.reorder(ranking, seconds - (time.perf_counter() - started))
         stages = {"score": scored_at - started, **ranking.seconds}
+        why = None if ranking.stage_two is None else ranking.stage_two.why
         if scored < len(readable):
-            words = f"{scored} of {len(readable)} passages were scored in time"
-            return Outcome(Status.PARTIAL, Why(Reason.PARTLY_SCORED, words), ranking, stages, fusion=chosen)
-        return Outcome(Status.APPLIED, None, ranking, stages, fusion=chosen)
+            why = Why(Reason.PARTLY_SCORED, f"{scored} of {len(readable)} passages were scored in time")
+        return Outcome(Status.APPLIED if why is None else Status.PARTIAL, why, ranking, stages, fusion=chosen)
 
 
 # The first matching kind counts. ScorerBusy comes first, since a busy scorer is available.
