@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 quick test test-pyserini test-integrations soak fuzz attack: export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check quick test test-pyserini test-integrations test-docker soak fuzz attack bench bench-proxy load lint format types docs site recording page-recording pins clean
+.PHONY: help install demo check quick test test-pyserini test-integrations test-docker soak fuzz attack bench bench-proxy load lint format types docs chart site recording page-recording pins clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -129,6 +129,14 @@ docs: $(READY)  ## Write the pages of the reference that come from the code: com
 	@$(BIN)/python -m sidecar.cli.settings_page > docs/settings.md
 	@$(BIN)/python -m docs.site.errors_page > docs/errors.md
 	@$(BIN)/python -m docs.site.python_page > docs/python-api.md
+
+CHART := docker/helm/rerank-sidecar
+
+chart:  ## Check the Helm chart, and write docs/examples/kubernetes anew; needs helm
+	@helm lint --strict --set opensearch.url=http://opensearch:9200 $(CHART)
+	@for one in cpu gpu scorers; do \
+		helm template rerank-sidecar $(CHART) --kube-version 1.31 --values docker/helm/examples/$$one.yaml > docs/examples/kubernetes/$$one.yaml || exit 1; \
+	done
 
 pins: $(READY)  ## Resolve requirements/*.txt anew from pyproject.toml
 	@$(COMPILE) --upgrade --extra pyserini --group dev pyproject.toml -o requirements/develop.txt

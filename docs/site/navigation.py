@@ -25,6 +25,7 @@ PARTS = {
         "docs/how-to/long-documents",
         "docs/how-to/several-adapters",
         "docs/how-to/several-devices",
+        "docs/how-to/kubernetes",
         "docs/how-to/remote-scorers",
         "docs/how-to/listwise",
         "docs/how-to/search-pipeline",

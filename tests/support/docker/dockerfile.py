@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 # Paths of the image that are written to; not those inside a longer path or a URL.
 OURS = re.compile(r"(?<![\w./:])/(?=(?:opt|build|var)/)")
 # What only root can do, and what nothing in the image's files depends on.
-OF_ROOT = ("groupadd", "useradd") if os.geteuid() == 0 else ("groupadd", "useradd", "chown")
+OF_ROOT = ("groupadd", "useradd", "apt-get", *(() if os.geteuid() == 0 else ("chown",)))
 
 
 @dataclass
