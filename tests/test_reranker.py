@@ -10,7 +10,10 @@ import pytest
 from sidecar.core.candidates import Chunk, Passage, Score
 from sidecar.core.errors import InputError, NonFiniteScore, ScoringError
 from sidecar.core.fusion import Fusion, Method
+from sidecar.core.listwise_spec import ListwiseSpec
 from sidecar.core.spans import SpanOptions
+from sidecar.listwise.stage import ListwiseStage
+from sidecar.listwise.windows import Answer
 from sidecar.reranker import Reranker
 from sidecar.scoring.checkpoints.manifest import Manifest, PreferredFusion
 from sidecar.scoring.score_mapping import Mapping
@@ -147,3 +150,37 @@ def test_spans_are_the_best_sentences_of_each_passage():
     found = Reranker(scorer).spans("query", [Passage("", "One. Two! Three."), Passage("", " ")], SpanOptions(2))
     assert [[(span.start, span.end) for span in own] for own in found] == [[(5, 9), (0, 4)], []]
     assert [span.score for span in found[0]] == [pytest.approx(0.880797), 0.5]
+
+
+class Reversing:
+    """A generator that turns every window round."""
+
+    prompt, identity = "rankgpt", "reversing"
+
+    def answer(self, chat, *, seconds):
+        return Answer(" > ".join(f"[{name}]" for name in reversed(chat.identifiers)))
+
+    def cancel(self):
+        pass
+
+
+def two_stages():
+    stage = ListwiseStage(Reversing(), ListwiseSpec(model="reversing", depth=3))
+    return Reranker(Table({"a": 3.0, "b": 2.0, "c": 1.0, "d": 0.0}), listwise=stage)
+
+
+def test_a_generator_puts_the_first_hits_in_order_and_the_scores_stay_with_the_places(candidates):
+    found = candidates(9.0, 8.0, 7.0, 6.0, texts=["d", "a", "b", "c"])
+    expected = [("d4", 3.0, 1.0), ("d3", 2.0, 2.0), ("d2", 1.0, 3.0), ("d1", 0.0, 0.0)]
+    reranker = two_stages()
+    one = reranker.rank_candidates("query", found)
+    assert [(hit.candidate.docid, hit.score, hit.rerank_score) for hit in one.hits] == expected
+    many = list(reranker.rank_all((key, "query", found) for key in range(20)))
+    assert [key for key, _ in many] == list(range(20))
+    assert all(ranking.hits == one.hits for _, ranking in many)
+
+
+def test_documents_have_the_order_of_the_generator_too():
+    ranked = two_stages().rank("query", ["d", "a", "b", "c"], top_k=2)
+    assert [(found.index, found.score, found.document) for found in ranked] == [(3, 3.0, "c"), (2, 2.0, "b")]
+    assert two_stages().rerank("query", ["d", "a"]) == [(0, 3.0), (1, 0.0)]

@@ -13,7 +13,9 @@ import pytest
 from sidecar.cli.options import LISTWISE
 from sidecar.experiments.run_reading import read_run
 from tests.support.servers.chat_stub import chat_stub
+from tests.support.servers.hits import by_model, opensearch
 from tests.support.servers.remote_stub import remote_stub
+from tests.support.servers.stub import Stub
 from tests.support.waiting import until
 
 QUERIES, DOCUMENTS = 12, 30
@@ -225,3 +227,41 @@ def test_ctrl_c_does_not_wait_for_answers(words, run, tmp_path, monkeypatch):
         assert status == 130
         assert time.monotonic() - started < 10
         left.set()
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (None, None),
+        ("I can't.", "1 of 1 answers of the generator hold no order"),
+        ("refuse", "refuses the request (HTTP 400): no"),
+    ],
+)
+def test_search_shows_the_generators_order_or_says_why_not(run, scorer, answer, said):
+    upstream = Stub(lambda request: [(0.0, opensearch(request))])
+    with upstream, chat_stub(worth=lambda text: -float(text.split()[1]), says=lambda text: answer or text) as generator:
+        generator.faults = [lambda _: (400, {}, b"no")] * (answer == "refuse")
+        words = (
+            "search",
+            "fox",
+            "--index",
+            "docs",
+            "--url",
+            upstream.url,
+            "--model",
+            scorer.url,
+            "--text-fields",
+            "text",
+        )
+        more = ("--listwise-model", generator.url, "--listwise-depth", 3, "--hits", 4, "--explain")
+        status, out, err = run(*words, *more)
+    assert status == 0, err
+    first = by_model()[:4]
+    shown = [line.split()[3] for line in out.splitlines()[1:5]]
+    if said is None:
+        assert shown == [*reversed(first[:3]), first[3]]
+        assert "rank 3 before stage two; the score of the place it has now: 50.0000" in out
+        assert "stage two" not in err
+    else:
+        assert shown == first
+        assert f"stage two is not applied: {said}" in err.replace(f"{generator.url}/v1 ", "")
