@@ -1,6 +1,6 @@
 """Compare one scorer process with two: a scripted scorer that sleeps, and one that keeps a core busy.
 
-    python -m benchmarks.several_processes [--seconds 3] [--rounds 5]
+    python -m benchmarks.several_processes [--seconds 3] [--rounds 5] [--kind sleep|compute]
 
 The scorer takes a time in proportion to its tokens. One process and two take turns, so that both run under the same
 load. Of each, the passages a second that 16 callers get together, who send 100 passages again and again, and the time
@@ -124,12 +124,13 @@ def main() -> None:
     parser.add_argument("--scorer", choices=KINDS, help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=float, default=3.0, help="seconds of each throughput")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--kind", choices=KINDS, help="one of the two scorers alone")
     asked = parser.parse_args()
     if asked.scorer:
         made = Busy if asked.scorer == "compute" else Sleeping
         run(lambda load: Fixed(load.models, made))
         return
-    for kind in KINDS:
+    for kind in (asked.kind,) if asked.kind else KINDS:
         asyncio.run(measure(kind, asked.seconds, asked.rounds))
 
 
