@@ -1,11 +1,12 @@
 """Measure how often the best span of a passage is the sentence that people labelled as the answer, and what it costs.
 
-    python -m benchmarks.spans --data FOLDER --model e5-small [--lists 200]
+    python -m benchmarks.spans --data FOLDER --model e5-small [--lists 200] [--variants]
 
 The lists are WikiQA's questions with a labelled sentence, those of dev first, then of train. A passage is the
 sentences of a list in their order, joined by spaces, with the title of its page; spans are found in it as the service
 does. Beside it are the sentence with the most words of the question (the first of equals), and the first sentence.
-Latency is that of scoring a page of ten passages with and without their sentences, in turns; no score is cached.
+`--variants` scores the sentences in two other ways, too: without the title, and after the sentence before. Latency is
+that of scoring a page of ten passages with and without their sentences, in turns; no score is cached.
 """
 
 from __future__ import annotations
@@ -46,11 +47,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", required=True, help="NAME, or NAME=DIRECTORY")
     parser.add_argument("--lists", type=int, default=200)
+    parser.add_argument("--variants", action="store_true", help="score sentences in other ways, too")
     given = parser.parse_args()
     lists = list(islice(_labelled(given.data / "wikiqa"), given.lists))
     # Without a cache of embeddings, so that a second scoring costs what the first did.
     scorer = load_scorer(named(given.model)[1], cache_size=0)
-    sys.stdout.writelines(accuracy(lists, scorer))
+    sys.stdout.writelines(accuracy(lists, scorer, variants=given.variants))
     sys.stdout.writelines(latency(lists, scorer))
 
 
@@ -68,13 +70,20 @@ def _labelled(folder: Path) -> Iterator[Labelled]:
             yield Labelled(record["query"], Passage(hits[0]["title"], " ".join(h["text"] for h in hits)), answers)
 
 
-def accuracy(lists: Sequence[Labelled], scorer: Scorer) -> Iterator[str]:
+def accuracy(lists: Sequence[Labelled], scorer: Scorer, *, variants: bool) -> Iterator[str]:
     """Write how often each way finds a labelled sentence, over all lists."""
     ways: dict[str, Callable[[Labelled, Pieces], int]] = {
-        "best span": lambda one, pieces: _best(scorer, one, pieces),
+        "best span": lambda one, pieces: _best(scorer, one, [_part(one.passage, piece) for piece in pieces]),
         "most words of the question": _most_words,
         "first sentence": lambda *_: 0,
     }
+    if variants:
+        ways["best span, without the title"] = lambda one, pieces: _best(
+            scorer, one, [Passage("", _part(one.passage, piece).text) for piece in pieces]
+        )
+        ways["best span, after the sentence before"] = lambda one, pieces: _best(
+            scorer, one, [_part(one.passage, (pieces[max(0, i - 1)][0], pieces[i][1])) for i in range(len(pieces))]
+        )
     found = dict.fromkeys(ways, 0)
     sizes = []
     for one in lists:
@@ -113,9 +122,10 @@ def _part(passage: Passage, piece: tuple[int, int]) -> Passage:
     return Passage(passage.title, passage.text[piece[0] : piece[1]])
 
 
-def _best(scorer: Scorer, one: Labelled, pieces: Pieces) -> int:
-    scores = scorer.score(one.query, [_part(one.passage, piece) for piece in pieces])
-    return max(range(len(pieces)), key=lambda i: (scores[i].value, -i))
+def _best(scorer: Scorer, one: Labelled, parts: Sequence[Passage]) -> int:
+    """Return the place of the part with the highest score, the first of equals."""
+    scores = scorer.score(one.query, parts)
+    return max(range(len(parts)), key=lambda i: (scores[i].value, -i))
 
 
 def _most_words(one: Labelled, pieces: Pieces) -> int:

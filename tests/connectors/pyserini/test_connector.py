@@ -8,6 +8,8 @@ from connectors.pyserini.hits import LuceneHit, RerankedHit
 from sidecar.core.candidates import Candidate, Connector, Passage
 from sidecar.core.documents import PassageFields
 from sidecar.core.errors import InputError
+from sidecar.core.relevance_cut import keep_relevant
+from sidecar.scoring.score_mapping import Mapping
 
 
 def answer(searcher, reranker, request, fields=None):
@@ -166,3 +168,12 @@ def test_the_tail_falls_from_the_lowest(lowest, count, expected):
 def test_the_tail_of_the_lowest_float_is_still_below_it():
     [below] = tail_scores(-1.7976931348623157e308, 1)
     assert below == -math.inf
+
+
+def test_nothing_follows_a_ranking_that_was_cut(list_searcher, lucene_hits, table_reranker):
+    connector = PyseriniConnector(list_searcher(lucene_hits("a", "", "c", "d")))
+    first_stage = connector.fetch(LuceneRequest("q", hits=4, window=3))
+    ranking = table_reranker({"a": -1.0, "c": 4.0}).rank_candidates("q", first_stage.candidates)
+    kept = keep_relevant(ranking, 0.5, Mapping(calibrated=True))
+    assert [(hit.docid, hit.score) for hit in connector.respond(first_stage, kept)] == [("d3", 4.0)]
+    assert connector.respond(first_stage, keep_relevant(ranking, 1.0, Mapping(calibrated=True))) == []
