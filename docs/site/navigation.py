@@ -11,6 +11,7 @@ PARTS = {
         "docs/tutorials/opensearch",
         "docs/tutorials/search-pipeline",
         "docs/tutorials/pyserini",
+        "docs/tutorials/adapter",
         "docs/TRAINING",
         "docs/tutorials/gpu",
         "docs/tutorials/many-machines",
