@@ -1,6 +1,6 @@
 """Where the sentences of a text are, by their marks. No I/O, in linear time.
 
-Our own rules, for the libraries that were looked at are no longer kept, need a model, or cost more than the scoring.
+Our own rules, which need no model: a sentence is what is scored and shown, so its positions must be exact in any text.
 """
 
 from __future__ import annotations
