@@ -21,6 +21,7 @@ from sidecar.core.model_spec import ModelSpec
 from sidecar.scoring.checkpoints.manifest import Manifest
 from sidecar.scoring.score_mapping import Mapping
 from sidecar.serving.scorer.client import ScorerClient
+from sidecar.serving.scorer.terms import Terms
 from sidecar.serving.scorer.worker import run
 
 TOKENS = 100  # of each passage
@@ -69,7 +70,7 @@ async def throughput(scorer: ScorerClient, callers: int, seconds: float) -> floa
     async def call(name: str) -> None:
         nonlocal scored
         while time.monotonic() < until:
-            await scorer.score("m", "query", _passages(100), seconds=600, caller=name)
+            await scorer.score("m", "query", _passages(100), Terms(600, caller=name))
             scored += 100
 
     started = time.monotonic()
@@ -82,7 +83,7 @@ async def latency(scorer: ScorerClient, passages: int) -> float:
     times = []
     for _ in range(9):
         started = time.monotonic()
-        await scorer.score("m", "query", _passages(passages), seconds=600)
+        await scorer.score("m", "query", _passages(passages), Terms(600))
         times.append(time.monotonic() - started)
     return statistics.median(times)
 
@@ -92,7 +93,7 @@ async def blocked(scorer: ScorerClient) -> float:
 
     async def keep_busy() -> None:
         while True:
-            await scorer.score("m", "query", _passages(1000), seconds=600)
+            await scorer.score("m", "query", _passages(1000), Terms(600))
 
     busy = asyncio.create_task(keep_busy())
     await asyncio.sleep(0.1)

@@ -26,6 +26,7 @@ from sidecar.core.model_spec import ModelSpec
 from sidecar.serving.scorer.client import ScorerClient
 from sidecar.serving.scorer.pool import ScorerPool
 from sidecar.serving.scorer.process import ScorerProcess
+from sidecar.serving.scorer.terms import Terms
 from sidecar.serving.scorer.worker import run
 
 MICROSECONDS_PER_TOKEN = 20
@@ -73,7 +74,7 @@ async def throughput(scorer: Scorer, seconds: float) -> float:
     async def call(name: str) -> None:
         nonlocal scored
         while time.monotonic() < until:
-            found = await scorer.score("m", "query", _passages(), seconds=600, caller=name)
+            found = await scorer.score("m", "query", _passages(), Terms(600, caller=name))
             scored += len(found)
 
     started = time.monotonic()
@@ -86,7 +87,7 @@ async def latency(scorer: Scorer) -> float:
     times = []
     for _ in range(9):
         started = time.monotonic()
-        await scorer.score("m", "query", _passages(), seconds=600)
+        await scorer.score("m", "query", _passages(), Terms(600))
         times.append(time.monotonic() - started)
     return statistics.median(times)
 

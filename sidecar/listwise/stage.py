@@ -13,7 +13,7 @@ from sidecar.core.listwise_spec import ListwisePrompt, ListwiseSpec
 from sidecar.core.reasons import Reason, Why
 from sidecar.core.stage_two import StageTwo
 from sidecar.listwise.prompt import Chat
-from sidecar.listwise.windows import Answer, Sorted, Sorting, sort_windows
+from sidecar.listwise.windows import Answer, Sorted, Sorting, advance, sort_windows
 from sidecar.scoring.prefetch import prefetch
 
 Key = TypeVar("Key")
@@ -85,17 +85,13 @@ class ListwiseStage:
 
     def _sorted(self, sorting: Sorting, seconds: float) -> Sorted:
         """Drive a sorting to its end by the generator's answers."""
-        deadline, answer = time.monotonic() + seconds, None
-        while True:
-            try:
-                chat = next(sorting) if answer is None else sorting.send(answer)
-            except StopIteration as end:
-                found: Sorted = end.value
-                return found
+        deadline, step = time.monotonic() + seconds, advance(sorting, None)
+        while not isinstance(step, Sorted):
             left = deadline - time.monotonic()
             if left <= 0:
                 raise too_late(seconds)
-            answer = self.generator.answer(chat, seconds=left)
+            step = advance(sorting, self.generator.answer(step, seconds=left))
+        return step
 
 
 class TwoStages:

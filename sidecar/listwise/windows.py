@@ -40,6 +40,15 @@ class Sorted:
 Sorting = Generator[Chat, Answer, Sorted]
 
 
+def advance(sorting: Sorting, answer: Answer | None) -> Chat | Sorted:
+    """Send a sorting the answer to its last chat, None at its beginning; return its next chat, or the order."""
+    try:
+        return next(sorting) if answer is None else sorting.send(answer)
+    except StopIteration as end:
+        found: Sorted = end.value
+        return found
+
+
 def windows_of(count: int, window: int, step: int) -> list[range]:
     """Return the places of each window, the last places first; the last window always begins at the first place.
 

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from sidecar.core.candidates import Passage
+from sidecar.serving.scorer.terms import Terms
 from tests.support.servers.served import served
 
 KEY = {"X-Sidecar-Api-Key": "s3cret"}
@@ -32,7 +33,7 @@ def test_a_score_that_is_remembered_is_not_that_of_another_model(running):
     service = running.running.service
 
     def score():
-        asked = service.scores("e5-small", "query", [Passage("", "score 7")], seconds=10)
+        asked = service.scores("e5-small", "query", [Passage("", "score 7")], Terms(10))
         return asyncio.run_coroutine_threadsafe(asked, running.loop).result(20)[0].value
 
     assert (score(), score()) == (7.0, 7.0)
@@ -66,7 +67,7 @@ def test_one_that_gives_nan_leaves_the_one_before(running):
     message = "the previous model stays: scripted scored 1 of 1 passages as NaN or infinity."
     assert (found.status, found.json()) == (409, {"error": message})
     assert running.ask("GET", "/_sidecar/models", headers=KEY).json()["models"]["poisoned"] == "poisoned Scripted"
-    asked = running.running.service.scores("poisoned", "query", [Passage("", "score 7")], seconds=10)
+    asked = running.running.service.scores("poisoned", "query", [Passage("", "score 7")], Terms(10))
     assert asyncio.run_coroutine_threadsafe(asked, running.loop).result(20)[0].value == 7.0
 
 

@@ -25,6 +25,7 @@ from sidecar.serving.proxy.search_request import SearchCall
 from sidecar.serving.proxy.upstream import Upstream
 from sidecar.serving.scorer.service import Outcome, RerankingService, Status
 from sidecar.serving.scorer.spans import find_spans
+from sidecar.serving.scorer.terms import Terms
 
 REFUSED = Outcome(Status.SKIPPED, Why(Reason.SEARCH_REFUSED, "OpenSearch refused the search"))
 
@@ -161,10 +162,8 @@ async def rerank(
         )
     if options.spans is not None and outcome.ranking is not None:
         page = [hit.candidate.passage for hit in page_of(outcome.ranking, first_stage)]
-        left = seconds - (time.perf_counter() - started)
-        found = await find_spans(
-            service, options.model, first_stage.query, page, options.spans, seconds=left, caller=caller
-        )
+        left = Terms(seconds - (time.perf_counter() - started), caller)
+        found = await find_spans(service, options.model, first_stage.query, page, options.spans, left)
         outcome = replace(outcome, spans=found.each)
     return labelled(options, outcome)
 

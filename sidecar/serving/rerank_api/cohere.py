@@ -50,11 +50,9 @@ def spans_of(answer: RankedDocuments, index: int) -> dict[str, Any]:
     return {"relevant_spans": found} if found else {}
 
 
-class CohereV2(ParsedRequest):
-    """The body of version 2: documents are strings."""
+class CohereDemands(ParsedRequest):
+    """What a body of version 2 demands beside its texts."""
 
-    query: str
-    documents: list[str]
     top_n: int | None = Field(None, ge=1)
     max_tokens_per_doc: int | None = Field(None, ge=1)
     priority: int = Field(0, ge=0, le=MOST_PRIORITY)
@@ -70,6 +68,13 @@ class CohereV2(ParsedRequest):
             top=self.top_n,
             spans=span_options(self.relevant_spans),
         )
+
+
+class CohereV2(CohereDemands):
+    """The body of version 2: documents are strings."""
+
+    query: str
+    documents: list[str]
 
 
 def meta(version: str, documents: int, answer: RankedDocuments, warnings: list[str] | None) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from sidecar.core.candidates import Score
 from sidecar.core.errors import ScorerBusy, ScorerUnavailable, ScoringError
@@ -21,6 +20,7 @@ from sidecar.serving.rerank_api.relevance import plain
 from sidecar.serving.scorer.protocol import USUAL_LENGTH
 from sidecar.serving.scorer.service import RerankingService
 from sidecar.serving.scorer.spans import find_spans
+from sidecar.serving.scorer.terms import Terms
 
 # Model names that clients send by default; the second is Infinity's.
 DEFAULTS = frozenset({"default", "default/not-specified"})
@@ -139,10 +139,7 @@ class RerankEngine:
             question.queries[0],
             [question.passages[index] for index in wanted],
             demands.spans or SpanOptions(),
-            seconds=deadline - time.perf_counter(),
-            caller=caller,
-            priority=demands.priority,
-            how=self._how(model, demands),
+            Terms(deadline - time.perf_counter(), caller, demands.priority, self._how(model, demands)),
         )
         spans = {index: own for index, own in zip(wanted, found.each, strict=True) if own}
         tokens = None if answer.tokens is None else answer.tokens + found.tokens
@@ -195,15 +192,15 @@ class RerankEngine:
         """Score the passages, those with the same query together."""
         demands = question.demands
         how = self._how(model, demands)
-        terms: Any = {"seconds": self.limits.seconds, "caller": caller, "priority": demands.priority, "how": how}
+        terms = Terms(self.limits.seconds, caller, demands.priority, how)
         if len(question.queries) == 1:
-            return await self.service.scores(model, question.queries[0], question.passages, **terms)
+            return await self.service.scores(model, question.queries[0], question.passages, terms)
         places: dict[str, list[int]] = {}
         for place, query in enumerate(question.queries):
             places.setdefault(query, []).append(place)
         lists = await asyncio.gather(
             *(
-                self.service.scores(model, query, [question.passages[place] for place in own], **terms)
+                self.service.scores(model, query, [question.passages[place] for place in own], terms)
                 for query, own in places.items()
             )
         )

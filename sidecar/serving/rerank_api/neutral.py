@@ -12,15 +12,15 @@ from typing import Any
 from pydantic import Field
 
 from sidecar.core.documents import PassageFields
-from sidecar.serving.rerank_api.cohere import MOST_PRIORITY, RelevantSpans, cut_warnings, meta, span_options, spans_of
-from sidecar.serving.rerank_api.dialect import Demands, Dialect, Operation, ParsedRequest, Question, RankedDocuments
+from sidecar.serving.rerank_api.cohere import CohereDemands, cut_warnings, meta, spans_of
+from sidecar.serving.rerank_api.dialect import Demands, Dialect, Operation, Question, RankedDocuments
 from sidecar.serving.rerank_api.document import Document, passages_of, shown
 from sidecar.serving.rerank_api.jina import QueryText, query_text
 from sidecar.serving.rerank_api.problem import Problem
 from sidecar.serving.rerank_api.vllm import openai_error
 
 
-class Neutral(ParsedRequest):
+class Neutral(CohereDemands):
     """The superset of the bodies; a `top_n` of 0 means all, documents are returned only if that is requested."""
 
     query: str | QueryText
@@ -29,23 +29,13 @@ class Neutral(ParsedRequest):
     rank_fields: list[str] | None = None
     return_documents: bool = False
     raw_scores: bool = False
-    max_tokens_per_doc: int | None = Field(None, ge=1)
     max_chunks_per_doc: int | None = None
     truncate_prompt_tokens: int | None = Field(None, ge=-1)
-    priority: int = Field(0, ge=0, le=MOST_PRIORITY)
-    relevant_spans: RelevantSpans | None = None
 
     @property
     def demands(self) -> Demands:
         """Return what the request demands beside its texts."""
-        return replace(
-            super().demands,
-            document_tokens=self.max_tokens_per_doc,
-            pair_tokens=self.truncate_prompt_tokens,
-            priority=self.priority,
-            top=self.top_n,
-            spans=span_options(self.relevant_spans),
-        )
+        return replace(super().demands, pair_tokens=self.truncate_prompt_tokens)
 
 
 def _tell(status: int, problem: Problem) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from typing import Any
 from sidecar.core.candidates import Passage, Score
 from sidecar.core.errors import ScorerUnavailable
 from sidecar.core.model_spec import ModelSpec
-from sidecar.core.read_options import AS_USUAL, ReadOptions
 from sidecar.core.token_guess import guess_tokens
 from sidecar.serving.scorer.process import ScorerProcess
+from sidecar.serving.scorer.terms import Terms
 
 
 class ScorerClient(ScorerProcess):
@@ -25,40 +25,27 @@ class ScorerClient(ScorerProcess):
         super().__init__(models, **options)
         self.most_waiting = most_waiting
 
-    async def score(  # noqa: PLR0913  the parts of one job, by keyword
-        self,
-        model: str,
-        query: str,
-        passages: Sequence[Passage],
-        *,
-        seconds: float,
-        caller: str = "",
-        priority: int = 0,
-        how: ReadOptions = AS_USUAL,
-    ) -> list[Score | None]:
-        """Score passages, in the order given; None for those that were not scored within `seconds`.
+    async def score(self, model: str, query: str, passages: Sequence[Passage], terms: Terms) -> list[Score | None]:
+        """Score passages, in the order given; None for those that were not scored in time.
 
         Callers share the device in turns. Raises `ScorerUnavailable` if there is no scorer, or it ended, or too much
         waits already; `ScoringError` if the model failed.
         """
         if not passages:
             return []
-        tokens = guess_tokens((how.instruction or "") + query, passages)
-        self._admit(model, caller, tokens, seconds)
-        with self.sent(
-            model, query, passages, tokens=tokens, seconds=seconds, caller=caller, priority=priority, how=how
-        ) as pending:
+        tokens = guess_tokens((terms.how.instruction or "") + query, passages)
+        self._admit(model, tokens, terms)
+        with self.sent(model, query, passages, tokens, terms) as pending:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout(terms.seconds):
                     await pending.done.wait()
             if pending.failure is not None:
                 raise pending.failure
             return pending.scores
 
-    def _admit(self, model: str, caller: str, tokens: Sequence[int], seconds: float) -> None:
+    def _admit(self, model: str, tokens: Sequence[int], terms: Terms) -> None:
         """Raise `ScorerUnavailable` for passages that can't be scored, or not in time."""
         if not self.ready:
             raise ScorerUnavailable(self.why_not_ready)
-        self.admission.check(
-            model, caller, tokens, seconds=seconds, waiting=self.waiting_passages, most=self.most_waiting
-        )
+        state = {"waiting": self.waiting_passages, "most": self.most_waiting}
+        self.admission.check(model, terms.caller, tokens, seconds=terms.seconds, **state)

@@ -16,7 +16,6 @@ from sidecar.core.candidates import Passage, Score
 from sidecar.core.circuit_breaker import CircuitBreaker
 from sidecar.core.errors import ScorerUnavailable
 from sidecar.core.model_spec import ModelSpec
-from sidecar.core.read_options import AS_USUAL, ReadOptions
 from sidecar.core.token_guess import guess_tokens
 from sidecar.serving.scorer.admission import Admission
 from sidecar.serving.scorer.lane import Lane
@@ -27,6 +26,7 @@ from sidecar.serving.scorer.process import ScorerProcess
 from sidecar.serving.scorer.process_state import ProcessState
 from sidecar.serving.scorer.protocol import BatchReport, LoadedModel
 from sidecar.serving.scorer.scheduler import Scheduler, Waiting
+from sidecar.serving.scorer.terms import Terms
 
 # Seconds between two looks at whether a process has become silent.
 WATCH_SECONDS = 0.25
@@ -163,30 +163,20 @@ class ScorerPool:
         async with self._reloading:
             await reload_all(self._lanes, model, idle=self._idle, dispatch=self._dispatch_soon)
 
-    async def score(  # noqa: PLR0913  the parts of one job, by keyword
-        self,
-        model: str,
-        query: str,
-        passages: Sequence[Passage],
-        *,
-        seconds: float,
-        caller: str = "",
-        priority: int = 0,
-        how: ReadOptions = AS_USUAL,
-    ) -> list[Score | None]:
-        """Score passages, in the order given; None for those that were not scored within `seconds`.
+    async def score(self, model: str, query: str, passages: Sequence[Passage], terms: Terms) -> list[Score | None]:
+        """Score passages, in the order given; None for those that were not scored in time.
 
         Passages whose process ended have no score either; if none has one, `ScorerEnded` is raised. Raises
         `ScorerUnavailable` if no process has the model, or too much waits already; `ScoringError` if the model failed.
         """
         if not passages:
             return []
-        tokens = guess_tokens((how.instruction or "") + query, passages)
-        key = self._admitted(model, caller, tokens, seconds)
-        deadline = time.monotonic() + seconds
-        job = PooledJob(key, model, query, passages, tokens, caller, deadline, priority, how)
+        tokens = guess_tokens((terms.how.instruction or "") + query, passages)
+        key = self._admitted(model, tokens, terms)
+        deadline = time.monotonic() + terms.seconds
+        job = PooledJob(key, model, query, passages, tokens, deadline, terms)
         with self._queued(job), contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(terms.seconds):
                 await job.done.wait()
         if job.refused is not None:
             raise job.refused
@@ -194,7 +184,7 @@ class ScorerPool:
             raise job.lost
         return job.scores
 
-    def _admitted(self, model: str, caller: str, tokens: Sequence[int], seconds: float) -> str:
+    def _admitted(self, model: str, tokens: Sequence[int], terms: Terms) -> str:
         """Return the key of the model that will score. Raises `ScorerUnavailable` if it can't, or not in time."""
         key, now = self.key(model), time.monotonic()
         if key is None:
@@ -203,8 +193,8 @@ class ScorerPool:
         answering = [lane for lane in lanes if not lane.silent(now)]
         if not answering:
             raise ScorerUnavailable("no scorer process has given a sign of life for a while")
-        terms = {"waiting": self.waiting_passages, "most": self.most_waiting, "lanes": len(answering)}
-        self._admission.check(key, caller, tokens, seconds=seconds, **terms)
+        state = {"waiting": self.waiting_passages, "most": self.most_waiting, "lanes": len(answering)}
+        self._admission.check(key, terms.caller, tokens, seconds=terms.seconds, **state)
         return key
 
     @contextlib.contextmanager
@@ -214,7 +204,9 @@ class ScorerPool:
         self._count(job, range(len(job.passages)), 1)
         self._numbers += 1
         self._waiting[self._numbers] = Portion(job, range(len(job.passages)))
-        self._queue.add(Waiting(self._numbers, job.caller, job.key, len(job.passages), job.deadline, job.priority))
+        self._queue.add(
+            Waiting(self._numbers, job.terms.caller, job.key, len(job.passages), job.deadline, job.terms.priority)
+        )
         self._queue.read(self._numbers, job.tokens)
         number = self._numbers
         self._dispatch_soon()
@@ -230,7 +222,7 @@ class ScorerPool:
 
     def _count(self, job: PooledJob, positions: Sequence[int], sign: int) -> None:
         self.waiting_passages += sign * len(positions)
-        self._admission.add(job.key, job.caller, sign * sum(job.tokens[at] for at in positions))
+        self._admission.add(job.key, job.terms.caller, sign * sum(job.tokens[at] for at in positions))
 
     def _scored(self, job: PooledJob, positions: Sequence[int]) -> None:
         """Count passages that got their score, or were given up."""

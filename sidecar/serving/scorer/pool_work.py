@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from sidecar.core.errors import ScorerEnded, ScorerUnavailable, SidecarError
 from sidecar.serving.scorer.lane import Lane, LaneBatch
@@ -67,16 +68,9 @@ class PoolWork:
         job, at = portion.job, portion.positions
         failure: Exception | None
         try:
-            with lane.process.sent(
-                job.model,
-                job.query,
-                job.passages[at.start : at.stop],
-                tokens=portion.tokens,
-                seconds=max(0.0, job.deadline - time.monotonic()),
-                caller=job.caller,
-                priority=job.priority,
-                how=job.how,
-            ) as pending:
+            left = replace(job.terms, seconds=max(0.0, job.deadline - time.monotonic()))
+            passages = job.passages[at.start : at.stop]
+            with lane.process.sent(job.model, job.query, passages, portion.tokens, left) as pending:
                 portion.pending = pending
                 await pending.done.wait()
                 failure = pending.failure

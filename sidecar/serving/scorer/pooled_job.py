@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from sidecar.core.candidates import Passage, Score
 from sidecar.core.errors import SidecarError
-from sidecar.core.read_options import AS_USUAL, ReadOptions
 from sidecar.serving.scorer.pending import PendingJob
+from sidecar.serving.scorer.terms import Terms
 
 if TYPE_CHECKING:
     from sidecar.serving.scorer.lane import Lane
@@ -21,7 +21,7 @@ class PooledJob:
     """Passages to score against a query until `deadline`, by `time.monotonic`.
 
     `key` names the model with its identity: only processes that have this very model may score it. `tokens` estimates
-    those of each passage. Jobs of a lower `priority` number go first, and `how` says how texts are read. `missing`
+    those of each passage. `missing`
     passages are neither scored nor given up. `done` is set when nothing is missing, or with an error that concerns the
     whole job (`refused`). `lost` is the reason why passages were given up.
     """
@@ -31,10 +31,8 @@ class PooledJob:
     query: str
     passages: Sequence[Passage]
     tokens: list[int]
-    caller: str
     deadline: float
-    priority: int = 0
-    how: ReadOptions = AS_USUAL
+    terms: Terms
     scores: list[Score | None] = field(init=False)
     missing: int = field(init=False)
     portions: set[Portion] = field(default_factory=set)

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from sidecar.core.candidates import Passage
 from sidecar.core.errors import ModelError, ScorerUnavailable, ScoringError
 from sidecar.core.model_spec import ModelSpec
-from sidecar.core.read_options import AS_USUAL, ReadOptions
 from sidecar.serving.scorer.admission import Admission
 from sidecar.serving.scorer.pending import PendingJob
 from sidecar.serving.scorer.pipe import ScorerPipe
@@ -34,6 +33,7 @@ from sidecar.serving.scorer.protocol import (
     Reloaded,
     ScoreJob,
 )
+from sidecar.serving.scorer.terms import Terms
 
 COMMAND = (sys.executable, "-m", "sidecar.serving.scorer.worker")
 # Seconds before a scorer that died is started again; doubled each time it dies before it could score.
@@ -135,17 +135,8 @@ class ScorerProcess:
         await self._end("the service is shutting down")
 
     @contextlib.contextmanager
-    def sent(  # noqa: PLR0913  the parts of one job, by keyword
-        self,
-        model: str,
-        query: str,
-        passages: Sequence[Passage],
-        *,
-        tokens: list[int],
-        seconds: float,
-        caller: str,
-        priority: int = 0,
-        how: ReadOptions = AS_USUAL,
+    def sent(
+        self, model: str, query: str, passages: Sequence[Passage], tokens: list[int], terms: Terms
     ) -> Iterator[PendingJob]:
         """Send a job, whatever waits already, and drop at the end of the block what is not scored.
 
@@ -156,11 +147,13 @@ class ScorerProcess:
         if not self.waiting_passages:
             self._busy_since = time.monotonic()
         number, texts = next(self._numbers), [(passage.title, passage.text) for passage in passages]
-        pending = PendingJob(model, caller, tokens, [None] * len(passages), missing=len(passages))
+        pending = PendingJob(model, terms.caller, tokens, [None] * len(passages), missing=len(passages))
         self._count(pending, len(tokens), sum(tokens))
         self._pending[number] = pending
         try:
-            self._pipe.send(ScoreJob(number, model, query, texts, seconds, caller, priority, how))
+            self._pipe.send(
+                ScoreJob(number, model, query, texts, terms.seconds, terms.caller, terms.priority, terms.how)
+            )
             yield pending
         finally:
             del self._pending[number]

@@ -14,7 +14,7 @@ from functools import partial
 from sidecar.core.candidates import Passage, Score
 from sidecar.core.errors import ModelError, ScorerUnavailable, ScoringError, SidecarError
 from sidecar.core.model_spec import ModelSpec
-from sidecar.core.read_options import AS_USUAL, ReadOptions
+from sidecar.core.read_options import AS_USUAL
 from sidecar.core.token_guess import guess_tokens
 from sidecar.scoring.remote.scorer import check_remote
 from sidecar.scoring.remote.server_info import ServerInfo
@@ -23,6 +23,7 @@ from sidecar.serving.scorer.admission import Admission
 from sidecar.serving.scorer.fair_turns import FairTurns
 from sidecar.serving.scorer.process_state import ProcessState
 from sidecar.serving.scorer.protocol import USUAL_LENGTH, BatchReport, LoadedModel
+from sidecar.serving.scorer.terms import Terms
 
 # Seconds between two looks at what a server says of its model, and between two attempts to find one.
 REFRESH_SECONDS, RETRY_SECONDS = 30.0, 1.0
@@ -90,40 +91,32 @@ class RemoteScorerClient:
             await asyncio.gather(self._refreshing, return_exceptions=True)
         await asyncio.gather(*(servers.close() for servers in self._servers.values()))
 
-    async def score(  # noqa: PLR0913  the parts of one job, by keyword
-        self,
-        model: str,
-        query: str,
-        passages: Sequence[Passage],
-        *,
-        seconds: float,
-        caller: str = "",
-        priority: int = 0,
-        how: ReadOptions = AS_USUAL,
-    ) -> list[Score | None]:
-        """Score passages, in the order given; None for those that were not scored within `seconds`.
+    async def score(self, model: str, query: str, passages: Sequence[Passage], terms: Terms) -> list[Score | None]:
+        """Score passages, in the order given; None for those that were not scored in time.
 
         Callers take turns at the servers. Raises `ScorerUnavailable` if no server answers or too much waits already;
         `ScoringError` if one refused or its answer can't be used.
         """
         if not passages:
             return []
-        if how != AS_USUAL:
+        if terms.how != AS_USUAL:
             raise ScoringError("A remote scorer reads as it was started.", remedy="Leave out the options of reading.")
         if why := self.why_not(model):
             raise ScorerUnavailable(why)
         servers, guessed, started = self._servers[model], guess_tokens(query, passages), time.monotonic()
         # The pace is that of one request: as many are sent at once as there are places.
-        terms = {"waiting": self.waiting_passages, "most": self.most_waiting, "lanes": servers.places}
-        self.admission.check(model, caller, guessed, seconds=seconds, **terms)
+        state = {"waiting": self.waiting_passages, "most": self.most_waiting, "lanes": servers.places}
+        self.admission.check(model, terms.caller, guessed, seconds=terms.seconds, **state)
         tokens = sum(guessed)
         self.waiting_passages += len(passages)
-        self.admission.add(model, caller, tokens)
+        self.admission.add(model, terms.caller, tokens)
         try:
-            found = await servers.scores(query, passages, seconds=seconds, caller=caller, priority=priority)
+            found = await servers.scores(
+                query, passages, seconds=terms.seconds, caller=terms.caller, priority=terms.priority
+            )
         finally:
             self.waiting_passages -= len(passages)
-            self.admission.add(model, caller, -tokens)
+            self.admission.add(model, terms.caller, -tokens)
         scores = [None if value is None else Score(value) for value in found.values]
         if any(score is not None for score in scores):
             self.scored_at = time.monotonic()

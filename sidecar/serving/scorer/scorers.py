@@ -15,10 +15,10 @@ from msgspec import to_builtins
 from sidecar.core.candidates import Passage, Score
 from sidecar.core.circuit_breaker import CircuitBreaker
 from sidecar.core.model_spec import ModelSpec
-from sidecar.core.read_options import AS_USUAL, ReadOptions
 from sidecar.scoring.remote.server_info import ToldModel
 from sidecar.serving.scorer.process_state import ProcessState
 from sidecar.serving.scorer.protocol import BatchReport, LoadedModel
+from sidecar.serving.scorer.terms import Terms
 
 
 class ScorerLink(Protocol):
@@ -97,18 +97,8 @@ class ScorerLink(Protocol):
         """End it."""
         ...
 
-    async def score(  # noqa: PLR0913  the parts of one job, by keyword
-        self,
-        model: str,
-        query: str,
-        passages: Sequence[Passage],
-        *,
-        seconds: float,
-        caller: str = "",
-        priority: int = 0,
-        how: ReadOptions = AS_USUAL,
-    ) -> list[Score | None]:
-        """Score passages, in the order given; None for those that were not scored within `seconds`."""
+    async def score(self, model: str, query: str, passages: Sequence[Passage], terms: Terms) -> list[Score | None]:
+        """Score passages, in the order given; None for those that were not scored in time."""
         ...
 
     async def reload(self, model: str) -> None:

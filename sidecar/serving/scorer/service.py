@@ -6,12 +6,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from sidecar.core.candidates import Candidate, Passage, Ranking, Score
 from sidecar.core.errors import ScorerBusy, ScorerEnded, ScorerUnavailable, ScoringError, SidecarError
 from sidecar.core.fusion import Fusion
-from sidecar.core.read_options import AS_USUAL, ReadOptions
 from sidecar.core.reasons import Reason, Why
 from sidecar.core.relevance_cut import UNCALIBRATED, keep_relevant
 from sidecar.core.spans import Span
@@ -21,6 +19,7 @@ from sidecar.scoring.score_mapping import Mapping
 from sidecar.serving.scorer.score_cache import ScoreCache
 from sidecar.serving.scorer.scorers import Scorers
 from sidecar.serving.scorer.stage_two import ServiceStageTwo
+from sidecar.serving.scorer.terms import Terms
 
 
 class Status(StrEnum):
@@ -94,23 +93,13 @@ class RerankingService:
         loaded = self.scorers.loaded(model)
         return Fusion() if loaded is None else loaded.fusion
 
-    async def scores(  # noqa: PLR0913  the parts of one job, by keyword
-        self,
-        model: str,
-        query: str,
-        passages: Sequence[Passage],
-        *,
-        seconds: float,
-        caller: str = "",
-        priority: int = 0,
-        how: ReadOptions = AS_USUAL,
-    ) -> list[Score | None]:
+    async def scores(self, model: str, query: str, passages: Sequence[Passage], terms: Terms) -> list[Score | None]:
         """Score the passages that are not cached; None for passages that were not scored in time.
 
         Callers share the device in turns. Raises `ScorerUnavailable` or `ScoringError`.
         """
         scorer, breaker = self.scorers.of(model), self.scorers.breaker(model)
-        keys = pair_keys(how.of(scorer.identity(model) or model), query, passages)
+        keys = pair_keys(terms.how.of(scorer.identity(model) or model), query, passages)
         known = self.cache.look_up(keys)
         unknown = [position for position, score in enumerate(known) if score is None]
         if not unknown:
@@ -122,8 +111,7 @@ class RerankingService:
         asked_at = time.monotonic()
         try:
             wanted = [passages[position] for position in unknown]
-            terms: Any = {"seconds": seconds, "caller": caller, "priority": priority, "how": how}
-            fresh = await scorer.score(model, query, wanted, **terms)
+            fresh = await scorer.score(model, query, wanted, terms)
         except (ScorerBusy, ScorerEnded, ScoringError):
             raise  # it works, but is busy, lost one of its processes or can't score this query
         except ScorerUnavailable:
@@ -131,7 +119,7 @@ class RerankingService:
             raise
         if any(score is not None for score in fresh):
             breaker.succeeded()
-        elif seconds >= max(self.fair_seconds, scorer.batch_seconds) and scorer.scored_at < asked_at:
+        elif terms.seconds >= max(self.fair_seconds, scorer.batch_seconds) and scorer.scored_at < asked_at:
             breaker.failed(time.monotonic())  # no caller got a score meanwhile; otherwise it works, but is busy
         for position, score in zip(unknown, fresh, strict=True):
             known[position] = score
@@ -163,7 +151,7 @@ class RerankingService:
             return Outcome(Status.SKIPPED, Why(Reason.NO_TEXT, "no candidate has text where the model looks"))
         try:
             passages = [one.passage for one in readable]
-            found = await self.scores(model, query, passages, seconds=seconds, caller=caller)
+            found = await self.scores(model, query, passages, Terms(seconds, caller))
             scored_at = time.perf_counter()
             scored = sum(score is not None for score in found)
             if not scored:

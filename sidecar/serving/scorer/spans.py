@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sidecar.core.candidates import Passage
 from sidecar.core.errors import SidecarError
-from sidecar.core.read_options import AS_USUAL, ReadOptions
 from sidecar.core.spans import Span, SpanOptions, best_spans, pieces_of
 from sidecar.serving.scorer.service import RerankingService
+from sidecar.serving.scorer.terms import Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,23 +30,19 @@ class FoundSpans:
         return sum(one is None for one in self.each)
 
 
-async def find_spans(  # noqa: PLR0913  the parts of one job, by keyword
+async def find_spans(  # noqa: PLR0913, PLR0917  what is scored, as everywhere, and what is wanted of it
     service: RerankingService,
     model: str,
     query: str,
     passages: Sequence[Passage],
     wanted: SpanOptions,
-    *,
-    seconds: float,
-    caller: str = "",
-    priority: int = 0,
-    how: ReadOptions = AS_USUAL,
+    terms: Terms,
 ) -> FoundSpans:
-    """Score the sentences of the passages, each with its passage's title, within `seconds`. Never raises.
+    """Score the sentences of the passages, each with its passage's title. Never raises.
 
     If scoring fails, no passage has spans: the ranking is there, and stays.
     """
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + terms.seconds
     # In a thread: hostile texts take seconds, and the event loop has other callers.
     pieces = await asyncio.to_thread(pieces_of, passages)
     texts = [
@@ -58,7 +54,7 @@ async def find_spans(  # noqa: PLR0913  the parts of one job, by keyword
     if left <= 0:
         return FoundSpans([None] * len(passages))
     try:
-        found = await service.scores(model, query, texts, seconds=left, caller=caller, priority=priority, how=how)
+        found = await service.scores(model, query, texts, replace(terms, seconds=left))
     except SidecarError:
         return FoundSpans([None] * len(passages))
     mapping, rest = service.mapping(model), iter(found)

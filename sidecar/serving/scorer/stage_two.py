@@ -19,7 +19,7 @@ from sidecar.core.listwise_spec import ListwiseSpec
 from sidecar.core.stage_two import StageTwo
 from sidecar.listwise.remote import RemoteGenerator
 from sidecar.listwise.stage import NEARLY, depth_of, reordered, sorting_of, too_late, why_of
-from sidecar.listwise.windows import Sorted
+from sidecar.listwise.windows import Sorted, advance
 from sidecar.scoring.cache_keys import add_text
 
 # Orders that are kept.
@@ -102,18 +102,14 @@ class ServiceStageTwo:
             raise too_late(seconds) from None
 
     async def _sorted(self, ranking: Ranking, seconds: float) -> Sorted:
-        sorting, answer = sorting_of(ranking, self.spec, self._generator.prompt), None
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                chat = next(sorting) if answer is None else sorting.send(answer)
-            except StopIteration as end:
-                found: Sorted = end.value
-                return found
+        sorting = sorting_of(ranking, self.spec, self._generator.prompt)
+        deadline, step = time.monotonic() + seconds, advance(sorting, None)
+        while not isinstance(step, Sorted):
             left = deadline - time.monotonic()
             if left <= 0:
                 raise too_late(seconds)
-            answer = await self._generator.answer(chat, seconds=left)
+            step = advance(sorting, await self._generator.answer(step, seconds=left))
+        return step
 
     def _key(self, ranking: Ranking, depth: int) -> bytes:
         """Return a key of the generator, the query and the texts in their order."""

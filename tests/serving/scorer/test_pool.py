@@ -15,6 +15,7 @@ from sidecar.core.errors import ModelError, ScorerBusy, ScorerEnded, ScorerUnava
 from sidecar.core.model_spec import ModelSpec
 from sidecar.serving.scorer.pool import ScorerPool
 from sidecar.serving.scorer.process import ScorerProcess
+from sidecar.serving.scorer.terms import Terms
 from tests.support.servers.scripted import FAKE
 
 PASSAGES = [Passage("", f"score {i}") for i in range(40)]
@@ -77,8 +78,8 @@ async def both_busy(pool):
 def test_many_callers_get_their_own_scores():
     async def test(pool):
         lists = [[Passage("", f"score {i * 100 + j}") for j in range(1 + i * 7 % 40)] for i in range(30)]
-        found = await asyncio.gather(*(pool.score("m", "query", one, seconds=20) for one in lists))
-        return found, await pool.score("m", "query", [], seconds=1), pool.waiting_passages, pool.queued_tokens
+        found = await asyncio.gather(*(pool.score("m", "query", one, Terms(20)) for one in lists))
+        return found, await pool.score("m", "query", [], Terms(1)), pool.waiting_passages, pool.queued_tokens
 
     found, nothing, waiting, tokens = with_pool(test)
     assert found == [scored(*range(i * 100, i * 100 + 1 + i * 7 % 40)) for i in range(30)]
@@ -90,7 +91,7 @@ def test_one_request_is_scored_by_all_processes():
         devices = set()
         for lane in pool.lanes:
             lane.process.on_batch = lambda _, device=lane.process.device: devices.add(device)
-        return await pool.score("m", "query", slow(40, 5), seconds=20), devices
+        return await pool.score("m", "query", slow(40, 5), Terms(20)), devices
 
     assert with_pool(test) == (scored(*range(40)), {"cuda:0", "cuda:1"})
 
@@ -100,7 +101,7 @@ def test_a_callers_many_requests_leave_room_for_anothers():
         order = []
 
         async def ask(caller, number):
-            await pool.score("m", f"{caller} {number}", slow(20, 5), seconds=60, caller=caller)
+            await pool.score("m", f"{caller} {number}", slow(20, 5), Terms(60, caller=caller))
             order.append(caller)
 
         await asyncio.gather(*(ask("greedy", i) for i in range(20)), *(ask("modest", i) for i in range(2)))
@@ -113,7 +114,7 @@ def test_a_callers_many_requests_leave_room_for_anothers():
 
 def test_what_is_scored_in_time_is_kept():
     async def test(pool):
-        scores = await pool.score("m", "query", slow(60), seconds=0.5)
+        scores = await pool.score("m", "query", slow(60), Terms(0.5))
         return scores, pool.waiting_passages
 
     scores, waiting = with_pool(test, slice_seconds=0.08)
@@ -125,14 +126,14 @@ def test_what_is_scored_in_time_is_kept():
 def test_more_than_may_wait_or_can_be_scored_in_time_is_refused_at_once():
     async def test(pool):
         with pytest.raises(ScorerBusy, match="0 passages wait"):
-            await pool.score("m", "query", slow(51), seconds=5)
-        await pool.score("m", "query", slow(20), seconds=5)
-        waiting = asyncio.create_task(pool.score("m", "query", slow(50), seconds=5))
+            await pool.score("m", "query", slow(51), Terms(5))
+        await pool.score("m", "query", slow(20), Terms(5))
+        waiting = asyncio.create_task(pool.score("m", "query", slow(50), Terms(5)))
         await asyncio.sleep(0.05)
         pool.most_waiting = 1000
         started = time.monotonic()
         with pytest.raises(ScorerBusy, match=r"wait to be scored already, 0\.\d s of work"):
-            await pool.score("m", "query", slow(50), seconds=0.3)
+            await pool.score("m", "query", slow(50), Terms(0.3))
         seconds = time.monotonic() - started
         return await waiting, seconds
 
@@ -143,7 +144,7 @@ def test_more_than_may_wait_or_can_be_scored_in_time_is_refused_at_once():
 
 def test_a_process_that_is_killed_costs_one_batch_and_is_replaced():
     async def test(pool):
-        wanted = [pool.score("m", f"q {i}", slow(40, 5, 100 * i), seconds=30) for i in range(6)]
+        wanted = [pool.score("m", f"q {i}", slow(40, 5, 100 * i), Terms(30)) for i in range(6)]
         running = asyncio.gather(*wanted, return_exceptions=True)
         await both_busy(pool)
         killed = pool.lanes[1].process
@@ -151,7 +152,7 @@ def test_a_process_that_is_killed_costs_one_batch_and_is_replaced():
         found = await running
         assert pool.ready
         await until(lambda: up(pool) == [True, True])
-        after = await asyncio.gather(*(pool.score("m", f"r {i}", slow(40, 5), seconds=30) for i in range(4)))
+        after = await asyncio.gather(*(pool.score("m", f"r {i}", slow(40, 5), Terms(30)) for i in range(4)))
         return found, after, pool.restarts, pool.waiting_passages
 
     found, after, restarts, waiting = with_pool(test, slice_seconds=0.1)
@@ -169,10 +170,10 @@ def test_a_process_that_is_killed_costs_one_batch_and_is_replaced():
 
 def test_what_waits_behind_the_batch_of_a_killed_process_is_scored_by_another():
     async def test(pool):
-        await pool.score("m", "warm", slow(40, 5), seconds=30)
-        first = asyncio.create_task(pool.score("m", "first", slow(8, 100), seconds=30))
+        await pool.score("m", "warm", slow(40, 5), Terms(30))
+        first = asyncio.create_task(pool.score("m", "first", slow(8, 100), Terms(30)))
         await both_busy(pool)
-        second = asyncio.create_task(pool.score("m", "second", slow(8, 1, 50), seconds=30))
+        second = asyncio.create_task(pool.score("m", "second", slow(8, 1, 50), Terms(30)))
         await until(lambda: len(batches(pool, 1)) == 2)
         os.kill(pool.lanes[1].process.pid, signal.SIGKILL)
         return await first, await second
@@ -186,16 +187,16 @@ def test_what_waits_behind_the_batch_of_a_killed_process_is_scored_by_another():
 def test_a_query_that_kills_processes_does_not_kill_the_last(devices, killed):
     async def test(pool):
         with pytest.raises(ScorerEnded, match="the scorer process ended"):
-            await pool.score("m", "die", PASSAGES[:3], seconds=30)
+            await pool.score("m", "die", PASSAGES[:3], Terms(30))
         assert pool.ready
-        return await pool.score("m", "query", PASSAGES, seconds=30), up(pool).count(False)
+        return await pool.score("m", "query", PASSAGES, Terms(30)), up(pool).count(False)
 
     assert with_pool(test, devices=devices) == (scored(*range(40)), killed)
 
 
 def test_if_all_end_every_caller_is_told_at_once():
     async def test(pool):
-        wanted = [asyncio.create_task(pool.score("m", f"q {i}", slow(40), seconds=60)) for i in range(8)]
+        wanted = [asyncio.create_task(pool.score("m", f"q {i}", slow(40), Terms(60))) for i in range(8)]
         await both_busy(pool)
         started = time.monotonic()
         for lane in pool.lanes:
@@ -203,10 +204,10 @@ def test_if_all_end_every_caller_is_told_at_once():
         found = await asyncio.gather(*wanted, return_exceptions=True)
         seconds = time.monotonic() - started
         with pytest.raises(ScorerUnavailable):
-            await pool.score("m", "query", PASSAGES, seconds=60)
+            await pool.score("m", "query", PASSAGES, Terms(60))
         assert not pool.ready
         await until(lambda: up(pool) == [True, True])
-        return found, seconds, await pool.score("m", "query", PASSAGES, seconds=5)
+        return found, seconds, await pool.score("m", "query", PASSAGES, Terms(5))
 
     found, seconds, after = with_pool(test)
     assert all(isinstance(one, ScorerUnavailable) or None in one for one in found)
@@ -217,16 +218,16 @@ def test_if_all_end_every_caller_is_told_at_once():
 
 def test_a_process_that_hangs_gets_no_more_work_until_it_answers():
     async def test(pool):
-        await pool.score("m", "warm", slow(40, 5), seconds=30)
+        await pool.score("m", "warm", slow(40, 5), Terms(30))
         stopped = pool.lanes[1].process
-        first = asyncio.create_task(pool.score("m", "first", slow(8, 100), seconds=2))
+        first = asyncio.create_task(pool.score("m", "first", slow(8, 100), Terms(2)))
         await both_busy(pool)
         os.kill(stopped.pid, signal.SIGSTOP)
-        second = asyncio.create_task(pool.score("m", "second", slow(8, 5, 50), seconds=30))
+        second = asyncio.create_task(pool.score("m", "second", slow(8, 5, 50), Terms(30)))
         found = await second
         partial = await first
         await until(lambda: up(pool) == [True, False])
-        later = await asyncio.gather(*(pool.score("m", f"q {i}", slow(20, 1), seconds=9) for i in range(5)))
+        later = await asyncio.gather(*(pool.score("m", f"q {i}", slow(20, 1), Terms(9)) for i in range(5)))
         os.kill(stopped.pid, signal.SIGCONT)
         await until(lambda: up(pool) == [True, True])
         return found, partial, later, pool.restarts
@@ -240,19 +241,19 @@ def test_a_process_that_hangs_gets_no_more_work_until_it_answers():
 
 def test_with_three_processes_the_batch_of_one_that_hangs_is_scored_by_another():
     async def test(pool):
-        await pool.score("m", "warm", slow(40, 5), seconds=30)
+        await pool.score("m", "warm", slow(40, 5), Terms(30))
         os.kill(pool.lanes[2].process.pid, signal.SIGSTOP)
-        return await pool.score("m", "query", slow(12, 20), seconds=20)
+        return await pool.score("m", "query", slow(12, 20), Terms(20))
 
     assert with_pool(test, devices=("cuda:0", "cuda:1", "cuda:2")) == scored(*range(12))
 
 
 def test_a_process_that_hangs_for_good_is_replaced():
     async def test(pool):
-        found = await pool.score("m", "hang on cuda:1", slow(40, 1), seconds=0.3)
+        found = await pool.score("m", "hang on cuda:1", slow(40, 1), Terms(0.3))
         await until(lambda: pool.restarts == 1)
         await until(lambda: up(pool) == [True, True])
-        return found, await pool.score("m", "query", PASSAGES, seconds=5)
+        return found, await pool.score("m", "query", PASSAGES, Terms(5))
 
     found, after = with_pool(test, hang_seconds=1.0)
     assert all(score in (None, Score(float(i))) for i, score in enumerate(found))
@@ -264,11 +265,11 @@ def test_what_one_process_fails_at_another_scores_and_the_process_is_replaced():
         failing = pool.lanes[1].process
         for number in range(20):
             query = f"fail on cuda:1 {number}"
-            assert await pool.score("m", query, slow(12, 1), seconds=20) == scored(*range(12))
+            assert await pool.score("m", query, slow(12, 1), Terms(20)) == scored(*range(12))
             if failing.restarts or not failing.ready:
                 break
         await until(lambda: failing.restarts == 1 and failing.ready)
-        return [one.why for one in pool.processes], await pool.score("m", "query", PASSAGES, seconds=20)
+        return [one.why for one in pool.processes], await pool.score("m", "query", PASSAGES, Terms(20))
 
     whys, found = with_pool(test)
     assert whys == ["", "it failed at what others could score"]
@@ -282,20 +283,25 @@ def test_what_no_process_can_score_is_the_querys_fault(query, message):
     async def test(pool):
         for _ in range(6):
             with pytest.raises(ScoringError, match=message):
-                await pool.score("m", query, slow(12, 1), seconds=20)
-        return up(pool), pool.restarts, pool.waiting_passages, await pool.score("m", "query", PASSAGES, seconds=20)
+                await pool.score("m", query, slow(12, 1), Terms(20))
+        return (
+            up(pool),
+            pool.restarts,
+            pool.waiting_passages,
+            await pool.score("m", "query", PASSAGES, Terms(20)),
+        )
 
     assert with_pool(test) == ([True, True], 0, 0, scored(*range(40)))
 
 
 def test_a_caller_that_leaves_takes_its_passages_out_of_the_queue():
     async def test(pool):
-        leaving = asyncio.create_task(pool.score("m", "query", slow(40), seconds=60))
+        leaving = asyncio.create_task(pool.score("m", "query", slow(40), Terms(60)))
         await both_busy(pool)
         leaving.cancel()
         with pytest.raises(asyncio.CancelledError):
             await leaving
-        return pool.waiting_passages, await pool.score("m", "query", slow(2, 1), seconds=20)
+        return pool.waiting_passages, await pool.score("m", "query", slow(2, 1), Terms(20))
 
     assert with_pool(test) == (0, scored(0, 1))
 
@@ -314,7 +320,7 @@ def test_a_reload_leaves_the_others_scoring_and_no_request_gets_the_scores_of_tw
 
         async def ask():
             while not asked_enough:
-                found.append(await pool.score("slow", "query", slow(12, 2), seconds=30))
+                found.append(await pool.score("slow", "query", slow(12, 2), Terms(30)))
 
         asked_enough = False
         asking = [asyncio.create_task(ask()) for _ in range(4)]
@@ -325,7 +331,7 @@ def test_a_reload_leaves_the_others_scoring_and_no_request_gets_the_scores_of_tw
         after = pool.identity("slow")
         asked_enough = True
         await asyncio.gather(*asking)
-        return found, before, after, await pool.score("slow", "query", PASSAGES[:2], seconds=5), up(pool)
+        return found, before, after, await pool.score("slow", "query", PASSAGES[:2], Terms(5)), up(pool)
 
     found, before, after, last, ups = with_pool(test, models=("slow",), model_of=lambda _: str(versioned))
     # `Shifted`, which a reload makes, adds 1000.
@@ -345,7 +351,7 @@ def test_a_model_that_cant_be_reloaded_stays(model, error, message):
         with pytest.raises(error, match=message):
             await pool.reload(model)
         assert pool.ready
-        return await pool.score(model, "query", PASSAGES[:2], seconds=5), pool.identity(model)
+        return await pool.score(model, "query", PASSAGES[:2], Terms(5)), pool.identity(model)
 
     assert with_pool(test, models=(model,)) == (scored(0, 1), f"{model} Scripted")
 
@@ -356,8 +362,8 @@ def test_a_process_that_can_t_reload_does_not_score_the_model_any_more():
     async def test(pool):
         with pytest.raises(ScorerUnavailable, match="reloaded on cuda:0, but not on cuda:1, .* damaged"):
             await pool.reload(model)
-        found = await asyncio.gather(*(pool.score(model, f"q {i}", slow(12, 1), seconds=5) for i in range(5)))
-        return found, [one.why for one in pool.processes], await pool.score("m", "query", PASSAGES, seconds=5)
+        found = await asyncio.gather(*(pool.score(model, f"q {i}", slow(12, 1), Terms(5)) for i in range(5)))
+        return found, [one.why for one in pool.processes], await pool.score("m", "query", PASSAGES, Terms(5))
 
     found, whys, other = with_pool(test, models=(model, "m"))
     assert found == [scored(*range(1000, 1012))] * 5
@@ -370,10 +376,10 @@ def test_a_replaced_process_with_new_files_scores_nothing_until_all_have_them(ve
         versioned.write_text("7")
         os.kill(pool.lanes[1].process.pid, signal.SIGKILL)
         await until(lambda: pool.restarts == 1 and pool.lanes[1].process.ready)
-        before = [await pool.score("m", f"q {i}", slow(12, 1), seconds=5) for i in range(3)]
+        before = [await pool.score("m", f"q {i}", slow(12, 1), Terms(5)) for i in range(3)]
         whys = [one.why for one in pool.processes]
         await pool.reload("m")
-        return before, whys, await pool.score("m", "query", PASSAGES[:2], seconds=5), up(pool)
+        return before, whys, await pool.score("m", "query", PASSAGES[:2], Terms(5)), up(pool)
 
     before, whys, after, ups = with_pool(test, model_of=lambda _: str(versioned))
     assert before == [scored(*range(12))] * 3

@@ -14,6 +14,7 @@ from sidecar.core.candidates import Passage, Score
 from sidecar.core.errors import ConfigurationError, ModelError, ScorerBusy, ScorerUnavailable
 from sidecar.core.model_spec import ModelSpec, Remote
 from sidecar.serving.scorer.remote_client import RemoteScorerClient
+from sidecar.serving.scorer.terms import Terms
 from tests.support.servers.hits import by_model
 from tests.support.servers.remote_stub import remote_stub
 from tests.support.servers.searches import body, ids, outcome
@@ -157,11 +158,11 @@ def test_a_server_that_is_not_there_yet_is_waited_for(monkeypatch):
         while "can't be reached" not in client.why_not_ready:  # noqa: ASYNC110  there is no event for it
             await asyncio.sleep(0.01)
         with pytest.raises(ScorerUnavailable, match="can't be reached"):
-            await client.score("far", "query", [Passage("", "1")], seconds=1)
+            await client.score("far", "query", [Passage("", "1")], Terms(1))
         with remote_stub("vllm", port=port):
             await starting
             assert client.ready
-            found = await client.score("far", "query", [Passage("", "1")], seconds=5)
+            found = await client.score("far", "query", [Passage("", "1")], Terms(5))
             await client.stop()
         return found
 
@@ -188,7 +189,7 @@ def test_callers_take_turns_at_a_server():
         order = []
 
         async def ask(caller, number):
-            scores = await client.score("far", f"{caller} {number}", passages, seconds=60, caller=caller)
+            scores = await client.score("far", f"{caller} {number}", passages, Terms(60, caller=caller))
             assert scores == [Score(float(i)) for i in range(20)]
             order.append(caller)
 
@@ -206,11 +207,11 @@ def test_a_turn_that_would_come_too_late_is_refused_at_once():
     passages = [Passage("", f"{i} " + "word " * 200) for i in range(20)]
 
     async def test(client):
-        await client.score("far", "first", passages, seconds=60)
-        waiting = [asyncio.create_task(client.score("far", f"q {i}", passages, seconds=60)) for i in range(8)]
+        await client.score("far", "first", passages, Terms(60))
+        waiting = [asyncio.create_task(client.score("far", f"q {i}", passages, Terms(60))) for i in range(8)]
         await asyncio.sleep(0)
         with pytest.raises(ScorerBusy, match=r"160 passages wait to be scored already, \d\.\d s of work"):
-            await client.score("far", "late", passages, seconds=0.3)
+            await client.score("far", "late", passages, Terms(0.3))
         return [await one for one in waiting]
 
     with remote_stub("vllm", seconds=0.1) as server:

@@ -17,6 +17,7 @@ from sidecar.core.candidates import Passage, Score
 from sidecar.core.errors import ModelError, ScorerUnavailable, ScoringError
 from sidecar.core.model_spec import ModelSpec
 from sidecar.serving.scorer.client import ScorerClient
+from sidecar.serving.scorer.terms import Terms
 from tests.support.servers.scripted import FAKE
 
 PASSAGES = [Passage("", f"score {i}") for i in range(40)]
@@ -40,7 +41,7 @@ def with_scorer(test, models=("m",), **options):
 
 def test_scores_come_back_in_the_order_given():
     async def test(scorer):
-        return await scorer.score("m", "query", PASSAGES, seconds=5), await scorer.score("m", "query", [], seconds=5)
+        return await scorer.score("m", "query", PASSAGES, Terms(5)), await scorer.score("m", "query", [], Terms(5))
 
     assert with_scorer(test) == (scored(*range(40)), [])
 
@@ -48,7 +49,7 @@ def test_scores_come_back_in_the_order_given():
 def test_many_callers_get_their_own_scores():
     async def test(scorer):
         lists = [[Passage("", f"score {i * 100 + j}") for j in range(1 + i * 7 % 40)] for i in range(30)]
-        return await asyncio.gather(*(scorer.score("m", "query", one, seconds=20) for one in lists))
+        return await asyncio.gather(*(scorer.score("m", "query", one, Terms(20)) for one in lists))
 
     assert with_scorer(test) == [scored(*range(i * 100, i * 100 + 1 + i * 7 % 40)) for i in range(30)]
 
@@ -57,7 +58,7 @@ def test_what_is_scored_in_time_is_kept_and_is_what_came_first():
     async def test(scorer):
         slow = [Passage("", f"score {i} sleep 20") for i in range(40)]
         started = time.monotonic()
-        scores = await scorer.score("m", "query", slow, seconds=0.5)
+        scores = await scorer.score("m", "query", slow, Terms(0.5))
         return scores, time.monotonic() - started, scorer.waiting_passages
 
     scores, seconds, waiting = with_scorer(test, slice_seconds=0.08)
@@ -72,11 +73,11 @@ def test_small_requests_share_a_call_to_the_device_and_a_large_one_does_not_hold
         batches = []
         scorer.on_batch = batches.append
         large = asyncio.create_task(
-            scorer.score("m", "large", [Passage("", f"score {i} sleep 2") for i in range(1000)], seconds=20)
+            scorer.score("m", "large", [Passage("", f"score {i} sleep 2") for i in range(1000)], Terms(20))
         )
         await asyncio.sleep(0.3)
         small = [[Passage("", f"score {i} sleep 1")] * 3 for i in range(20)]
-        found = await asyncio.gather(*(scorer.score("m", "small", one, seconds=10) for one in small))
+        found = await asyncio.gather(*(scorer.score("m", "small", one, Terms(10)) for one in small))
         large_was_done = large.done()
         return batches, found, large_was_done, await large
 
@@ -96,7 +97,7 @@ def test_a_callers_many_requests_leave_room_for_anothers():
         order = []
 
         async def ask(caller, number):
-            await scorer.score("m", f"{caller} {number} sleep 5", PASSAGES[:20], seconds=60, caller=caller)
+            await scorer.score("m", f"{caller} {number} sleep 5", PASSAGES[:20], Terms(60, caller=caller))
             order.append(caller)
 
         await asyncio.gather(*(ask("greedy", i) for i in range(20)), *(ask("modest", i) for i in range(2)))
@@ -109,7 +110,7 @@ def test_a_callers_many_requests_leave_room_for_anothers():
 
 def test_one_jobs_failure_is_not_that_of_jobs_it_shares_a_call_with():
     async def test(scorer):
-        wanted = [scorer.score("m", query, PASSAGES[:3], seconds=5) for query in ("a", "fail", "b", "nan", "c")]
+        wanted = [scorer.score("m", query, PASSAGES[:3], Terms(5)) for query in ("a", "fail", "b", "nan", "c")]
         return await asyncio.gather(*wanted, return_exceptions=True)
 
     a, fail, b, nan, c = with_scorer(test)
@@ -124,8 +125,8 @@ def test_one_jobs_failure_is_not_that_of_jobs_it_shares_a_call_with():
 def test_one_jobs_failure_is_that_jobs(query, message):
     async def test(scorer):
         with pytest.raises(ScoringError, match=message):
-            await scorer.score("m", query, PASSAGES, seconds=5)
-        return await scorer.score("m", "query", PASSAGES[:2], seconds=5)
+            await scorer.score("m", query, PASSAGES, Terms(5))
+        return await scorer.score("m", "query", PASSAGES[:2], Terms(5))
 
     assert with_scorer(test) == scored(0, 1)
 
@@ -140,13 +141,13 @@ def test_a_scorer_that_dies_fails_its_callers_at_once_and_is_replaced():
     async def test(scorer):
         before = scorer.pid
         with pytest.raises(ScorerUnavailable, match="ended"):
-            await scorer.score("m", "die", PASSAGES, seconds=60)
+            await scorer.score("m", "die", PASSAGES, Terms(60))
         assert not scorer.ready
         with pytest.raises(ScorerUnavailable):
-            await scorer.score("m", "query", PASSAGES, seconds=60)
+            await scorer.score("m", "query", PASSAGES, Terms(60))
         await until(lambda: scorer.ready)
         assert (scorer.pid != before, scorer.restarts) == (True, 1)
-        return await scorer.score("m", "query", PASSAGES[:2], seconds=5)
+        return await scorer.score("m", "query", PASSAGES[:2], Terms(5))
 
     assert with_scorer(test) == scored(0, 1)
 
@@ -154,11 +155,11 @@ def test_a_scorer_that_dies_fails_its_callers_at_once_and_is_replaced():
 def test_a_scorer_that_hangs_is_killed_and_replaced_though_its_callers_left():
     async def test(scorer):
         before = scorer.pid
-        assert await scorer.score("m", "hang", PASSAGES, seconds=0.2) == [None] * 40
+        assert await scorer.score("m", "hang", PASSAGES, Terms(0.2)) == [None] * 40
         await until(lambda: scorer.restarts == 1)
         await until(lambda: scorer.ready)
         assert scorer.pid != before
-        return await scorer.score("m", "query", PASSAGES[:2], seconds=5)
+        return await scorer.score("m", "query", PASSAGES[:2], Terms(5))
 
     assert with_scorer(test, hang_seconds=1.0) == scored(0, 1)
 
@@ -220,8 +221,8 @@ def is_alive(pid):
 def test_more_than_may_wait_is_refused():
     async def test(scorer):
         with pytest.raises(ScorerUnavailable, match="0 passages wait"):
-            await scorer.score("m", "query", PASSAGES, seconds=5)
-        return await scorer.score("m", "query", PASSAGES[:30], seconds=5)
+            await scorer.score("m", "query", PASSAGES, Terms(5))
+        return await scorer.score("m", "query", PASSAGES[:30], Terms(5))
 
     assert with_scorer(test, most_waiting=30) == scored(*range(30))
 
@@ -252,14 +253,14 @@ def test_nothing_is_left_behind():
 
 def test_a_model_is_loaded_anew_while_the_one_before_scores():
     async def test(scorer):
-        slow = asyncio.create_task(scorer.score("slow", "query sleep 20", PASSAGES, seconds=20))
+        slow = asyncio.create_task(scorer.score("slow", "query sleep 20", PASSAGES, Terms(20)))
         await asyncio.sleep(0.1)
         reload = asyncio.create_task(scorer.reload("slow"))
         await asyncio.sleep(0.3)
-        during = await scorer.score("slow", "query", PASSAGES[:2], seconds=5)
+        during = await scorer.score("slow", "query", PASSAGES[:2], Terms(5))
         assert not reload.done()
         await reload
-        after = await scorer.score("slow", "query", PASSAGES[:2], seconds=5)
+        after = await scorer.score("slow", "query", PASSAGES[:2], Terms(5))
         return await slow, during, after, {name: scorer.identity(name) for name in scorer.models}
 
     before, during, after, identities = with_scorer(test, models=("m", "slow"))
@@ -270,10 +271,10 @@ def test_a_model_is_loaded_anew_while_the_one_before_scores():
 
 def test_what_was_asked_of_the_model_before_is_scored_by_it():
     async def test(scorer):
-        wanted = asyncio.create_task(scorer.score("m", "query sleep 40", PASSAGES, seconds=20))
+        wanted = asyncio.create_task(scorer.score("m", "query sleep 40", PASSAGES, Terms(20)))
         await asyncio.sleep(0.2)
         await scorer.reload("m")
-        later = await asyncio.gather(*(scorer.score("m", "query", PASSAGES[:1], seconds=20) for _ in range(3)))
+        later = await asyncio.gather(*(scorer.score("m", "query", PASSAGES[:1], Terms(20)) for _ in range(3)))
         return await wanted, later
 
     before, later = with_scorer(test, slice_seconds=0.1)
@@ -290,6 +291,6 @@ def test_a_model_that_cant_be_loaded_anew_stays(model, error, message):
             await scorer.reload(model)
         while not scorer.ready:  # noqa: ASYNC110  the process is another one
             await asyncio.sleep(0.05)
-        return await scorer.score(model, "query", PASSAGES[:2], seconds=5)
+        return await scorer.score(model, "query", PASSAGES[:2], Terms(5))
 
     assert with_scorer(test, models=(model,)) == scored(0, 1)
