@@ -6,6 +6,7 @@ import json
 import signal
 import threading
 import time
+from contextlib import contextmanager
 from itertools import pairwise
 
 import pytest
@@ -210,10 +211,20 @@ def test_a_generator_that_is_not_there_ends_the_command(words, run, tmp_path, sc
     assert not (tmp_path / "run.jsonl").exists()
 
 
-def test_ctrl_c_does_not_wait_for_answers(words, run, tmp_path, monkeypatch):
+@contextmanager
+def interruptible():
+    """Handle SIGINT as Python does: a worker of pytest-xdist ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_does_not_wait_for_answers(words, run):
     """As Ctrl-C does, an interrupt of the main thread ends the run while answers are waited for."""
     left = threading.Event()
-    with chat_stub() as generator:
+    with chat_stub() as generator, interruptible():
         generator.faults = [lambda _: left.wait(30) and None] * 50
         main = threading.main_thread()
 

@@ -37,6 +37,8 @@ def test_all_that_was_known_of_a_hit_is_in_its_record():
         "normalized_first_stage": 0.5,
         "normalized_rerank": 1,
         "fields": ("title", "body.text"),
+        "stage_one_rank": None,
+        "stage_one_score": None,
         "truncated": True,
         "chunk": {"index": 1, "count": 3, "start": 90, "end": 180},
     }
