@@ -39,7 +39,7 @@ quick: $(READY)
 	@$(BIN)/python -m pytest -q -m "not attack and not browser and not data and not integrations and not live and not model and not service and not soak"
 
 test: $(READY)  ## Run the tests; OPENSEARCH_URL or Maven with a JDK brings the live ones; JOBS=2 for two at a time
-	@$(BIN)/python -m pytest -m "not soak and not integrations" $(if $(JOBS),-n $(JOBS) --dist loadscope)
+	@$(BIN)/python -m pytest -m "not soak and not integrations" $(if $(JOBS),-n $(JOBS) --dist loadscope --max-worker-restart 0)
 
 test-pyserini: $(READY)  ## Run the Lucene tests alone, as for another pyserini: VENV=.venv-pyserini2 PYTHON=python3.12
 	@$(BIN)/python -m pytest $(addprefix tests/connectors/pyserini/test_,index.py prebuilt.py rm3.py rest.py lucene_searcher.py)
