@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from connectors.pyserini import LuceneIndex, PyseriniServer
     from sidecar.core.model_spec import ModelSpec
     from sidecar.listwise.stage import ListwiseStage
+    from sidecar.scoring import Scorer
     from sidecar.scoring.score_store import ScoreStore
 
 
@@ -35,8 +36,11 @@ def build_reranker(
     store: ScoreStore | None = None,
     min_relevance: float | None = None,
     listwise: ListwiseStage | None = None,
+    scorer: Scorer | None = None,
 ) -> Reranker:
     """Load the model and join it with the fusion. Raises `ModelError`, or `FusionError` before anything is loaded.
+
+    A `scorer` is the model of these settings, loaded before, which is taken instead.
 
     With `min_relevance` less relevant hits are left out; raises `ConfigurationError` if the model can't tell. With
     `listwise` the first hits get the order of a generator.
@@ -45,11 +49,12 @@ def build_reranker(
     but what is in the `store` is taken from there.
     """
     fusion, spec = settings.as_fusion(), settings.as_model()
-    fetch_missing(spec)
-    with working(f"loading the model {spec.model}"):
-        from sidecar.scoring.loading import load
+    if scorer is None:
+        fetch_missing(spec)
+        with working(f"loading the model {spec.model}"):
+            from sidecar.scoring.loading import load
 
-        scorer = load(spec if remember else replace(spec, cache_size=0))
+            scorer = load(spec if remember else replace(spec, cache_size=0))
     more: dict[str, Any] = {"min_relevance": min_relevance or 0.0, "listwise": listwise}
     reranker = Reranker(scorer, fusion, settings.as_fields(), **more)
     if store is None:

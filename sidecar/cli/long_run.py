@@ -31,6 +31,7 @@ from sidecar.experiments.rerank_lists import Depth, TextWatch, rerank_lists
 from sidecar.experiments.run_files import RunFormat
 from sidecar.experiments.shards import WHOLE, Shard, publish_shard, read_header
 from sidecar.listwise.stage import TwoStages
+from sidecar.scoring import Scorer
 from sidecar.settings import Settings
 
 # For commands that write a run.
@@ -63,7 +64,8 @@ class LongRun:
     A journal is continued only if its `identity` is the same; with `force` another one is discarded. `first_stage`
     describes the candidates in the manifest. With a `shard` only its queries are scored, and its file is written
     instead of the output. With `min_relevance` less relevant hits are left out. With `stage_two` the generator of the
-    settings, if there is one, puts the first hits in order; it runs beside this process, whatever the `cluster` is.
+    settings, if there is one, puts the first hits in order; it runs beside this process, whatever the `cluster` is. A
+    `scorer` is the model of the settings, loaded here before.
     """
 
     command: str
@@ -80,6 +82,7 @@ class LongRun:
     cluster: RayCluster | None = None
     min_relevance: float | None = None
     stage_two: bool = False
+    scorer: Scorer | None = None
 
     @property
     def target(self) -> Path:
@@ -109,7 +112,9 @@ class LongRun:
         ):
             todo = work()
             ranker = places.enter_context(
-                open_ranker(self.settings, store, self.cluster, min_relevance=self.min_relevance or 0.0)
+                open_ranker(
+                    self.settings, store, self.cluster, min_relevance=self.min_relevance or 0.0, scorer=self.scorer
+                )
             )
             content = model_files(self.settings)
             journal.confirm("model_files", content)

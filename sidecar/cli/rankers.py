@@ -23,6 +23,7 @@ from sidecar.core.model_spec import ModelSpec, is_remote
 from sidecar.experiments.manifest import versions
 from sidecar.experiments.ray_map import Pool, Work, ray_cluster, ray_map
 from sidecar.reranker import Reranker
+from sidecar.scoring import Scorer
 from sidecar.scoring.score_store import ScoreStore
 from sidecar.settings import Settings
 
@@ -90,14 +91,19 @@ class Ranker(Protocol):
 
 @contextmanager
 def open_ranker(
-    settings: Settings, store: ScoreStore | None, cluster: RayCluster | None, *, min_relevance: float = 0.0
+    settings: Settings,
+    store: ScoreStore | None,
+    cluster: RayCluster | None,
+    *,
+    min_relevance: float = 0.0,
+    scorer: Scorer | None = None,
 ) -> Iterator[Ranker]:
     """Load the model here, or connect to the cluster on whose workers it will be loaded. Raises what loading raises.
 
-    With `min_relevance` less relevant hits are left out of rankings.
+    With `min_relevance` less relevant hits are left out of rankings. A `scorer` is the model, loaded here before.
     """
     if cluster is None:
-        reranker = build_reranker(settings, remember=False, store=store, min_relevance=min_relevance)
+        reranker = build_reranker(settings, remember=False, store=store, min_relevance=min_relevance, scorer=scorer)
         yield Here(reranker, settings.as_model())
         return
     spec = settings.as_model()

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from sidecar.cli.app import command
 from sidecar.cli.effects import Condition
+from sidecar.cli.factories import build_reranker
 from sidecar.cli.long_run import keep_finished
 from sidecar.cli.model_fetch import fetch_missing
 from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, takes
@@ -95,13 +96,15 @@ def reproduce_command(
     build_missing_index(task)
     variants = runs.variants(readings=readings)
     with opened(task, settings, threads) as first_stage:
-        seconds = estimated_seconds(first_stage, settings) * len(variants)
+        # The model as it is computes the first run; before the next model is loaded it is let go.
+        loaded = [build_reranker(settings, remember=False).scorer]
+        seconds = estimated_seconds(first_stage, settings.window, loaded[0]) * len(variants)
         known = ", less for scores in the score file" if settings.score_file else ""
         say(f"{first_stage.queries} queries, up to {settings.window} passages each: about {_in_words(seconds)}{known}.")
         if task.experiment is not None and not fetched:
             _ask(yes=yes)
         for name, chosen in variants.items():
-            say(runs.finish(name, chosen, task, first_stage))
+            say(runs.finish(name, chosen, task, first_stage, scorer=loaded.pop() if loaded else None))
     request = Request(
         [runs.first_stage, *map(runs.output, variants)],
         labels=[_FIRST_STAGE, *(f"{settings.model} {name}".strip() for name in variants)],

@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from sidecar.cli.factories import build_reranker
 from sidecar.cli.long_run import LongRun
 from sidecar.cli.progress import working
 from sidecar.cli.reproduce_task import OpenTask, Task
@@ -18,6 +17,7 @@ from sidecar.core.errors import ConfigurationError, InputError
 from sidecar.experiments.journal import journal_of
 from sidecar.experiments.manifest import manifest_of
 from sidecar.experiments.run_files import RunFormat
+from sidecar.scoring import Scorer
 from sidecar.settings import Settings
 
 # Passages that are scored to estimate the time; as many are scored before, because a first call is slow.
@@ -66,10 +66,13 @@ class Runs:
                 found[name] = self.settings.model_copy(update={"model": str(directory), "revision": None})
         return found
 
-    def finish(self, reading: str, settings: Settings, task: Task, first_stage: OpenTask) -> str:
+    def finish(
+        self, reading: str, settings: Settings, task: Task, first_stage: OpenTask, *, scorer: Scorer | None = None
+    ) -> str:
         """Compute the run of a reading, or keep it if it is finished; return a summary of it.
 
-        Raises `ConfigurationError` if a finished run was made in another way.
+        A `scorer` is the reading's model, loaded before. Raises `ConfigurationError` if a finished run was made in
+        another way.
         """
         output, identity = self.output(reading), first_stage.identity(settings)
         if self.resume and output.is_file() and not journal_of(output).exists():
@@ -86,6 +89,7 @@ class Runs:
             resume=self.resume,
             remove_query=task.remove_query,
             force=self.force,
+            scorer=scorer,
         )
         summary = run.finish(
             lambda: first_stage.inputs(settings.window), first_stage_output=None if reading else self.first_stage
@@ -106,20 +110,19 @@ def _check_finished(output: Path, identity: Mapping[str, Any]) -> None:
         )
 
 
-def estimated_seconds(first_stage: OpenTask, settings: Settings) -> float:
+def estimated_seconds(first_stage: OpenTask, window: int, scorer: Scorer) -> float:
     """Return the seconds that scoring takes, by a measurement on the passages of the first query.
 
-    The rate is that of a short call on a machine as busy as it is now. The model is loaded for it.
+    The rate is that of a short call on a machine as busy as it is now.
     """
     found = next((one for one in first_stage.lists(set()) if one.candidates), None)
     passages = [one.passage for one in found.candidates if not one.passage.is_empty] if found else []
     if found is None or not passages:
         return 0.0
     measured = (passages * _MEASURED)[:_MEASURED]
-    scorer = build_reranker(settings, remember=False).scorer
     with working("measuring the speed"):
         scorer.score(found.query, measured)
         started = time.perf_counter()
         scorer.score(found.query, measured)
         pace = (time.perf_counter() - started) / len(measured)
-    return pace * first_stage.queries * min(settings.window, len(found.candidates))
+    return pace * first_stage.queries * min(window, len(found.candidates))

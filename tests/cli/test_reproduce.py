@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import weakref
 
 import pytest
 
@@ -12,9 +13,11 @@ from sidecar.cli.reproduce_runs import Runs
 from sidecar.core.errors import ConfigurationError, InputError
 from sidecar.experiments.published import EXPERIMENTS, find_experiment
 from sidecar.experiments.run_reading import read_run
+from sidecar.scoring import loading
 from sidecar.scoring.checkpoints.manifest import Manifest, read_manifest
 from sidecar.scoring.checkpoints.presets import PRESETS
 from sidecar.scoring.checkpoints.readings import readings
+from sidecar.scoring.loading import load
 from sidecar.settings import load_settings
 from tests.support.servers.remote_stub import remote_stub
 
@@ -70,6 +73,22 @@ def test_given_candidates_beside_the_published_figures(reproduce, files):
     assert "DeAR 3B, LoRA: 0.7090 (the card of" in err
     assert "0.7791" in err
     assert "0.7554" in err
+
+
+def test_each_model_is_loaded_once(reproduce, monkeypatch):
+    """The estimate of the time and the first run have one model, and no two models are in memory at once."""
+    held = []
+
+    def counted(spec):
+        assert not any(one() for one in held)
+        scorer = load(spec)
+        held.append(weakref.ref(scorer))
+        return scorer
+
+    monkeypatch.setattr(loading, "load", counted)
+    status, _, err = reproduce(*GIVEN, "--yes", "--readings")
+    assert status == 0, err
+    assert len(held) == 4
 
 
 def test_it_asks_and_without_a_terminal_it_needs_yes(reproduce, files):
