@@ -144,7 +144,7 @@ def test_one_of_several_that_is_gone_for_good_leaves_searches_reranked(upstream)
     """A process that is killed each time it comes back, and a server of two that stays away."""
     with served(upstream.url, devices=("cpu", "cpu"), **PATIENT) as running:
         for number in range(3):
-            process = running.running.service.scorers.links[0].lanes[1].process
+            process = running.running.service.scorers.links[0].members[1].process
             until(lambda process=process: process.ready, seconds=20)
             os.kill(process.pid, signal.SIGKILL)
             until(lambda process=process: not process.ready)

@@ -31,8 +31,8 @@ def service(upstream):
         yield running
 
 
-def lanes(running):
-    return running.running.service.scorers.links[0].lanes
+def members(running):
+    return running.running.service.scorers.links[0].members
 
 
 def ready(running):
@@ -51,7 +51,7 @@ def test_health_status_and_metrics_say_how_many_are_up(service):
     found = service.ask("GET", "/_sidecar/metrics", headers=KEY).body.decode()
     for number in range(2):
         assert f'sidecar_scorer_process_up{{device="cpu",process="{number}"}} 1.0' in found
-    os.kill(lanes(service)[1].process.pid, signal.SIGKILL)
+    os.kill(members(service)[1].process.pid, signal.SIGKILL)
     until(lambda: ready(service).json()["up"] == 1)
     assert ready(service).status == 200
     assert outcome(service.search("docs", body("one is enough"))) == ("applied", "")
@@ -97,7 +97,7 @@ def test_a_model_is_reloaded_while_searches_are_reranked(upstream):
 
 def test_a_stopped_process_costs_no_search_its_order(service):
     until_both(service)
-    stopped = lanes(service)[1].process
+    stopped = members(service)[1].process
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda i: service.search("docs", body(f"warm {i} sleep 1")), range(16)))
         os.kill(stopped.pid, signal.SIGSTOP)
@@ -131,7 +131,7 @@ def test_with_64_clients_at_twice_the_load_one_killed_process_loses_nothing(upst
         started = time.monotonic()
         coming = [pool.submit(search, i) for i in range(240)]
         until(lambda: sum(one.done() for one in coming) > 80)
-        os.kill(lanes(service)[0].process.pid, signal.SIGKILL)
+        os.kill(members(service)[0].process.pid, signal.SIGKILL)
         answers = [one.result() for one in coming]
         until_both(service)
         assert outcome(service.search("docs", timed("afterwards", 9000))) == ("applied", "")
@@ -155,8 +155,8 @@ def test_a_model_that_only_one_process_has_fails_alone(upstream):
     placed = {"models": {"other": "m"}, "devices": ("cuda:0", "cuda:1"), "device": "cuda", "score_cache": 0}
     places = {"e5-small": "cuda:0", "other": "cuda:1"}
     with served(upstream.url, **placed, model_devices=places) as running:
-        os.kill(lanes(running)[1].process.pid, signal.SIGKILL)
-        until(lambda: not lanes(running)[1].process.ready)
+        os.kill(members(running)[1].process.pid, signal.SIGKILL)
+        until(lambda: not members(running)[1].process.ready)
         assert outcome(running.search("docs", body("a", rerank={"model": "e5-small"}))) == ("applied", "")
         status, reason = outcome(running.search("docs", body("b", rerank={"model": "other"})))
         assert (status, reason) == ("failed", "the scorer process ended")

@@ -38,18 +38,26 @@ class Admission:
             self._measured[model] = (KEPT * before[0] + seconds, KEPT * before[1] + tokens)
 
     def check(  # noqa: PLR0913  independent figures, by keyword
-        self, model: str, caller: str, tokens: Sequence[int], *, seconds: float, waiting: int, most: int, lanes: int = 1
+        self,
+        model: str,
+        caller: str,
+        tokens: Sequence[int],
+        *,
+        seconds: float,
+        waiting: int,
+        most: int,
+        scorers: int = 1,
     ) -> None:
         """Raise `ScorerBusy` for passages that can't be scored within `seconds`, or with which more than `most` wait.
 
-        `tokens` are those of each passage, `waiting` the passages that wait already. With several `lanes`, which score
-        at the same time, the pace is that of one.
+        `tokens` are those of each passage, `waiting` the passages that wait already. With several `scorers`, which
+        score at the same time, the pace is that of one.
         """
         message, total = f"{waiting} passages wait to be scored already", sum(tokens)
         if waiting + len(tokens) > most:
             raise ScorerBusy(message)
-        if self.comes_too_late(model, caller, total, lanes * seconds):
-            raise ScorerBusy(f"{message}, {self.seconds_ahead(model, caller, total) / lanes:.1f} s of work")
+        if self.comes_too_late(model, caller, total, scorers * seconds):
+            raise ScorerBusy(f"{message}, {self.seconds_ahead(model, caller, total) / scorers:.1f} s of work")
 
     def comes_too_late(self, model: str, caller: str, tokens: int, seconds: float) -> bool:
         """True if the tokens may not be scored within `seconds`, and would wait for more than half of that time."""

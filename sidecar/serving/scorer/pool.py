@@ -18,7 +18,7 @@ from sidecar.core.errors import ScorerUnavailable
 from sidecar.core.model_spec import ModelSpec
 from sidecar.core.token_guess import guess_tokens
 from sidecar.serving.scorer.admission import Admission
-from sidecar.serving.scorer.lane import Lane
+from sidecar.serving.scorer.pool_member import PoolMember
 from sidecar.serving.scorer.pool_models import most_common_key, reload_all, start_all, why_idle
 from sidecar.serving.scorer.pool_work import PoolWork
 from sidecar.serving.scorer.pooled_job import PooledJob, Portion
@@ -58,30 +58,31 @@ class ScorerPool:
         self._waiting: dict[int, Portion] = {}
         self._numbers = 0
         self._jobs: set[PooledJob] = set()
-        self._lanes = [Lane(process, breaker()) for process in processes]
-        for lane in self._lanes:
-            lane.process.on_pace = partial(self._measured, lane)
-        self._work = PoolWork(self._lanes, self._scored, self._settle)
+        self._members = [PoolMember(process, breaker()) for process in processes]
+        for member in self._members:
+            member.process.on_pace = partial(self._measured, member)
+        self._work = PoolWork(self._members, self._scored, self._settle)
         self._reloading = asyncio.Lock()
         self._watching: asyncio.Task[None] | None = None
         self._dispatching = False
 
     @property
-    def lanes(self) -> Sequence[Lane]:
+    def members(self) -> Sequence[PoolMember]:
         """Return the processes with their work."""
-        return self._lanes
+        return self._members
 
     @property
     def loaded(self) -> Mapping[str, LoadedModel]:
         """Return the models that most processes have; of several with one name, those of the first process."""
         having = {
-            model: next((lane for lane in self._lanes if lane.has(self.key(model))), None) for model in self.models
+            model: next((member for member in self._members if member.has(self.key(model))), None)
+            for model in self.models
         }
-        return {model: lane.process.loaded[model] for model, lane in having.items() if lane is not None}
+        return {model: member.process.loaded[model] for model, member in having.items() if member is not None}
 
     def key(self, model: str) -> str | None:
         """Return the name of a model with the identity that most processes have; None if none scores it."""
-        return most_common_key(self._lanes, model)
+        return most_common_key(self._members, model)
 
     def identity(self, model: str) -> str | None:
         """Return what distinguishes a model from others of its name; None while no process has it."""
@@ -102,50 +103,50 @@ class ScorerPool:
         """Return the reason why no process scores a model; empty if one does."""
         if self.key(model) is not None:
             return ""
-        reasons = {lane.process.why_not_ready: None for lane in self._lanes if model in lane.process.models}
+        reasons = {member.process.why_not_ready: None for member in self._members if model in member.process.models}
         return "; ".join(reasons)
 
     @property
     def processes(self) -> list[ProcessState]:
         """Return the state of each process."""
         return [
-            ProcessState(lane.process.device, why_idle(lane, self._lanes), lane.process.restarts)
-            for lane in self._lanes
+            ProcessState(member.process.device, why_idle(member, self._members), member.process.restarts)
+            for member in self._members
         ]
 
     @property
     def queued_tokens(self) -> int:
         """Return the tokens that wait, here and in the processes."""
-        return self._queue.tokens + sum(lane.process.queued_tokens for lane in self._lanes)
+        return self._queue.tokens + sum(member.process.queued_tokens for member in self._members)
 
     @property
     def restarts(self) -> int:
         """Return how often a process was replaced."""
-        return sum(lane.process.restarts for lane in self._lanes)
+        return sum(member.process.restarts for member in self._members)
 
     @property
     def scored_at(self) -> float:
         """Return when the last scores came, by `time.monotonic`."""
-        return max(lane.process.scored_at for lane in self._lanes)
+        return max(member.process.scored_at for member in self._members)
 
     @property
     def batch_seconds(self) -> float:
         """Return how long the slowest device took for its last scores."""
-        return max(lane.process.batch_seconds for lane in self._lanes)
+        return max(member.process.batch_seconds for member in self._members)
 
     @property
     def on_batch(self) -> Callable[[BatchReport], None]:
         """What is called with every batch of every process."""
-        return self._lanes[0].process.on_batch
+        return self._members[0].process.on_batch
 
     @on_batch.setter
     def on_batch(self, call: Callable[[BatchReport], None]) -> None:
-        for lane in self._lanes:
-            lane.process.on_batch = call
+        for member in self._members:
+            member.process.on_batch = call
 
     async def start(self) -> None:
         """Start all processes. Raises `ModelError` if one can't load its models, or has other ones than the rest."""
-        await start_all([lane.process for lane in self._lanes])
+        await start_all([member.process for member in self._members])
         self._watching = asyncio.create_task(self._watch())
 
     async def stop(self) -> None:
@@ -153,7 +154,7 @@ class ScorerPool:
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
-        await asyncio.gather(*(lane.process.stop() for lane in self._lanes))
+        await asyncio.gather(*(member.process.stop() for member in self._members))
 
     async def reload(self, model: str) -> None:
         """Read a model's files again in one process after the other, while the others score.
@@ -161,7 +162,7 @@ class ScorerPool:
         Raises what `ScorerProcess.reload` raises, and `ScorerUnavailable` if only some have the new model now.
         """
         async with self._reloading:
-            await reload_all(self._lanes, model, idle=self._idle, dispatch=self._dispatch_soon)
+            await reload_all(self._members, model, idle=self._idle, dispatch=self._dispatch_soon)
 
     async def score(self, model: str, query: str, passages: Sequence[Passage], terms: Terms) -> list[Score | None]:
         """Score passages, in the order given; None for those that were not scored in time.
@@ -189,11 +190,11 @@ class ScorerPool:
         key, now = self.key(model), time.monotonic()
         if key is None:
             raise ScorerUnavailable(self.why_not(model))
-        lanes = [lane for lane in self._lanes if lane.has(key)]
-        answering = [lane for lane in lanes if not lane.silent(now)]
+        able = [member for member in self._members if member.has(key)]
+        answering = [member for member in able if not member.silent(now)]
         if not answering:
             raise ScorerUnavailable("no scorer process has given a sign of life for a while")
-        state = {"waiting": self.waiting_passages, "most": self.most_waiting, "lanes": len(answering)}
+        state = {"waiting": self.waiting_passages, "most": self.most_waiting, "scorers": len(answering)}
         self._admission.check(key, terms.caller, tokens, seconds=terms.seconds, **state)
         return key
 
@@ -228,9 +229,9 @@ class ScorerPool:
         """Count passages that got their score, or were given up."""
         self._count(job, positions, -1)
 
-    def _measured(self, lane: Lane, model: str, tokens: int, seconds: float) -> None:
+    def _measured(self, member: PoolMember, model: str, tokens: int, seconds: float) -> None:
         """Learn the pace of one process."""
-        if (key := lane.key(model)) is not None:
+        if (key := member.key(model)) is not None:
             self._queue.measured(key, tokens, seconds)
             self._admission.measured(key, tokens, seconds)
 
@@ -242,19 +243,21 @@ class ScorerPool:
 
     def _dispatch(self) -> None:
         self._dispatching = False
-        while any(self._fill(lane) for lane in sorted(self._lanes, key=lambda lane: len(lane.batches))):
+        while any(self._fill(member) for member in sorted(self._members, key=lambda member: len(member.batches))):
             pass
 
-    def _fill(self, lane: Lane) -> bool:
+    def _fill(self, member: PoolMember) -> bool:
         """Send a process its next batch, if it is free and something waits for it; True if it was sent one."""
         now = time.monotonic()
-        keys = lane.served()
-        if not any(job.model in keys for job in self._queue.jobs.values()) or not lane.free(now):
+        keys = member.served()
+        if not any(job.model in keys for job in self._queue.jobs.values()) or not member.free(now):
             return False
         # What waits is shared by all, so that they are done at the same time.
-        sharing = [other for other in self._lanes if not other.left_alone(now) and not keys.isdisjoint(other.served())]
+        sharing = [
+            other for other in self._members if not other.left_alone(now) and not keys.isdisjoint(other.served())
+        ]
         total = self._queue.tokens + sum(other.tokens for other in sharing)
-        share = -(-total // max(1, len(sharing))) - lane.tokens
+        share = -(-total // max(1, len(sharing))) - member.tokens
         if share <= 0 and len(sharing) > 1:
             return False
         batch = self._queue.next(now, models=keys, most_tokens=share)
@@ -264,13 +267,13 @@ class ScorerPool:
         for number, _ in batch.parts:
             if number not in self._queue.jobs:
                 del self._waiting[number]
-        self._work.send(lane, portions, expected=self._queue.expected(batch.model, batch.tokens))
+        self._work.send(member, portions, expected=self._queue.expected(batch.model, batch.tokens))
         return True
 
     def _settle(self) -> None:
         """End jobs that no process can go on with; give free processes their next batches."""
         for job in list(self._jobs):
-            if not job.portions and not any(lane.has(job.key) for lane in self._lanes):
+            if not job.portions and not any(member.has(job.key) for member in self._members):
                 why = ScorerUnavailable(self.why_not(job.model) or f"{job.model} was replaced meanwhile")
                 self._scored(job, job.give_up(range(len(job.passages)), why))
         self._dispatch_soon()

@@ -8,25 +8,25 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from sidecar.core.errors import ModelError, ScorerUnavailable
-from sidecar.serving.scorer.lane import Lane
+from sidecar.serving.scorer.pool_member import PoolMember
 from sidecar.serving.scorer.process import ScorerProcess
 
 
-def most_common_key(lanes: Sequence[Lane], model: str) -> str | None:
+def most_common_key(members: Sequence[PoolMember], model: str) -> str | None:
     """Return the key of a model that most processes have, of equals the first; None if none scores it."""
-    counted = Counter(key for lane in lanes if (key := lane.key(model)) is not None)
+    counted = Counter(key for member in members if (key := member.key(model)) is not None)
     return counted.most_common(1)[0][0] if counted else None
 
 
-def why_idle(lane: Lane, lanes: Sequence[Lane]) -> str:
+def why_idle(member: PoolMember, members: Sequence[PoolMember]) -> str:
     """Return the reason why a process gets no work, or not for all of its models; empty if it does."""
-    if not lane.process.ready:
-        return lane.process.why_not_ready
-    if lane.silent(time.monotonic()):
+    if not member.process.ready:
+        return member.process.why_not_ready
+    if member.silent(time.monotonic()):
         return "it owes an answer for too long"
-    if lane.breaker.open:
+    if member.breaker.open:
         return "it failed at what others could score"
-    others = [model for model in lane.process.models if not lane.has(most_common_key(lanes, model))]
+    others = [model for model in member.process.models if not member.has(most_common_key(members, model))]
     return f"it has another {', '.join(others)} than other processes; reload it" if others else ""
 
 
@@ -55,7 +55,7 @@ async def _start(process: ScorerProcess) -> None:
 
 
 async def reload_all(
-    lanes: Sequence[Lane], model: str, *, idle: Callable[[str], Awaitable[None]], dispatch: Callable[[], None]
+    members: Sequence[PoolMember], model: str, *, idle: Callable[[str], Awaitable[None]], dispatch: Callable[[], None]
 ) -> None:
     """Reload a model in one process after the other. While one reads it, the others score.
 
@@ -64,28 +64,30 @@ async def reload_all(
     score again. Raises what `ScorerProcess.reload` raises if the first one fails, and then nothing has changed;
     `ScorerUnavailable` if a later one does: it does not score the model until it was reloaded.
     """
-    able = [lane for lane in lanes if lane.key(model) is not None]
+    able = [member for member in members if member.key(model) is not None]
     if not able:
-        raise ScorerUnavailable(next(lane for lane in lanes if model in lane.process.models).process.why_not_ready)
-    reloaded: list[Lane] = []
-    for lane in able:
-        if (old := lane.key(model)) is None:
+        raise ScorerUnavailable(
+            next(member for member in members if model in member.process.models).process.why_not_ready
+        )
+    reloaded: list[PoolMember] = []
+    for member in able:
+        if (old := member.key(model)) is None:
             continue  # it ended meanwhile, and reads the new files when it is started again
-        others = [other for other in lanes if other is not lane and other.key(model) is not None]
+        others = [other for other in members if other is not member and other.key(model) is not None]
         if reloaded and not any(other.has(old) for other in others):
             await idle(old)
         if others:
-            lane.reloading.add(model)
+            member.reloading.add(model)
         try:
-            await lane.process.reload(model)
+            await member.process.reload(model)
         except (ModelError, ScorerUnavailable) as error:
             if not reloaded:
                 raise
-            done, device = ", ".join(one.process.device for one in reloaded), lane.process.device
+            done, device = ", ".join(one.process.device for one in reloaded), member.process.device
             raise ScorerUnavailable(
                 f"{model} was reloaded on {done}, but not on {device}, which does not score it now: {error.message}"
             ) from error
         finally:
-            lane.reloading.discard(model)
+            member.reloading.discard(model)
             dispatch()
-        reloaded.append(lane)
+        reloaded.append(member)

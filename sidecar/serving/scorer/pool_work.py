@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from sidecar.core.errors import ScorerEnded, ScorerUnavailable, SidecarError
-from sidecar.serving.scorer.lane import Lane, LaneBatch
+from sidecar.serving.scorer.pool_member import PoolMember, SentBatch
 from sidecar.serving.scorer.pooled_job import PooledJob, Portion
 
 _log = logging.getLogger("sidecar.scorer")
@@ -28,24 +28,24 @@ class PoolWork:
 
     def __init__(
         self,
-        lanes: Sequence[Lane],
+        members: Sequence[PoolMember],
         scored: Callable[[PooledJob, Sequence[int]], None],
         settle: Callable[[], None],
     ) -> None:
-        self._lanes = lanes
+        self._members = members
         self._scored = scored
         self._settle = settle
-        self._places: dict[Portion, tuple[Lane, LaneBatch]] = {}
+        self._places: dict[Portion, tuple[PoolMember, SentBatch]] = {}
 
-    def send(self, lane: Lane, portions: Sequence[Portion], *, expected: float | None) -> None:
+    def send(self, member: PoolMember, portions: Sequence[Portion], *, expected: float | None) -> None:
         """Send a process a batch that should take `expected` seconds; None if that is not known."""
         tokens = sum(sum(portion.tokens) for portion in portions)
-        batch = LaneBatch(time.monotonic(), tokens, computing=not lane.batches)
-        lane.begin(batch, expected=expected)
+        batch = SentBatch(time.monotonic(), tokens, computing=not member.batches)
+        member.begin(batch, expected=expected)
         for portion in portions:
             portion.job.portions.add(portion)
-            self._places[portion] = lane, batch
-            batch.portions[portion] = asyncio.create_task(self._score(lane, portion))
+            self._places[portion] = member, batch
+            batch.portions[portion] = asyncio.create_task(self._score(member, portion))
 
     def take_back(self, job: PooledJob) -> None:
         """Keep what is scored of a job, and drop the rest."""
@@ -56,21 +56,21 @@ class PoolWork:
     def move_from_silent(self) -> None:
         """Give the batches of a silent process to another process; that which it computes only if a third is there."""
         now = time.monotonic()
-        for lane in (lane for lane in self._lanes if lane.silent(now)):
-            for batch in list(lane.batches):
+        for member in (member for member in self._members if member.silent(now)):
+            for batch in list(member.batches):
                 spare = 2 if batch.computing else 1
                 for portion in list(batch.portions):
-                    if len(others := self._others(lane, portion)) >= spare:
+                    if len(others := self._others(member, portion)) >= spare:
                         self._cancel(portion)
                         self._move(others[0], portion)
 
-    async def _score(self, lane: Lane, portion: Portion) -> None:
+    async def _score(self, member: PoolMember, portion: Portion) -> None:
         job, at = portion.job, portion.positions
         failure: Exception | None
         try:
             left = replace(job.terms, seconds=max(0.0, job.deadline - time.monotonic()))
             passages = job.passages[at.start : at.stop]
-            with lane.process.sent(job.model, job.query, passages, portion.tokens, left) as pending:
+            with member.process.sent(job.model, job.query, passages, portion.tokens, left) as pending:
                 portion.pending = pending
                 await pending.done.wait()
                 failure = pending.failure
@@ -80,57 +80,57 @@ class PoolWork:
         computing = batch.computing
         self._remove(portion, done=True)
         if failure is None:
-            lane.breaker.succeeded()
+            member.breaker.succeeded()
             if portion.failed_at is not None:
                 self._blame(portion.failed_at)
         elif isinstance(failure, ScorerUnavailable):
-            self._lost(lane, portion, failure, spare=2 if computing else 1)
+            self._lost(member, portion, failure, spare=2 if computing else 1)
         elif isinstance(failure, SidecarError):
-            self._failed(lane, portion, failure)
+            self._failed(member, portion, failure)
         self._settle()
 
-    def _lost(self, lane: Lane, portion: Portion, reason: SidecarError, *, spare: int) -> None:
+    def _lost(self, member: PoolMember, portion: Portion, reason: SidecarError, *, spare: int) -> None:
         """Move a portion whose process ended if `spare` others are there; otherwise give it up."""
-        others = self._others(lane, portion)
+        others = self._others(member, portion)
         if len(others) >= spare:
             self._move(others[0], portion)
         else:
             ended = ScorerEnded(reason.message)
             self._scored(portion.job, portion.job.give_up(portion.positions, ended))
 
-    def _failed(self, lane: Lane, portion: Portion, reason: SidecarError) -> None:
+    def _failed(self, member: PoolMember, portion: Portion, reason: SidecarError) -> None:
         """Let another process try what one could not score: the reason may be the query or the process."""
-        if others := self._others(lane, portion):
-            portion.failed_at = lane
+        if others := self._others(member, portion):
+            portion.failed_at = member
             self._move(others[0], portion)
         else:
             portion.job.refuse(reason)
 
-    def _blame(self, lane: Lane) -> None:
+    def _blame(self, member: PoolMember) -> None:
         """Count a failure of a process at what another could score; replace the process after several in a row."""
-        was_open = lane.breaker.open
-        lane.breaker.failed(time.monotonic())
-        if lane.breaker.open and not was_open:
-            _log.error("the scorer on %s failed repeatedly at what others could score", lane.process.device)
-            lane.process.replace("the scorer failed repeatedly and is being replaced")
+        was_open = member.breaker.open
+        member.breaker.failed(time.monotonic())
+        if member.breaker.open and not was_open:
+            _log.error("the scorer on %s failed repeatedly at what others could score", member.process.device)
+            member.process.replace("the scorer failed repeatedly and is being replaced")
 
-    def _others(self, lane: Lane, portion: Portion) -> list[Lane]:
+    def _others(self, member: PoolMember, portion: Portion) -> list[PoolMember]:
         """Return the other processes that may score a portion, the least busy first; none if it was moved before."""
         if portion.moves:
             return []
         now = time.monotonic()
         found = [
             other
-            for other in self._lanes
-            if other is not lane and portion.job.key in other.served()
+            for other in self._members
+            if other is not member and portion.job.key in other.served()
             if not other.left_alone(now)
         ]
         return sorted(found, key=lambda other: len(other.batches))
 
-    def _move(self, lane: Lane, portion: Portion) -> None:
+    def _move(self, member: PoolMember, portion: Portion) -> None:
         portion.moves += 1
         portion.pending = None
-        self.send(lane, [portion], expected=None)
+        self.send(member, [portion], expected=None)
 
     def _cancel(self, portion: Portion) -> None:
         _, batch = self._places[portion]
@@ -142,7 +142,7 @@ class PoolWork:
         job = portion.job
         self._scored(job, job.take(portion))
         job.portions.discard(portion)
-        lane, batch = self._places.pop(portion)
+        member, batch = self._places.pop(portion)
         del batch.portions[portion]
         if not batch.portions:
-            lane.finish(batch, done=done)
+            member.finish(batch, done=done)

@@ -13,7 +13,7 @@ from sidecar.serving.scorer.pending import PendingJob
 from sidecar.serving.scorer.terms import Terms
 
 if TYPE_CHECKING:
-    from sidecar.serving.scorer.lane import Lane
+    from sidecar.serving.scorer.pool_member import PoolMember
 
 
 @dataclass(eq=False, slots=True)
@@ -91,7 +91,7 @@ class Portion:
     positions: range
     pending: PendingJob | None = None
     moves: int = 0
-    failed_at: Lane | None = None
+    failed_at: PoolMember | None = None
 
     def part(self, within: range) -> Portion:
         """Return a part of the portion, by positions in it."""

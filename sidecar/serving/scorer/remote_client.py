@@ -105,7 +105,7 @@ class RemoteScorerClient:
             raise ScorerUnavailable(why)
         servers, guessed, started = self._servers[model], guess_tokens(query, passages), time.monotonic()
         # The pace is that of one request: as many are sent at once as there are places.
-        state = {"waiting": self.waiting_passages, "most": self.most_waiting, "lanes": servers.places}
+        state = {"waiting": self.waiting_passages, "most": self.most_waiting, "scorers": servers.places}
         self.admission.check(model, terms.caller, guessed, seconds=terms.seconds, **state)
         tokens = sum(guessed)
         self.waiting_passages += len(passages)

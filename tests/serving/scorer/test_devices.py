@@ -26,7 +26,7 @@ def links(**options):
 
 def processes(**options):
     [pool] = links(**options)
-    return [lane.process for lane in pool.lanes]
+    return [member.process for member in pool.members]
 
 
 def test_without_devices_one_process_scores_on_the_device():

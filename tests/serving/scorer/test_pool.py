@@ -68,11 +68,11 @@ def up(pool):
 
 
 def batches(pool, at):
-    return pool.lanes[at].batches
+    return pool.members[at].batches
 
 
 async def both_busy(pool):
-    await until(lambda: all(lane.batches for lane in pool.lanes))
+    await until(lambda: all(member.batches for member in pool.members))
 
 
 def test_many_callers_get_their_own_scores():
@@ -89,8 +89,8 @@ def test_many_callers_get_their_own_scores():
 def test_one_request_is_scored_by_all_processes():
     async def test(pool):
         devices = set()
-        for lane in pool.lanes:
-            lane.process.on_batch = lambda _, device=lane.process.device: devices.add(device)
+        for member in pool.members:
+            member.process.on_batch = lambda _, device=member.process.device: devices.add(device)
         return await pool.score("m", "query", slow(40, 5), Terms(20)), devices
 
     assert with_pool(test) == (scored(*range(40)), {"cuda:0", "cuda:1"})
@@ -147,7 +147,7 @@ def test_a_process_that_is_killed_costs_one_batch_and_is_replaced():
         wanted = [pool.score("m", f"q {i}", slow(40, 5, 100 * i), Terms(30)) for i in range(6)]
         running = asyncio.gather(*wanted, return_exceptions=True)
         await both_busy(pool)
-        killed = pool.lanes[1].process
+        killed = pool.members[1].process
         os.kill(killed.pid, signal.SIGKILL)
         found = await running
         assert pool.ready
@@ -175,7 +175,7 @@ def test_what_waits_behind_the_batch_of_a_killed_process_is_scored_by_another():
         await both_busy(pool)
         second = asyncio.create_task(pool.score("m", "second", slow(8, 1, 50), Terms(30)))
         await until(lambda: len(batches(pool, 1)) == 2)
-        os.kill(pool.lanes[1].process.pid, signal.SIGKILL)
+        os.kill(pool.members[1].process.pid, signal.SIGKILL)
         return await first, await second
 
     first, second = with_pool(test)
@@ -199,8 +199,8 @@ def test_if_all_end_every_caller_is_told_at_once():
         wanted = [asyncio.create_task(pool.score("m", f"q {i}", slow(40), Terms(60))) for i in range(8)]
         await both_busy(pool)
         started = time.monotonic()
-        for lane in pool.lanes:
-            os.kill(lane.process.pid, signal.SIGKILL)
+        for member in pool.members:
+            os.kill(member.process.pid, signal.SIGKILL)
         found = await asyncio.gather(*wanted, return_exceptions=True)
         seconds = time.monotonic() - started
         with pytest.raises(ScorerUnavailable):
@@ -219,7 +219,7 @@ def test_if_all_end_every_caller_is_told_at_once():
 def test_a_process_that_hangs_gets_no_more_work_until_it_answers():
     async def test(pool):
         await pool.score("m", "warm", slow(40, 5), Terms(30))
-        stopped = pool.lanes[1].process
+        stopped = pool.members[1].process
         first = asyncio.create_task(pool.score("m", "first", slow(8, 100), Terms(2)))
         await both_busy(pool)
         os.kill(stopped.pid, signal.SIGSTOP)
@@ -242,7 +242,7 @@ def test_a_process_that_hangs_gets_no_more_work_until_it_answers():
 def test_with_three_processes_the_batch_of_one_that_hangs_is_scored_by_another():
     async def test(pool):
         await pool.score("m", "warm", slow(40, 5), Terms(30))
-        os.kill(pool.lanes[2].process.pid, signal.SIGSTOP)
+        os.kill(pool.members[2].process.pid, signal.SIGSTOP)
         return await pool.score("m", "query", slow(12, 20), Terms(20))
 
     assert with_pool(test, devices=("cuda:0", "cuda:1", "cuda:2")) == scored(*range(12))
@@ -262,7 +262,7 @@ def test_a_process_that_hangs_for_good_is_replaced():
 
 def test_what_one_process_fails_at_another_scores_and_the_process_is_replaced():
     async def test(pool):
-        failing = pool.lanes[1].process
+        failing = pool.members[1].process
         for number in range(20):
             query = f"fail on cuda:1 {number}"
             assert await pool.score("m", query, slow(12, 1), Terms(20)) == scored(*range(12))
@@ -374,8 +374,8 @@ def test_a_process_that_can_t_reload_does_not_score_the_model_any_more():
 def test_a_replaced_process_with_new_files_scores_nothing_until_all_have_them(versioned):
     async def test(pool):
         versioned.write_text("7")
-        os.kill(pool.lanes[1].process.pid, signal.SIGKILL)
-        await until(lambda: pool.restarts == 1 and pool.lanes[1].process.ready)
+        os.kill(pool.members[1].process.pid, signal.SIGKILL)
+        await until(lambda: pool.restarts == 1 and pool.members[1].process.ready)
         before = [await pool.score("m", f"q {i}", slow(12, 1), Terms(5)) for i in range(3)]
         whys = [one.why for one in pool.processes]
         await pool.reload("m")

@@ -1,4 +1,4 @@
-"""One of several scorer processes as their queue sees it: what it has to do, and whether it may get more."""
+"""A member of the pool: a scorer process, the batches that it has to do, and whether it may get more."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEAST_PATIENCE, PATIENCE = 1.0, 4.0
 
 
 @dataclass(eq=False, slots=True)
-class LaneBatch:
+class SentBatch:
     """Portions that were sent to a process together, with their tasks; `tokens` estimates all of them.
 
     `computing` is True if the process works on it as far as is known, and not on an earlier one.
@@ -29,7 +29,7 @@ class LaneBatch:
 
 
 @dataclass(eq=False, slots=True)
-class Lane:
+class PoolMember:
     """A scorer process and the batches that it has, the oldest first. Times are those of `time.monotonic`.
 
     While a model is in `reloading`, the process gets no work for it.
@@ -37,7 +37,7 @@ class Lane:
 
     process: ScorerProcess
     breaker: CircuitBreaker
-    batches: list[LaneBatch] = field(default_factory=list)
+    batches: list[SentBatch] = field(default_factory=list)
     reloading: set[str] = field(default_factory=set)
     _asked_at: float = 0.0
     _patience: float = 0.0
@@ -74,7 +74,7 @@ class Lane:
         """Return the estimated tokens that it has to do."""
         return sum(batch.tokens for batch in self.batches)
 
-    def begin(self, batch: LaneBatch, *, expected: float | None) -> None:
+    def begin(self, batch: SentBatch, *, expected: float | None) -> None:
         """Note that a batch is sent, which should take `expected` seconds; None if that is not known."""
         if not self._owes:
             self._asked_at = batch.sent_at
@@ -83,7 +83,7 @@ class Lane:
         self._patience = max(self._patience, LEAST_PATIENCE, known)
         self.batches.append(batch)
 
-    def finish(self, batch: LaneBatch, *, done: bool) -> None:
+    def finish(self, batch: SentBatch, *, done: bool) -> None:
         """Forget a batch without portions; if the process is done with it, and lives, it goes on with the next one."""
         self.batches.remove(batch)
         if done and self.batches and self.process.ready:
