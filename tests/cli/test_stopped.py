@@ -17,7 +17,7 @@ import pytest
 pytestmark = [pytest.mark.live, pytest.mark.usefixtures("jvm")]
 
 ROOT = Path(__file__).parents[2]
-QUERIES = 200
+QUERIES = 100
 STEP = 5
 
 # Loads the libraries once and forks a process for each command (its words and a file for its stderr, as JSON), for

@@ -37,14 +37,14 @@ def test_the_default_model_on_trec_dl_2019(judged, tmp_path, capsys):
     assert found == [pytest.approx(0.5058, abs=5e-5), pytest.approx(0.698, abs=3e-3), pytest.approx(0.7042, abs=3e-3)]
 
 
-def test_the_default_model_on_its_first_five_queries(judged, tmp_path, capsys):
-    """The same commands in a ninth of the time, for every run of the tests."""
+def test_the_default_model_on_its_first_two_queries(judged, tmp_path, capsys):
+    """The same commands in a twentieth of the time, for every run of the tests."""
     folder = judged / "trec-dl19-passage"
     with gzip.open(folder / "candidates.bm25.jsonl.gz", "rt", encoding="utf-8") as lines:
-        some = [next(lines) for _ in range(5)]
+        some = [next(lines) for _ in range(2)]
     queries = {json.loads(line)["query_id"] for line in some}
     (tmp_path / "some.jsonl").write_text("".join(some), encoding="utf-8")
     judgements = (folder / "qrels.tsv").read_text(encoding="utf-8").splitlines(keepends=True)
     (tmp_path / "qrels.tsv").write_text("".join(line for line in judgements if line.split()[0] in queries))
     found = figures(tmp_path / "some.jsonl", tmp_path / "qrels.tsv", tmp_path, capsys)
-    assert found == [pytest.approx(0.5720, abs=5e-5), pytest.approx(0.8282, abs=3e-3), pytest.approx(0.8366, abs=3e-3)]
+    assert found == [pytest.approx(0.6748, abs=5e-5), pytest.approx(0.9336, abs=3e-3), pytest.approx(0.9222, abs=3e-3)]

@@ -26,7 +26,7 @@ def cranfield(judged):
 
 def test_cranfield_begins_alike(cranfield, client, tmp_path):
     """The first queries, and the beginning of each passage: the whole takes minutes."""
-    queries = dict(islice(cranfield.queries.items(), 8))
+    queries = dict(islice(cranfield.queries.items(), 3))
     part = replace(cranfield, queries=queries, qrels={qid: cranfield.qrels[qid] for qid in queries})
     found = compare(part, client, reranker_for_each_engine(max_length=64), tmp_path / "index")
     assert found.ndcg["Lucene reranked"] > found.ndcg["Lucene BM25"]
