@@ -30,16 +30,19 @@ $(READY): pyproject.toml requirements/develop.txt
 demo: $(READY)  ## Run the main job on the embedded model and the documentation of Python itself
 	@$(BIN)/sidecar demo
 
-# Both at a time: mypy and the tests take one core each.
+# A worker that dies ends the run with the name of its test.
+SEVERAL = -n $(1) --dist loadscope --max-worker-restart 0
+
+# Both at a time: mypy takes one core.
 check: $(READY)  ## Check style, types and what needs neither a search engine nor a model, in 3 minutes
 	@$(MAKE) --no-print-directory -j2 lint quick
 
 # tests/conftest.py marks a test by the fixtures and helpers that it uses.
 quick: $(READY)
-	@$(BIN)/python -m pytest -q -m "not attack and not browser and not data and not integrations and not live and not model and not service and not soak"
+	@$(BIN)/python -m pytest -q $(call SEVERAL,$(or $(JOBS),2)) -m "not attack and not browser and not data and not integrations and not live and not model and not service and not soak"
 
 test: $(READY)  ## Run the tests; OPENSEARCH_URL or Maven with a JDK brings the live ones; JOBS=2 for two at a time
-	@$(BIN)/python -m pytest -m "not soak and not integrations" $(if $(JOBS),-n $(JOBS) --dist loadscope --max-worker-restart 0)
+	@$(BIN)/python -m pytest -m "not soak and not integrations" $(if $(JOBS),$(call SEVERAL,$(JOBS)))
 
 test-pyserini: $(READY)  ## Run the Lucene tests alone, as for another pyserini: VENV=.venv-pyserini2 PYTHON=python3.12
 	@$(BIN)/python -m pytest $(addprefix tests/connectors/pyserini/test_,index.py prebuilt.py rm3.py rest.py lucene_searcher.py)

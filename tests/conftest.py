@@ -24,11 +24,11 @@ FIXTURES = {
     "live": {"opensearch_url", "ml_node", "secure_node", "jvm"},
     "data": {"judged"},
     "browser": {"chromium"},
-    "model": {"tiny_models", "tiny_llama", "tiny_bert", "tiny_kin"},
+    "model": {"tiny_models", "tiny_llama", "tiny_bert", "tiny_kin", "tiny_shape"},
 }
 # Marker → the helpers that make every test of a module that imports them one of its kind.
 HELPERS = {
-    "model": {"tests.support.models.tiny_zoo", "tests.support.models.values"},
+    "model": {f"tests.support.models.{name}" for name in ("tiny_generator", "tiny_zoo", "values")},
     "service": {f"tests.support.servers.{name}" for name in ("loading_service", "served", "service_process")},
 }
 

@@ -33,10 +33,10 @@ def test_two_scores_are_fitted_exactly():
 
 @pytest.mark.parametrize(("a", "b"), [(1.5, -0.5), (0.2, 3.0), (40.0, -12.0)])
 def test_data_drawn_from_a_calibration_give_it_back(a, b):
-    # Of 100,000 pairs at each score exactly the expected share is relevant.
+    # Of 20,000 pairs at each score exactly the expected share is relevant.
     scores = [(i - b) / a for i in (-3, -2, -1, 0, 1, 2, 3)]
-    shares = [round(100_000 * sigmoid(a * score + b)) for score in scores]
-    found = fit(pairs(*[(score, share, 100_000 - share) for score, share in zip(scores, shares, strict=True)]))
+    shares = [round(20_000 * sigmoid(a * score + b)) for score in scores]
+    found = fit(pairs(*[(score, share, 20_000 - share) for score, share in zip(scores, shares, strict=True)]))
     assert (found.a, found.b) == pytest.approx((a, b), rel=2e-3)
 
 
