@@ -10,6 +10,7 @@ from typing import Any
 
 from sidecar.core.errors import ConfigurationError, ModelError, ScorerUnavailable, ScoringError
 from sidecar.core.listwise_spec import ListwisePrompt, ListwiseSpec
+from sidecar.core.missing_package import missing_package
 from sidecar.listwise.first_token import TokenChoices
 from sidecar.listwise.prompt import Chat, Message, plain
 from sidecar.listwise.windows import Answer
@@ -127,13 +128,8 @@ def load_local(spec: ListwiseSpec) -> LocalGenerator:
 
     Raises a ModelError, ConfigurationError for a base model without an adapter or an option of a remote generator.
     """
-    try:
+    with missing_package("a generator", otherwise="give the URL of a server as the generator"):
         return _load(spec)
-    except ModuleNotFoundError as error:
-        raise ModelError(
-            f"{error.name} is not installed, which a generator on this machine needs.",
-            remedy="Install rerank-sidecar with its dependencies, or give the URL of a server as the generator.",
-        ) from error
 
 
 def _load(spec: ListwiseSpec) -> LocalGenerator:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from sidecar.core.candidates import Passage
 from sidecar.core.listwise_spec import ListwiseMode, ListwisePrompt
+from sidecar.core.token_guess import CHARACTERS_PER_TOKEN
 
 Message = dict[str, str]
 
@@ -28,6 +29,11 @@ class Chat:
 
     messages: tuple[Message, ...]
     identifiers: tuple[str, ...]
+
+    @property
+    def guessed_tokens(self) -> int:
+        """Return an estimate of the tokens that the generator reads."""
+        return 1 + sum(len(message["content"]) for message in self.messages) // CHARACTERS_PER_TOKEN
 
 
 def identifiers(count: int, mode: ListwiseMode) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +24,7 @@ from sidecar.scoring.remote.loop_thread import LoopThread
 from sidecar.scoring.remote.replicas import Replicas
 from sidecar.scoring.remote.server_info import check_addresses
 from sidecar.scoring.remote.transport import Server, session_for
+from sidecar.scoring.remote.turns import InOrder, Request, Turns
 
 KEY_VARIABLE = "SIDECAR_LISTWISE_API_KEY"
 _PATH = "/chat/completions"
@@ -34,10 +35,18 @@ class RemoteGenerator:
     """The replicas of a generator. Use it within one event loop; `open` comes first, `close` last.
 
     `identity` tells the model from others, as far as the servers do: by its name and their addresses. `failures` in a
-    row leave a server alone for `pause` seconds. Raises ConfigurationError for a URL that can't be one.
+    row leave a server alone for `pause` seconds. `turns` makes what decides which chat a server gets next, from the
+    number of chats at once. Raises ConfigurationError for a URL that can't be one.
     """
 
-    def __init__(self, spec: ListwiseSpec, *, failures: int = 3, pause: float = 5.0) -> None:
+    def __init__(
+        self,
+        spec: ListwiseSpec,
+        *,
+        failures: int = 3,
+        pause: float = 5.0,
+        turns: Callable[[int], Turns] = InOrder,
+    ) -> None:
         self.spec = spec
         self.prompt: ListwisePrompt = spec.prompt or "rankgpt"
         self.identity = ""
@@ -46,6 +55,7 @@ class RemoteGenerator:
             Server(url, spec.remote, CircuitBreaker(failures, pause), key_variable=KEY_VARIABLE, hint=_HINT)
             for url in urls
         ]
+        self._turns = {server.url: turns(spec.remote.concurrency) for server in self._servers}
         self._replicas = Replicas(self._servers)
         self._model = spec.remote.model
 
@@ -77,19 +87,20 @@ class RemoteGenerator:
             if hasattr(server, "session"):
                 await server.session.close()
 
-    async def answer(self, chat: Chat, *, seconds: float) -> Answer:
-        """Return the answer to a chat within `seconds`, retries included.
+    async def answer(self, chat: Chat, *, seconds: float, caller: str = "", priority: int = 0) -> Answer:
+        """Return the answer to a chat within `seconds`, waiting and retries included.
 
         Raises ScorerUnavailable if no server answers in time, ScorerBusy if they are busy, ScoringError if one refuses
         the request or its answer is no chat completion.
         """
         body, failures = self._request(chat), list[SidecarError]()
+        deadline = asyncio.get_running_loop().time() + seconds
+        request = Request(caller, chat.guessed_tokens, 0, deadline, priority)
 
         async def ask(server: Server, left: float) -> Answer:
-            async with server.slots:
+            async with self._turns[server.url].turn(request):
                 return read_completion(await server.post_within(left, _PATH, body, 1), server.url, self.spec)
 
-        deadline = asyncio.get_running_loop().time() + seconds
         try:
             async with asyncio.timeout_at(deadline):
                 return await self._replicas.ask(deadline, ask, failures.append)

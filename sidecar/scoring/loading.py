@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from sidecar.core.errors import GatedModel, ModelError, ModelNotFound
+from sidecar.core.missing_package import missing_package
 from sidecar.core.model_spec import ModelSpec
 from sidecar.scoring import Scorer
 from sidecar.scoring.checkpoints.bundled_weights import find_embedded
@@ -60,13 +61,8 @@ def load(spec: ModelSpec) -> Scorer:
         from sidecar.scoring.remote.scorer import load_remote
 
         return load_remote(spec)
-    try:
+    with missing_package("a model", otherwise="name the URL of a remote scorer as the model"):
         return _load_local(spec)
-    except ModuleNotFoundError as error:
-        raise ModelError(
-            f"{error.name} is not installed, which a model on this machine needs.",
-            remedy="Install rerank-sidecar with its dependencies, or name the URL of a remote scorer as the model.",
-        ) from error
 
 
 def _load_local(spec: ModelSpec) -> Scorer:

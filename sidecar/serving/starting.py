@@ -18,7 +18,8 @@ def build_stage_two(settings: Settings) -> ServiceStageTwo | None:
         if settings.listwise_on_request:
             raise ConfigurationError("listwise_on_request is set, and there is no listwise_model.")
         return None
-    return ServiceStageTwo(spec, CircuitBreaker(settings.breaker_failures, settings.breaker_seconds))
+    breaker = CircuitBreaker(settings.breaker_failures, settings.breaker_seconds)
+    return ServiceStageTwo(spec, breaker, slice_seconds=settings.slice_seconds)
 
 
 async def start_scorers(scorers: Scorers, options: ProxyOptions) -> None:

@@ -40,7 +40,7 @@ class Again(Exception):
 
 
 class Server:
-    """A server at `url`; at most `remote.concurrency` requests are sent to it at once.
+    """A server at `url`.
 
     `info` is what it told about itself, None before that and after a failure; `largest` is how many passages it takes.
     `in_flight` are the requests without an answer, `tried` those so far. `session` has to be set before any is sent.
@@ -60,7 +60,6 @@ class Server:
     ) -> None:
         self.url = url
         self.breaker = breaker
-        self.slots = asyncio.Semaphore(remote.concurrency)
         self.info: ServerInfo | None = None
         self.in_flight = self.tried = self.largest = 0
         self._remote = remote

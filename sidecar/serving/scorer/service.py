@@ -165,7 +165,8 @@ class RerankingService:
         except SidecarError as error:
             return Outcome(Status.FAILED, why_of(error))
         if listwise and self.stage_two is not None:
-            ranking = await self.stage_two.reorder(ranking, seconds - (time.perf_counter() - started))
+            left = seconds - (time.perf_counter() - started)
+            ranking = await self.stage_two.reorder(ranking, Terms(left, caller))
         stages = {"score": scored_at - started, **ranking.seconds}
         why = None if ranking.stage_two is None else ranking.stage_two.why
         if scored < len(readable):

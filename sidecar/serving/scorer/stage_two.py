@@ -11,6 +11,7 @@ import logging
 import time
 from collections import OrderedDict
 from dataclasses import replace
+from functools import partial
 
 from sidecar.core.candidates import Ranking
 from sidecar.core.circuit_breaker import CircuitBreaker
@@ -21,6 +22,8 @@ from sidecar.listwise.remote import RemoteGenerator
 from sidecar.listwise.stage import NEARLY, depth_of, reordered, sorting_of, too_late, why_of
 from sidecar.listwise.windows import Sorted, advance
 from sidecar.scoring.cache_keys import add_text
+from sidecar.serving.scorer.fair_turns import FairTurns
+from sidecar.serving.scorer.terms import Terms
 
 # Orders that are kept.
 KEPT = 1000
@@ -31,17 +34,18 @@ class ServiceStageTwo:
     """The generator of the service. Raises ConfigurationError for one on this machine.
 
     A generator that can't be reached when the service starts is looked for again with the next search. After failures
-    in a row it is not asked for a while, as the `breaker` says.
+    in a row it is not asked for a while, as the `breaker` says. Callers take turns at the generator: one may be ahead
+    of another by what a server does in a few `slice_seconds`.
     """
 
-    def __init__(self, spec: ListwiseSpec, breaker: CircuitBreaker) -> None:
+    def __init__(self, spec: ListwiseSpec, breaker: CircuitBreaker, *, slice_seconds: float = 0.25) -> None:
         if not spec.is_remote:
             raise ConfigurationError(
                 f"The service asks a generator behind a URL, not {spec.model} on this machine.",
                 remedy="Run it by a server such as vLLM, and give its URL as listwise_model.",
             )
         self.spec = spec
-        self._generator = RemoteGenerator(spec)
+        self._generator = RemoteGenerator(spec, turns=partial(FairTurns, slice_seconds=slice_seconds))
         self._breaker = breaker
         self._kept: OrderedDict[bytes, Sorted] = OrderedDict()
 
@@ -54,31 +58,31 @@ class ServiceStageTwo:
         """Close all connections."""
         await self._generator.close()
 
-    async def reorder(self, ranking: Ranking, seconds: float) -> Ranking:
+    async def reorder(self, ranking: Ranking, terms: Terms) -> Ranking:
         """Return the ranking with its first hits in the generator's order, or as it is with the reason why not."""
         depth, started = depth_of(ranking, self.spec), time.perf_counter()
         if depth < 2:
             return ranking
         try:
-            found = await self._known_or_sorted(ranking, depth, seconds)
+            found = await self._known_or_sorted(ranking, depth, terms)
         except SidecarError as error:
-            late = time.perf_counter() - started > NEARLY * seconds
+            late = time.perf_counter() - started > NEARLY * terms.seconds
             return replace(ranking, stage_two=StageTwo(depth, (), why_of(error, late=late)))
         ranking = reordered(ranking, found)
         return replace(ranking, seconds={**ranking.seconds, "listwise": time.perf_counter() - started})
 
-    async def _known_or_sorted(self, ranking: Ranking, depth: int, seconds: float) -> Sorted:
-        if seconds <= 0:
+    async def _known_or_sorted(self, ranking: Ranking, depth: int, terms: Terms) -> Sorted:
+        if terms.seconds <= 0:
             raise too_late(0.0)
         if not self._breaker.allows(time.monotonic()):
             raise ScorerUnavailable("the generator failed several times in a row and is not asked for a while")
         try:
-            await self._found(seconds)
+            await self._found(terms.seconds)
             key = self._key(ranking, depth)
             if (known := self._kept.get(key)) is not None:
                 self._kept.move_to_end(key)
                 return known
-            found = await self._sorted(ranking, seconds)
+            found = await self._sorted(ranking, terms)
         except SidecarError as error:
             if isinstance(error, ScorerUnavailable) and not isinstance(error, ScorerBusy):
                 self._breaker.failed(time.monotonic())
@@ -101,14 +105,15 @@ class ServiceStageTwo:
         except TimeoutError:
             raise too_late(seconds) from None
 
-    async def _sorted(self, ranking: Ranking, seconds: float) -> Sorted:
+    async def _sorted(self, ranking: Ranking, terms: Terms) -> Sorted:
         sorting = sorting_of(ranking, self.spec, self._generator.prompt)
-        deadline, step = time.monotonic() + seconds, advance(sorting, None)
+        deadline, step = time.monotonic() + terms.seconds, advance(sorting, None)
         while not isinstance(step, Sorted):
             left = deadline - time.monotonic()
             if left <= 0:
-                raise too_late(seconds)
-            step = advance(sorting, await self._generator.answer(step, seconds=left))
+                raise too_late(terms.seconds)
+            answer = await self._generator.answer(step, seconds=left, caller=terms.caller, priority=terms.priority)
+            step = advance(sorting, answer)
         return step
 
     def _key(self, ranking: Ranking, depth: int) -> bytes:

@@ -16,45 +16,10 @@ from sidecar.core.model_spec import ModelSpec
 from sidecar.serving.scorer.pool import ScorerPool
 from sidecar.serving.scorer.process import ScorerProcess
 from sidecar.serving.scorer.terms import Terms
+from tests.support.servers.scorers import scored, slow, with_pool
 from tests.support.servers.scripted import FAKE
 
 PASSAGES = [Passage("", f"score {i}") for i in range(40)]
-LONG = "word " * 200  # so that the service estimates 250 tokens
-
-
-def scored(*values):
-    return [Score(float(value)) for value in values]
-
-
-def slow(count, milliseconds=20, start=0):
-    return [Passage("", f"score {start + i} sleep {milliseconds} {LONG}") for i in range(count)]
-
-
-def with_pool(test, *, devices=("cuda:0", "cuda:1"), models=("m",), failures=3, **options):
-    """Run a test with processes that call themselves by these devices, each with all models."""
-    pooled = {name: options.pop(name) for name in ("most_waiting", "slice_seconds") if name in options}
-
-    async def run():
-        processes = [
-            ScorerProcess(
-                {name: ModelSpec(model=model_of(name), device=device) for name in models},
-                command=FAKE,
-                device=device,
-                slice_seconds=pooled.get("slice_seconds", 0.25),
-                **options,
-            )
-            for device in devices
-        ]
-        pool = ScorerPool(processes, lambda: CircuitBreaker(failures, 60.0), **pooled)
-        await pool.start()
-        try:
-            async with asyncio.timeout(60):
-                return await test(pool)
-        finally:
-            await pool.stop()
-
-    model_of = options.pop("model_of", lambda name: name)
-    return asyncio.run(run())
 
 
 async def until(holds):
@@ -75,17 +40,6 @@ async def both_busy(pool):
     await until(lambda: all(member.batches for member in pool.members))
 
 
-def test_many_callers_get_their_own_scores():
-    async def test(pool):
-        lists = [[Passage("", f"score {i * 100 + j}") for j in range(1 + i * 7 % 40)] for i in range(30)]
-        found = await asyncio.gather(*(pool.score("m", "query", one, Terms(20)) for one in lists))
-        return found, await pool.score("m", "query", [], Terms(1)), pool.waiting_passages, pool.queued_tokens
-
-    found, nothing, waiting, tokens = with_pool(test)
-    assert found == [scored(*range(i * 100, i * 100 + 1 + i * 7 % 40)) for i in range(30)]
-    assert (nothing, waiting, tokens) == ([], 0, 0)
-
-
 def test_one_request_is_scored_by_all_processes():
     async def test(pool):
         devices = set()
@@ -94,22 +48,6 @@ def test_one_request_is_scored_by_all_processes():
         return await pool.score("m", "query", slow(40, 5), Terms(20)), devices
 
     assert with_pool(test) == (scored(*range(40)), {"cuda:0", "cuda:1"})
-
-
-def test_a_callers_many_requests_leave_room_for_anothers():
-    async def test(pool):
-        order = []
-
-        async def ask(caller, number):
-            await pool.score("m", f"{caller} {number}", slow(20, 5), Terms(60, caller=caller))
-            order.append(caller)
-
-        await asyncio.gather(*(ask("greedy", i) for i in range(20)), *(ask("modest", i) for i in range(2)))
-        return order
-
-    order = with_pool(test, slice_seconds=0.1)
-    assert order.index("modest") < 12
-    assert len(order) == 22
 
 
 def test_what_is_scored_in_time_is_kept():

@@ -13,45 +13,22 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.core.candidates import Passage, Score
+from sidecar.core.candidates import Passage
 from sidecar.core.errors import ModelError, ScorerUnavailable, ScoringError
 from sidecar.core.model_spec import ModelSpec
 from sidecar.serving.scorer.client import ScorerClient
 from sidecar.serving.scorer.terms import Terms
+from tests.support.servers.scorers import scored, with_client
 from tests.support.servers.scripted import FAKE
 
 PASSAGES = [Passage("", f"score {i}") for i in range(40)]
-
-
-def scored(*values):
-    return [Score(float(value)) for value in values]
-
-
-def with_scorer(test, models=("m",), **options):
-    async def run():
-        scorer = ScorerClient({name: ModelSpec(model=name) for name in models}, command=FAKE, **options)
-        await scorer.start()
-        try:
-            return await test(scorer)
-        finally:
-            await scorer.stop()
-
-    return asyncio.run(run())
 
 
 def test_scores_come_back_in_the_order_given():
     async def test(scorer):
         return await scorer.score("m", "query", PASSAGES, Terms(5)), await scorer.score("m", "query", [], Terms(5))
 
-    assert with_scorer(test) == (scored(*range(40)), [])
-
-
-def test_many_callers_get_their_own_scores():
-    async def test(scorer):
-        lists = [[Passage("", f"score {i * 100 + j}") for j in range(1 + i * 7 % 40)] for i in range(30)]
-        return await asyncio.gather(*(scorer.score("m", "query", one, Terms(20)) for one in lists))
-
-    assert with_scorer(test) == [scored(*range(i * 100, i * 100 + 1 + i * 7 % 40)) for i in range(30)]
+    assert with_client(test) == (scored(*range(40)), [])
 
 
 def test_what_is_scored_in_time_is_kept_and_is_what_came_first():
@@ -61,7 +38,7 @@ def test_what_is_scored_in_time_is_kept_and_is_what_came_first():
         scores = await scorer.score("m", "query", slow, Terms(0.5))
         return scores, time.monotonic() - started, scorer.waiting_passages
 
-    scores, seconds, waiting = with_scorer(test, slice_seconds=0.08)
+    scores, seconds, waiting = with_client(test, slice_seconds=0.08)
     count = sum(score is not None for score in scores)
     assert scores == [*scored(*range(count)), *[None] * (40 - count)]
     assert 4 <= count < 40
@@ -81,7 +58,7 @@ def test_small_requests_share_a_call_to_the_device_and_a_large_one_does_not_hold
         large_was_done = large.done()
         return batches, found, large_was_done, await large
 
-    batches, found, large_was_done, large = with_scorer(test, slice_seconds=0.1)
+    batches, found, large_was_done, large = with_client(test, slice_seconds=0.1)
     assert found == [scored(i, i, i) for i in range(20)]
     assert (large_was_done, large) == (False, scored(*range(1000)))
     together = max(batches, key=lambda batch: len(batch.slices))
@@ -92,28 +69,12 @@ def test_small_requests_share_a_call_to_the_device_and_a_large_one_does_not_hold
     assert all(batch.seconds >= batch.tokens / 16_000 for batch in batches)
 
 
-def test_a_callers_many_requests_leave_room_for_anothers():
-    async def test(scorer):
-        order = []
-
-        async def ask(caller, number):
-            await scorer.score("m", f"{caller} {number} sleep 5", PASSAGES[:20], Terms(60, caller=caller))
-            order.append(caller)
-
-        await asyncio.gather(*(ask("greedy", i) for i in range(20)), *(ask("modest", i) for i in range(2)))
-        return order
-
-    order = with_scorer(test, slice_seconds=0.1)
-    assert order.index("modest") < 12
-    assert len(order) == 22
-
-
 def test_one_jobs_failure_is_not_that_of_jobs_it_shares_a_call_with():
     async def test(scorer):
         wanted = [scorer.score("m", query, PASSAGES[:3], Terms(5)) for query in ("a", "fail", "b", "nan", "c")]
         return await asyncio.gather(*wanted, return_exceptions=True)
 
-    a, fail, b, nan, c = with_scorer(test)
+    a, fail, b, nan, c = with_client(test)
     assert a == b == c == scored(0, 1, 2)
     assert ("told to fail" in str(fail), "NaN" in str(nan)) == (True, True)
 
@@ -128,7 +89,7 @@ def test_one_jobs_failure_is_that_jobs(query, message):
             await scorer.score("m", query, PASSAGES, Terms(5))
         return await scorer.score("m", "query", PASSAGES[:2], Terms(5))
 
-    assert with_scorer(test) == scored(0, 1)
+    assert with_client(test) == scored(0, 1)
 
 
 async def until(holds):
@@ -149,7 +110,7 @@ def test_a_scorer_that_dies_fails_its_callers_at_once_and_is_replaced():
         assert (scorer.pid != before, scorer.restarts) == (True, 1)
         return await scorer.score("m", "query", PASSAGES[:2], Terms(5))
 
-    assert with_scorer(test) == scored(0, 1)
+    assert with_client(test) == scored(0, 1)
 
 
 def test_a_scorer_that_hangs_is_killed_and_replaced_though_its_callers_left():
@@ -161,7 +122,7 @@ def test_a_scorer_that_hangs_is_killed_and_replaced_though_its_callers_left():
         assert scorer.pid != before
         return await scorer.score("m", "query", PASSAGES[:2], Terms(5))
 
-    assert with_scorer(test, hang_seconds=1.0) == scored(0, 1)
+    assert with_client(test, hang_seconds=1.0) == scored(0, 1)
 
 
 def test_a_scorer_that_was_ready_at_once_does_not_owe_what_the_one_before_did():
@@ -178,7 +139,7 @@ def test_a_scorer_that_was_ready_at_once_does_not_owe_what_the_one_before_did():
         await asyncio.sleep(2.5)  # of which it is looked at every second
         return before, after, scorer.pid, scorer.restarts
 
-    before, after, later, restarts = with_scorer(test, hang_seconds=40.0)
+    before, after, later, restarts = with_client(test, hang_seconds=40.0)
     assert before != after
     assert (later, restarts) == (after, 1)
 
@@ -224,7 +185,7 @@ def test_more_than_may_wait_is_refused():
             await scorer.score("m", "query", PASSAGES, Terms(5))
         return await scorer.score("m", "query", PASSAGES[:30], Terms(5))
 
-    assert with_scorer(test, most_waiting=30) == scored(*range(30))
+    assert with_client(test, most_waiting=30) == scored(*range(30))
 
 
 def test_a_model_that_cant_be_loaded_is_said():
@@ -247,7 +208,7 @@ def test_nothing_is_left_behind():
     async def test(scorer):
         return scorer.pid
 
-    pid = with_scorer(test)
+    pid = with_client(test)
     assert not Path(f"/proc/{pid}").exists()
 
 
@@ -263,7 +224,7 @@ def test_a_model_is_loaded_anew_while_the_one_before_scores():
         after = await scorer.score("slow", "query", PASSAGES[:2], Terms(5))
         return await slow, during, after, {name: scorer.identity(name) for name in scorer.models}
 
-    before, during, after, identities = with_scorer(test, models=("m", "slow"))
+    before, during, after, identities = with_client(test, models=("m", "slow"))
     assert (before, during) == (scored(*range(40)), scored(0, 1))
     assert after == scored(1000, 1001)
     assert identities == {"m": "m Scripted", "slow": "slow Shifted"}
@@ -277,7 +238,7 @@ def test_what_was_asked_of_the_model_before_is_scored_by_it():
         later = await asyncio.gather(*(scorer.score("m", "query", PASSAGES[:1], Terms(20)) for _ in range(3)))
         return await wanted, later
 
-    before, later = with_scorer(test, slice_seconds=0.1)
+    before, later = with_client(test, slice_seconds=0.1)
     assert before == scored(*range(40))
     assert later == [scored(1000)] * 3
 
@@ -293,4 +254,4 @@ def test_a_model_that_cant_be_loaded_anew_stays(model, error, message):
             await asyncio.sleep(0.05)
         return await scorer.score(model, "query", PASSAGES[:2], Terms(5))
 
-    assert with_scorer(test, models=(model,)) == scored(0, 1)
+    assert with_client(test, models=(model,)) == scored(0, 1)
