@@ -10,7 +10,7 @@ from threading import Lock
 from time import perf_counter
 from typing import Any, TypeVar
 
-from sidecar.core.candidates import Candidate, Passage, Ranked, Ranking, Score
+from sidecar.core.candidates import Candidate, Passage, Ranked, Ranking, Score, rank_scored
 from sidecar.core.document_input import GivenDocument, read_documents, read_query
 from sidecar.core.documents import PassageFields
 from sidecar.core.errors import ConfigurationError, InputError, ScoringError
@@ -214,11 +214,9 @@ def _reordered(
     query: str, documents: Sequence[RankedDocument], passages: Sequence[Passage], stage: ListwiseStage
 ) -> list[RankedDocument]:
     """Put scored documents in the order of stage two."""
-    hits = [
-        Ranked(Candidate("", place, 0.0, passages[one.index]), place, one.score, one.score)
-        for place, one in enumerate(documents, start=1)
-    ]
-    ranking = stage.reorder(Ranking(query, tuple(hits), {}))
+    ranking = stage.reorder(
+        rank_scored(query, [passages[one.index] for one in documents], [one.score for one in documents])
+    )
     moved = [documents[hit.candidate.rank - 1] for hit in ranking.hits]
     return [replace(one, score=place.score) for one, place in zip(moved, documents, strict=True)]
 

@@ -10,9 +10,9 @@ import typer
 
 from sidecar.cli.app import command
 from sidecar.cli.effects import Condition, SearchEngine
-from sidecar.cli.factories import build_reranker
+from sidecar.cli.factories import build_reranker, open_stage_two
 from sidecar.cli.first_stages import SEARCHED, open_stage
-from sidecar.cli.options import BM25, FIELDS, FUSION, MODEL, OPENSEARCH, PYSERINI, RM3, takes
+from sidecar.cli.options import BM25, FIELDS, FUSION, LISTWISE, MODEL, OPENSEARCH, PYSERINI, RM3, takes
 from sidecar.core.candidates import FirstStage
 from sidecar.settings import Settings
 
@@ -30,7 +30,7 @@ _WITH_INDEX = Condition(
 @command("mcp", example="sidecar mcp --index indexes/docs")
 @takes(
     *("window", "min_relevance", "max_documents", "max_characters", "mcp_hits", "mcp_text_characters"),
-    *(*MODEL, *FUSION, *BM25, *RM3, *FIELDS, *PYSERINI, *OPENSEARCH),
+    *(*MODEL, *FUSION, *LISTWISE, *BM25, *RM3, *FIELDS, *PYSERINI, *OPENSEARCH),
     conditions=(_WITH_INDEX, *SEARCHED),
     opensearch_url="--url",
 )
@@ -65,8 +65,8 @@ def open_server(engine: SearchEngine, index: str | None, settings: Settings) -> 
         settings.max_characters,
         settings.mcp_text_characters,
     )
-    reranker = build_reranker(settings, min_relevance=settings.min_relevance)
-    with _first_stage(engine, index, settings) as fetch:
+    with open_stage_two(settings) as stage, _first_stage(engine, index, settings) as fetch:
+        reranker = build_reranker(settings, min_relevance=settings.min_relevance, listwise=stage)
         yield build_server(Tools(reranker, limits, fetch), f"the index {index}")
 
 

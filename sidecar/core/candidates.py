@@ -160,6 +160,15 @@ def fields_of(candidates: Iterable[Candidate]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for candidate in candidates for name in candidate.passage.fields))
 
 
+def rank_scored(query: str, passages: Sequence[Passage], scores: Sequence[float]) -> Ranking:
+    """Return a ranking of passages that no first stage ranked, given best first; a candidate's rank is its place."""
+    hits = [
+        Ranked(Candidate("", place, 0.0, passage), place, score, score)
+        for place, (passage, score) in enumerate(zip(passages, scores, strict=True), start=1)
+    ]
+    return Ranking(query, tuple(hits), {})
+
+
 class Connector(Protocol[Request, Kept, Response]):
     """The two methods by which the sidecar uses a search engine; a connector never sees the model.
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from sidecar.core.errors import ConfigurationError
+from sidecar.core.errors import ConfigurationError, InputError
 from sidecar.core.model_spec import Remote, is_remote
 
 ListwiseMode = Literal["direct", "think", "first-token"]
@@ -16,6 +16,20 @@ ListwisePrompt = Literal["rankgpt", "dear"]
 MOST_FIRST_TOKENS = 20
 # Members of a request that are ours: another value would ask for something else than a ranking of these passages.
 _OURS = ("messages", "model", "n", "stream", "logprobs", "top_logprobs")
+
+
+def wants_stage_two(requested: bool | str, configured: str) -> bool:
+    """Return whether a request asks for stage two; `configured` is the name of the operator's generator, "" for none.
+
+    Raises `InputError` for a generator that is not configured.
+    """
+    if requested is False:
+        return False
+    if configured and requested in {True, configured}:
+        return True
+    wanted = "" if requested is True else f" {str(requested)[:80]!r}"
+    has = f"Configured is {configured}." if configured else "The operator has configured none."
+    raise InputError(f"there is no generator{wanted} for stage two here.", remedy=has)
 
 
 class ListwiseSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -46,6 +46,11 @@ class StageTwo:
         return any(window.readable for window in self.windows)
 
     @property
+    def stage(self) -> int:
+        """Return whose order the ranking has: 2 for the generator's, 1 if nothing of it was applied."""
+        return 2 if self.applied else 1
+
+    @property
     def unreadable(self) -> int:
         """Return how many windows kept their order, since their answers could not be read."""
         return sum(not window.readable for window in self.windows)

@@ -21,6 +21,7 @@ from sidecar.core.candidates import Ranking
 from sidecar.core.documents import PassageFields, json_object
 from sidecar.core.errors import EngineError, InputError
 from sidecar.core.reasons import Reason, Why
+from sidecar.serving.http.headers import header_text
 from sidecar.serving.proxy.rerank_options import RerankOptions
 from sidecar.serving.proxy.search_handler import cut_of, stage_of
 from sidecar.serving.rerank_api.dialect import Dialect
@@ -168,7 +169,7 @@ def _said(outcome: Outcome) -> dict[str, str]:
     """Return the headers that report the outcome of a reranking."""
     said = {"x-rerank-status": outcome.status.value}
     if outcome.reason:
-        said["x-rerank-reason"] = " ".join(outcome.words.split())[:300].encode("ascii", "replace").decode()
+        said["x-rerank-reason"] = header_text(outcome.words)
     return said | {f"x-rerank-{name}": str(value) for name, value in (cut_of(outcome) | stage_of(outcome)).items()}
 
 

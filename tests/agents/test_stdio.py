@@ -10,6 +10,8 @@ import sys
 import pytest
 
 from tests.support.mcp_client import COMMAND, ENVIRONMENT, called
+from tests.support.servers.chat_stub import by_number, chat_stub
+from tests.support.servers.remote_stub import remote_stub
 
 PASSAGES = ["Dogs bark at night.", "A flea lives for about a hundred days."]
 QUERY = "how long does a flea live"
@@ -71,9 +73,24 @@ def test_stdout_has_the_protocol_alone():
     assert "Traceback" not in said
 
 
+def test_a_generator_orders_what_an_agent_gets_and_its_failure_is_a_tools_error():
+    numbers = ["1 flea", "3 fleas", "2 fleas"]
+    call = ("rerank", {"query": QUERY, "passages": numbers})
+    with remote_stub("vllm") as scorer, chat_stub(worth=lambda text: -by_number(text)) as generator:
+        words = ["--model", scorer.url, "--listwise-model", generator.url]
+        (found,) = asyncio.run(called(words, call))
+        generator.faults = [lambda _: (400, {}, b"no")]
+        (refused,) = asyncio.run(called(words, call))
+    assert [one["text"] for one in found.structured_content["result"]] == ["1 flea", "2 fleas", "3 fleas"]
+    assert [one["score"] for one in found.structured_content["result"]] == [3.0, 2.0, 1.0]
+    assert refused.is_error
+    assert f"{generator.url}/v1 refuses the request (HTTP 400): no" in refused.content[0].text
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["--listwise-depth", "5"], "there is no stage two without --listwise-model"),
         (["--k1", "1"], "nothing is searched without --index"),
         (["--mcp-hits", "5"], "nothing is searched without --index"),
         (["--index", "absent"], "absent"),

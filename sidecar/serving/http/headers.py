@@ -31,6 +31,11 @@ PASSED = (
 )  # fmt: skip
 
 
+def header_text(words: str) -> str:
+    """Return words as one line of ASCII that fits into a header."""
+    return " ".join(words.split())[:300].encode("ascii", "replace").decode()
+
+
 def media_type(content_type: bytes) -> bytes:
     """Return a `Content-Type` without its parameters, in lower case."""
     return content_type.partition(b";")[0].strip().lower()

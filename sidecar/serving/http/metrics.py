@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 if TYPE_CHECKING:
+    from sidecar.core.candidates import Ranking
+    from sidecar.core.stage_two import StageTwo
     from sidecar.serving.http.asgi import Exchange
     from sidecar.serving.proxy.upstream import Try
     from sidecar.serving.scorer.protocol import BatchReport
@@ -100,12 +103,10 @@ class Metrics:
                 self.outcome(api, one)
             return
         self._outcomes.labels(api, outcome.status.value, outcome.model, outcome.rule).inc()
-        for stage, seconds in outcome.seconds.items():
-            self._stages.labels(api, stage).observe(seconds)
+        self._timed(api, outcome.seconds)
         if outcome.ranking is not None:
             self._passages.observe(outcome.ranking.scored)
-            if (stage_two := outcome.ranking.stage_two) is not None:
-                self._stage_two.labels(api, stage_two.why.reason.value if stage_two.why else "applied").inc()
+            self._ordered(api, outcome.ranking.stage_two)
         elif outcome.reason is not None:
             self._fallbacks.labels(api, outcome.reason.reason.value, outcome.model, outcome.rule).inc()
 
@@ -114,6 +115,19 @@ class Metrics:
         self._outcomes.labels(api, "applied", model, "").inc()
         self._stages.labels(api, "score").observe(seconds)
         self._passages.observe(passages)
+
+    def reordered(self, api: str, ranking: Ranking) -> None:
+        """Count what a generator made of a ranking that was counted as scored, and its time."""
+        self._timed(api, ranking.seconds)
+        self._ordered(api, ranking.stage_two)
+
+    def _timed(self, api: str, seconds: Mapping[str, float]) -> None:
+        for stage, taken in seconds.items():
+            self._stages.labels(api, stage).observe(taken)
+
+    def _ordered(self, api: str, found: StageTwo | None) -> None:
+        if found is not None:
+            self._stage_two.labels(api, found.why.reason.value if found.why else "applied").inc()
 
     def batch(self, batch: BatchReport) -> None:
         """Count a batch that the device computed."""

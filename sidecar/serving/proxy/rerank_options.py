@@ -13,6 +13,7 @@ from connectors.opensearch.rewrite.search_body import SearchBody
 from sidecar.core.documents import PassageFields
 from sidecar.core.errors import InputError, SidecarError
 from sidecar.core.fusion import Fusion, Method
+from sidecar.core.listwise_spec import wants_stage_two
 from sidecar.core.reasons import Reason, Why
 from sidecar.core.relevance_cut import REMEDY, UNCALIBRATED
 from sidecar.core.spans import SpanOptions
@@ -177,22 +178,13 @@ def options_for(
         on_failure=requested.on_failure or defaults.on_failure,
         min_relevance=_first(requested.min_relevance, rule.min_relevance, defaults.min_relevance),
         spans=_span_options(requested.spans),
-        listwise=_listwise(requested.listwise, defaults),
+        listwise=defaults.listwise
+        if requested.listwise is None
+        else wants_stage_two(requested.listwise, defaults.generator),
         generator=defaults.generator,
         explain=requested.explain,
         rule="" if rule is _NO_RULE else rule.index,
     )
-
-
-def _listwise(requested: bool | str | None, defaults: RerankOptions) -> bool:
-    """Return whether stage two follows. Raises `InputError` for a generator that is not configured."""
-    if requested is None:
-        return defaults.listwise
-    if requested is False or (requested and requested in {True, defaults.generator} and defaults.generator):
-        return requested is not False
-    has = f"Configured is {defaults.generator}." if defaults.generator else "The operator has configured none."
-    wanted = "" if requested is True else f" {str(requested)[:80]!r}"
-    raise InputError(f"ext.rerank: there is no generator{wanted} for stage two here.", remedy=has)
 
 
 def _first(*given: float | None) -> float:

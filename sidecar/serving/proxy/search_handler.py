@@ -18,7 +18,7 @@ from sidecar.core.reasons import Reason, Why
 from sidecar.core.spans import span_with_text
 from sidecar.core.stage_two import count_answers
 from sidecar.scoring.score_mapping import Mapping
-from sidecar.serving.http.headers import Headers, without
+from sidecar.serving.http.headers import Headers, header_text, without
 from sidecar.serving.proxy.driving import FlowDriver
 from sidecar.serving.proxy.rerank_options import RerankOptions
 from sidecar.serving.proxy.search_request import SearchCall
@@ -90,16 +90,15 @@ def how_read(first_stage: FirstStage[NativeResponse]) -> Headers:
     if native.plan is None:
         return []
     said = {"window": str(native.plan.window), "fields": ", ".join(fields_of(first_stage.candidates))}
-    words = {name: " ".join(value.split())[:300] for name, value in {**said, "warning": native.warning}.items()}
-    return [(b"x-rerank-" + name.encode(), value.encode("ascii", "replace")) for name, value in words.items() if value]
+    words = {name: header_text(value) for name, value in {**said, "warning": native.warning}.items()}
+    return [(b"x-rerank-" + name.encode(), value.encode()) for name, value in words.items() if value]
 
 
 def outcome_headers(outcome: Outcome, rule: str = "") -> Headers:
     """Return the headers with the outcome of a reranking, and the rule that decided, if one did."""
     said: Headers = [(b"x-rerank-status", outcome.status.value.encode())]
     if outcome.reason:
-        plain = " ".join(outcome.words.split())[:300]
-        said.append((b"x-rerank-reason", plain.encode("ascii", "replace")))
+        said.append((b"x-rerank-reason", header_text(outcome.words).encode()))
     if rule:
         said.append((b"x-rerank-rule", rule.encode()))
     counted = cut_of(outcome) | stage_of(outcome)
@@ -110,7 +109,7 @@ def stage_of(outcome: Outcome) -> dict[str, int]:
     """Say whose order it is, that of stage 1 or 2; empty if no generator was asked."""
     if outcome.ranking is None or outcome.ranking.stage_two is None:
         return {}
-    return {"stage": 2 if outcome.ranking.stage_two.applied else 1}
+    return {"stage": outcome.ranking.stage_two.stage}
 
 
 def cut_of(outcome: Outcome) -> dict[str, int]:

@@ -87,7 +87,7 @@ def meta(version: str, documents: int, answer: RankedDocuments, warnings: list[s
 
 
 def cut_warnings(answer: RankedDocuments, max_chunks_per_doc: int | None = None) -> list[str]:
-    """Return a warning if documents were cut, and for a limit that only the model decides here."""
+    """Return a warning for each thing that was not done, or only in part, and for a limit that the model decides."""
     said = []
     if max_chunks_per_doc is not None:
         said.append("max_chunks_per_doc is not applied: the model cuts a document at a length of its own")
@@ -96,6 +96,8 @@ def cut_warnings(answer: RankedDocuments, max_chunks_per_doc: int | None = None)
         said.append(f"{answer.cut} of {len(answer.passages)} documents were not read to the end: {read}")
     if answer.without_spans:
         said.append(f"{answer.without_spans} results have no spans: not all their sentences could be scored in time")
+    if answer.stage_two is not None and answer.stage_two.why is not None:
+        said.append(str(answer.stage_two.why))
     return said
 
 

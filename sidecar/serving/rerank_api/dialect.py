@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictBool
 
 from sidecar.core.candidates import Passage
 from sidecar.core.documents import PassageFields
 from sidecar.core.spans import Span, SpanOptions
+from sidecar.core.stage_two import StageTwo
 from sidecar.serving.rerank_api.problem import Fault, Problem
 
 STATUSES = {
@@ -38,8 +39,8 @@ class Demands:
 
     Results less relevant than `min_relevance` are left out. A model reads the `instruction` instead of its own, and of
     each document `document_tokens` at most. `pair_tokens` limits query and document together. Requests of a lower
-    `priority` number go first. With `whole` a document that the model can't read to its end is an error. The `top` best
-    documents (None: all) get the `spans`.
+    `priority` number go first. `listwise` asks for stage two, by true or the generator's name. With `whole` a document
+    that the model can't read to its end is an error. The `top` best documents (None: all) get the `spans`.
     """
 
     min_relevance: float = 0.0
@@ -47,6 +48,7 @@ class Demands:
     document_tokens: int | None = None
     pair_tokens: int | None = None
     priority: int = 0
+    listwise: bool | str = False
     whole: bool = False
     top: int | None = None
     spans: SpanOptions | None = None
@@ -55,8 +57,8 @@ class Demands:
 class ParsedRequest(BaseModel):
     """A request's body in some dialect; unknown keys are ignored, as the vendors' servers do.
 
-    `min_relevance` and `instruction` are ours, in every dialect: less relevant results are left out, and a model that
-    takes an instruction reads this one instead of its own.
+    `min_relevance`, `instruction` and `listwise` are ours, in every dialect: less relevant results are left out, a
+    model that takes an instruction reads this one instead of its own, and a generator puts the first results in order.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -64,6 +66,7 @@ class ParsedRequest(BaseModel):
     model: str | None = None
     min_relevance: float = Field(0.0, ge=0, le=1)
     instruction: str | None = Field(None, min_length=1, max_length=2000)
+    listwise: StrictBool | str = False
 
     @classmethod
     def names(cls) -> Iterator[str]:
@@ -78,7 +81,7 @@ class ParsedRequest(BaseModel):
     @property
     def demands(self) -> Demands:
         """Return what the request demands beside its texts; dialects add their own."""
-        return Demands(self.min_relevance, self.instruction)
+        return Demands(self.min_relevance, self.instruction, listwise=self.listwise)
 
 
 Body = TypeVar("Body", bound=ParsedRequest)
@@ -99,13 +102,15 @@ class Question:
 class Scored:
     """One passage's score: `index` is its position in the request, `score` the model's exact one, for the order.
 
-    `logit` is that score and `probability` its mapping to 0 to 1, both rounded for the answer.
+    `logit` is that score and `probability` its mapping to 0 to 1, both rounded for the answer. If stage two ordered the
+    passages, all three are those of its place, and `place` decides between equal scores.
     """
 
     index: int
     score: float
     logit: float
     probability: float
+    place: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,8 @@ class RankedDocuments:
     `dropped` of the passages are left out as less relevant than was requested. `tokens` is how many tokens the model
     read for all passages, each with its query, None if that is not known. `cut` of the passages were not read to the
     end, because the model reads `max_length` tokens of a query and a passage. `spans` are those of passages by their
-    index; `without_spans` documents have none because time or the number of sentences did not suffice.
+    index; `without_spans` documents have none because time or the number of sentences did not suffice. `stage_two` says
+    what a generator made of the order, None if none was asked.
     """
 
     model: str
@@ -130,6 +136,7 @@ class RankedDocuments:
     max_length: int = 0
     spans: Mapping[int, Sequence[Span]] = field(default_factory=dict)
     without_spans: int = 0
+    stage_two: StageTwo | None = None
 
     @property
     def usage(self) -> dict[str, int]:
@@ -139,7 +146,7 @@ class RankedDocuments:
 
     def best(self, top: int | None = None) -> list[Scored]:
         """Return the `top` best, equal scores in the request's order; None or 0 for all."""
-        ranked = sorted(self.scored, key=lambda one: (-one.score, one.index))
+        ranked = sorted(self.scored, key=lambda one: (-one.score, one.place, one.index))
         return ranked[:top] if top else ranked
 
 

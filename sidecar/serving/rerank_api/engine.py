@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sidecar.core.candidates import Score
-from sidecar.core.errors import ScorerBusy, ScorerUnavailable, ScoringError
+from sidecar.core.errors import InputError, ScorerBusy, ScorerUnavailable, ScoringError
+from sidecar.core.listwise_spec import wants_stage_two
 from sidecar.core.read_options import ReadOptions
 from sidecar.core.relevance_cut import UNCALIBRATED
 from sidecar.core.spans import SpanOptions
@@ -17,9 +18,11 @@ from sidecar.serving.http.metrics import Metrics
 from sidecar.serving.rerank_api.dialect import Demands, Question, RankedDocuments, Scored
 from sidecar.serving.rerank_api.problem import Fault, Problem
 from sidecar.serving.rerank_api.relevance import plain
+from sidecar.serving.rerank_api.stage_two import best_first, in_order_of
 from sidecar.serving.scorer.protocol import USUAL_LENGTH
 from sidecar.serving.scorer.service import RerankingService
 from sidecar.serving.scorer.spans import find_spans
+from sidecar.serving.scorer.stage_two import ServiceStageTwo
 from sidecar.serving.scorer.terms import Terms
 
 # Model names that clients send by default; the second is Infinity's.
@@ -90,19 +93,9 @@ class RerankEngine:
         self._check(question)
         demands = question.demands
         self._check_demands(model, demands)
+        stage_two = self._stage_two(demands)
         started = time.perf_counter()
-        try:
-            scores = await self._scores(model, question, caller)
-        except ScorerBusy as error:
-            raise Problem(Fault.BUSY, error.message) from None
-        except ScorerUnavailable as error:
-            raise Problem(Fault.UNAVAILABLE, error.message) from None
-        except ScoringError as error:
-            raise Problem(Fault.FAILED, error.message) from None
-        known = [score for score in scores if score is not None]
-        if len(known) < len(scores):
-            done = f"{len(known)} of {len(scores)} passages were scored within {self.limits.seconds:g} s"
-            raise Problem(Fault.TOO_LATE, f"{done}; they are cached, so another request continues from there")
+        known = await self._all_scores(model, question, caller)
         self.metrics.scored("rerank", model, len(known), time.perf_counter() - started)
         self._check_demands(model, demands)  # again: the model may have been loaded only now
         mapping, least, cut = self.service.mapping(model), demands.min_relevance, sum(one.truncated for one in known)
@@ -123,9 +116,15 @@ class RerankEngine:
             cut=cut,
             max_length=self._max_length(model),
         )
+        deadline = started + self.limits.seconds
+        if stage_two is not None:
+            terms = Terms(deadline - time.perf_counter(), caller, demands.priority)
+            ranking = await stage_two.reorder(best_first(question.queries[0], answer), terms)
+            self.metrics.reordered("rerank", ranking)
+            answer = in_order_of(ranking, answer)
         if demands.spans is None:
             return answer
-        return await self._with_spans(answer, model, question, started + self.limits.seconds, caller)
+        return await self._with_spans(answer, model, question, deadline, caller)
 
     async def _with_spans(
         self, answer: RankedDocuments, model: str, question: Question, deadline: float, caller: str
@@ -144,6 +143,14 @@ class RerankEngine:
         spans = {index: own for index, own in zip(wanted, found.each, strict=True) if own}
         tokens = None if answer.tokens is None else answer.tokens + found.tokens
         return replace(answer, spans=spans, without_spans=found.missing, tokens=tokens)
+
+    def _stage_two(self, demands: Demands) -> ServiceStageTwo | None:
+        """Return the generator that a request asks for, None for none. Raises `Problem` for one that is not there."""
+        own = self.service.stage_two
+        try:
+            return own if wants_stage_two(demands.listwise, "" if own is None else own.name) else None
+        except InputError as error:
+            raise Problem(Fault.INVALID, f"{error.message} {error.remedy}", param="listwise") from None
 
     def _how(self, model: str, demands: Demands) -> ReadOptions:
         """Return how the model is to read; a limit above its own changes nothing, nor do its scores."""
@@ -187,6 +194,22 @@ class RerankEngine:
         if characters > self.limits.characters:
             sent = f"{characters} characters, the query counted with each document"
             raise Problem(Fault.TOO_LARGE, f"{sent}, where {self.limits.characters} are allowed", param=question.param)
+
+    async def _all_scores(self, model: str, question: Question, caller: str) -> list[Score]:
+        """Score every passage. Raises `Problem` if that fails, or not all are scored in time."""
+        try:
+            scores = await self._scores(model, question, caller)
+        except ScorerBusy as error:
+            raise Problem(Fault.BUSY, error.message) from None
+        except ScorerUnavailable as error:
+            raise Problem(Fault.UNAVAILABLE, error.message) from None
+        except ScoringError as error:
+            raise Problem(Fault.FAILED, error.message) from None
+        known = [score for score in scores if score is not None]
+        if len(known) < len(scores):
+            done = f"{len(known)} of {len(scores)} passages were scored within {self.limits.seconds:g} s"
+            raise Problem(Fault.TOO_LATE, f"{done}; they are cached, so another request continues from there")
+        return known
 
     async def _scores(self, model: str, question: Question, caller: str) -> list[Score | None]:
         """Score the passages, those with the same query together."""

@@ -15,6 +15,7 @@ from sidecar.core.documents import PassageFields
 from sidecar.core.reasons import Reason, Why
 from sidecar.serving.http import request_body
 from sidecar.serving.http.callers import network_of
+from sidecar.serving.http.headers import header_text
 from sidecar.serving.http.held_bytes import Hold
 from sidecar.serving.http.off_loop import off_loop
 from sidecar.serving.rerank_api.dialect import Dialect, ParsedRequest, RankedDocuments
@@ -24,7 +25,7 @@ from sidecar.serving.rerank_api.json_body import parsed, written
 from sidecar.serving.rerank_api.problem import Fault, Problem
 
 # Names of the parts of a `str | …` in pydantic's error locations; users do not know them.
-_UNION_TAGS = frozenset({"str", "dict[str,any]", "list[str]", "QueryText"})
+_UNION_TAGS = frozenset({"str", "bool", "dict[str,any]", "list[str]", "QueryText"})
 Body = TypeVar("Body", bound=ParsedRequest)
 
 
@@ -98,11 +99,15 @@ async def whole_body(request: Request, limits: RequestLimits, hold: Hold) -> byt
 
 
 def told(body: ParsedRequest, answer: RankedDocuments) -> dict[str, str]:
-    """Return the headers that say what a dialect has no field for: calibration, tokens, and how much was left out."""
+    """Return the headers that say what a dialect has no field for: calibration, tokens, stage, how much is left out."""
     said = {"x-rerank-calibrated": str(answer.calibrated).lower()}
     # TEI's name.
     said |= {} if answer.tokens is None else {"x-compute-tokens": str(answer.tokens)}
-    return said | ({"x-rerank-dropped": str(answer.dropped)} if body.min_relevance else {})
+    said |= {"x-rerank-dropped": str(answer.dropped)} if body.min_relevance else {}
+    if (stage_two := answer.stage_two) is not None:
+        said["x-rerank-stage"] = str(stage_two.stage)
+        said |= {} if stage_two.why is None else {"x-rerank-reason": header_text(stage_two.why)}
+    return said
 
 
 def refused(dialect: Dialect, problem: Problem) -> Response:

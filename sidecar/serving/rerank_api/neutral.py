@@ -55,7 +55,9 @@ def _write(body: Neutral, answer: RankedDocuments, *, version: str) -> object:
         for one in answer.best(body.top_n)
     ]
     warnings = cut_warnings(answer, body.max_chunks_per_doc)
-    said = {"calibrated": answer.calibrated} | ({"dropped": answer.dropped} if body.min_relevance else {})
+    said: dict[str, Any] = {"calibrated": answer.calibrated}
+    said |= {"dropped": answer.dropped} if body.min_relevance else {}
+    said |= {} if answer.stage_two is None else {"stage": answer.stage_two.stage}
     return {
         "id": answer.identity,
         "model": answer.model,

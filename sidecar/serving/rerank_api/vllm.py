@@ -85,6 +85,9 @@ def _write_rerank(body: VllmRerank, answer: RankedDocuments) -> object:
 
 def _read_score(body: VllmScore, fields: PassageFields) -> Question:
     del fields
+    if body.listwise:
+        words = "listwise: scores come in the request's order, which stage two can't change; use /rerank"
+        raise Problem(Fault.INVALID, words, param="listwise")
     queries = [body.text_1] if isinstance(body.text_1, str) else body.text_1
     texts = [body.text_2] if isinstance(body.text_2, str) else body.text_2
     if not queries or len(queries) not in {1, len(texts)}:

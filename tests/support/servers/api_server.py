@@ -38,7 +38,7 @@ class Served:
 
 
 @contextmanager
-def served_api(*, limits=None, scorer_options=None, neighbour_of=None, command=FAKE, **options):
+def served_api(*, limits=None, scorer_options=None, neighbour_of=None, command=FAKE, stage_two=None, **options):
     """Serve `rerank_api` with two declared models, `m` and `other`, and the alias `rerank-v3.5` for `m`."""
     started: dict = {}
     running = threading.Event()
@@ -49,7 +49,9 @@ def served_api(*, limits=None, scorer_options=None, neighbour_of=None, command=F
         )
         await scorer.start()
         service = RerankingService(
-            Scorers([scorer], lambda: CircuitBreaker(5, 1.0), ("m", "other")), cache=ScoreCache(1000)
+            Scorers([scorer], lambda: CircuitBreaker(5, 1.0), ("m", "other")),
+            cache=ScoreCache(1000),
+            stage_two=stage_two,
         )
         engine = RerankEngine(
             service, ModelNames(("m", "other"), {"rerank-v3.5": "m"}), limits or RequestLimits(), Metrics()
