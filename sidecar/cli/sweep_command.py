@@ -1,4 +1,4 @@
-"""`sidecar sweep`: try first stages, models, windows and fusions, and choose one by judged queries."""
+"""`sidecar sweep`: try first stages, models, windows, fusions and generators, and choose one by judged queries."""
 
 from __future__ import annotations
 
@@ -63,6 +63,8 @@ def sweep_command(
     fusions: Annotated[str | None, _given("Fusions. Unset: those of docs/SWEEP.md.")] = None,
     normalizations: Annotated[str | None, _given("Normalisations of the fusions that take one.")] = None,
     weights: Annotated[str | None, _given("Weights of the fusions that take one.")] = None,
+    listwise: Annotated[str | None, _given("Generator of stage two, tried beside none. Unset: none.")] = None,
+    listwise_depths: Annotated[str | None, _given("Depths of stage two. Unset: the setting's.")] = None,
     hits: Annotated[int | None, _given("Hits of a first stage for each query. Unset: 100.")] = None,
     measure: Annotated[str | None, _given("Measure, by its name in ir-measures. Unset: nDCG@10.")] = None,
     choose_on: Annotated[Path | None, _given("Queries to choose by: topics, or one id a line.")] = None,
@@ -77,10 +79,10 @@ def sweep_command(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the sweep in the folder, or extend it.")] = False,
     settings: Settings,
 ) -> None:
-    """Try first stages, models, windows and fusions, and choose the best by some of the judged queries.
+    """Try first stages, models, windows, fusions and generators, and choose the best by some of the judged queries.
 
-    Each first stage runs once, and each pair is scored once. The other queries show what the choice is worth, by a
-    paired t-test against its first stage.
+    Each first stage runs once, each pair is scored once, and a generator is asked once for each order of passages. The
+    other queries show what the choice is worth, by a paired t-test against its first stage.
     """
     from sidecar.cli.sweep_run import Sweep
     from sidecar.cli.sweep_stages import SweepFolder
@@ -89,8 +91,9 @@ def sweep_command(
     stage = {"index": index, "engine": stage_engine, "candidates": candidates, "k1": k1, "b": b, "rm3": rm3}
     fusion = {"method": fusions, "normalization": normalizations, "weight": weights}
     choose = {"on": choose_on, "fraction": fraction, "seed": seed}
+    generator = {"listwise_model": listwise, "listwise_depth": listwise_depths}
     own = {"topics": topics, "qrels": qrels, "models": models, "windows": windows, "hits": hits, "measure": measure}
-    flags = _plan(own, stage, fusion, choose)
+    flags = _plan(own, stage, fusion, generator, choose)
     if plan is not None and flags != {}:
         raise ConfigurationError(
             f"{plan} is the whole plan; it takes no option for {', '.join(flags)}.",
@@ -102,12 +105,18 @@ def sweep_command(
 
 
 def _plan(
-    own: Mapping[str, Any], stage: Mapping[str, Any], fusion: Mapping[str, Any], choose: Mapping[str, Any]
+    own: Mapping[str, Any],
+    stage: Mapping[str, Any],
+    fusion: Mapping[str, Any],
+    generator: Mapping[str, Any],
+    choose: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the options as the TOML file would have them; empty if none was given."""
     found = _listed(own, {"models", "windows"})
     if table := _listed(stage, {"k1", "b", "rm3"}):
         found["first_stage"] = [table]
+    if table := _listed(generator, {"listwise_depth"}):
+        found["listwise"] = [table]
     if table := _listed(choose, set()):
         found["choose"] = table
     if table := _listed(fusion, {"method", "normalization", "weight"}):
@@ -140,30 +149,38 @@ def _print(result: SweepResult, show: int) -> None:
     from sidecar.experiments.sweep_points import words_of
 
     counts = f"choose ({len(result.split.choose)})", f"report ({len(result.split.report)})"
-    table = plain_table("first stage", "model", "window", "fusion", *counts, right=("window", *counts))
+    second = ("stage two",) if any(one.point.listwise for one in result.points) else ()
+    table = plain_table("first stage", "model", "window", "fusion", *second, *counts, right=("window", *counts))
     best = sorted(result.points, key=lambda one: -one.choose)[:show]
     for one in [*best, *result.first_stages]:
-        _row(table, one, "–" if one.point.fusion is None else words_of(one.point.fusion))
+        told = "–" if one.point.fusion is None else words_of(one.point.fusion)
+        _row(table, one, told, *(one.point.listwise or "–" for _ in second))
     choice, best_there = result.choice, result.choice.best.report
+    lines = [
+        f"  {best_there:.4f}; first stage {choice.first_stage.report:.4f}, {_versus(choice.against_first_stage)}",
+        f"  {best_there:.4f}; model alone {choice.model_alone.report:.4f}, {_versus(choice.against_model_alone)}",
+    ]
+    if choice.stage_one is not None and choice.against_stage_one is not None:
+        against = _versus(choice.against_stage_one)
+        lines.append(f"  {best_there:.4f}; without stage two {choice.stage_one.report:.4f}, {against}")
     print_results(
         f"[bold]{escape(result.measure)}[/], chosen on {escape(result.split.about)}; "
         f"{len(best)} of {len(result.points)} points, then the first stages alone",
         table,
         f"\nThe first row is chosen. On the {len(result.split.report)} queries that it was not chosen by:",
-        f"  {best_there:.4f}; first stage {choice.first_stage.report:.4f}, {_versus(choice.against_first_stage)}",
-        f"  {best_there:.4f}; model alone {choice.model_alone.report:.4f}, {_versus(choice.against_model_alone)}",
+        *lines,
     )
     if choice.best.choose <= choice.first_stage.choose:
         say("no point is better than its first stage on the queries to choose by: reranking does not help here.")
 
 
-def _row(table: Table, one: Measured, fusion: str) -> None:
+def _row(table: Table, one: Measured, *words: str) -> None:
     point = one.point
     table.add_row(
         escape(point.stage),
         escape(point.model or "–"),
         str(point.window or "–"),
-        escape(fusion),
+        *map(escape, words),
         f"{one.choose:.4f}",
         f"{one.report:.4f}",
     )

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from sidecar.cli.effects import SearchEngine, in_effect
-from sidecar.cli.factories import chosen, digest, model_files
+from sidecar.cli.factories import chosen, digest, model_files, stage_two_identity
 from sidecar.cli.first_stages import SEARCHED
 from sidecar.cli.options import BM25, FIELDS, MODEL, RM3
 from sidecar.cli.progress import Pace, progress, working
+from sidecar.cli.sweep_listwise import KeptAnswers, SweptStageTwo, open_stages_two, stage_two_settings
 from sidecar.cli.sweep_scores import read_lists, score_queries
 from sidecar.cli.sweep_stages import INPUTS, Stages, SweepFolder, engine_of, record, with_values
 from sidecar.cli.terminal import say
@@ -26,7 +27,7 @@ from sidecar.experiments.query_split import Split, split_by_file, split_by_seed
 from sidecar.experiments.stage_files import StageFile
 from sidecar.experiments.sweep_files import fusion_settings, write_csv, write_json, write_settings
 from sidecar.experiments.sweep_plan import StagePoint, SweepPlan
-from sidecar.experiments.sweep_points import Measured, SweepMeasures, SweepResult
+from sidecar.experiments.sweep_points import Measured, Scored, SweepMeasures, SweepResult
 from sidecar.experiments.sweep_run_file import write_best_run
 from sidecar.experiments.topics import read_topics
 from sidecar.settings import Settings
@@ -50,6 +51,7 @@ class Sweep:
         windows = list(dict.fromkeys(self.plan.windows or [self.settings.window]))
         hits = max(self.plan.hits, *windows)
         models = self._models()
+        self._stage_two_settings()
         self.folder.open()
         self._check_inputs(models)
         with working("reading the judgements"):
@@ -62,20 +64,43 @@ class Sweep:
             kept = {qid: qrels[qid] for qid in qids}
             _check_judged(files, qids, qrels)
             split = self._split(qids)
-            measures = SweepMeasures(Measuring(self.plan.measure, kept), split, qids, hits)
             scored = self._score(models, files, qids, max(windows))
-            fusions = self.plan.fusions()
-            first_stages = measures.first_stages(scored)
-            pace = Pace("points", total=len(stages) * len(models) * len(windows) * len(fusions))
-            points: list[Measured] = []
-            with progress("fusing", pace) as meter:
-                for one in measures.points(scored, windows, fusions):
-                    points.append(one)
-                    meter.advance()
-            choice = measures.choose(scored, first_stages, points)
-            result = SweepResult(first_stages, points, choice, split, measures.measuring.name)
-            self._write(result, models, files, scored)
+            stages_two = stack.enter_context(self._stages_two(files))
+            measures = SweepMeasures(Measuring(self.plan.measure, kept), split, qids, hits, stages_two)
+            result = self._measure(measures, scored, windows)
+            self._write(result, models)
+            self._write_run(result.choice.best, files, scored, stages_two)
         return result
+
+    def _measure(self, measures: SweepMeasures, scored: Scored, windows: Sequence[int]) -> SweepResult:
+        """Measure every point, and choose one."""
+        fusions, first_stages = self.plan.fusions(), measures.first_stages(scored)
+        lists = sum(len(models) for models in scored.values())
+        pace = Pace("points", total=lists * len(windows) * len(fusions) * (1 + len(measures.stages_two)))
+        points: list[Measured] = []
+        with progress("fusing, and asking generators" if measures.stages_two else "fusing", pace) as meter:
+            for one in measures.points(scored, windows, fusions):
+                points.append(one)
+                meter.advance()
+        choice = measures.choose(scored, first_stages, points)
+        return SweepResult(first_stages, points, choice, measures.split, measures.measuring.name)
+
+    def _stage_two_settings(self) -> dict[str, Settings]:
+        """Return the settings of each stage two by its name. Raises `ConfigurationError` for a wrong one."""
+        return stage_two_settings(self.plan.stages_two(), self.settings)
+
+    @contextmanager
+    def _stages_two(self, files: Mapping[str, StageFile]) -> Iterator[dict[str, SweptStageTwo]]:
+        """Open the generators, whose answers are kept in the folder."""
+        settings = self._stage_two_settings()
+        if not settings:
+            yield {}
+            return
+        with (
+            closing(KeptAnswers(self.folder.answers)) as answers,
+            open_stages_two(settings, files, answers) as found,
+        ):
+            yield found
 
     def _models(self) -> dict[str, Settings]:
         """Return the settings of each model by its name in the plan. Raises `ConfigurationError` for a wrong one."""
@@ -144,21 +169,31 @@ class Sweep:
                     scored[stage][model] = lists
         return scored
 
-    def _write(
+    def _write_run(
         self,
-        result: SweepResult,
-        models: Mapping[str, Settings],
+        chosen_point: Measured,
         files: Mapping[str, StageFile],
-        scored: Mapping[str, Mapping[str, Sequence[ScoredList]]],
+        scored: Scored,
+        stages_two: Mapping[str, SweptStageTwo],
     ) -> None:
+        best = chosen_point.point
+        queries = read_lists({best.stage: files[best.stage]}, list(chosen_point.by_query))
+        lists = (query.lists[best.stage] for query in queries)
+        second = None if best.listwise is None else stages_two[best.listwise]
+        write_best_run(self.folder.path / "best.trec", lists, scored[best.stage][best.model or ""], best, second)
+
+    def _write(self, result: SweepResult, models: Mapping[str, Settings]) -> None:
         best, path = result.choice.best.point, self.folder.path
         [stage] = [one for one in self.plan.stages() if one.name == best.stage]
-        queries = read_lists({best.stage: files[best.stage]}, list(result.choice.best.by_query))
-        lists = (query.lists[best.stage] for query in queries)
-        write_best_run(path / "best.trec", lists, scored[best.stage][best.model or ""], best)
         settings = self._best_settings(stage, models[best.model or ""], best.window or 0)
         settings |= fusion_settings(best.fusion or Fusion())
-        write_settings(path / "best.toml", settings, _comments(result, stage))
+        comments = _comments(result, stage)
+        if best.listwise is not None:
+            own = self._stage_two_settings()[best.listwise]
+            settings |= stage_two_identity(own)
+            if settings.pop("listwise_request"):
+                comments.append("listwise_request is left out here: set it as it was set for the sweep.")
+        write_settings(path / "best.toml", {n: v for n, v in settings.items() if v is not None}, comments)
         write_csv(path / "sweep.csv", result)
         write_json(path / "sweep.json", result, {"settings": settings, "versions": versions()})
 

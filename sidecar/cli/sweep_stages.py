@@ -61,7 +61,7 @@ class SweepFolder:
                 remedy="Go on with it by --resume, replace it by --force, or name another folder.",
             )
         if self.force and not self.resume:
-            for own in (stages, self.path / INPUTS, self.scores):
+            for own in (stages, self.path / INPUTS, self.scores, journal_of(self.answers)):
                 shutil.rmtree(own) if own.is_dir() else own.unlink(missing_ok=True)
         try:
             stages.mkdir(parents=True, exist_ok=True)
@@ -72,6 +72,11 @@ class SweepFolder:
     def scores(self) -> Path:
         """Return the path of its own score file."""
         return self.path / "scores.db"
+
+    @property
+    def answers(self) -> Path:
+        """Return the path of the answers of generators, whose journal is never finished."""
+        return self.path / "answers"
 
     def accept(self, name: str, inputs: Mapping[str, Any]) -> bool:
         """Return whether a part was made from these inputs; False if there is none yet, or it has to be made again.

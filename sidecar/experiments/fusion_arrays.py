@@ -88,6 +88,11 @@ class FusionArrays:
             )
         ]
 
+    @property
+    def scored(self) -> list[int]:
+        """Return how many candidates of each query were scored."""
+        return [len(one.positions) for one in self._windows]
+
     def fused(self, fusion: Fusion) -> Floats:
         """Return the fused scores of all scored candidates, query by query, each in first-stage order.
 

@@ -13,7 +13,7 @@ import msgspec
 
 from sidecar.core.atomic_write import atomic_write
 from sidecar.core.fusion import Fusion
-from sidecar.experiments.sweep_points import Measured, Point, SweepResult
+from sidecar.experiments.sweep_points import Choice, Measured, Point, SweepResult
 
 _COLUMNS = ("first_stage", "model", "window", "fusion", "normalization", "weight", "rank_constant", "arithmetic")
 
@@ -22,10 +22,11 @@ def write_csv(path: Path, result: SweepResult) -> None:
     """Write a row for each point, with its means over the choosing and the reported queries."""
     with atomic_write(path) as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([*_COLUMNS, "choose", "report"])
+        columns = (*_COLUMNS, "listwise") if any(one.point.listwise for one in result.points) else _COLUMNS
+        writer.writerow([*columns, "choose", "report"])
         for one in [*result.first_stages, *result.points]:
             row = _row(one.point)
-            writer.writerow([*(row.get(name, "") for name in _COLUMNS), repr(one.choose), repr(one.report)])
+            writer.writerow([*(row.get(name, "") for name in columns), repr(one.choose), repr(one.report)])
 
 
 def write_json(path: Path, result: SweepResult, more: Mapping[str, Any]) -> None:
@@ -41,6 +42,7 @@ def write_json(path: Path, result: SweepResult, more: Mapping[str, Any]) -> None
         "model_alone": {**_figures(choice.model_alone), "by_query": choice.model_alone.by_query},
         "against_first_stage": asdict(choice.against_first_stage),
         "against_model_alone": asdict(choice.against_model_alone),
+        **_without_stage_two(choice),
         **more,
         "points": [_figures(one) for one in [*result.first_stages, *result.points]],
     }
@@ -64,6 +66,13 @@ def fusion_settings(fusion: Fusion) -> dict[str, Any]:
     return {names.get(name, name): value for name, value in fusion.as_dict().items()}
 
 
+def _without_stage_two(choice: Choice) -> dict[str, Any]:
+    if choice.stage_one is None or choice.against_stage_one is None:
+        return {}
+    figures = {**_figures(choice.stage_one), "by_query": choice.stage_one.by_query}
+    return {"stage_one": figures, "against_stage_one": asdict(choice.against_stage_one)}
+
+
 def _figures(one: Measured) -> dict[str, Any]:
     return {**_row(one.point), "choose_mean": one.choose, "report_mean": one.report}
 
@@ -73,4 +82,6 @@ def _row(point: Point) -> dict[str, Any]:
     if point.fusion is not None:
         told = point.fusion.as_dict()
         row |= {"model": point.model, "window": point.window, "fusion": told.pop("method"), **told}
+    if point.listwise is not None:
+        row["listwise"] = point.listwise
     return row

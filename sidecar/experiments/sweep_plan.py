@@ -1,4 +1,4 @@
-"""The plan of a sweep, from a TOML file or flags: first stages, models, windows and fusions, and all their points.
+"""The plan of a sweep, from a TOML file or flags: first stages, models, windows, fusions, generators, and their points.
 
 No I/O beside reading the file. A value that may vary is one value or a list.
 """
@@ -102,6 +102,7 @@ class SweepPlan(_Table):
     models: list[str | dict[str, Any]] = []
     first_stage: Annotated[list[FirstStageTable], Field(min_length=1)]
     fusion: list[FusionTable] = []
+    listwise: list[dict[str, Any]] = []
     choose: ChooseTable = Field(default_factory=lambda: ChooseTable.model_validate({}))
 
     @model_validator(mode="after")
@@ -118,11 +119,13 @@ class SweepPlan(_Table):
     def stages(self) -> list[StagePoint]:
         """Return every first stage with a name of its own. Raises `ConfigurationError` if two have the same name."""
         found = [one for number, table in enumerate(self.first_stage, 1) for one in _stages(table, number)]
-        names = [one.name for one in found]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ConfigurationError(
-                f"two first stages have the name {', '.join(twice)}.", remedy="Give each first_stage a name of its own."
-            )
+        _check_names("first_stage", [one.name for one in found])
+        return found
+
+    def stages_two(self) -> list[StageTwoPoint]:
+        """Return every stage two with a name of its own. Raises `ConfigurationError` if two have the same name."""
+        found = [one for number, table in enumerate(self.listwise, 1) for one in _stages_two(table, number)]
+        _check_names("listwise", [one.name for one in found])
         return found
 
 
@@ -141,6 +144,14 @@ class StagePoint:
 
     name: str
     table: FirstStageTable
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StageTwoPoint:
+    """One stage two: the `settings` (listwise_model, listwise_depth, …) that it replaces."""
+
+    name: str
     settings: Mapping[str, Any]
 
 
@@ -164,7 +175,15 @@ def parse_plan(values: Mapping[str, Any], source: str) -> SweepPlan:
         raise ConfigurationError("\n".join(lines), remedy="docs/SWEEP.md has an example with every key.") from None
     plan.stages()
     plan.fusions()
+    plan.stages_two()
     return plan
+
+
+def _check_names(kind: str, names: Sequence[str]) -> None:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigurationError(
+            f"two tables {kind} have the name {', '.join(twice)}.", remedy=f"Give each {kind} a name of its own."
+        )
 
 
 def _words(error: Mapping[str, Any]) -> str:
@@ -179,14 +198,30 @@ def _stages(table: FirstStageTable, number: int) -> Iterator[StagePoint]:
     base = table.name or f"stage{number}"
     url = {} if table.url is None else {"opensearch_url": table.url}
     varied = {name: values for name in ("k1", "b", "rm3") if (values := getattr(table, name))}
+    for name, chosen in _combined(base, varied):
+        yield StagePoint(name, table, {**url, **chosen})
+
+
+def _stages_two(table: Mapping[str, Any], number: int) -> Iterator[StageTwoPoint]:
+    base = str(table.get("name", f"listwise{number}"))
+    varied = {key: value if isinstance(value, list) else [value] for key, value in table.items() if key != "name"}
+    for name, chosen in _combined(base, varied):
+        yield StageTwoPoint(name, chosen)
+
+
+def _combined(base: str, varied: Mapping[str, Sequence[Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every combination of values, with a name that tells those of which there are several."""
     for values in product(*varied.values()):
         chosen = dict(zip(varied, values, strict=True))
-        several = [f"{name}={_plain(chosen[name])}" for name, given in varied.items() if len(given) > 1]
-        yield StagePoint("_".join([base, *several]), table, {**url, **chosen})
+        several = [key for key, given in varied.items() if len(given) > 1]
+        several = [f"{key.removeprefix('listwise_')}={_plain(chosen[key])}" for key in several]
+        yield "_".join([base, *several]), chosen
 
 
-def _plain(value: float | bool) -> str:
-    return str(value).lower() if isinstance(value, bool) else f"{value:g}"
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
 _TAKES = {

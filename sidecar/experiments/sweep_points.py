@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from sidecar.core.fusion import Fusion, Method
 from sidecar.experiments.evaluate import Comparison, Measuring
@@ -16,12 +17,26 @@ Scored = Mapping[str, Mapping[str, Sequence[ScoredList]]]
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A setting of a sweep; `model`, `window` and `fusion` are None for a first stage alone."""
+    """A setting of a sweep; `model`, `window` and `fusion` are None for a first stage alone.
+
+    `listwise` is the name of a stage two, None without one.
+    """
 
     stage: str
     model: str | None = None
     window: int | None = None
     fusion: Fusion | None = None
+    listwise: str | None = None
+
+
+class StageTwoOrders(Protocol):
+    """A stage two: it puts the first hits of queries, at most `depth` of each, in another order."""
+
+    depth: int
+
+    def orders(self, stage: str, tops: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+        """Return the docids of each query, which a first stage found, in their new order."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +53,8 @@ class Measured:
 class Choice:
     """The best point by the choosing queries, compared on the reported ones.
 
-    `first_stage` and `model_alone` are the same first stage, model and window without a fusion; `against_…` compare the
-    best point with them.
+    `first_stage` and `model_alone` are the same first stage, model and window without a fusion; `stage_one` is the same
+    point without its stage two, None if it has none. `against_…` compare the best point with them.
     """
 
     best: Measured
@@ -47,6 +62,8 @@ class Choice:
     model_alone: Measured
     against_first_stage: Comparison
     against_model_alone: Comparison
+    stage_one: Measured | None = None
+    against_stage_one: Comparison | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +79,16 @@ class SweepResult:
 
 @dataclass(frozen=True, slots=True)
 class SweepMeasures:
-    """Measures points over `qids`, the queries of every list; `hits` is the depth of what is measured."""
+    """Measures points over `qids`, the queries of every list; `hits` is the depth of what is measured.
+
+    Each point is measured without a stage two, and with each of `stages_two`.
+    """
 
     measuring: Measuring
     split: Split
     qids: Sequence[str]
     hits: int
+    stages_two: Mapping[str, StageTwoOrders] = field(default_factory=dict)
 
     def first_stages(self, scored: Scored) -> list[Measured]:
         """Measure each first stage alone."""
@@ -77,7 +98,10 @@ class SweepMeasures:
         ]
 
     def points(self, scored: Scored, windows: Sequence[int], fusions: Sequence[Fusion]) -> Iterator[Measured]:
-        """Measure each first stage, model, window and fusion. Raises what `FusionArrays` raises."""
+        """Measure each first stage, model, window, fusion and stage two.
+
+        Raises what `FusionArrays` and the stages two raise.
+        """
         depth = min(self.measuring.cutoff or self.hits, self.hits)
         for stage, models in scored.items():
             for model, lists in models.items():
@@ -86,6 +110,19 @@ class SweepMeasures:
                     for fusion in fusions:
                         point = Point(stage, model, window, fusion)
                         yield self._measured(point, arrays.orders(fusion, depth))
+                        for name, second in self.stages_two.items():
+                            orders = arrays.orders(fusion, max(depth, second.depth))
+                            moved = self._moved(second, stage, orders, arrays.scored)
+                            yield self._measured(replace(point, listwise=name), moved)
+
+    def _moved(
+        self, second: StageTwoOrders, stage: str, orders: Sequence[Sequence[str]], scored: Sequence[int]
+    ) -> list[list[str]]:
+        """Return the orders with their first scored hits as a stage two puts them."""
+        depths = [min(second.depth, count) for count in scored]
+        tops = {qid: order[:most] for qid, order, most in zip(self.qids, orders, depths, strict=True)}
+        found = second.orders(stage, tops)
+        return [[*found[qid], *order[most:]] for qid, order, most in zip(self.qids, orders, depths, strict=True)]
 
     def choose(self, scored: Scored, first_stages: Sequence[Measured], points: Sequence[Measured]) -> Choice:
         """Choose the point with the highest mean over the choosing queries; of equal ones the first."""
@@ -93,7 +130,11 @@ class SweepMeasures:
         [first] = [one for one in first_stages if one.point.stage == best.point.stage]
         stage, model, window = best.point.stage, best.point.model, best.point.window
         alone = next(self.points({stage: {model or "": scored[stage][model or ""]}}, [window or 1], [Fusion()]))
-        return Choice(best, first, alone, self._against(first, best), self._against(alone, best))
+        choice = Choice(best, first, alone, self._against(first, best), self._against(alone, best))
+        if best.point.listwise is None:
+            return choice
+        without = next(one for one in points if one.point == replace(best.point, listwise=None))
+        return replace(choice, stage_one=without, against_stage_one=self._against(without, best))
 
     def _against(self, before: Measured, after: Measured) -> Comparison:
         return self.measuring.compare(before.by_query, after.by_query, self.split.report)
