@@ -119,13 +119,13 @@ class SweepPlan(_Table):
     def stages(self) -> list[StagePoint]:
         """Return every first stage with a name of its own. Raises `ConfigurationError` if two have the same name."""
         found = [one for number, table in enumerate(self.first_stage, 1) for one in _stages(table, number)]
-        _check_names("first_stage", [one.name for one in found])
+        _check_names("first stages", "first_stage", [one.name for one in found])
         return found
 
     def stages_two(self) -> list[StageTwoPoint]:
         """Return every stage two with a name of its own. Raises `ConfigurationError` if two have the same name."""
         found = [one for number, table in enumerate(self.listwise, 1) for one in _stages_two(table, number)]
-        _check_names("listwise", [one.name for one in found])
+        _check_names("generators", "listwise", [one.name for one in found])
         return found
 
 
@@ -179,10 +179,10 @@ def parse_plan(values: Mapping[str, Any], source: str) -> SweepPlan:
     return plan
 
 
-def _check_names(kind: str, names: Sequence[str]) -> None:
+def _check_names(kind: str, table: str, names: Sequence[str]) -> None:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigurationError(
-            f"two tables {kind} have the name {', '.join(twice)}.", remedy=f"Give each {kind} a name of its own."
+            f"two {kind} have the name {', '.join(twice)}.", remedy=f"Give each {table} a name of its own."
         )
 
 

@@ -30,9 +30,12 @@ class Point:
 
 
 class StageTwoOrders(Protocol):
-    """A stage two: it puts the first hits of queries, at most `depth` of each, in another order."""
+    """A stage two: it puts the first hits of queries in another order."""
 
-    depth: int
+    @property
+    def depth(self) -> int:
+        """Return how many hits of a query it orders at most."""
+        ...
 
     def orders(self, stage: str, tops: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
         """Return the docids of each query, which a first stage found, in their new order."""

@@ -136,7 +136,7 @@ def test_an_interrupted_sweep_goes_on_with_its_answers(sweep, generator):
         ('[[listwise]]\nmodel = "x"', "listwise: model is no setting of stage two."),
         ("[[listwise]]\nlistwise_depth = 5", "listwise: listwise1 has no generator."),
         ('[[listwise]]\nlistwise_model = "http://a"\nlistwise_depth = 1', "listwise_depth"),
-        ('[[listwise]]\nname = "x"\n[[listwise]]\nname = "x"', "two tables listwise have the name x."),
+        ('[[listwise]]\nname = "x"\n[[listwise]]\nname = "x"', "two generators have the name x."),
         ('[[listwise]]\nlistwise_model = "http://127.0.0.1:9"', "http://127.0.0.1:9/v1 can't be reached"),
     ],
 )

@@ -10,6 +10,7 @@ import msgspec
 from sidecar.core.candidates import Chunk
 from sidecar.core.explanation import explain
 from sidecar.core.fusion import Fusion
+from sidecar.core.stage_two import count_answers
 from sidecar.scoring.score_mapping import Mapping as ScoreMapping
 from sidecar.serving.scorer.service import Outcome
 from sidecar.serving.ui.first_stages import ComparedHit
@@ -27,10 +28,14 @@ class RerankedHit(msgspec.Struct, frozen=True):
     normalized_rerank: float | None
     truncated: bool
     chunk: Chunk | None
+    stage_one_rank: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class ComparedRanking(msgspec.Struct, frozen=True):
-    """One reranking: what became of it, how it was made, and its hits, best first; none if nothing was scored."""
+    """One reranking: what became of it, how it was made, and its hits, best first; none if nothing was scored.
+
+    If stage two was asked for, `stage` says whose order it is, and `stage_two` what the generator answered.
+    """
 
     model: str
     status: str
@@ -41,6 +46,8 @@ class ComparedRanking(msgspec.Struct, frozen=True):
     calibrated: bool
     seconds: Mapping[str, float]
     hits: Sequence[RerankedHit]
+    stage: int | msgspec.UnsetType = msgspec.UNSET
+    stage_two: Mapping[str, int] | msgspec.UnsetType = msgspec.UNSET
     response: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -64,6 +71,7 @@ def compared_ranking(
 ) -> ComparedRanking:
     """Describe one outcome; `response` is the engine's own response in its order, if it was asked for."""
     ranking, fusion = outcome.ranking, outcome.fusion or requested
+    second = None if ranking is None else ranking.stage_two
     return ComparedRanking(
         model=outcome.model,
         status=outcome.status.value,
@@ -74,6 +82,8 @@ def compared_ranking(
         calibrated=mapping.calibrated,
         seconds=outcome.seconds,
         hits=[] if ranking is None else [_hit(one) for one in explain(ranking, mapping)],
+        stage=msgspec.UNSET if second is None else second.stage,
+        stage_two=msgspec.UNSET if second is None else {"depth": second.depth, **count_answers(second.windows)},
         response=msgspec.UNSET if response is None else msgspec.Raw(response),
     )
 
@@ -100,4 +110,5 @@ def _hit(one: Any) -> RerankedHit:
         normalized_rerank=one.normalized_rerank,
         truncated=one.truncated,
         chunk=one.chunk,
+        stage_one_rank=msgspec.UNSET if one.stage_one_rank is None else one.stage_one_rank,
     )

@@ -110,10 +110,16 @@ class CompareApi:
             "lucene_indexes": list(own.lucene_indexes),
             "models": models,
             "fusion": None if chosen is None else written_out(chosen),
+            "generator": self._generator(),
             "window": own.options.window,
             "proxy_port": self.proxy_port,
             "document_fields": list(own.options.fields.all),
         }
+
+    def _generator(self) -> dict[str, Any] | None:
+        """Describe the generator of stage two, None if there is none."""
+        own, options = self.comparer.service.stage_two, self.comparer.options
+        return None if own is None else {"name": own.name, "depth": own.spec.depth, "by_default": options.listwise}
 
     async def _indexes(self, request: Request) -> Response:
         """Return the names that the caller may search; a list that OpenSearch refuses is empty."""

@@ -21,7 +21,7 @@ from sidecar.serving.rerank_api.problem import Fault, Problem
 from sidecar.serving.scorer.service import Outcome, RerankingService, Status
 from sidecar.serving.ui.answer import ComparedRanking, Comparison, compared_ranking
 from sidecar.serving.ui.first_stages import ComparedEngine, Fetched
-from sidecar.serving.ui.request import ComparisonRequest, fusions_of
+from sidecar.serving.ui.request import ComparisonRequest, fusions_of, stages_two_of
 
 
 class Turns(Protocol):
@@ -56,6 +56,7 @@ class Comparer:
         started = self.clock()
         models = [self.names.find(one.model) for one in asked.rankings]
         fusions = fusions_of(asked, self.options.fusion)
+        stages_two = stages_two_of(asked, self.options.generator)
         engine = asked.engine or ("lucene" if asked.index in self.lucene_indexes else "opensearch")
         if engine not in self.engines:
             raise Problem(Fault.NOT_FOUND, f"there is no {engine} index here; set SIDECAR_LUCENE_INDEXES")
@@ -63,8 +64,8 @@ class Comparer:
         fetching = self.clock() - started
         seconds = (asked.timeout_ms / 1000 if asked.timeout_ms else self.options.seconds) - fetching
         rankings = []
-        for model, fusion in zip(models, fusions, strict=True):
-            outcome = await self._rank(fetched, model, fusion, seconds)
+        for model, fusion, listwise in zip(models, fusions, stages_two, strict=True):
+            outcome = await self._rank(fetched, model, fusion, seconds, listwise=listwise)
             own = await fetched.respond(outcome.ranking) if asked.responses else None
             rankings.append(self._described(outcome, fusion, own))
         native = await fetched.respond(None) if asked.responses else None
@@ -89,7 +90,9 @@ class Comparer:
         named = asked.document_fields
         return self.options.fields if named is None else PassageFields(title=(), text=tuple(named))
 
-    async def _rank(self, fetched: Fetched, model: str, fusion: Fusion | None, seconds: float) -> Outcome:
+    async def _rank(
+        self, fetched: Fetched, model: str, fusion: Fusion | None, seconds: float, *, listwise: bool
+    ) -> Outcome:
         """Rerank the candidates as a search is reranked; the outcome is counted as one of the API port."""
         why = fetched.skipped or self.turns.not_now()
         if why is None and not fetched.candidates:
@@ -107,6 +110,7 @@ class Comparer:
                     model=model,
                     fusion=fusion,
                     seconds=seconds,
+                    listwise=listwise,
                     caller=fetched.caller,
                 )
             finally:

@@ -9,6 +9,7 @@ import msgspec
 from connectors.opensearch import raw_json
 from sidecar.core.errors import SidecarError
 from sidecar.core.fusion import Fusion, Method
+from sidecar.core.listwise_spec import wants_stage_two
 from sidecar.serving.proxy.rerank_options import MOST_FIELDS
 from sidecar.serving.proxy.rules import RequestedFusion, fusion_of
 from sidecar.serving.rerank_api.problem import Fault, Problem
@@ -19,10 +20,14 @@ EngineName = Literal["lucene", "opensearch"]
 
 
 class RequestedRanking(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """One reranking of the candidates: its model (None: the default) and its fusion (None: the model's own)."""
+    """One reranking of the candidates: its model (None: the default) and its fusion (None: the model's own).
+
+    With `listwise` stage two follows, which true or the name of the configured generator asks for.
+    """
 
     model: str | None = None
     fusion: RequestedFusion | Method | None = None
+    listwise: bool | str = False
 
     def chosen_fusion(self, default: Fusion | None) -> Fusion | None:
         """Return the fusion, `default` if none is requested. Raises `FusionError` for an unsound one."""
@@ -68,6 +73,14 @@ def read_request(raw: bytes) -> ComparisonRequest:
     if found.query is not None and not found.query.strip():
         raise Problem(Fault.EMPTY, "the query must not be empty", param="query")
     return found
+
+
+def stages_two_of(asked: ComparisonRequest, generator: str) -> list[bool]:
+    """Return whether stage two follows each ranking. Raises `Problem` for a generator that is not configured."""
+    try:
+        return [wants_stage_two(one.listwise, generator) for one in asked.rankings]
+    except SidecarError as error:
+        raise Problem(Fault.INVALID, str(error).replace("\n", " "), param="listwise") from None
 
 
 def fusions_of(asked: ComparisonRequest, default: Fusion | None) -> list[Fusion | None]:

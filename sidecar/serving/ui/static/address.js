@@ -19,6 +19,7 @@ const PARTS = {
   weight: "weight",
   rank_constant: "k",
   arithmetic: "arith",
+  listwise: "stage2",
 };
 const NUMBERS = new Set(["window", "timeout", "cut", "shown", "weight", "rank_constant"]);
 

@@ -2,7 +2,7 @@
 
 import { readAddress, writeAddress, writeAddressSoon } from "./address.js";
 import { ApiError, onKeyNeeded, request, setAccount } from "./api.js";
-import { Controls } from "./controls.js";
+import { Controls, chosenRanking } from "./controls.js";
 import { byId, el, say } from "./dom.js";
 import { Copies } from "./copies.js";
 import { Files } from "./files.js";
@@ -52,7 +52,7 @@ class App {
       setAccount(more.user, more.password);
       this.listIndexes();
     } else if (what === "engine") this.listIndexes();
-    else if (what === "model" && !this.results.hasScores()) this.search();
+    else if (["model", "listwise"].includes(what) && !this.results.hasScores()) this.search();
     else this.results.arrange();
     writeAddressSoon(this.state);
   }
@@ -82,9 +82,21 @@ class App {
     writeAddressSoon(this.state);
   }
 
-  /** The rankings that the service has to compute: each model that a side names, once. */
-  models() {
-    return [...new Set([this.state.right.model, this.state.left.model].filter(Boolean))];
+  /** Name the ranking that a side shows. One with stage two is of its own fusion; others are computed here. */
+  rankingOf(name) {
+    const { model, listwise } = this.state[name];
+    return listwise === "on" ? `${name} ${model}` : model;
+  }
+
+  /** The rankings that the service has to compute, by name. */
+  rankings() {
+    const found = new Map();
+    for (const name of ["right", "left"]) {
+      const side = this.state[name];
+      const own = side.listwise === "on" ? chosenRanking(side, this.offered) : { model: side.model };
+      if (side.model) found.set(this.rankingOf(name), own);
+    }
+    return found;
   }
 
   /** The body of the request for what is chosen. */
@@ -102,7 +114,7 @@ class App {
       window: state.window,
       ...(state.timeout && { timeout_ms: state.timeout }),
       ...(fields.length && { document_fields: fields }),
-      rankings: this.models().map((model) => ({ model })),
+      rankings: [...this.rankings().values()],
     };
   }
 
@@ -118,6 +130,7 @@ class App {
     this.running?.abort();
     const running = (this.running = new AbortController());
     const started = performance.now();
+    const names = [...this.rankings().keys()];
     document.body.classList.add("searching");
     byId("results").setAttribute("aria-busy", "true");
     say("Searching and scoring …", "quiet");
@@ -125,7 +138,7 @@ class App {
     try {
       const data = await request("v1/compare", { method: "POST", body, signal: running.signal });
       say("");
-      this.results.take(data, started);
+      this.results.take(data, names, started);
     } catch (error) {
       if (error.name === "AbortError") return;
       if (!(error instanceof ApiError)) throw error;
@@ -176,6 +189,8 @@ function initialState(offered) {
   };
   if (!known(state.right.model)) state.right.model = model;
   if (!known(state.left.model)) state.left.model = "";
+  if (!offered.generator) state.left.listwise = state.right.listwise = "";
+  else if (offered.generator.by_default) state.right.listwise ??= "on";
   return state;
 }
 

@@ -33,6 +33,7 @@ export class Column {
       const card = (this.cards[position] ??= this.card(this.hits[position], position, this.words));
       write(card.rank, String(rank));
       write(card.score, number(score));
+      showStageTwo(card, entry);
       showMove(card, other.places[position].rank - rank);
       // Only what is out of place is moved, for a move makes the browser lay the column out again.
       if (place === card.root) place = place.nextSibling;
@@ -52,6 +53,7 @@ export class Column {
     const spoken = el("span", { class: "sr" });
     const move = el("span", { class: "move" }, arrow, spoken);
     const grade = el("span", { class: "grade", hidden: true });
+    const second = el("span", { class: "stage-two", hidden: true });
     const name = hit.title || hit.docid || "(no title)";
     const button = el("button", { type: "button", class: "hit-title", dir: "auto" }, markedText(name, words));
     const root = el(
@@ -63,13 +65,13 @@ export class Column {
         { class: "hit-main" },
         el("h3", {}, button),
         el("p", { class: "passage", dir: "auto" }, passageOf(hit, words)),
-        el("p", { class: "meta" }, el("span", { class: "docid" }, hit.docid), score, move, grade),
+        el("p", { class: "meta" }, el("span", { class: "docid" }, hit.docid), score, move, second, grade),
       ),
     );
     root.addEventListener("click", () => {
       if (!getSelection()?.toString()) this.open(position, button);
     });
-    return { root, rank, score, move, arrow, words: spoken, grade, button };
+    return { root, rank, score, move, arrow, words: spoken, second, grade, button };
   }
 }
 
@@ -88,6 +90,13 @@ function showMove(card, places) {
   card.move.className = `move ${kind}`;
   card.arrow.textContent = kind === "same" ? arrow : `${arrow} ${Math.abs(places)}`;
   card.words.textContent = words;
+}
+
+/** Say how stage two moved a hit. */
+function showStageTwo(card, { before, rank }) {
+  const places = before ? before.rank - rank : 0;
+  card.second.hidden = !places;
+  write(card.second, places ? `stage two: ${places > 0 ? "up" : "down"} ${Math.abs(places)}` : "");
 }
 
 export function showGrade(card, grade) {

@@ -28,6 +28,15 @@ export function requested(fusion) {
   return { method, ...scale, ...(weight !== null && { weight }) };
 }
 
+/** The ranking that a side asks for, as the API writes it. */
+export function chosenRanking(side, offered) {
+  return {
+    ...(side.model !== FIRST_STAGE && { model: side.model }),
+    ...(side.method && { fusion: requested(fusionOf(side, offered)) }),
+    ...(offered.generator && { listwise: side.listwise === "on" }),
+  };
+}
+
 export class Controls {
   constructor(state, offered, changed) {
     Object.assign(this, { state, offered, changed });
@@ -156,14 +165,16 @@ export class Controls {
       oninput: () => constant.validity.valid && change("rank_constant", constant.valueAsNumber || 60),
     });
     const shown = el("output", {});
+    const listwise = select(this.generators(), (value) => change("listwise", value, "listwise"));
     const parts = {
       method: labelled("Fusion", method),
       weight: labelled("Model's weight", weight, "slider", shown),
       normalization: labelled("Normalisation", normalization),
       constant: labelled("k", constant, "narrow"),
       arithmetic: labelled("Arithmetic", arithmetic),
+      ...(this.offered.generator && { listwise: labelled("Stage two", listwise) }),
     };
-    this.sides[name] = { model, method, normalization, arithmetic, weight, constant, shown, parts };
+    this.sides[name] = { listwise, model, method, normalization, arithmetic, weight, constant, shown, parts };
     return el(
       "fieldset",
       { class: `side ${name}` },
@@ -171,6 +182,13 @@ export class Controls {
       labelled("Model", model),
       ...Object.values(parts),
     );
+  }
+
+  generators() {
+    const { generator } = this.offered;
+    if (!generator) return [];
+    const name = `${generator.name}, first ${generator.depth}`;
+    return [el("option", { value: "off" }, "none"), el("option", { value: "on" }, name)];
   }
 
   buildShared() {
@@ -222,6 +240,7 @@ export class Controls {
       const share = shares[name] ?? modelShare(fusion);
       own.model.value = side.model;
       own.method.value = side.method ?? "";
+      own.listwise.value = side.listwise === "on" ? "on" : "off";
       own.method.options[0].textContent = `the model's own: ${fusionOf({ model: side.model }, this.offered).method}`;
       own.normalization.value = fusion.normalization;
       own.arithmetic.value = fusion.arithmetic;

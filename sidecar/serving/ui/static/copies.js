@@ -1,7 +1,7 @@
 // The search as others send it: OpenSearch body, curl, Python; and the engine's own responses in both orders.
 
 import { request } from "./api.js";
-import { FIRST_STAGE, fusionOf, requested } from "./controls.js";
+import { chosenRanking } from "./controls.js";
 import { byId, el, say } from "./dom.js";
 
 export class Copies {
@@ -55,8 +55,7 @@ export class Copies {
   made() {
     const { state, offered } = this.app;
     const body = this.app.asked();
-    const fusion = state.right.method ? { fusion: requested(fusionOf(state.right, offered)) } : {};
-    const ranking = { ...(state.right.model !== FIRST_STAGE && { model: state.right.model }), ...fusion };
+    const ranking = chosenRanking(state.right, offered);
     const window = state.cut && state.cut < state.window ? state.cut : state.window;
     const compare = { ...body, window, rankings: [ranking] };
     const own = {
@@ -99,8 +98,7 @@ export class Copies {
   /** Fetch the engine's responses, with numbers as they are written. */
   async fetch(place) {
     const { state, offered } = this.app;
-    const fusion = state.right.method ? { fusion: requested(fusionOf(state.right, offered)) } : {};
-    const asked = { ...this.app.asked(), rankings: [{ model: state.right.model, ...fusion }], responses: true };
+    const asked = { ...this.app.asked(), rankings: [chosenRanking(state.right, offered)], responses: true };
     place.replaceChildren(el("p", { class: "meta" }, "Asking …"));
     try {
       const body = JSON.stringify(asked);

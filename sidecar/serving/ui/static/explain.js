@@ -34,7 +34,11 @@ function sideOf({ label, entry, detail, fusion, share, hit, calibrated }) {
     ["Place", `${entry.rank}`],
     ["First stage", `${number(hit.score)}, place ${hit.rank}`],
   ];
-  if (fusion) rows.push(...modelRows(entry, detail, calibrated), ...fusionRows(entry, fusion, share, hit, detail));
+  const { before = entry } = entry;
+  if (fusion) rows.push(...modelRows(before, detail, calibrated), ...fusionRows(before, fusion, share, hit, detail));
+  if (entry.before) {
+    rows.push(["Stage two", `from place ${before.rank} to ${entry.rank}, whose score is ${number(entry.score, 4)}`]);
+  }
   return el("section", {}, el("h3", {}, label), facts(rows));
 }
 

@@ -49,7 +49,18 @@ export function scoresOf(ranking, count) {
   return { scores, details };
 }
 
-/** Say whether a list has the order of the service's own ranking, as far as that goes. */
+/** Say whether a list has the order of the service's own ranking before stage two, as far as that goes. */
 export function agrees(list, ranking) {
-  return ranking.hits.every((hit) => list.entries[hit.rank - 1]?.position === hit.first_stage_rank - 1);
+  const place = (hit) => (hit.stage_one_rank ?? hit.rank) - 1;
+  return ranking.hits.every((hit) => list.entries[place(hit)]?.position === hit.first_stage_rank - 1);
+}
+
+/** Put the first entries in the generator's order. Scores stay with their places; `before` is what an entry was. */
+export function inStageTwo(list, ranking) {
+  const entries = [...list.entries];
+  for (const hit of ranking.hits.filter((one) => one.stage_one_rank)) {
+    const before = list.places[hit.first_stage_rank - 1];
+    entries[hit.rank - 1] = { ...before, score: list.entries[hit.rank - 1].score, before };
+  }
+  return listed(entries, list.share);
 }

@@ -6,7 +6,7 @@ import { byId, el, say } from "./dom.js";
 import { closeExplanation, openExplanation } from "./explain.js";
 import { obstacle } from "./fusion.js";
 import { Lines } from "./lines.js";
-import { agrees, firstStage, reranked, scoresOf } from "./ranking.js";
+import { agrees, firstStage, inStageTwo, reranked, scoresOf } from "./ranking.js";
 import { summary } from "./summary.js";
 
 export class Results {
@@ -31,11 +31,11 @@ export class Results {
     }
   }
 
-  /** Show the answer of a search that began at `started`. */
-  take(data, started) {
+  /** Show the answer of a search that began at `started`; `names` are those of its rankings. */
+  take(data, names, started) {
     this.data = data;
     this.scores = new Map(
-      data.rankings.map((ranking) => [ranking.model, { ranking, ...scoresOf(ranking, data.hits.length) }]),
+      data.rankings.map((ranking, i) => [names[i], { ranking, ...scoresOf(ranking, data.hits.length) }]),
     );
     byId("empty").hidden = true;
     byId("workbench").hidden = false;
@@ -55,9 +55,9 @@ export class Results {
     this.close(false);
   }
 
-  /** True if the scores of every chosen model are here. */
+  /** True if every chosen ranking is here. */
   hasScores() {
-    return this.data !== null && this.app.models().every((model) => this.scores.has(model));
+    return this.data !== null && [...this.app.rankings().keys()].every((one) => this.scores.has(one));
   }
 
   /** Compute both lists from the scores that are here, and show them. */
@@ -98,7 +98,7 @@ export class Results {
         fusion: null,
       };
     }
-    const own = this.scores.get(chosen.model);
+    const own = this.scores.get(this.app.rankingOf(name));
     const fusion = fusionOf(chosen, offered);
     if (!own.ranking.hits.length) {
       return {
@@ -112,10 +112,14 @@ export class Results {
     const window = Math.min(state.cut ?? hits.length, hits.length);
     const list = reranked(hits, own.scores, fusion, window);
     const untouched = !chosen.method && window === hits.length && own.ranking.hits.length === hits.length;
-    if (untouched && !agrees(list, own.ranking)) {
+    const agreed = agrees(list, own.ranking);
+    if (untouched && !agreed) {
       say("This page's order differs from the service's own. Please report it.", "warning");
     }
-    return { list, label: `Reranked · ${chosen.model}`, note: noteOf(fusion, window, hits.length), fusion, own };
+    const label = `Reranked · ${chosen.model}`;
+    const note = noteOf(fusion, window, hits.length) + stageTwoNote(own.ranking, agreed, offered);
+    const second = own.ranking.stage === 2 && agreed;
+    return { list: second ? inStageTwo(list, own.ranking) : list, label, note, fusion, own };
   }
 
   /** Emphasise the move of the hit that the pointer or the focus is on. */
@@ -156,6 +160,15 @@ export class Results {
     if (focus && this.opener?.isConnected) this.opener.focus();
     this.opener = null;
   }
+}
+
+/** Say whether a generator made the order of the first hits; "" if none was asked. */
+function stageTwoNote({ stage, stage_two: found, words }, agreed, { generator }) {
+  if (!stage) return "";
+  if (stage === 1) return ` · stage two is not applied: ${words}`;
+  if (!agreed) return " · stage two read another order: search again";
+  const kept = found.unreadable ? `, ${found.unreadable} of ${found.windows} windows unread` : "";
+  return ` · then the first ${found.depth} by ${generator.name}${kept}`;
 }
 
 function noteOf(fusion, window, count) {

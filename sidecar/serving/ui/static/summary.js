@@ -2,7 +2,7 @@
 
 import { el, milliseconds } from "./dom.js";
 
-const STAGES = { fetch: "first stage", score: "scoring", fuse: "fusion", other: "the rest" };
+const STAGES = { fetch: "first stage", score: "scoring", fuse: "fusion", listwise: "stage two", other: "the rest" };
 
 /** Describe an answer: the status of each ranking, the stages of the first as a bar, and the engine's warning. */
 export function summary(data, elapsed) {
