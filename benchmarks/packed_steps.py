@@ -30,11 +30,11 @@ from sidecar.bench.work import by_typicality, queries_for
 from sidecar.scoring.adapter_registry import AdapterRegistry
 from sidecar.scoring.checkpoints.checkpoint import Placement, load_tokenizer
 from sidecar.scoring.checkpoints.manifest import Manifest
-from sidecar.scoring.engines.packed.engine import PackedEngine
+from sidecar.scoring.engines.packed.engine import PackedEngine, Rotations
 from sidecar.scoring.engines.packed.layout import Layout
-from sidecar.scoring.engines.packed.loader import read_llama, shapes_of
+from sidecar.scoring.engines.packed.loader import read_decoder, shapes_of
 from sidecar.scoring.engines.packed.transfer import send
-from sidecar.scoring.engines.packed.weights import Llama
+from sidecar.scoring.engines.packed.weights import Decoder
 from sidecar.scoring.engines.padding import pad_id
 from sidecar.scoring.prompt import Prompt, Tokens
 
@@ -45,19 +45,19 @@ RANK = 16
 class WholeLastLayer(PackedEngine):
     """Computes the last layer for every row, as transformers does."""
 
-    def _last_layer(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, layout: Layout) -> torch.Tensor:
-        x = self._layers(self.llama.layers[-1:], x, cos, sin, layout)
+    def _last_layer(self, x: torch.Tensor, rotations: Rotations, layout: Layout) -> torch.Tensor:
+        x = self._layers(slice(-1, None), x, rotations, layout)
         return x[send(layout.pooled_rows, self.device)]
 
 
-def steps(llama: Llama, eos: int) -> Iterator[tuple[str, PackedEngine]]:
+def steps(decoder: Decoder, eos: int) -> Iterator[tuple[str, PackedEngine]]:
     """Yield the engine with one more optimisation at a time, then complete, uncompiled, and in its invariant mode."""
-    yield "no padding", WholeLastLayer(llama, Manifest(), eos=eos, share=False)
-    yield "+ compiled", WholeLastLayer(llama, Manifest(), eos=eos, share=False, compile="before")
-    yield "+ last layer for pooled rows", PackedEngine(llama, Manifest(), eos=eos, share=False, compile="before")
-    yield "+ shared prefix: the engine", PackedEngine(llama, Manifest(), eos=eos, compile="before")
-    yield "the engine, not compiled", PackedEngine(llama, Manifest(), eos=eos)
-    yield "the engine, invariant", PackedEngine(llama, Manifest(), eos=eos, invariant=True)
+    yield "no padding", WholeLastLayer(decoder, Manifest(), eos=eos, share=False)
+    yield "+ compiled", WholeLastLayer(decoder, Manifest(), eos=eos, share=False, compile="before")
+    yield "+ last layer for pooled rows", PackedEngine(decoder, Manifest(), eos=eos, share=False, compile="before")
+    yield "+ shared prefix: the engine", PackedEngine(decoder, Manifest(), eos=eos, compile="before")
+    yield "the engine, not compiled", PackedEngine(decoder, Manifest(), eos=eos)
+    yield "the engine, invariant", PackedEngine(decoder, Manifest(), eos=eos, invariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +85,19 @@ def measure(asked: Asked, folder: Path) -> None:
     memory = Memory(asked.device)
     memory.forget()
     before, began = memory.now() or 0, perf_counter()
-    llama = read_llama(folder, placement)
+    decoder = read_decoder(folder, placement)
     synchronize(asked.device)
     weights = (memory.now() or 0) - before
     seconds = perf_counter() - began
     say(f"read in {seconds:.1f} s: {weights / 1e9:.2f} GB, at most {_grown(memory, before):.2f} on the way")
     tokenizer = load_tokenizer(folder)
-    time_steps(asked, llama, tokenizer, memory, flops)
+    time_steps(asked, decoder, tokenizer, memory, flops)
     memory.forget()
     pairs = [Tokens([7 + (index + place) % 999 for place in range(LENGTH)]) for index in range(TOKENS // LENGTH)]
-    PackedEngine(llama, Manifest(), eos=pad_id(tokenizer, decoder=True), max_tokens=TOKENS).logits([pairs])
+    PackedEngine(decoder, Manifest(), eos=pad_id(tokenizer, decoder=True), max_tokens=TOKENS).logits([pairs])
     say(f"{TOKENS} tokens in one batch: {_grown(memory, before):.2f} GB in all")
-    shapes = shapes_of(llama)
-    del llama
+    shapes = shapes_of(decoder)
+    del decoder
     time_switches(asked, placement, folder, shapes)
 
 
@@ -114,7 +114,7 @@ def prepare(asked: Asked, placement: Placement, folder: Path) -> Any:
     return lambda lengths: useful_flops(skeleton, lengths)
 
 
-def time_steps(asked: Asked, llama: Llama, tokenizer: Any, memory: Memory, flops: Any) -> None:
+def time_steps(asked: Asked, decoder: Decoder, tokenizer: Any, memory: Memory, flops: Any) -> None:
     """Print a line for each step, from ids to scores; at the end, how long tokenising the texts takes."""
     queries = queries_for(asked.pairs, Manifest(), seed=0)
     prompt = Prompt(tokenizer, Manifest(), segments=False)
@@ -123,12 +123,12 @@ def time_steps(asked: Asked, llama: Llama, tokenizer: Any, memory: Memory, flops
     lengths = [len(pair) for pair in pairs]
     systems = []
     began = perf_counter()
-    for name, engine in steps(llama, pad_id(tokenizer, decoder=True)):
+    for name, engine in steps(decoder, pad_id(tokenizer, decoder=True)):
         engine.logits([pairs])
         say(f"{name}: ready after {perf_counter() - began:.1f} s")
         began = perf_counter()
         systems.append(System(name, name, lambda _, engine=engine: engine.logits([pairs])[0]))  # type: ignore[misc]
-    peak = matmul_peak(asked.device, llama.embeddings.dtype)
+    peak = matmul_peak(asked.device, decoder.embeddings.dtype)
     say(f"{len(pairs)} pairs, {sum(lengths)} tokens, {flops(lengths) / 1e12:.1f} TFLOP; peak {peak / 1e12:.0f} TFLOP/s")
     timings = interleave(systems, [query], rounds=asked.rounds, clock=perf_counter, memory=memory)
     for system, timing in zip(systems, timings, strict=True):

@@ -29,7 +29,7 @@ from sidecar.scoring.cross_encoder import CrossEncoder
 from sidecar.scoring.engines.packed.engine import PackedEngine
 from sidecar.scoring.engines.packed.loader import packs, read_base, shapes_of
 from sidecar.scoring.engines.packed.lora import HEAD, Lora, read_lora, unfit_adapter
-from sidecar.scoring.engines.packed.weights import Llama, with_matrices_of_its_own
+from sidecar.scoring.engines.packed.weights import Decoder, with_matrices_of_its_own
 from sidecar.scoring.engines.padding import pad_id
 from sidecar.scoring.prompt import Prompt, Tokens
 
@@ -44,11 +44,11 @@ class _Adapter:
 
 
 class AdapterRegistry:
-    """LoRA adapters of one Llama: load them, keep them and switch between them.
+    """LoRA adapters of one decoder: load them, keep them and switch between them.
 
     `directory` is the base's, `name` its name in messages. `merged` is how many adapters' merged weights are kept, each
     as large as the base's. Every method may be called from any thread; one call scores at a time, and scoring never
-    waits for a file. Raises ConfigurationError for a base that is not a Llama the packed engine can run, ModelError.
+    waits for a file. Raises ConfigurationError for a base that the packed engine can't run, ModelError.
     """
 
     def __init__(  # noqa: PLR0913  independent options, by keyword
@@ -68,7 +68,7 @@ class AdapterRegistry:
         self.base = read_base(directory, placement)
         self._adapters: dict[str, _Adapter] = {}
         # Least recently used first.
-        self._merged: OrderedDict[_Adapter, Llama] = OrderedDict()
+        self._merged: OrderedDict[_Adapter, Decoder] = OrderedDict()
         self._engines: dict[tuple[Manifest, Path], tuple[Prompt, PackedEngine]] = {}
         self._table_lock = threading.Lock()  # held only briefly
         self._tokenizer_lock = threading.Lock()  # held while a tokenizer is read
@@ -109,24 +109,24 @@ class AdapterRegistry:
             del self._adapters[name]
             self._adapters[new] = replace(adapter, name=new)
 
-    def use(self, name: str) -> Llama:
+    def use(self, name: str) -> Decoder:
         """Return the weights of an adapter, and merge them if they are not merged. Raises ModelNotFound.
 
         They are valid until `use` was called for as many other adapters as are kept merged.
         """
         with self._device_lock:
             adapter = self._find(name)
-            llama = self._merged.pop(adapter, None)
-            if llama is None:
-                llama = self._buffers()
-                _merge(self.base, adapter.lora, llama)
-            self._merged[adapter] = llama
-            return llama
+            decoder = self._merged.pop(adapter, None)
+            if decoder is None:
+                decoder = self._buffers()
+                _merge(self.base, adapter.lora, decoder)
+            self._merged[adapter] = decoder
+            return decoder
 
     def logits(self, name: str, engine: PackedEngine, groups: Sequence[Sequence[Tokens]]) -> list[list[float]]:
         """Switch to an adapter and compute, without another call in between. Raises ModelNotFound."""
         with self._device_lock:
-            engine.llama = self.use(name)
+            engine.decoder = self.use(name)
             return engine.logits(groups)
 
     def scorer(self, name: str) -> CrossEncoder:
@@ -165,7 +165,7 @@ class AdapterRegistry:
                 self._engines[manifest, directory] = Prompt(tokenizer, manifest, segments=False), engine
             return self._engines[manifest, directory]
 
-    def _buffers(self) -> Llama:
+    def _buffers(self) -> Decoder:
         """Return buffers to merge into: new ones, or those of an adapter that was removed or is least recently used."""
         gone = [adapter for adapter in self._merged if self._adapters.get(adapter.name) is not adapter]
         if gone:
@@ -187,12 +187,12 @@ class _Switching:
         return self._registry.logits(self._adapter, self._engine, groups)
 
 
-def _merge(base: Llama, lora: Lora, llama: Llama) -> None:
-    """Write the base's matrices with an adapter's factors, and the adapter's head, into `llama`'s own buffers."""
-    slots = llama.slots()
+def _merge(base: Decoder, lora: Lora, decoder: Decoder) -> None:
+    """Write the base's matrices with an adapter's factors, and the adapter's head, into `decoder`'s own buffers."""
+    slots = decoder.slots()
     for name, weight in base.slots().items():
         if name in lora.factors:
             lora.factors[name].merge(weight, slots[name])
         elif slots[name].data_ptr() != weight.data_ptr():
             slots[name].copy_(weight)
-    llama.head.copy_(base.head if lora.head is None else lora.head)
+    decoder.head.copy_(base.head if lora.head is None else lora.head)

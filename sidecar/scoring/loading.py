@@ -231,7 +231,7 @@ def _load_with_torch(  # noqa: PLR0913  the second half of load_scorer, by keywo
 ) -> tuple[Any, Any]:
     from sidecar.scoring.checkpoints.checkpoint import check_vocabulary, load_classifier, load_tokenizer
     from sidecar.scoring.checkpoints.yes_no_head import answer_head
-    from sidecar.scoring.engines.packed.loader import packs, read_llama
+    from sidecar.scoring.engines.packed.loader import packs, read_decoder
 
     tokenizer = load_tokenizer(tokenizer_directory(lora, base.directory) if lora else base.directory)
     head = None
@@ -243,7 +243,7 @@ def _load_with_torch(  # noqa: PLR0913  the second half of load_scorer, by keywo
             )
         head = answer_head(base.directory, tokenizer, located.manifest)
     packed = packs(engine, base.directory, placement, adapter=lora)
-    load = read_llama if packed else load_classifier
+    load = read_decoder if packed else load_classifier
     model: Any = load(base.directory, placement, adapter=lora, base=base.name, enabled=adapter, head=head)
     rows = model.shape.vocabulary if packed else len(model.get_input_embeddings().weight)
     check_vocabulary(tokenizer, rows, located.directory)

@@ -14,7 +14,7 @@ from sidecar.scoring.checkpoints.checkpoint import Placement
 from sidecar.scoring.checkpoints.lora_adapter import is_adapter
 from sidecar.scoring.checkpoints.manifest import Manifest
 from sidecar.scoring.chunks import MaxP
-from sidecar.scoring.engines.packed import MODEL_TYPE
+from sidecar.scoring.engines.packed.architectures import FAMILIES
 from sidecar.scoring.loading import Located, load, locate, locate_base, placement_of, with_max_length
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _base(adapter: Located, spec: ModelSpec) -> _Base | None:
         return None
     base = locate_base(adapter, spec.base_model, revision=spec.base_revision, offline=spec.offline)
     # This check needs no torch: another architecture can't be packed.
-    if read_model_config(base.directory).get("model_type") != MODEL_TYPE:
+    if read_model_config(base.directory).get("model_type") not in FAMILIES:
         return None
     from sidecar.scoring.engines.packed.loader import packs
 

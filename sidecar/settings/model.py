@@ -41,7 +41,7 @@ class ModelSettings(BaseModel):
     compile: bool | None = Field(
         None,
         description="Compile the model with torch.compile: slower start, faster scoring. Unset: only the service does "
-        "it, in the background, for a Llama on a GPU.",
+        "it, in the background, for a decoder on a GPU.",
     )
 
     quantization: Literal["none", "8bit", "4bit"] = Field(

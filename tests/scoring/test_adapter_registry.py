@@ -113,8 +113,8 @@ def test_an_adapter_that_is_more_than_factors_is_refused(registry, directories, 
         registry.load("dora", dora)
 
 
-def test_a_base_that_is_no_llama_is_refused(tiny_bert):
-    with pytest.raises(ConfigurationError, match="it is a bert, not a Llama"):
+def test_a_base_that_is_no_decoder_is_refused(tiny_bert):
+    with pytest.raises(ConfigurationError, match="it is a bert, which is none of llama"):
         AdapterRegistry(tiny_bert, Placement(device="cpu"))
 
 

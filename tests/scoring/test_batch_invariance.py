@@ -8,6 +8,7 @@ import pytest
 
 from sidecar.core.candidates import Passage
 from sidecar.scoring.loading import load_scorer
+from tests.support.models.tiny_zoo import build_base
 from tests.support.models.values import values
 
 QUERY = "what do the letters say"
@@ -16,11 +17,15 @@ LENGTHS = [DRAW.randrange(1, 60) for _ in range(24)]
 PASSAGES = [Passage("", " ".join("".join(DRAW.choices("abcdefg", k=3)) for _ in range(length))) for length in LENGTHS]
 
 
-@pytest.fixture(params=["llama, packed", "llama, transformers", "bert, openvino", "bert, transformers", "e5-small"])
-def options(request, tiny_llama, tiny_bert):
+PACKED = [f"{name}, packed" for name in ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text")]
+
+
+@pytest.fixture(params=[*PACKED, "llama, transformers", "bert, openvino", "bert, transformers", "e5-small"])
+def options(request, tiny_llama, tiny_bert, tmp_path):
     model, _, engine = request.param.partition(", ")
-    named = {"llama": str(tiny_llama[1]), "bert": str(tiny_bert), "e5-small": "e5-small"}[model]
-    return {"model": named, "engine": engine or "auto", "device": "cpu", "cache_size": 0}
+    named = {"llama": tiny_llama[1], "bert": tiny_bert, "e5-small": "e5-small"}.get(model)
+    named = named or build_base(model, tmp_path / model)
+    return {"model": str(named), "engine": engine or "auto", "device": "cpu", "cache_size": 0}
 
 
 def test_no_bit_depends_on_the_batch(options):

@@ -1,7 +1,7 @@
 """Every architecture, every setting of an adapter, every engine: as plain transformers and peft, or refused.
 
 There is no third outcome. The soak takes every setting with every architecture; without it, Llama and BERT get all
-settings, GPT-2 those that concern its layers, and the others the common ones.
+settings, GPT-2 those that concern its layers, Gemma 3 those that are packed, and the others the common ones.
 """
 
 from __future__ import annotations
@@ -28,12 +28,19 @@ QUERY = "which passage holds the words"
 PASSAGES = [Passage("", "word " * 3), Passage("A title", "the index returns every passage " * 4), Passage("", "")]
 ENGINES = ("packed", "transformers", "openvino")
 OPENVINO = ("bert", "roberta", "xlm-roberta")
+PACKED = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text")
 COMMON = ("plain", "dora", "embeddings", "no head")
+FACTORS = tuple(kind for kind, setting in SETTINGS.items() if setting.factors)
 OF_CONV1D = (*COMMON, "pissa", "olora", "bias all", "lora bias", "fan in", "tokens")
-TESTED = {"llama": tuple(SETTINGS), "bert": tuple(SETTINGS), "gpt2": OF_CONV1D}
+TESTED = {
+    "llama": tuple(SETTINGS),
+    "bert": tuple(SETTINGS),
+    "gpt2": OF_CONV1D,
+    "gemma3_text": tuple(dict.fromkeys((*COMMON, *FACTORS))),
+}
 # What peft itself makes no adapter of: layers of one kind alone can be repeated, a head of two layers has no factors …
 NOT_MADE = {
-    "layers twice": {*DECODERS, *ENCODERS} - {"llama", "mistral", "qwen2", "qwen3", "gemma", "bert", "modernbert"},
+    "layers twice": {*DECODERS, *ENCODERS} - {*PACKED, "bert", "modernbert"},
     "head": {"roberta", "xlm-roberta", "camembert", "electra", "mpnet"},
     "kasa": {"gpt2"},
     "layer 1": {"albert"},
@@ -43,7 +50,7 @@ NOT_MADE = {
 BESIDE = ("lora bias", "layers twice", "kasa", "velora", "monteclora", "tied")
 # What peft makes and can't compute with: it takes a Conv1D's weight the wrong way round, and repeats layers without
 # the types that these models look up by a layer's number. ModernBERT's layers know their own type.
-BROKEN = {"olora": {"gpt2"}, "layers twice": {"qwen2", "qwen3"}}
+BROKEN = {"olora": {"gpt2"}, "layers twice": {"qwen2", "qwen3", "gemma2", "gemma3_text"}}
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +75,7 @@ def plain(model, scorer):
 def reads(engine, name, setting):
     """Whether an engine claims to compute an adapter of an architecture; the setting may be None."""
     if engine == "packed":
-        return name == "llama" and (setting is None or setting.factors)
+        return name in PACKED and (setting is None or setting.factors)
     beside = setting in [SETTINGS[kind] for kind in BESIDE]
     return engine == "transformers" or (name in OPENVINO and not beside)
 
@@ -137,13 +144,14 @@ def test_the_same_for_every_setting(name, tmp_path, totals):
     totals.update(sweep(name, [kind for kind in SETTINGS if kind not in TESTED.get(name, COMMON)], tmp_path))
 
 
-def test_what_a_registry_takes_is_what_the_packed_engine_merges(tmp_path):
-    directory = build_base("llama", tmp_path / "base")
+@pytest.mark.parametrize(("name", "settings"), [("llama", SETTINGS), ("gemma3_text", FACTORS)])
+def test_what_a_registry_takes_is_what_the_packed_engine_merges(name, settings, tmp_path):
+    directory = build_base(name, tmp_path / "base")
     base = AutoModelForSequenceClassification.from_pretrained(str(directory)).eval()
     registry = AdapterRegistry(directory, Placement("cpu"))
-    for kind, setting in SETTINGS.items():
-        adapter = build_adapter(base, tmp_path / kind, setting)
-        if not setting.factors:
+    for kind in settings:
+        adapter = build_adapter(base, tmp_path / kind, SETTINGS[kind])
+        if not SETTINGS[kind].factors:
             with pytest.raises(ModelError, match="can't be switched to: the adapter"):
                 registry.load(kind, adapter)
             continue

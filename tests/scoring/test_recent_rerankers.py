@@ -70,15 +70,16 @@ def parts_of_mxbai(tokenizer, query, document):
 
 
 @pytest.mark.parametrize("query", QUERIES)
+@pytest.mark.parametrize("engine", ["packed", "transformers"])
 @torch.inference_mode()
-def test_mxbai_rerank_v2_scores_as_its_code_does(mxbai, passages, query):
+def test_mxbai_rerank_v2_scores_as_its_code_does(mxbai, passages, query, engine):
     tokenizer = AutoTokenizer.from_pretrained(str(mxbai))
     model = AutoModelForCausalLM.from_pretrained(str(mxbai)).eval()
     one, zero = (tokenizer(text, add_special_tokens=False)["input_ids"][0] for text in "10")
     documents = [" ".join(part for part in (p.title, p.text) if part) for p in passages]
     rows = [torch.tensor([parts_of_mxbai(tokenizer, query, document)]) for document in documents]
     expected = [(row[one] - row[zero]).item() for row in (model(input_ids=ids).logits[0, -1] for ids in rows)]
-    scorer = load_scorer(str(mxbai), device="cpu")
+    scorer = load_scorer(str(mxbai), device="cpu", engine=engine)
     assert [pair.ids for pair in scorer.prompt.pairs(query, passages)] == [ids[0].tolist() for ids in rows]
     assert values(scorer, query, passages) == pytest.approx(expected, abs=FP32)
     assert torch.tensor(expected).std() > 1000 * FP32

@@ -11,7 +11,7 @@ from sidecar.core.candidates import Passage
 from sidecar.reranker import Reranker
 from sidecar.scoring.checkpoints.checkpoint import Checkpoint
 from sidecar.scoring.cross_encoder import CrossEncoder
-from sidecar.scoring.engines.packed.weights import Llama
+from sidecar.scoring.engines.packed.weights import Decoder
 from sidecar.scoring.loading import load_scorer
 from tests.support.models.reference import load_reference, score_one, score_one_cut_apart
 from tests.support.models.values import values
@@ -33,7 +33,7 @@ def padded(tiny_llama):
 def weights(scorer):
     """A model's tensors by their names in a checkpoint, whatever holds them."""
     model = scorer.checkpoint.model
-    return model.slots() if isinstance(model, Llama) else model.state_dict()
+    return model.slots() if isinstance(model, Decoder) else model.state_dict()
 
 
 @pytest.fixture(scope="module")
@@ -140,8 +140,9 @@ def test_rotary_frequencies_stay_in_fp32(tiny_llama):
     model = load_scorer(str(tiny_llama[1]), device="cpu", dtype="bfloat16", engine="transformers").checkpoint.model
     assert model.model.rotary_emb.inv_freq.dtype == torch.float32
     assert model.score.weight.dtype == torch.bfloat16
-    llama = load_scorer(str(tiny_llama[1]), device="cpu", dtype="bfloat16", engine="packed").checkpoint.model
-    assert llama.frequencies.dtype == llama.head.dtype == torch.float32
+    decoder = load_scorer(str(tiny_llama[1]), device="cpu", dtype="bfloat16", engine="packed").checkpoint.model
+    assert decoder.head.dtype == torch.float32
+    assert [rotary.frequencies.dtype for rotary in decoder.rotary.values()] == [torch.float32]
 
 
 def test_one_input_has_one_score_and_ties_keep_their_order(scorer):

@@ -86,6 +86,22 @@ def read_model_config(directory: Path) -> dict[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
+def parse_model_config(directory: Path) -> Any:
+    """Return a model's configuration as transformers reads it, with defaults for what the file omits.
+
+    Raises ModelError for values that transformers does not take.
+    """
+    from huggingface_hub.errors import StrictDataclassError
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(str(directory), local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, TypeError, StrictDataclassError) as error:
+        raise ModelError(
+            f"The config.json of {directory} can't be used: {error}", remedy="Fetch or save the checkpoint again."
+        ) from error
+
+
 def traits_of(model: Any) -> Traits:
     """Return the traits of a model: its own, or those of its transformers class and configuration."""
     own = getattr(model, "traits", None)
@@ -123,6 +139,30 @@ def position_limit(model: Any) -> int | None:
         if name.rpartition(".")[2] in POSITIONS and hasattr(module, "num_embeddings")
     ]
     return min(limits, default=None)
+
+
+def check_slot(manifest: Manifest, window: int | None) -> None:
+    """Raise ModelError for pooling `last_slot` in a model whose attention sees fewer than `max_length` tokens back.
+
+    The slot is at the end of the padding, so it would see only a part of a text, or nothing.
+    """
+    if manifest.pooling == "last_slot" and window is not None and window < manifest.max_length:
+        raise ModelError(
+            f"Pooling 'last_slot' does not go with attention in a window of {window} tokens.",
+            remedy=f"Use pooling last_token in the checkpoint's sidecar.json, or a max_length of at most {window}.",
+        )
+
+
+def attention_window(config: Any) -> int | None:
+    """Return the smallest window that a decoder's layers attend in, by transformers' configuration; None if none has.
+
+    A window counts the token itself.
+    """
+    layers = getattr(config, "layer_types", None) or getattr(config, "attention_layers", None)
+    if layers is not None and not {"sliding_attention", "local"} & set(layers):
+        return None
+    window = getattr(config, "sliding_window", None) or getattr(config, "window_size", None)
+    return window if isinstance(window, int) else None
 
 
 def check_length(manifest: Manifest, model: Any) -> None:

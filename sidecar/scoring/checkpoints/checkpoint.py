@@ -125,7 +125,7 @@ class Placement:
 class Checkpoint:
     """A model in evaluation mode with its tokenizer and manifest; `name` is the user's name of the model.
 
-    `model` is a transformers model, a `packed.weights.Llama`, which only the packed engine can use, or an
+    `model` is a transformers model, a `packed.weights.Decoder`, which only the packed engine can use, or an
     `encoder_model.EncoderModel`, which only OpenVINO can use.
     """
 
@@ -210,12 +210,13 @@ def load_encoder(directory: Path, placement: Placement) -> Any:
 
 def load_tokenizer(directory: Path) -> Any:
     """Load the tokenizer of a directory. Raises ModelError if there is none, or none of the tokenizers library."""
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoTokenizer
 
     try:
         with quiet_libraries():
             tokenizer = AutoTokenizer.from_pretrained(str(directory), local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, StrictDataclassError) as error:  # the last for config.json, which it reads
         raise ModelError(
             f"{directory} holds no tokenizer that can be loaded: {error}", remedy="Save the tokenizer beside the model."
         ) from error

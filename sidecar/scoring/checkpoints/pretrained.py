@@ -50,6 +50,8 @@ def load_pretrained(
     """
     if not any(directory.glob("*.safetensors")):
         raise ModelError(f"{directory} holds no safetensors weights.", remedy="Save the model with save_pretrained.")
+    from huggingface_hub.errors import StrictDataclassError
+
     method = check_stored_quantization(directory, placement.quantization)
     how = placement.weights()
     load = _load
@@ -69,7 +71,7 @@ def load_pretrained(
             f"The weights of {directory} are stored by {method or 'a library'} that is not usable here: {error}",
             remedy="Install what it names, or use a checkpoint with plain weights.",
         ) from error
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, StrictDataclassError) as error:
         raise ModelError(
             f"The checkpoint {directory} can't be loaded: {error}",
             remedy="It must be a transformers model with one output (num_labels 1), in safetensors.",

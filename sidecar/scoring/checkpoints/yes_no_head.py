@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from sidecar.core.errors import ModelError
+from sidecar.scoring.checkpoints.architecture import parse_model_config
 from sidecar.scoring.checkpoints.manifest import Manifest
 from sidecar.scoring.checkpoints.safetensors_io import open_tensors
 
@@ -25,10 +26,15 @@ def answer_head(directory: Path, tokenizer: Any, manifest: Manifest) -> torch.Te
 
     Without `no_token` they are those of logit(yes).
 
-    Raises ModelError if an answer is not a single token, or the checkpoint has no lm_head.
+    Raises ModelError if an answer is not a single token, if the checkpoint has no lm_head, or if it caps its logits.
     """
     if manifest.yes_token is None:
         return None
+    if (softcap := _softcap(directory)) is not None:
+        raise ModelError(
+            f"{directory} caps its logits at {softcap:g}, so a difference of two is not linear in its last state.",
+            remedy="Use a model without final_logit_softcapping, or a classifier with a score head of its own.",
+        )
     answers = [token for token in (manifest.yes_token, manifest.no_token) if token is not None]
     ids = [_token_id(tokenizer, token) for token in answers]
     head, tied = _rows(directory, HEAD, *ids), _rows(directory, TIED, *ids)
@@ -39,6 +45,10 @@ def answer_head(directory: Path, tokenizer: Any, manifest: Manifest) -> torch.Te
             remedy="Leave yes_token and no_token out of sidecar.json for a model with a score head of its own.",
         )
     return rows if len(answers) == 1 else rows[0:1] - rows[1:2]
+
+
+def _softcap(directory: Path) -> float | None:
+    return getattr(parse_model_config(directory).get_text_config(), "final_logit_softcapping", None)
 
 
 def _token_id(tokenizer: Any, token: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # The values of the setting. `transformers` sorts by length and pads; `packed` does not pad and computes shared prefixes
-# once, for Llama; `openvino` is for BERT and its family on a CPU; `card` is the model card's helper: it pads, in the
+# once, for decoders; `openvino` is for BERT and its family on a CPU; `card` is the model card's helper: it pads, in the
 # order given.
 ENGINES = ("auto", "packed", "transformers", "openvino", "card")
 TRANSFORMERS = "transformers"

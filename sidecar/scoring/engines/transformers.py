@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from sidecar.core.errors import ModelError
-from sidecar.scoring.checkpoints.architecture import is_decoder
+from sidecar.scoring.checkpoints.architecture import attention_window, check_slot, is_decoder
 from sidecar.scoring.checkpoints.checkpoint import Checkpoint
 from sidecar.scoring.engines.base import in_groups
 from sidecar.scoring.engines.length_batching import plan_batches, restore_order
@@ -50,6 +50,7 @@ class PaddedEngine:
         most = MAX_TOKENS_GPU_DECODER if self._decoder else MAX_TOKENS_GPU
         self.max_tokens = max_tokens or MAX_TOKENS.get(self.device.type, most)
         self._pad_id = pad_id(checkpoint.tokenizer, decoder=self._decoder)
+        check_slot(self.manifest, attention_window(checkpoint.model.config))
         if self.manifest.pooling == "last_slot" and not _takes_positions(self.model.base_model):
             raise ModelError(
                 f"Pooling 'last_slot' does not go with {type(self.model).__name__}, which takes no position ids.",

@@ -20,12 +20,12 @@ import torch
 from peft import LoraConfig, get_peft_model
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     BertConfig,
     BertForSequenceClassification,
     BertTokenizer,
-    LlamaConfig,
-    LlamaForCausalLM,
     PreTrainedTokenizerFast,
 )
 from transformers.utils import logging
@@ -91,29 +91,49 @@ def build_tiny_llama(
     kv_heads: int = 2,
     rope: dict[str, object] | None = None,
     dtype: torch.dtype = torch.float32,
+    family: str = "llama",
+    **more: object,
 ) -> tuple[Path, Path]:
-    """Save `base` and `adapter` under a directory and return both paths."""
+    """Save `base` and `adapter` under a directory and return both paths.
+
+    `family` is the `model_type` of another decoder of the same sizes, and `more` are settings of its own.
+    """
     base, adapter = directory / "base", directory / "adapter"
     logging.disable_progress_bar()
     tokenizer = build_tokenizer(base)
     torch.manual_seed(seed)
-    config = LlamaConfig(
+    config = AutoConfig.for_model(
+        family,
         vocab_size=len(tokenizer),
         hidden_size=hidden_size,
         intermediate_size=2 * hidden_size,
         num_hidden_layers=layers,
         num_attention_heads=heads,
         num_key_value_heads=kv_heads,
-        rope_parameters=rope,
+        head_dim=hidden_size // heads,
         max_position_embeddings=512,
         initializer_range=0.05,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=None,
+        **({} if rope is None else {"rope_parameters": rope}) | more,
     )
-    LlamaForCausalLM(config).to(dtype).save_pretrained(str(base))
+    model = AutoModelForCausalLM.from_config(config)
+    if family != "llama":
+        draw_vectors(model)
+        # transformers has tokenizer classes of some families, which add a pad token of their own.
+        tokenizer.pad_token = tokenizer.eos_token
+        tokenizer.save_pretrained(str(base))
+    model.to(dtype).save_pretrained(str(base))
     build_adapter(base, adapter)
     return base, adapter
+
+
+def draw_vectors(model: torch.nn.Module) -> None:
+    """Add noise to biases and norms, which a new model has at zero or one."""
+    for parameter in model.parameters():
+        if parameter.dim() == 1:
+            parameter.data.add_(torch.randn_like(parameter) * 0.1)
 
 
 def build_adapter(base: Path, adapter: Path, *, seed: int | None = None, **changes: object) -> Path:

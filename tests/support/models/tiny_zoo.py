@@ -15,7 +15,7 @@ from tokenizers import processors
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
 from sidecar.scoring.checkpoints.quiet import quiet_libraries
-from tests.support.models.tiny_models import build_tokenizer, train_bpe
+from tests.support.models.tiny_models import build_tokenizer, draw_vectors, train_bpe
 
 ROWS, WIDTH = 808, 32
 # Sizes by the names that families of architectures have for them.
@@ -26,10 +26,12 @@ SEGMENTS = {"type_vocab_size": 2, "embedding_size": WIDTH}
 
 DECODERS: dict[str, dict[str, Any]] = {
     "llama": GROUPED,
-    "mistral": GROUPED,
+    "mistral": {**GROUPED, "sliding_window": 12},
     "qwen2": {**USUAL, "num_key_value_heads": 2},
-    "qwen3": GROUPED,
+    "qwen3": {**GROUPED, "use_sliding_window": True, "sliding_window": 12, "max_window_layers": 1},
     "gemma": GROUPED,
+    "gemma2": {**GROUPED, "sliding_window": 12, "query_pre_attn_scalar": 20, "attn_logit_softcapping": 2.0},
+    "gemma3_text": {**GROUPED, "sliding_window": 12, "query_pre_attn_scalar": 20, "sliding_window_pattern": 2},
     "gpt2": GPT,
     "gpt_neox": USUAL,
     "opt": {**USUAL, "ffn_dim": 64, "word_embed_proj_dim": WIDTH},
@@ -127,11 +129,10 @@ def build_base(name: str, directory: Path, *, dtype: torch.dtype = torch.float32
     limits = {} if "n_positions" in sizes or name in ("bloom", "mpt") else {"max_position_embeddings": 256}
     config = AutoConfig.for_model(name, vocab_size=ROWS, num_labels=1, **ids, **limits, **sizes)
     model = AutoModelForSequenceClassification.from_config(config)
-    for path, parameter in model.named_parameters():
+    for parameter in model.parameters():
         if parameter.dim() > 1:
             parameter.data.normal_(std=0.15)
-        elif path.endswith("bias"):
-            parameter.data.normal_(std=0.1)
+    draw_vectors(model)
     with quiet_libraries():
         model.to(dtype).save_pretrained(str(directory))
     (build_tokenizer if decoder else _encoder_tokenizer)(directory)

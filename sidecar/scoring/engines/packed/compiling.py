@@ -17,18 +17,18 @@ import torch
 
 from sidecar.core.model_spec import Compiling
 from sidecar.scoring.engines.packed.block import Steps, rope_tables
-from sidecar.scoring.engines.packed.weights import Llama
+from sidecar.scoring.engines.packed.weights import Decoder
 
 log = logging.getLogger(__name__)
 # Rows of the warm-up. The result of any number from 2 on serves all others from 2 on.
 ROWS = 64
 
 
-def start(mode: Compiling, plain: Steps, llama: Llama) -> CompiledSteps | None:
+def start(mode: Compiling, plain: Steps, decoder: Decoder) -> CompiledSteps | None:
     """Compile as asked; None if nothing is to be compiled."""
-    if mode == "never" or (mode == "auto" and not pays(llama.device.type)):
+    if mode == "never" or (mode == "auto" and not pays(decoder.device.type)):
         return None
-    steps = CompiledSteps(plain, llama)
+    steps = CompiledSteps(plain, decoder)
     if mode == "before":
         steps.wait()
     return steps
@@ -47,9 +47,9 @@ class CompiledSteps:
     `backend` is torch.compile's.
     """
 
-    def __init__(self, plain: Steps, llama: Llama, *, backend: Any = "inductor") -> None:
+    def __init__(self, plain: Steps, decoder: Decoder, *, backend: Any = "inductor") -> None:
         self.steps = plain
-        self._plain, self._llama, self._backend = plain, llama, backend
+        self._plain, self._decoder, self._backend = plain, decoder, backend
         self._decided = threading.Event()
         _compiler().put(self._compile)
 
@@ -61,9 +61,10 @@ class CompiledSteps:
         try:
             compiled = Steps(
                 pre_attention=torch.compile(self._plain.pre_attention, backend=self._backend),
+                queries=self._plain.queries,  # of the last layer alone
                 post_attention=torch.compile(self._plain.post_attention, backend=self._backend),
             )
-            _warm_up(compiled, self._llama)
+            _warm_up(compiled, self._decoder)
         except Exception as error:  # noqa: BLE001  whatever fails in the compiler, the uncompiled steps work
             reason = " ".join(str(error).split("\n")[:2])  # the rest tells how to debug a compiler
             log.warning("torch.compile failed (%s: %s); scoring continues without it.", type(error).__name__, reason)
@@ -91,12 +92,13 @@ def _compiler() -> queue.SimpleQueue[Callable[[], None]]:
 
 
 @torch.inference_mode()
-def _warm_up(steps: Steps, llama: Llama) -> None:
-    shape, layer, weights = llama.shape, llama.layers[0], llama.embeddings
+def _warm_up(steps: Steps, decoder: Decoder) -> None:
+    shape, layer, weights = decoder.shape, decoder.layers[0], decoder.embeddings
     rows = weights.new_zeros(ROWS, shape.hidden)
-    cos, sin = rope_tables(llama, torch.arange(ROWS, device=weights.device))
+    rotary = decoder.rotary[decoder.architecture.layer_types[0]]
+    cos, sin = rope_tables(rotary, torch.arange(ROWS, device=weights.device), weights.dtype)
     attended = weights.new_zeros(ROWS, shape.queries)
     for tensor in (rows, cos, sin, attended):
         torch._dynamo.mark_dynamic(tensor, 0)  # noqa: SLF001  the documented way to say which size varies
-    steps.pre_attention(rows, layer.attention_norm, layer.qkv, cos, sin)
-    steps.post_attention(rows, attended, layer.out, layer.mlp_norm, layer.gate_up, layer.down)
+    steps.pre_attention(rows, layer, cos, sin)
+    steps.post_attention(rows, attended, layer)

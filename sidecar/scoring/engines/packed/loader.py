@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 
 from sidecar.core.errors import ConfigurationError, ModelError
-from sidecar.scoring.checkpoints.architecture import check_config
+from sidecar.scoring.checkpoints.architecture import check_config, parse_model_config
 from sidecar.scoring.checkpoints.checkpoint import Placement
 from sidecar.scoring.checkpoints.lora_adapter import check_complete
 from sidecar.scoring.checkpoints.safetensors_io import open_tensors, stored_formats, weight_files
 from sidecar.scoring.engines.packed.lora import HEAD, Lora, read_lora, unfit_adapter
-from sidecar.scoring.engines.packed.readable import llama_config, unfit, whole_name
-from sidecar.scoring.engines.packed.weights import Llama, empty_llama
+from sidecar.scoring.engines.packed.readable import unfit, whole_name
+from sidecar.scoring.engines.packed.weights import Decoder, empty_decoder
 
 
 def packs(engine: str, directory: Path, placement: Placement, *, adapter: Path | None = None) -> bool:
@@ -32,7 +32,7 @@ def packs(engine: str, directory: Path, placement: Placement, *, adapter: Path |
     return reason is None
 
 
-def read_llama(  # noqa: PLR0913  the parts to load, by keyword
+def read_decoder(  # noqa: PLR0913  the parts to load, by keyword
     directory: Path,
     placement: Placement,
     *,
@@ -40,37 +40,38 @@ def read_llama(  # noqa: PLR0913  the parts to load, by keyword
     base: str = "",
     enabled: bool = True,
     head: torch.Tensor | None = None,
-) -> Llama:
-    """Read a Llama, with an adapter merged if one is given; memory peaks at the weights and one tensor.
+) -> Decoder:
+    """Read a decoder, with an adapter merged if one is given; memory peaks at the weights and one tensor.
 
     The arguments are those of `checkpoint.load_classifier`. A score head is kept in float32 as it is stored. Raises
     ModelError for missing weights or weights of another shape, AdapterMismatch.
     """
     check_config(directory)
     device, dtype = placement.torch_device(), placement.torch_dtype()
-    llama = empty_llama(llama_config(directory), dtype=dtype, device=device)
-    slots = llama.slots()
-    lora = read_lora(adapter, shapes_of(llama), base=base) if adapter else None
+    decoder = empty_decoder(parse_model_config(directory), dtype=dtype, device=device)
+    slots = decoder.slots()
+    lora = read_lora(adapter, shapes_of(decoder), base=base) if adapter else None
     if lora is not None and lora.head is not None:
         head = lora.head
     if head is not None:
         slots.pop(HEAD).copy_(head)
     _fill(slots, directory, lora if enabled else None)
-    return llama
+    return decoder
 
 
-def read_base(directory: Path, placement: Placement) -> Llama:
-    """Read a Llama for adapters. Without its own score head it scores NaN until an adapter has one.
+def read_base(directory: Path, placement: Placement) -> Decoder:
+    """Read a decoder for adapters. Without its own score head it scores NaN until an adapter has one.
 
     Raises ModelError.
     """
     headless = HEAD not in stored_formats(directory)
-    return read_llama(directory, placement, head=torch.tensor(torch.nan) if headless else None)
+    return read_decoder(directory, placement, head=torch.tensor(torch.nan) if headless else None)
 
 
-def shapes_of(llama: Llama) -> dict[str, tuple[int, ...]]:
+def shapes_of(decoder: Decoder) -> dict[str, tuple[int, ...]]:
     """Return the shape of each module's weight, by the module's name."""
-    return {name.removesuffix(".weight"): tuple(slot.shape) for name, slot in llama.slots().items()}
+    weights = {name: slot for name, slot in decoder.slots().items() if name.endswith(".weight")}
+    return {name.removesuffix(".weight"): tuple(slot.shape) for name, slot in weights.items()}
 
 
 def _fill(slots: dict[str, torch.Tensor], directory: Path, lora: Lora | None) -> None:

@@ -95,7 +95,7 @@ def read_lora(directory: Path, shapes: Mapping[str, tuple[int, ...]], *, base: s
 
 
 def unfit_adapter(directory: Path) -> str | None:
-    """Say what an adapter has besides factors for Llama's projections; None if it has nothing else."""
+    """Say what an adapter has besides factors for a decoder's projections; None if it has nothing else."""
     reason = beyond_factors(read_config(directory))
     if reason is not None:
         return reason

@@ -12,20 +12,18 @@ from typing import Any
 
 import torch
 
-from sidecar.scoring.checkpoints.architecture import read_model_config
+from sidecar.scoring.checkpoints.architecture import parse_model_config, read_model_config
 from sidecar.scoring.checkpoints.checkpoint import Placement
 from sidecar.scoring.checkpoints.safetensors_io import PLAIN, stored_formats, weight_files
-from sidecar.scoring.engines.packed import MODEL_TYPE
-from sidecar.scoring.engines.packed.weights import empty_llama
+from sidecar.scoring.engines.packed.architectures import FAMILIES, FULL, SLIDING, unfit_architecture
+from sidecar.scoring.engines.packed.weights import empty_decoder
 
-# Keys that the engine uses, whatever their value: sizes, and those that LlamaRotaryEmbedding reads.
+# Keys that the engine uses, whatever their value and the architecture: sizes, and those of the rotary frequencies.
 COMPUTED = {
     "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
     "num_key_value_heads", "head_dim", "rms_norm_eps", "max_position_embeddings", "rope_theta", "rope_scaling",
-    "rope_parameters",
+    "rope_parameters", "model_type",
 }  # fmt: skip
-# Keys that the engine supports with one value.
-FIXED = {"attention_bias": False, "mlp_bias": False, "hidden_act": "silu", "model_type": MODEL_TYPE}
 # Keys that change no score: training, generation, bookkeeping, and how other programs store or run the model.
 # The tokenizer gives the token ids, `architecture.check_config` checks the labels, heads of a base are not read.
 INERT = {
@@ -47,7 +45,7 @@ UNUSED = re.compile(r"lm_head\.weight|model\.layers\.\d+\.self_attn\.rotary_emb\
 
 
 def unfit(directory: Path, placement: Placement) -> str | None:
-    """Say why a checkpoint can't be packed; None if it can. Raises ModelError for a damaged file of weights."""
+    """Say why a checkpoint can't be packed; None if it can. Raises ModelError for a damaged file."""
     if placement.quantization != "none":
         return "it does not quantise weights"
     if placement.device_map is not None:
@@ -55,47 +53,56 @@ def unfit(directory: Path, placement: Placement) -> str | None:
     config = read_model_config(directory)
     if "model_type" not in config:
         return "its config.json can't be read"
-    return _unfit_config(config) or _unfit_weights(directory)
+    reason = _unfit_config(config)
+    if reason is not None:
+        return reason
+    parsed = parse_model_config(directory)
+    return unfit_architecture(parsed) or _unfit_weights(directory, parsed)
 
 
 def whole_name(name: str) -> str:
-    """Give a tensor of a bare LlamaModel the prefix that it has in a classifier."""
+    """Give a tensor of a bare decoder the prefix that it has in a classifier."""
     return f"model.{name}" if name.startswith(("layers.", "embed_tokens.", "norm.")) else name
 
 
-def llama_config(directory: Path) -> Any:
-    """Read the configuration as transformers does, with its defaults for keys that the file omits."""
-    from transformers import LlamaConfig
-
-    return LlamaConfig.from_pretrained(str(directory), local_files_only=True)
-
-
 def _unfit_config(config: Mapping[str, Any]) -> str | None:
-    if config["model_type"] != MODEL_TYPE:
-        return f"it is a {config['model_type']}, not a Llama"
+    family = FAMILIES.get(config["model_type"])
+    if family is None:
+        return f"it is a {config['model_type']}, which is none of {', '.join(FAMILIES)}"
+    known = COMPUTED | INERT | family.computed | family.inert | {family.activation}
     for key, value in config.items():
-        if key in FIXED:
-            if value != FIXED[key]:
-                return f"its config.json sets {key} to {value}"
-        elif key not in COMPUTED | INERT and value is not None:
+        if key in known or value is None:
+            continue
+        if key not in family.fixed:
             return f"its config.json sets {key}, which the engine does not know"
+        if value not in family.fixed[key]:
+            return f"its config.json sets {key} to {value}"
     for key in ("rope_parameters", "rope_scaling"):
-        rope = config.get(key) or {}
-        kind = rope.get("rope_type", rope.get("type", "default"))
-        if kind not in ROPE_TYPES:
-            return f"its rotary frequencies are scaled by {kind}"
-        if unknown := sorted(rope.keys() - ROPE_KEYS):
+        found = config.get(key) or {}
+        nested = family.rotary_by_layer_type and bool(found.keys() & {FULL, SLIDING})
+        for rope in [found.get(FULL) or {}, found.get(SLIDING) or {}] if nested else [found]:
+            if (reason := _unfit_rope(rope)) is not None:
+                return reason
+        if nested and (unknown := sorted(found.keys() - {FULL, SLIDING})):
             return f"its {key} sets {unknown[0]}, which the engine does not know"
     return None
 
 
-def _unfit_weights(directory: Path) -> str | None:
+def _unfit_rope(rope: Mapping[str, Any]) -> str | None:
+    kind = rope.get("rope_type", rope.get("type", "default"))
+    if kind not in ROPE_TYPES:
+        return f"its rotary frequencies are scaled by {kind}"
+    unknown = sorted(rope.keys() - ROPE_KEYS)
+    return f"its rotary parameters set {unknown[0]}, which the engine does not know" if unknown else None
+
+
+def _unfit_weights(directory: Path, config: Any) -> str | None:
     files = weight_files(directory)
     if not all(path.is_file() for path in files):
         return f"it lacks {next(path.name for path in files if not path.is_file())}"
     if not files:
         return "it has no safetensors weights under a name that transformers reads"
-    known = empty_llama(llama_config(directory), dtype=torch.float32, device=torch.device("meta")).slots()
+    known = empty_decoder(config, dtype=torch.float32, device=torch.device("meta")).slots()
     for name, stored in stored_formats(directory).items():
         if UNUSED.fullmatch(whole_name(name)):
             continue

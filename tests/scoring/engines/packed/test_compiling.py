@@ -11,6 +11,7 @@ from sidecar.scoring.cross_encoder import CrossEncoder
 from sidecar.scoring.engines.packed.block import steps_of
 from sidecar.scoring.engines.packed.compiling import CompiledSteps, pays
 from sidecar.scoring.loading import load_scorer
+from tests.support.models.tiny_zoo import build_base
 from tests.support.models.values import values
 
 PASSAGES = [Passage("", "word " * length) for length in range(1, 30, 4)]
@@ -32,14 +33,15 @@ class Backend:
         return graph.forward
 
 
-@pytest.fixture(scope="module")
-def scorer(tiny_llama):
-    return load_scorer(str(tiny_llama[1]), device="cpu", engine="packed")
+@pytest.fixture(scope="module", params=["llama", "gemma3_text"])
+def scorer(request, tmp_path_factory):
+    directory = build_base(request.param, tmp_path_factory.mktemp("base"))
+    return load_scorer(str(directory), device="cpu", engine="packed")
 
 
 def compiled(scorer, backend):
     engine = CrossEncoder(scorer.checkpoint).engine
-    engine.compiled = CompiledSteps(steps_of(engine.llama.shape), engine.llama, backend=backend)
+    engine.compiled = CompiledSteps(steps_of(engine.decoder), engine.decoder, backend=backend)
     return CrossEncoder(scorer.checkpoint, engine=engine)
 
 

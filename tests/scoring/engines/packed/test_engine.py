@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from sidecar.core.candidates import Passage
+from sidecar.core.errors import ModelError
 from sidecar.scoring.checkpoints.checkpoint import Checkpoint
+from sidecar.scoring.checkpoints.manifest import Manifest, write_manifest
 from sidecar.scoring.cross_encoder import CrossEncoder
 from sidecar.scoring.engines.packed.engine import PackedEngine
 from sidecar.scoring.loading import load_scorer
@@ -40,6 +42,21 @@ SHAPES = {
     "one key head": {"seed": 4, "kv_heads": 1, "layers": 1},
     "Llama 3.2": {"seed": 5, "layers": 3, "rope": LLAMA3},
     "Llama 2": {"seed": 6, "kv_heads": 4, "rope": {"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.0}},
+    "Llama with biases": {"seed": 7, "attention_bias": True, "mlp_bias": True},
+    "Qwen 2": {"family": "qwen2"},
+    "Qwen 3": {"family": "qwen3", "attention_bias": True},
+    "Mistral": {"family": "mistral", "sliding_window": None},
+    "Gemma": {"family": "gemma"},
+    "Gemma 2": {"family": "gemma2", "query_pre_attn_scalar": 20, "attn_logit_softcapping": 0.5},
+    "Gemma 3": {"family": "gemma3_text", "query_pre_attn_scalar": 20, "sliding_window_pattern": 2},
+}
+# The limit of a pair is 228 tokens.
+WINDOWS = {
+    "Qwen 2": {"family": "qwen2", "use_sliding_window": True, "sliding_window": 9, "max_window_layers": 1},
+    "Mistral": {"family": "mistral", "sliding_window": 200},
+    "Mistral of one token": {"family": "mistral", "sliding_window": 1},
+    "Gemma 2": SHAPES["Gemma 2"] | {"sliding_window": 21},
+    "Gemma 3": SHAPES["Gemma 3"] | {"sliding_window": 10, "layers": 3},
 }
 
 
@@ -94,6 +111,26 @@ def test_packed_equals_the_reference_one_pair_at_a_time(scorer, reference, query
     assert values(packed, query, PASSAGES[:1]) == pytest.approx(expected[:1], abs=FP32)
     if query == QUERY:
         assert torch.tensor(expected).std() > 1000 * FP32
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_a_window_hides_what_transformers_hides(name, tiny_models, tmp_path):
+    base, adapter = tiny_models.build_tiny_llama(tmp_path, **WINDOWS[name])
+    reference = load_reference(adapter, base=base)
+    expected = [score_one(*reference, QUERY, p.title, p.text) for p in PASSAGES]
+    scorer = load_scorer(str(adapter), device="cpu", engine="packed")
+    assert values(scorer, QUERY, PASSAGES) == pytest.approx(expected, abs=FP32)
+    for engine in ({"max_tokens": 300}, {"share": False}, {"invariant": True}):
+        assert values(changed(scorer, engine=engine), QUERY, PASSAGES) == pytest.approx(expected, abs=FP32)
+
+
+@pytest.mark.parametrize("engine", ["packed", "transformers"])
+def test_a_slot_that_a_window_leaves_blind_is_refused(engine, tiny_models, tmp_path):
+    _, adapter = tiny_models.build_tiny_llama(tmp_path, **WINDOWS["Mistral"])
+    write_manifest(Manifest(pooling="last_slot", max_length=200), adapter)
+    load_scorer(str(adapter), device="cpu", engine=engine)
+    with pytest.raises(ModelError, match="'last_slot' does not go with attention in a window of 200 tokens"):
+        load_scorer(str(adapter), device="cpu", engine=engine, max_length=201)
 
 
 @pytest.mark.parametrize("pooling", ["last_token", "last_slot"])

@@ -15,9 +15,11 @@ from transformers import AutoModelForSequenceClassification, LlamaForCausalLM
 from sidecar.core.candidates import Passage
 from sidecar.core.errors import AdapterMismatch, ConfigurationError, ModelError
 from sidecar.scoring.checkpoints.checkpoint import Placement
-from sidecar.scoring.engines.packed.loader import packs, read_llama
+from sidecar.scoring.engines.packed.architectures import FAMILIES
+from sidecar.scoring.engines.packed.loader import packs, read_decoder
 from sidecar.scoring.loading import load_scorer
 from tests.support.models.reference import load_reference, score_one
+from tests.support.models.tiny_zoo import build_base
 from tests.support.models.values import values
 
 QUERY, PASSAGES = "a query", [Passage("", "word " * length) for length in range(1, 8)]
@@ -79,10 +81,10 @@ def test_shards_and_a_bare_model_are_read_too(tiny_llama, adapter, base):
     assert values(bare, QUERY, PASSAGES) == expected
 
 
-def test_every_weight_is_where_transformers_has_it(tiny_llama, tmp_path):
-    model = AutoModelForSequenceClassification.from_pretrained(str(tiny_llama[0]), num_labels=1)
-    model.save_pretrained(str(tmp_path))
-    slots = read_llama(tmp_path, CPU).slots()
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_weight_is_where_transformers_has_it(name, tmp_path):
+    model = AutoModelForSequenceClassification.from_pretrained(str(build_base(name, tmp_path)))
+    slots = read_decoder(tmp_path, CPU).slots()
     assert slots.keys() == model.state_dict().keys()
     assert all(torch.equal(slots[name], tensor) for name, tensor in model.state_dict().items())
 
@@ -90,12 +92,10 @@ def test_every_weight_is_where_transformers_has_it(tiny_llama, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"attention_bias": True}, "sets attention_bias to True"),
-        ({"mlp_bias": True}, "sets mlp_bias to True"),
         ({"hidden_act": "gelu"}, "sets hidden_act to gelu"),
         ({"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}}, "scaled by dynamic"),
-        ({"model_type": "mistral"}, "it is a mistral, not a Llama"),
-        ({"rope_scaling": {"type": "linear", "factor": 2.0, "partial": 1}}, "rope_scaling sets partial"),
+        ({"model_type": "gptj"}, "it is a gptj, which is none of llama, mistral, qwen2"),
+        ({"rope_scaling": {"type": "linear", "factor": 2.0, "partial": 1}}, "rotary parameters set partial"),
         ({"a_key_of_tomorrow": 1}, "sets a_key_of_tomorrow, which the engine does not know"),
         ({"quantization_config": {"quant_method": "fp8"}}, "sets quantization_config"),
         ({"num_hidden_layers": 1}, r"holds the tensor model\.layers\.1\.\S+, which the engine does not know"),
@@ -107,6 +107,37 @@ def test_what_can_not_be_packed_is_left_to_transformers_or_refused(base, changes
     assert not packs("auto", base, CPU)
     with pytest.raises(ConfigurationError, match=reason):
         packs("packed", base, CPU)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "reason"),
+    [
+        ("llama", {"sliding_window": 4}, "sets sliding_window, which the engine does not know"),
+        ("mistral", {"layer_types": ["full_attention"] * 2}, "sets layer_types, which the engine does not know"),
+        ("qwen3", {"layer_types": ["chunked_attention"] * 2}, "it has layers of chunked_attention"),
+        ("qwen2", {"layer_types": ["sliding_attention"] * 2}, "layers of sliding_attention and no sliding_window"),
+        ("gemma", {"use_bidirectional_attention": True}, "sets use_bidirectional_attention to True"),
+        ("gemma2", {"hidden_activation": "relu"}, "sets hidden_activation to relu"),
+        ("gemma3_text", {"attn_logit_softcapping": 9.0}, "sets attn_logit_softcapping, which the engine does not"),
+        ("gemma3_text", {"rope_parameters": {"full_attention": {"rope_type": "yarn"}}}, "are scaled by yarn"),
+        ("qwen3", {"rope_parameters": {"full_attention": {"rope_theta": 1e4}}}, "parameters set full_attention"),
+    ],
+)
+def test_a_setting_that_an_architecture_does_not_have_here_is_left_to_transformers(tmp_path, name, changes, reason):
+    build_base(name, tmp_path)
+    assert packs("auto", tmp_path, CPU)
+    edit(tmp_path / "config.json", **changes)
+    assert not packs("auto", tmp_path, CPU)
+    with pytest.raises(ConfigurationError, match=reason):
+        packs("packed", tmp_path, CPU)
+
+
+@pytest.mark.parametrize("engine", ["auto", "packed", "transformers"])
+def test_a_configuration_that_transformers_does_not_take_is_an_error(tmp_path, engine):
+    build_base("qwen3", tmp_path)
+    edit(tmp_path / "config.json", layer_types=["full_attention"])
+    with pytest.raises(ModelError, match="must be equal to the number of `layer_types`"):
+        load_scorer(str(tmp_path), device="cpu", engine=engine)
 
 
 def test_placements_that_only_transformers_has_are_left_to_it(tiny_llama):
@@ -160,14 +191,14 @@ def anonymous():
     return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) * 1024
 
 place = Placement(device="cpu", dtype=sys.argv[3])
-loader.read_llama(Path(sys.argv[1]), place, adapter=Path(sys.argv[2]))  # the libraries' own memory, once
+loader.read_decoder(Path(sys.argv[1]), place, adapter=Path(sys.argv[2]))  # the libraries' own memory, once
 peaks, before, copy = [], anonymous(), loader._tensors
 def watched(directory):
     for found in copy(directory):
         yield found
         peaks.append(anonymous())
 loader._tensors = watched
-llama = loader.read_llama(Path(sys.argv[1]), place, adapter=Path(sys.argv[2]))
+llama = loader.read_decoder(Path(sys.argv[1]), place, adapter=Path(sys.argv[2]))
 print((max(peaks) - before) / sum(slot.nbytes for slot in llama.slots().values()))
 """
 

@@ -12,7 +12,7 @@ from transformers import LlamaConfig
 from sidecar.bench.shapes import SHAPES
 from sidecar.scoring.checkpoints.manifest import Manifest
 from sidecar.scoring.engines.packed.engine import PackedEngine
-from sidecar.scoring.engines.packed.weights import empty_llama
+from sidecar.scoring.engines.packed.weights import empty_decoder
 from sidecar.scoring.prompt import Tokens
 
 # Llama-3.2-3B an eighth as wide: per token an eighth of the memory.
@@ -51,7 +51,7 @@ def tensors(tree):
 
 
 def test_16k_tokens_of_a_3b_model_take_less_than_a_gigabyte_and_a_half_beside_its_weights():
-    llama = empty_llama(LlamaConfig(**SHAPE), dtype=torch.bfloat16, device=torch.device("cpu"))
+    llama = empty_decoder(LlamaConfig(**SHAPE), dtype=torch.bfloat16, device=torch.device("cpu"))
     for slot in llama.slots().values():
         slot.normal_(0, 0.02)
     pairs = [Tokens([7 + (index + place) % 900 for place in range(LENGTH)]) for index in range(PAIRS)]
