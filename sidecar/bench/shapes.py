@@ -71,11 +71,17 @@ def random_llama(shape: str, *, seed: int, device: torch.device, dtype: torch.dt
     Its tokenizer is the embedded one, which needs no licence: texts have about as many tokens as with Llama's own,
     and all of its ids are in the vocabulary.
     """
+    config = LlamaConfig(num_labels=1, **SHAPES[shape])
+    return random_classifier(f"Llama {shape}, random weights", config, seed=seed, device=device, dtype=dtype)
+
+
+def random_classifier(name: str, config: Any, *, seed: int, device: torch.device, dtype: torch.dtype) -> Checkpoint:
+    """Make a decoder of transformers' configuration with weights drawn by `seed`, and the embedded tokenizer."""
     tokenizer = _tokenizer()
     tokenizer.model_input_names = ["input_ids", "attention_mask"]
-    config = LlamaConfig(num_labels=1, pad_token_id=tokenizer.pad_token_id, **SHAPES[shape])
+    config.pad_token_id = tokenizer.pad_token_id
     model = _draw(config, seed=seed, device=device, dtype=dtype)
-    return Checkpoint(f"Llama {shape}, random weights", model, tokenizer, Manifest())
+    return Checkpoint(name, model, tokenizer, Manifest())
 
 
 def save(checkpoint: Checkpoint, directory: Path) -> None:
