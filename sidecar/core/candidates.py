@@ -59,19 +59,29 @@ class Chunk:
     end: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RequestTokens:
+    """The tokens that a remote scorer counted for one request of so many pairs; each request has its own object."""
+
+    tokens: int
+    pairs: int
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
     """A model's score of one passage.
 
     `value` is raw, a logit or a cosine; higher is better. `truncated` is True if the model read only part of the
     passage. `chunk` is the best-scoring chunk of a long passage that was scored in chunks. `tokens` is how many tokens
-    of query and passage the model read, None if that is not known; equal scores may differ in it.
+    of query and passage the model read, None if that is not known; equal scores may differ in it. A remote scorer that
+    counts tokens tells those of its `request`.
     """
 
     value: float
     truncated: bool = False
     chunk: Chunk | None = None
     tokens: int | None = field(default=None, compare=False)
+    request: RequestTokens | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,8 @@ class RemoteGenerator:
 
         async def ask(server: Server, left: float) -> Answer:
             async with self._turns[server.url].turn(request):
-                return read_completion(await server.post_within(left, _PATH, body, 1), server.url, self.spec)
+                reply = await server.post_within(left, _PATH, body, 1)
+                return read_completion(reply.content, server.url, self.spec)
 
         try:
             async with asyncio.timeout_at(deadline):

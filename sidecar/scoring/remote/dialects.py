@@ -22,7 +22,8 @@ class RemoteDialect:
 
     `listed` is the key of the answer's list ("": the answer is the list) and `valued` that of a score in it.
     `largest` is the number of passages that its servers take in one request unless they say otherwise. `logits` is
-    True if the scores are the model's own, and False if they are already between 0 and 1.
+    True if the scores are the model's own, and False if they are already between 0 and 1. `counted` are the paths at
+    which an answer may tell the tokens of the request, the first with a number counts.
     """
 
     name: str
@@ -32,6 +33,17 @@ class RemoteDialect:
     valued: str
     largest: int
     logits: bool = False
+    counted: tuple[tuple[str, ...], ...] = ()
+
+    def tokens(self, answer: object) -> int | None:
+        """Return how many tokens the server read for the request, None if the answer does not tell."""
+        for path in self.counted:
+            found = answer
+            for key in path:
+                found = found.get(key) if isinstance(found, dict) else None
+            if type(found) is int and found > 0:
+                return found
+        return None
 
     def read(self, answer: object, count: int, server: str) -> list[float]:
         """Return the scores in the order of the passages. Raises ScoringError, NonFiniteScore."""
@@ -117,15 +129,19 @@ def _nim(query: str, passages: Sequence[Passage], model: str | None) -> Body:
     return _named(model, {"query": {"text": query}, "passages": texts, "truncate": "END"})
 
 
-SIDECAR = RemoteDialect("sidecar", "/rerank", _sidecar, "results", "relevance_score", 1000, logits=True)
+_TOTAL = (("usage", "total_tokens"),)
+_META = (("meta", "tokens", "input_tokens"), ("meta", "billed_units", "input_tokens"))
+SIDECAR = RemoteDialect("sidecar", "/rerank", _sidecar, "results", "relevance_score", 1000, logits=True, counted=_META)
+# A TEI tells its tokens in a header.
 TEI = RemoteDialect("tei", "/rerank", _tei, "", "score", 32, logits=True)
-VLLM = RemoteDialect("vllm", "/rerank", _documents, "results", "relevance_score", 1000)
-VLLM_SCORE = RemoteDialect("vllm-score", "/score", _score, "data", "score", 1000)
+VLLM = RemoteDialect("vllm", "/rerank", _documents, "results", "relevance_score", 1000, counted=_TOTAL)
+VLLM_SCORE = RemoteDialect("vllm-score", "/score", _score, "data", "score", 1000, counted=_TOTAL)
+# Infinity's `usage` counts characters, unless it was started to count tokens.
 INFINITY = RemoteDialect("infinity", "/rerank", _infinity, "results", "relevance_score", 1000, logits=True)
-NIM = RemoteDialect("nim", "/v1/ranking", _nim, "rankings", "logit", 512, logits=True)
-COHERE = RemoteDialect("cohere", "/v2/rerank", _all_of, "results", "relevance_score", 1000)
-JINA = RemoteDialect("jina", "/v1/rerank", _jina, "results", "relevance_score", 1000)
-VOYAGE = RemoteDialect("voyage", "/v1/rerank", _voyage, "data", "relevance_score", 1000)
+NIM = RemoteDialect("nim", "/v1/ranking", _nim, "rankings", "logit", 512, logits=True, counted=_TOTAL)
+COHERE = RemoteDialect("cohere", "/v2/rerank", _all_of, "results", "relevance_score", 1000, counted=_META)
+JINA = RemoteDialect("jina", "/v1/rerank", _jina, "results", "relevance_score", 1000, counted=_TOTAL)
+VOYAGE = RemoteDialect("voyage", "/v1/rerank", _voyage, "data", "relevance_score", 1000, counted=_TOTAL)
 DIALECTS = {one.name: one for one in (SIDECAR, TEI, VLLM, VLLM_SCORE, INFINITY, NIM, COHERE, JINA, VOYAGE)}
 
 

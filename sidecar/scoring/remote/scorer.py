@@ -93,7 +93,7 @@ class RemoteScorer:
         return self._loop.call(self._servers.scores(query, passages, seconds=self._remote.timeout))
 
     def _complete(self, found: RemoteScores) -> list[Score]:
-        scores = [Score(value) for value in found.values if value is not None]
+        scores = [score for score in found.values if score is not None]
         if len(scores) == len(found.values):
             return scores
         raise found.error or ScorerUnavailable(

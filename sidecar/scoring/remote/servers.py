@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import msgspec
 from aiohttp import ClientSession
 
-from sidecar.core.candidates import Passage
+from sidecar.core.candidates import Passage, RequestTokens, Score
 from sidecar.core.circuit_breaker import CircuitBreaker
 from sidecar.core.errors import ModelError, ScorerUnavailable, SidecarError
 from sidecar.core.model_spec import Remote
@@ -29,11 +29,13 @@ from sidecar.scoring.remote.turns import InOrder, Request, Turns
 class RemoteScores:
     """Scores in the order of the passages, None for those that were not scored; `error` is the first reason.
 
+    A score tells the tokens of its request if the server did.
+
     It is a ScorerUnavailable (ScorerBusy if a server said so) if servers can't be reached, and a ScoringError if one
     refused or its answer can't be used. There is none if the time ran out.
     """
 
-    values: list[float | None]
+    values: list[Score | None]
     error: SidecarError | None
 
 
@@ -46,7 +48,7 @@ class _Work:
 
     query: str
     passages: Sequence[Passage]
-    scores: list[float | None]
+    scores: list[Score | None]
     deadline: float
     tokens: Sequence[int]
     caller: str
@@ -151,7 +153,7 @@ class RemoteServers:
         unscored = sum(count for count, score in zip(work.tokens, work.scores, strict=True) if score is None)
         request = Request(work.caller, tokens, max(0, unscored - tokens), work.deadline, work.priority)
 
-        async def ask(server: Server, seconds: float) -> list[float]:
+        async def ask(server: Server, seconds: float) -> list[Score]:
             try:
                 async with self._turns[server.url].turn(request):
                     return await self._ask(server, work.query, passages, seconds)
@@ -168,14 +170,17 @@ class RemoteServers:
         else:
             work.scores[part.start : part.stop] = scores
 
-    async def _ask(self, server: Server, query: str, passages: Sequence[Passage], seconds: float) -> list[float]:
+    async def _ask(self, server: Server, query: str, passages: Sequence[Passage], seconds: float) -> list[Score]:
         if server.info is None:
             await self._join(server)
         assert server.info is not None  # noqa: S101  `_join` raises otherwise
         dialect = DIALECTS[server.info.dialect]
         body = dialect.write(query, passages, server.info.model)
-        answer = await server.post_within(seconds, dialect.path, body, len(passages))
-        return dialect.read(answer, len(passages), server.url)
+        reply = await server.post_within(seconds, dialect.path, body, len(passages))
+        values = dialect.read(reply.content, len(passages), server.url)
+        tokens = dialect.tokens(reply.content) or reply.tokens
+        request = None if tokens is None else RequestTokens(tokens, len(passages))
+        return [Score(value, request=request) for value in values]
 
     async def _join(self, server: Server) -> None:
         """Have a server describe itself; its model must be that of the others."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import aiohttp
 
@@ -37,6 +39,14 @@ class Again(Exception):
         super().__init__(str(error))
         self.error = error
         self.after = after
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A server's answer: its JSON, and the tokens that its headers tell (`X-Compute-Tokens`), None if they do not."""
+
+    content: object
+    tokens: int | None = None
 
 
 class Server:
@@ -72,8 +82,8 @@ class Server:
         self.largest = self._remote.batch or self.info.largest
         return self.info
 
-    async def post(self, path: str, body: object, count: int) -> object:
-        """Send a request with `count` passages and return the answer's JSON.
+    async def post(self, path: str, body: object, count: int) -> Reply:
+        """Send a request with `count` passages and return the answer.
 
         Raises TooLarge and Again; ScoringError if another attempt would fail likewise.
         """
@@ -91,9 +101,9 @@ class Server:
             raise self.lost(f"answers HTTP {status}", _seconds(response.headers))
         if status != _OK:
             raise self._refusal(status, text)
-        return _as_json(text, self.url)
+        return Reply(_as_json(text, self.url), _tokens(response.headers))
 
-    async def post_within(self, seconds: float, path: str, body: object, count: int) -> object:
+    async def post_within(self, seconds: float, path: str, body: object, count: int) -> Reply:
         """Do what `post` does; no answer within `seconds` is a failure of the server, which raises Again."""
         try:
             async with asyncio.timeout(seconds):
@@ -165,9 +175,15 @@ def _as_json(text: bytes, url: str) -> object:
         raise ScoringError(f"{url} answers with no JSON: {start!r}.") from None
 
 
-def _seconds(headers: object) -> float | None:
+def _tokens(headers: Mapping[str, str]) -> int | None:
+    """Return `X-Compute-Tokens`, None if it is absent or no number above 0."""
+    told = headers.get("x-compute-tokens", "")
+    return int(told) or None if told.isascii() and told.isdigit() and len(told) < 16 else None
+
+
+def _seconds(headers: Mapping[str, str]) -> float | None:
     """Return `Retry-After` in seconds; None if it is absent or a date."""
-    told = headers.get("retry-after") if hasattr(headers, "get") else None
+    told = headers.get("retry-after")
     try:
         after = float(told) if told is not None else None
     except ValueError:

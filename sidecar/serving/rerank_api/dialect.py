@@ -139,10 +139,9 @@ class RankedDocuments:
     stage_two: StageTwo | None = None
 
     @property
-    def usage(self) -> dict[str, int]:
-        """Return the tokens in the shape of OpenAI's APIs; 0 if they are not known."""
-        tokens = self.tokens or 0
-        return {"prompt_tokens": tokens, "total_tokens": tokens}
+    def usage(self) -> dict[str, Any]:
+        """Return `usage` in the shape of OpenAI's APIs; nothing if the tokens are not known."""
+        return {} if self.tokens is None else {"usage": {"prompt_tokens": self.tokens, "total_tokens": self.tokens}}
 
     def best(self, top: int | None = None) -> list[Scored]:
         """Return the `top` best, equal scores in the request's order; None or 0 for all."""

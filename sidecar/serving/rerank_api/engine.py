@@ -13,6 +13,7 @@ from sidecar.core.listwise_spec import wants_stage_two
 from sidecar.core.read_options import ReadOptions
 from sidecar.core.relevance_cut import UNCALIBRATED
 from sidecar.core.spans import SpanOptions
+from sidecar.core.token_counts import total_tokens
 from sidecar.serving.http.held_bytes import HeldBytes
 from sidecar.serving.http.metrics import Metrics
 from sidecar.serving.rerank_api.dialect import Demands, Question, RankedDocuments, Scored
@@ -104,7 +105,6 @@ class RerankEngine:
             words = f"{longer} that the model reads with a query, and may not be cut"
             raise Problem(Fault.TOO_LARGE, words, param=question.param)
         kept = [(i, one.value) for i, one in enumerate(known) if not least or mapping(one.value) >= least]
-        counts = [one.tokens for one in known if one.tokens is not None]
         answer = RankedDocuments(
             question.model or model,
             identity,
@@ -112,7 +112,7 @@ class RerankEngine:
             question.passages,
             calibrated=mapping.calibrated,
             dropped=len(known) - len(kept),
-            tokens=sum(counts) if len(counts) == len(known) else None,
+            tokens=total_tokens(known),
             cut=cut,
             max_length=self._max_length(model),
         )
@@ -141,7 +141,7 @@ class RerankEngine:
             Terms(deadline - time.perf_counter(), caller, demands.priority, self._how(model, demands)),
         )
         spans = {index: own for index, own in zip(wanted, found.each, strict=True) if own}
-        tokens = None if answer.tokens is None else answer.tokens + found.tokens
+        tokens = None if answer.tokens is None or found.tokens is None else answer.tokens + found.tokens
         return replace(answer, spans=spans, without_spans=found.missing, tokens=tokens)
 
     def _stage_two(self, demands: Demands) -> ServiceStageTwo | None:

@@ -44,7 +44,7 @@ def _write(body: Infinity, answer: RankedDocuments) -> object:
         "object": "rerank",
         "results": results,
         "model": answer.model,
-        "usage": answer.usage,
+        **answer.usage,
         "id": f"infinity-{answer.identity}",
         "created": int(time.time()),
     }

@@ -48,7 +48,7 @@ def _write(body: Jina, answer: RankedDocuments) -> object:
         | {"relevance_score": one.probability}
         for one in answer.best(body.top_n)
     ]
-    return {"model": answer.model, "usage": answer.usage, "results": results}
+    return {"model": answer.model, **answer.usage, "results": results}
 
 
 JINA = Dialect("jina", _tell, {Fault.EMPTY: 422, Fault.TOO_LARGE: 422})

@@ -46,7 +46,8 @@ def _write(body: Mixedbread, answer: RankedDocuments) -> object:
         for one in answer.best(body.top_k)
     ]
     return {
-        "usage": {**answer.usage, "completion_tokens": 0},
+        # Mixedbread's schema requires the keys: unknown tokens are null.
+        "usage": {"prompt_tokens": answer.tokens, "total_tokens": answer.tokens, "completion_tokens": 0},
         "model": answer.model,
         "data": data,
         "object": "list",

@@ -62,7 +62,7 @@ def _write(body: Neutral, answer: RankedDocuments, *, version: str) -> object:
         "id": answer.identity,
         "model": answer.model,
         "results": results,
-        "usage": answer.usage,
+        **answer.usage,
         "meta": meta(version, len(body.documents), answer, warnings) | said,
     }
 

@@ -80,7 +80,7 @@ def _write_rerank(body: VllmRerank, answer: RankedDocuments) -> object:
         }
         for one in answer.best(max(body.top_n, 0))
     ]
-    return {"id": f"rerank-{answer.identity}", "model": answer.model, "usage": answer.usage, "results": results}
+    return {"id": f"rerank-{answer.identity}", "model": answer.model, **answer.usage, "results": results}
 
 
 def _read_score(body: VllmScore, fields: PassageFields) -> Question:
@@ -103,7 +103,7 @@ def _write_score(body: VllmScore, answer: RankedDocuments) -> object:
         "created": int(time.time()),
         "model": answer.model,
         "data": [{"index": one.index, "object": "score", "score": body.value(one)} for one in answer.scored],
-        "usage": answer.usage,
+        **answer.usage,
     }
 
 

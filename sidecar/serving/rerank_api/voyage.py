@@ -43,8 +43,8 @@ def _write(body: Voyage, answer: RankedDocuments) -> object:
         | ({"document": body.documents[one.index]} if body.return_documents else {})
         for one in answer.best(body.top_k)
     ]
-    usage = {"total_tokens": answer.usage["total_tokens"]}
-    return {"object": "list", "data": data, "model": answer.model, "usage": usage}
+    # Voyage's own client reads the key: unknown tokens are null.
+    return {"object": "list", "data": data, "model": answer.model, "usage": {"total_tokens": answer.tokens}}
 
 
 VOYAGE = Dialect("voyage", _tell, {Fault.INVALID: 400, Fault.TOO_LARGE: 400})

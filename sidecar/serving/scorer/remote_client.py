@@ -117,14 +117,13 @@ class RemoteScorerClient:
         finally:
             self.waiting_passages -= len(passages)
             self.admission.add(model, terms.caller, -tokens)
-        scores = [None if value is None else Score(value) for value in found.values]
-        if any(score is not None for score in scores):
+        if any(score is not None for score in found.values):
             self.scored_at = time.monotonic()
             self.batch_seconds = self.scored_at - started
             self.on_batch(BatchReport(model, tokens, self.batch_seconds, 0, []))
         elif found.error is not None:
             raise found.error
-        return scores
+        return found.values
 
     def _turns(self, model: str, places: int) -> FairTurns:
         return FairTurns(places, partial(self.admission.measured, model), slice_seconds=self._slice_seconds)

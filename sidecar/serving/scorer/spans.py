@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from sidecar.core.candidates import Passage
 from sidecar.core.errors import SidecarError
 from sidecar.core.spans import Span, SpanOptions, best_spans, pieces_of
+from sidecar.core.token_counts import total_tokens
 from sidecar.serving.scorer.service import RerankingService
 from sidecar.serving.scorer.terms import Terms
 
@@ -18,11 +19,11 @@ from sidecar.serving.scorer.terms import Terms
 class FoundSpans:
     """The spans of each passage, best first; None for a passage whose sentences were not all scored in time.
 
-    `tokens` is how many tokens the model read for all sentences, 0 if that is not known.
+    `tokens` is how many tokens the model read for all sentences, None if that is not known.
     """
 
     each: Sequence[Sequence[Span] | None]
-    tokens: int = 0
+    tokens: int | None = 0
 
     @property
     def missing(self) -> int:
@@ -63,4 +64,4 @@ async def find_spans(  # noqa: PLR0913, PLR0917  what is scored, as everywhere, 
         scores = [next(rest) for _ in own or ()]
         known = [mapping(score.value) for score in scores if score is not None]
         each.append(None if own is None or len(known) < len(own) else best_spans(own, known, wanted))
-    return FoundSpans(each, sum(score.tokens or 0 for score in found if score is not None))
+    return FoundSpans(each, total_tokens([score for score in found if score is not None]))

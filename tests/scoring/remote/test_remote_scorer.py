@@ -20,6 +20,7 @@ from sidecar.core.errors import (
 )
 from sidecar.core.fusion import Method
 from sidecar.core.model_spec import ModelSpec, Remote
+from sidecar.core.token_counts import total_tokens
 from sidecar.scoring.fingerprint import content_digest
 from sidecar.scoring.loading import load, load_scorer
 from sidecar.scoring.remote.dialects import DIALECTS
@@ -61,6 +62,41 @@ def test_scores_come_back_in_the_order_of_the_passages(dialect):
         assert values(scorer) == SCORES
         assert scorer.engine_name == f"remote {dialect}"
         assert server.asked[0][0] == DIALECTS[dialect].path
+
+
+RESULTS = [{"index": i, "relevance_score": value} for i, value in enumerate(SCORES)]
+LISTED = {
+    "tei": [{"index": i, "score": value} for i, value in enumerate(SCORES)],
+    "nim": {"rankings": [{"index": i, "logit": value} for i, value in enumerate(SCORES)]},
+    "vllm-score": {"data": [{"index": i, "score": value} for i, value in enumerate(SCORES)]},
+    "voyage": {"data": RESULTS},
+}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "told", "headers", "expected"),
+    [
+        ("sidecar", {"meta": {"tokens": {"input_tokens": 40}}}, {}, 40),
+        ("sidecar", {"usage": {"total_tokens": 0}}, {}, None),
+        ("tei", None, {"x_compute_tokens": "40"}, 40),
+        ("tei", None, {"x_compute_tokens": "-40"}, None),
+        ("vllm", {"usage": {"total_tokens": 40}}, {}, 40),
+        ("vllm-score", {"usage": {"total_tokens": 40}}, {}, 40),
+        ("vllm", {"usage": {"total_tokens": True}}, {}, None),
+        ("vllm", {"usage": None}, {}, None),
+        ("infinity", {"usage": {"total_tokens": 40}}, {}, None),  # it counts characters
+        ("nim", {"usage": {"total_tokens": 40}}, {}, 40),
+        ("cohere", {"meta": {"billed_units": {"search_units": 1}}}, {}, None),
+        ("cohere", {"meta": {"billed_units": {"search_units": 1, "input_tokens": 40}}}, {}, 40),
+        ("jina", {"usage": {"total_tokens": 40}}, {}, 40),
+        ("voyage", {"usage": {"total_tokens": 40}}, {}, 40),
+    ],
+)
+def test_tokens_are_those_that_the_server_tells(dialect, told, headers, expected):
+    answer = LISTED.get(dialect, {"results": RESULTS})
+    with remote_stub(dialect) as server, connected(server, dialect=dialect) as scorer:
+        server.faults = [answers(200, json.dumps(answer if told is None else answer | told).encode(), **headers)]
+        assert total_tokens(scorer.score("query", PASSAGES)) == expected
 
 
 @pytest.mark.parametrize(

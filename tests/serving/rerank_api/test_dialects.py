@@ -7,6 +7,10 @@ from math import exp
 
 import pytest
 
+from sidecar.core.documents import PassageFields
+from sidecar.serving.rerank_api.dialect import RankedDocuments, Scored
+from sidecar.serving.rerank_api.endpoints import ENDPOINTS
+
 QUERY = "q"
 # The scripted scorer scores by these numbers.
 TEXTS = ["score 0", "score 2", "score -1"]
@@ -211,6 +215,24 @@ def test_an_answer_is_exactly_the_vendors(api, case):
     response = api.post(path, body)
     assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
     assert without_id(response.json()) == expected
+
+
+UNKNOWN = {
+    "voyage": {"total_tokens": None},
+    "mixedbread": {"prompt_tokens": None, "total_tokens": None, "completion_tokens": 0},
+}
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.path)
+def test_tokens_that_are_not_known_are_left_out_or_null(endpoint):
+    for operation in endpoint.operations:
+        body = operation.body.model_validate(operation.example)
+        passages = operation.read(body, PassageFields()).passages
+        scored = [Scored(index, 0.0, 0.0, 0.5) for index in range(len(passages))]
+        answer = operation.write(body, RankedDocuments("m", "id", scored, passages))
+        members = {} if isinstance(answer, list) else answer
+        assert members.get("usage") == UNKNOWN.get(operation.dialect.name)
+        assert "tokens" not in members.get("meta", {})
 
 
 def test_equal_scores_keep_their_order(api):
