@@ -146,7 +146,7 @@ pins: $(READY)  ## Resolve requirements/*.txt anew from pyproject.toml
 	@$(COMPILE) --extra pyserini pyproject.toml --constraint requirements/develop.txt -o requirements/run.txt
 	@$(COMPILE) --extra quantized pyproject.toml --constraint requirements/develop.txt -o requirements/serve.txt
 	@$(COMPILE) --upgrade --extra bench pyproject.toml -o requirements/bench.txt
-	@$(COMPILE) $(addprefix --extra ,pyserini pyterrier langchain llamaindex haystack mcp ray) --group dev pyproject.toml --constraint requirements/develop.txt -o requirements/integrations.txt
+	@$(COMPILE) $(addprefix --extra ,pyserini pyterrier langchain llamaindex haystack mcp ray) --group dev --group clients pyproject.toml --constraint requirements/develop.txt -o requirements/integrations.txt
 	@$(COMPILE) --upgrade --group site -o requirements/site.txt
 	@$(COMPILE) --group build --constraint requirements/develop.txt -o requirements/build.txt
 

@@ -191,6 +191,7 @@ OWNERS = {
     "uvicorn": "sidecar.serving",
     "aiohttp": ("sidecar.serving", "sidecar.scoring.remote"),
     "prometheus_client": "sidecar.serving",
+    "limits": "sidecar.serving.scorer",
 }
 
 

@@ -23,7 +23,7 @@ MODEL = (*(name for name in SECTIONS["Model"] if name != "score_file"), *REMOTE)
 FUSION, FIELDS, BM25, RM3 = SECTIONS["Fusion"], SECTIONS["Documents"], SECTIONS["BM25"], SECTIONS["RM3"]
 PYSERINI = tuple(name for name in SECTIONS["Pyserini server"] if name != "pyserini_api_key")
 # Passwords, tokens and keys have no flag: every user of a machine can read the command lines of its processes.
-_SECRET = {"opensearch_password", "opensearch_token", "api_key", "remote_api_key", "listwise_api_key"}
+_SECRET = {"opensearch_password", "opensearch_token", "api_key", "client_keys", "remote_api_key", "listwise_api_key"}
 # Tables, lists, and what is set once for a service.
 _IN_FILE = {
     *("models", "rules", "shadow_file", "shadow_queries", "pass_headers"),

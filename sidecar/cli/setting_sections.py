@@ -37,7 +37,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         *("opensearch_aws_region", "opensearch_aws_service", "opensearch_timeout", "opensearch_retries"),
     ),
     "Service": (
-        *("host", "port", "api_port", "tls_cert", "tls_key", "tls_client_ca", "api_key"),
+        *("host", "port", "api_port", "tls_cert", "tls_key", "tls_client_ca", "api_key", "client_keys"),
         *(
             "models",
             "devices",
@@ -59,7 +59,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "Rerank API": (
         *("model_aliases", "lucene_indexes", "cors_origins", "max_documents", "max_characters"),
-        *("api_seconds", "api_concurrent", "ui"),
+        *("api_seconds", "api_concurrent", "requests_per_minute", "tokens_per_minute", "ui"),
     ),
     "Agents": tuple(AgentSettings.model_fields),
     "Training": tuple(TrainingSettings.model_fields),

@@ -14,6 +14,7 @@ SidecarError
 ├── TrainingError                 training can't continue: the loss is not finite, or memory ran out
 ├── ScorerUnavailable             no scorer can answer: it is starting, hangs, has ended, or is overloaded
 │   ├── ScorerBusy                its queue is full; it accepts requests again soon
+│   │   └── RateLimited           the caller has used up the requests or tokens of this minute
 │   └── ScorerEnded               the process that was scoring ended; others go on
 └── EngineError                   the first stage can't answer
     ├── IndexNotFound             no index there
@@ -87,6 +88,14 @@ class ScorerUnavailable(SidecarError):
 
 class ScorerBusy(ScorerUnavailable):
     """The scorer's queue is full; it accepts requests again soon."""
+
+
+class RateLimited(ScorerBusy):
+    """The caller has used up the requests or tokens of this minute; `retry_after` in seconds, None: never enough."""
+
+    def __init__(self, message: str, *, retry_after: int | None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class ScorerEnded(ScorerUnavailable):

@@ -38,6 +38,7 @@ class Reason(StrEnum):
     TOO_SLOW = "too_slow"
     PARTLY_SCORED = "partly_scored"
     OVERLOADED = "overloaded"
+    RATE_LIMITED = "rate_limited"
     SCORER_UNAVAILABLE = "scorer_unavailable"
     SCORING_FAILED = "scoring_failed"
     UNCALIBRATED = "uncalibrated"

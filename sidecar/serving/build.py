@@ -35,7 +35,9 @@ from sidecar.serving.proxy.shadow_log import ShadowFile
 from sidecar.serving.proxy.upstream import Try, Upstream, UpstreamLimits, node_url
 from sidecar.serving.rerank_api.app import ExtraRouter, rerank_api
 from sidecar.serving.rerank_api.engine import ModelNames, RequestLimits, RerankEngine
+from sidecar.serving.rerank_api.middleware import AccessPolicy
 from sidecar.serving.scorer.process import COMMAND
+from sidecar.serving.scorer.rate_limits import RateLimits
 from sidecar.serving.scorer.score_cache import ScoreCache
 from sidecar.serving.scorer.service import RerankingService
 from sidecar.serving.scorer.stage_two import ServiceStageTwo
@@ -112,8 +114,13 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
         cache: ScoreCache[Score] = ScoreCache(settings.score_cache)
         if stage_two is not None:
             stack.push_async_callback(stage_two.close)
-        service = RerankingService(scorers, cache=cache, fair_seconds=settings.budget_ms / 2000, stage_two=stage_two)
+        rates = RateLimits(settings.requests_per_minute, settings.tokens_per_minute)
+        rates.on_refusal = metrics.rate_limited
+        service = RerankingService(
+            scorers, cache=cache, fair_seconds=settings.budget_ms / 2000, rates=rates, stage_two=stage_two
+        )
         key = settings.api_key.get_secret_value() if settings.api_key else None
+        client_keys = client_keys_of(settings)
         held = HeldBytes(settings.max_held_bytes)
         proxy = ProxyApp(_proxy(settings, upstream), service, options, metrics=metrics, held=held)
         proxy.ours = Management(service, cluster, metrics, proxy, api_key=key, allowed_hosts=options.allowed_hosts)
@@ -123,17 +130,29 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
         lucene = await stack.enter_async_context(_lucene(settings, service, options.defaults))
         extra: list[ExtraRouter] = [] if lucene is None else [lucene]
         if settings.ui:
-            extra.append(compare_api(engine, proxy, lucene, api_key=key, proxy_port=settings.port))
+            keys = [one for one in (key, *client_keys.values()) if one is not None]
+            extra.append(compare_api(engine, proxy, lucene, keys=keys, proxy_port=settings.port))
         api = rerank_api(
             engine,
             fields=settings.as_fields(),
-            api_key=key,
-            allowed_hosts=options.allowed_hosts,
+            access=AccessPolicy(key, client_keys, options.allowed_hosts),
             cors_origins=settings.cors_origins,
             extra=extra,
             management=proxy.ours,
         )
         yield ServiceParts(service, upstream, cluster, proxy, api, metrics, loading)
+
+
+def client_keys_of(settings: Settings) -> dict[str, str]:
+    """Return the keys of clients by their names. Raises `ConfigurationError` for one that is empty or not the only."""
+    found = {name: key.get_secret_value() for name, key in settings.client_keys.items()}
+    own = settings.api_key.get_secret_value() if settings.api_key else None
+    for name, key in found.items():
+        if not key.strip():
+            raise ConfigurationError(f"client_keys: the key of {name} is empty.")
+        if [own, *found.values()].count(key) > 1:
+            raise ConfigurationError(f"client_keys: the key of {name} is another's, too.")
+    return found
 
 
 async def _give_up(task: asyncio.Task[None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sidecar.serving.proxy.app import ProxyApp
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def compare_api(
-    engine: RerankEngine, proxy: ProxyApp, lucene: LuceneApi | None, *, api_key: str | None, proxy_port: int
+    engine: RerankEngine, proxy: ProxyApp, lucene: LuceneApi | None, *, keys: Sequence[str], proxy_port: int
 ) -> CompareApi:
     """Offer the Lucene indexes, if there are any, and OpenSearch through the proxy's own search."""
     engines: dict[str, ComparedEngine] = {}
@@ -27,7 +28,7 @@ def compare_api(
         searchers = {name: opened.index for name, opened in lucene.indexes.items()}
         engines["lucene"] = LuceneEngine(searchers, lucene.in_thread)
         indexes = list(searchers)
-    opensearch = OpenSearchEngine(proxy.proxy, api_key)
+    opensearch = OpenSearchEngine(proxy.proxy, keys)
     engines["opensearch"] = opensearch
     comparer = Comparer(
         engines=engines,
@@ -40,4 +41,4 @@ def compare_api(
         metrics=engine.metrics,
     )
     allowed = proxy.options.allowed_hosts
-    return CompareApi(comparer, engine.limits, api_key=api_key, allowed_hosts=allowed, proxy_port=proxy_port)
+    return CompareApi(comparer, engine.limits, keyed=bool(keys), allowed_hosts=allowed, proxy_port=proxy_port)

@@ -85,7 +85,7 @@ class Management:
         elif not key_fits(self.api_key, exchange):
             await _answer(exchange, 401, {"error": "the sidecar's API key is missing or wrong"})
         elif exchange.method not in _READING and (
-            obstacle := obstacle_to_change(exchange, self.api_key, self.allowed_hosts)
+            obstacle := obstacle_to_change(exchange, self.api_key is not None, self.allowed_hosts)
         ):
             await _answer(exchange, 403, {"error": obstacle})
         elif path == b"/metrics":

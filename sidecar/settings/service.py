@@ -28,6 +28,11 @@ class ServiceSettings(BaseModel):
         None,
         description="Key that clients of the rerank API and of /_sidecar must send; it is never sent to OpenSearch.",
     )
+    client_keys: dict[str, SecretStr] = Field(
+        {},
+        description='More keys for clients of the rerank API, by names: {"team-a": "KEY"}. '
+        "Each has rate limits of its own; none admits to /_sidecar.",
+    )
     models: dict[str, str] = Field(
         {}, description='More models that requests may name: {"name": "preset, directory or hub name"}.'
     )
@@ -79,6 +84,12 @@ class ServiceSettings(BaseModel):
     )
     api_concurrent: int = Field(
         64, ge=1, description="Requests to the rerank API that are served at a time; more get status 429."
+    )
+    requests_per_minute: int | None = Field(
+        None, ge=1, description="Requests a minute that each caller may send to be scored; more get status 429."
+    )
+    tokens_per_minute: int | None = Field(
+        None, ge=1, description="Tokens a minute that each caller may have scored, estimated; more get status 429."
     )
     max_documents: int = Field(2000, ge=1, description="Largest number of documents in a request to the rerank API.")
     max_characters: int = Field(

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from sidecar.serving.rerank_api.middleware import AccessPolicy
 from tests.support.servers.api_server import served_api
 
 pytestmark = [pytest.mark.live, pytest.mark.usefixtures("jvm")]
@@ -38,7 +39,7 @@ def neighbour(directory, **terms):
 
 @pytest.fixture(scope="module")
 def api(fleas):
-    with served_api(neighbour_of=neighbour(fleas), api_key="secret") as served:
+    with served_api(neighbour_of=neighbour(fleas), access=AccessPolicy("secret")) as served:
         served.client.headers["authorization"] = "Bearer secret"
         yield served
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
 from sidecar.serving.http.asgi import Exchange
@@ -18,25 +18,38 @@ def key_fits(api_key: str | None, exchange: Exchange) -> bool:
     """True if a request carries our key, compared in constant time, or if there is no key."""
     if api_key is None:
         return True
+    return hmac.compare_digest(_brought(exchange), api_key.encode())
+
+
+def client_of(client_keys: Mapping[str, str], exchange: Exchange) -> str | None:
+    """Return the name of the client whose key a request carries, None if it carries none of these keys."""
+    brought = _brought(exchange)
+    # Every key is compared, so that the time tells nothing.
+    found = [name for name, key in client_keys.items() if hmac.compare_digest(brought, key.encode())]
+    return found[0] if found else None
+
+
+def _brought(exchange: Exchange) -> bytes:
+    """Return the key that a request carries, empty if it carries none."""
     scheme, _, token = exchange.header(b"authorization").partition(b" ")
     # A scheme's name may be in upper or lower case (RFC 9110, section 11.1).
-    brought = exchange.header(OUR_KEY) or (token.strip() if scheme.lower() == b"bearer" else b"")
-    return hmac.compare_digest(brought, api_key.encode())
+    return exchange.header(OUR_KEY) or (token.strip() if scheme.lower() == b"bearer" else b"")
 
 
 def obstacle_to_change(
-    exchange: Exchange, api_key: str | None, allowed_hosts: Collection[str], *, doing: str = "change anything"
+    exchange: Exchange, keyed: bool, allowed_hosts: Collection[str], *, doing: str = "change anything"
 ) -> str:
-    """Say why a request may not change anything, "" if it may. It has passed `key_fits`; `doing` is for the message.
+    """Say why a request may not change anything, "" if it may; `doing` is for the message.
 
-    Without a key every caller on the loopback interface may. A web page in a browser there reaches it, too: from its
-    own origin, or by a host name of its own that resolves to this address (DNS rebinding).
+    If the service is `keyed`, the request has brought a key that fits. Without a key every caller on the loopback
+    interface may. A web page in a browser there reaches it, too: from its own origin, or by a host name of its own that
+    resolves to this address (DNS rebinding).
     """
     origin = exchange.header(b"origin").decode("latin-1")
     host = exchange.header(b"host").decode("latin-1")
     if (origin and _place(origin) != host) or exchange.header(b"sec-fetch-site") in {b"cross-site", b"same-site"}:
         return f"a page of another origin may not {doing} here"
-    if api_key is not None:
+    if keyed:
         return ""
     if not _is_loopback(exchange.peer) or any(exchange.header(name) for name in _BY_PROXY):
         return f"without SIDECAR_API_KEY only this machine itself may {doing}"

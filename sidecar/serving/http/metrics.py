@@ -52,6 +52,12 @@ class Metrics:
             ["api", "result"],
             **made,
         )
+        self._refusals = Counter(
+            "sidecar_rate_limited",
+            "Refusals by a limit a minute, of requests and of work on them; of a client with a key of its own by name.",
+            ["unit", "client"],
+            **made,
+        )
         self._tries = Counter(
             "sidecar_upstream_tries",
             "Requests sent to an OpenSearch node, by what became of them.",
@@ -128,6 +134,10 @@ class Metrics:
     def _ordered(self, api: str, found: StageTwo | None) -> None:
         if found is not None:
             self._stage_two.labels(api, found.why.reason.value if found.why else "applied").inc()
+
+    def rate_limited(self, unit: str, client: str) -> None:
+        """Count a refusal by a rate limit."""
+        self._refusals.labels(unit, client).inc()
 
     def batch(self, batch: BatchReport) -> None:
         """Count a batch that the device computed."""

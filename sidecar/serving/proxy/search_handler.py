@@ -12,7 +12,7 @@ import msgspec
 from connectors.opensearch.flow.search_flow import NativeResponse, finish
 from connectors.opensearch.respond.response import Additions
 from sidecar.core.candidates import FirstStage, Ranked, Ranking, fields_of
-from sidecar.core.errors import EngineRejected
+from sidecar.core.errors import EngineRejected, RateLimited
 from sidecar.core.explanation import Explanation, explain
 from sidecar.core.reasons import Reason, Why
 from sidecar.core.spans import span_with_text
@@ -23,7 +23,8 @@ from sidecar.serving.proxy.driving import FlowDriver
 from sidecar.serving.proxy.rerank_options import RerankOptions
 from sidecar.serving.proxy.search_request import SearchCall
 from sidecar.serving.proxy.upstream import Upstream
-from sidecar.serving.scorer.service import Outcome, RerankingService, Status
+from sidecar.serving.scorer.rate_limits import Unit
+from sidecar.serving.scorer.service import Outcome, RerankingService, Status, why_of
 from sidecar.serving.scorer.spans import find_spans
 from sidecar.serving.scorer.terms import Terms
 
@@ -149,22 +150,37 @@ async def rerank(
         words = "the first stage took the whole budget"
         outcome = Outcome(Status.FAILED, Why(Reason.FIRST_STAGE_TOO_SLOW, words))
     else:
-        outcome = await service.rank(
-            first_stage.query,
-            first_stage.candidates,
-            model=options.model,
-            fusion=options.fusion,
-            seconds=seconds,
-            min_relevance=options.min_relevance,
-            listwise=options.listwise,
-            caller=caller,
-        )
+        outcome = await _ranked(first_stage, options, service, seconds, caller)
     if options.spans is not None and outcome.ranking is not None:
         page = [hit.candidate.passage for hit in page_of(outcome.ranking, first_stage)]
         left = Terms(seconds - (time.perf_counter() - started), caller)
         found = await find_spans(service, options.model, first_stage.query, page, options.spans, left)
         outcome = replace(outcome, spans=found.each)
     return labelled(options, outcome)
+
+
+async def _ranked(
+    first_stage: FirstStage[NativeResponse],
+    options: RerankOptions,
+    service: RerankingService,
+    seconds: float,
+    caller: str,
+) -> Outcome:
+    """Rerank the candidates within `seconds`, unless the caller has used up the requests of this minute."""
+    try:
+        service.rates.take(Unit.REQUESTS, caller)
+    except RateLimited as error:
+        return Outcome(Status.FAILED, why_of(error))
+    return await service.rank(
+        first_stage.query,
+        first_stage.candidates,
+        model=options.model,
+        fusion=options.fusion,
+        seconds=seconds,
+        min_relevance=options.min_relevance,
+        listwise=options.listwise,
+        caller=caller,
+    )
 
 
 def page_of(ranking: Ranking, first_stage: FirstStage[NativeResponse]) -> Sequence[Ranked]:

@@ -26,7 +26,7 @@ class Shadows:
     def __init__(self, upstream: Upstream, service: RerankingService, metrics: Metrics, held: HeldBytes) -> None:
         self.record: ShadowFile | None = None
         self._upstream = upstream
-        self._service = service
+        self._service = service.without_rates()  # callers did not ask for this work
         self._metrics = metrics
         self._held = held
         self._tasks: set[asyncio.Task[None]] = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from fastapi import APIRouter, FastAPI
@@ -18,16 +19,23 @@ from sidecar.core.documents import PassageFields
 from sidecar.serving.http.asgi import Exchange
 from sidecar.serving.rerank_api.about import health_router, models_router
 from sidecar.serving.rerank_api.dialect import Dialect
-from sidecar.serving.rerank_api.endpoints import ENDPOINTS, Endpoint, dialect_at
+from sidecar.serving.rerank_api.endpoints import ENDPOINTS, Endpoint, dialect_at, scores_at
 from sidecar.serving.rerank_api.engine import RerankEngine
 from sidecar.serving.rerank_api.handler import RequestHandler, broken, refused
 from sidecar.serving.rerank_api.middleware import CALLER, IDENTITY, AccessPolicy, ApiMiddleware
 from sidecar.serving.rerank_api.page import page
 from sidecar.serving.rerank_api.problem import Fault, Problem
+from sidecar.serving.rerank_api.request_rates import RequestRates
 from sidecar.serving.rerank_api.schema import body_of, responses_of, schemas
+from sidecar.serving.scorer.rate_limits import Unit
 from sidecar.version import __version__
 
 OPEN_PATHS = frozenset({"/", "/health", "/tei/health", "/openapi.json"})
+# What a page of another origin may read of a response, besides its body.
+EXPOSED = (
+    *("X-Request-Id", "Retry-After", "X-Rerank-Calibrated", "X-Rerank-Dropped", "X-Compute-Tokens"),
+    *(f"X-RateLimit-{name}-{unit.title()}" for name in ("Limit", "Remaining", "Reset") for unit in Unit),
+)
 DESCRIPTION = "Reranks passages in the shapes of Cohere, Jina, TEI, vLLM, NIM, Infinity, Voyage and Mixedbread."
 
 
@@ -44,12 +52,31 @@ class ExtraRouter(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Paths:
+    """What is known of a path; `extra` are the routers beside the dialects, `open` needs no key."""
+
+    extra: Sequence[ExtraRouter]
+    open: frozenset[str]
+
+    def dialect(self, path: str) -> Dialect:
+        """Return the dialect of errors."""
+        return next((one.dialect for one in self.extra if one.covers(path)), None) or dialect_at(path)
+
+    def is_extra(self, path: str) -> bool:
+        """True if one of the extra routers has it."""
+        return any(one.covers(path) for one in self.extra)
+
+    def counts(self, path: str) -> bool:
+        """True if a request to it counts against the caller's rate."""
+        return path not in self.open and (scores_at(path) or self.is_extra(path))
+
+
 def rerank_api(  # noqa: PLR0913  independent settings, by keyword
     engine: RerankEngine,
     *,
     fields: PassageFields,
-    api_key: str | None = None,
-    allowed_hosts: frozenset[str] = frozenset(),
+    access: AccessPolicy = AccessPolicy(),  # noqa: B008  it is frozen
     cors_origins: Sequence[str] = (),
     extra: Sequence[ExtraRouter] = (),
     management: Callable[[Exchange], Awaitable[None]] | None = None,
@@ -59,10 +86,7 @@ def rerank_api(  # noqa: PLR0913  independent settings, by keyword
     Pages of `cors_origins` may call it from a browser; `*` means every page. `management` answers the paths under
     `/_sidecar`.
     """
-
-    def dialect_of(path: str) -> Dialect:
-        return next((one.dialect for one in extra if one.covers(path)), None) or dialect_at(path)
-
+    paths = _Paths(extra, OPEN_PATHS.union(access.open_paths, *(one.open_paths for one in extra)))
     app = described()
     handler = RequestHandler(engine, fields)
     for endpoint in ENDPOINTS:
@@ -70,6 +94,28 @@ def rerank_api(  # noqa: PLR0913  independent settings, by keyword
     # The extra routers come first: for `/v1/models/search` Lucene's knows whether that is an index.
     for router in [*(one.router for one in extra), models_router(engine), health_router(engine)]:
         app.include_router(router)
+    _handle_errors(app, paths.dialect)
+    middleware = ApiMiddleware(
+        RequestRates(app, engine.service.rates, paths.counts, paths.dialect),
+        replace(access, open_paths=paths.open),
+        dialect_at=paths.dialect,
+        verbatim=paths.is_extra,
+        metrics=engine.metrics,
+        management=management,
+    )
+    if not cors_origins:
+        return middleware
+    return CORSMiddleware(
+        middleware,
+        allow_origins=cors_origins,
+        allow_methods=("GET", "POST"),
+        allow_headers=("Authorization", "Content-Type", "X-Sidecar-Api-Key", "X-Request-Id", "X-Opaque-Id"),
+        expose_headers=EXPOSED,
+    )
+
+
+def _handle_errors(app: FastAPI, dialect_of: Callable[[str], Dialect]) -> None:
+    """Have errors of the framework answered in the dialect of their path."""
 
     async def lost(request: Request, error: Exception) -> Response:
         dialect = dialect_of(request.scope["path"])
@@ -93,23 +139,6 @@ def rerank_api(  # noqa: PLR0913  independent settings, by keyword
     app.add_exception_handler(Exception, failed)
     app.add_exception_handler(HTTPException, lost)
     app.add_exception_handler(RequestValidationError, mistaken)
-
-    def verbatim(path: str) -> bool:
-        return any(one.covers(path) for one in extra)
-
-    policy = AccessPolicy(api_key, allowed_hosts, OPEN_PATHS.union(*(one.open_paths for one in extra)))
-    middleware = ApiMiddleware(
-        app, policy, dialect_at=dialect_of, verbatim=verbatim, metrics=engine.metrics, management=management
-    )
-    if not cors_origins:
-        return middleware
-    return CORSMiddleware(
-        middleware,
-        allow_origins=cors_origins,
-        allow_methods=("GET", "POST"),
-        allow_headers=("Authorization", "Content-Type", "X-Sidecar-Api-Key", "X-Request-Id", "X-Opaque-Id"),
-        expose_headers=("X-Request-Id", "Retry-After", "X-Rerank-Calibrated", "X-Rerank-Dropped", "X-Compute-Tokens"),
-    )
 
 
 def described() -> FastAPI:

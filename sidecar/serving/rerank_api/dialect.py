@@ -27,6 +27,7 @@ STATUSES = {
     Fault.WRONG_METHOD: 405,
     Fault.UNKNOWN_MODEL: 404,
     Fault.BUSY: 429,
+    Fault.RATE_LIMITED: 429,
     Fault.UNAVAILABLE: 503,
     Fault.TOO_LATE: 504,
     Fault.FAILED: 500,

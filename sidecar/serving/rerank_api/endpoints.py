@@ -74,6 +74,11 @@ _BY_PREFIX = {
 }
 
 
+def scores_at(path: str) -> bool:
+    """True if the path is that of an endpoint, each of which scores."""
+    return path in _BY_PATH
+
+
 def dialect_at(path: str) -> Dialect:
     """Return the dialect for errors that occur before the body is read."""
     return _BY_PATH.get(path) or _BY_PREFIX.get(path.split("/", 2)[1] if "/" in path else "", neutral.NEUTRAL)

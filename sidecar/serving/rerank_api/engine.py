@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sidecar.core.candidates import Score
-from sidecar.core.errors import InputError, ScorerBusy, ScorerUnavailable, ScoringError
+from sidecar.core.errors import InputError, RateLimited, ScorerBusy, ScorerUnavailable, ScoringError
 from sidecar.core.listwise_spec import wants_stage_two
 from sidecar.core.read_options import ReadOptions
 from sidecar.core.relevance_cut import UNCALIBRATED
@@ -17,7 +17,7 @@ from sidecar.core.token_counts import total_tokens
 from sidecar.serving.http.held_bytes import HeldBytes
 from sidecar.serving.http.metrics import Metrics
 from sidecar.serving.rerank_api.dialect import Demands, Question, RankedDocuments, Scored
-from sidecar.serving.rerank_api.problem import Fault, Problem
+from sidecar.serving.rerank_api.problem import Fault, Problem, over_the_rate
 from sidecar.serving.rerank_api.relevance import plain
 from sidecar.serving.rerank_api.stage_two import best_first, in_order_of
 from sidecar.serving.scorer.protocol import USUAL_LENGTH
@@ -199,6 +199,8 @@ class RerankEngine:
         """Score every passage. Raises `Problem` if that fails, or not all are scored in time."""
         try:
             scores = await self._scores(model, question, caller)
+        except RateLimited as error:
+            raise over_the_rate(error) from None
         except ScorerBusy as error:
             raise Problem(Fault.BUSY, error.message) from None
         except ScorerUnavailable as error:

@@ -113,7 +113,7 @@ def told(body: ParsedRequest, answer: RankedDocuments) -> dict[str, str]:
 def refused(dialect: Dialect, problem: Problem) -> Response:
     """Return a problem in a dialect."""
     status = dialect.status(problem.fault)
-    headers = {"retry-after": "1"} if status in {429, 503} else {}
+    headers = {"retry-after": str(problem.retry_after)} if status in {429, 503} else {}
     if status == 401:
         headers["www-authenticate"] = "Bearer"
     return Response(written(dialect.tell(status, problem)), status, headers, media_type="application/json")

@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 import re
 import uuid
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sidecar.serving.http.asgi import Exchange
-from sidecar.serving.http.management_access import key_fits
+from sidecar.serving.http.management_access import client_of, key_fits
 from sidecar.serving.http.metrics import Metrics
 from sidecar.serving.rerank_api.dialect import Dialect
 from sidecar.serving.rerank_api.handler import broken, refused
 from sidecar.serving.rerank_api.problem import Fault, Problem
+from sidecar.serving.scorer.rate_limits import CLIENT
 
 IDENTITY = "sidecar.identity"
 CALLER = "sidecar.caller"
@@ -28,11 +29,21 @@ _log = logging.getLogger("sidecar.api")
 
 @dataclass(frozen=True, slots=True)
 class AccessPolicy:
-    """Who has access: everybody to `open_paths`; if there is a key, only callers with it to other paths."""
+    """Who has access: everybody to `open_paths`; if there are keys, only callers with one of them to other paths.
+
+    `api_key` is the service's own, `client_keys` are those of clients by their names.
+    """
 
     api_key: str | None = None
+    client_keys: Mapping[str, str] = field(default_factory=dict)
     allowed_hosts: frozenset[str] = frozenset()
     open_paths: frozenset[str] = frozenset()
+
+    def admits(self, exchange: Exchange, client: str | None) -> bool:
+        """True if a request carries a key, `client` being the name of a client's, or if none is needed."""
+        if client is not None:
+            return True
+        return key_fits(self.api_key, exchange) and (self.api_key is not None or not self.client_keys)
 
 
 class ApiMiddleware:
@@ -73,7 +84,9 @@ class ApiMiddleware:
         scope = {**scope, "method": method, "path": path}
         echoed = _names_of(exchange)
         scope[IDENTITY] = dict(echoed)[b"x-request-id"].decode("ascii")
-        scope[CALLER] = exchange.caller.key()  # all callers share one API key, so it does not identify one
+        client = client_of(self.policy.client_keys, exchange)
+        # The service's own key may be shared by many callers, so it does not identify one.
+        scope[CALLER] = exchange.caller.key() if client is None else f"{CLIENT}{client}"
         dialect = self.dialect_at(scope["path"])
 
         async def sent(message: Message) -> None:
@@ -83,7 +96,7 @@ class ApiMiddleware:
             await send(message)
 
         try:
-            problem = self._refusal(exchange, scope["path"])
+            problem = self._refusal(exchange, path, client)
             if problem is None and self.management is not None and _is_management(scope["path"]):
                 exchange.send = sent
                 await self.management(exchange)
@@ -97,13 +110,13 @@ class ApiMiddleware:
         finally:
             self.metrics.request("rerank", dialect.name, exchange, None)
 
-    def _refusal(self, exchange: Exchange, path: str) -> Problem | None:
+    def _refusal(self, exchange: Exchange, path: str, client: str | None) -> Problem | None:
         host = exchange.header(b"host").decode("latin-1")
         allowed = self.policy.allowed_hosts
         if allowed and not {host, host.rpartition(":")[0]} & allowed:
             return Problem(Fault.WRONG_HOST, "this host name is not served here")
         is_open = path in self.policy.open_paths or (self.management is not None and _is_management(path))
-        if not is_open and not key_fits(self.policy.api_key, exchange):
+        if not is_open and not self.policy.admits(exchange, client):
             return Problem(Fault.NO_KEY, "the API key is missing or wrong")
         return None
 

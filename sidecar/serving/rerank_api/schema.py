@@ -22,6 +22,7 @@ _MEANINGS = {
     Fault.WRONG_HOST: "the host name is not served",
     Fault.UNKNOWN_MODEL: "there is no such model",
     Fault.BUSY: "too much is being scored already",
+    Fault.RATE_LIMITED: "the caller's requests or tokens of this minute are used up",
     Fault.UNAVAILABLE: "no scorer answers now",
     Fault.TOO_LATE: "not everything was scored in time",
     Fault.FAILED: "the model failed",

@@ -30,6 +30,7 @@ class Tei(ParsedRequest):
 _TYPES = {
     Fault.EMPTY: "Empty",
     Fault.BUSY: "Overloaded",
+    Fault.RATE_LIMITED: "Overloaded",
     Fault.UNAVAILABLE: "Unhealthy",
     Fault.TOO_LATE: "Unhealthy",
     Fault.FAILED: "Backend",

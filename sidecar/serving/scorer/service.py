@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from sidecar.core.candidates import Candidate, Passage, Ranking, Score
-from sidecar.core.errors import ScorerBusy, ScorerEnded, ScorerUnavailable, ScoringError, SidecarError
+from sidecar.core.errors import RateLimited, ScorerBusy, ScorerEnded, ScorerUnavailable, ScoringError, SidecarError
 from sidecar.core.fusion import Fusion
 from sidecar.core.reasons import Reason, Why
 from sidecar.core.relevance_cut import UNCALIBRATED, keep_relevant
 from sidecar.core.spans import Span
+from sidecar.core.token_guess import guess_tokens
 from sidecar.reranker import arrange
 from sidecar.scoring.cache_keys import pair_keys
 from sidecar.scoring.score_mapping import Mapping
+from sidecar.serving.scorer.rate_limits import RateLimits, Unit
 from sidecar.serving.scorer.score_cache import ScoreCache
 from sidecar.serving.scorer.scorers import Scorers
 from sidecar.serving.scorer.stage_two import ServiceStageTwo
@@ -71,12 +73,20 @@ class RerankingService:
         *,
         cache: ScoreCache[Score],
         fair_seconds: float = 0.0,
+        rates: RateLimits | None = None,
         stage_two: ServiceStageTwo | None = None,
     ) -> None:
         self.stage_two = stage_two
         self.fair_seconds = fair_seconds
         self.scorers = scorers
         self.cache = cache
+        self.rates = rates or RateLimits()
+
+    def without_rates(self) -> RerankingService:
+        """Return the same service for work that counts against no caller's rate."""
+        return RerankingService(
+            self.scorers, cache=self.cache, fair_seconds=self.fair_seconds, stage_two=self.stage_two
+        )
 
     def mapping(self, model: str) -> Mapping:
         """Return the mapping from the model's raw score to one between 0 and 1."""
@@ -96,7 +106,8 @@ class RerankingService:
     async def scores(self, model: str, query: str, passages: Sequence[Passage], terms: Terms) -> list[Score | None]:
         """Score the passages that are not cached; None for passages that were not scored in time.
 
-        Callers share the device in turns. Raises `ScorerUnavailable` or `ScoringError`.
+        Callers share the device in turns. Raises `ScorerUnavailable` or `ScoringError`. The tokens that count against
+        the caller's rate are estimated, before anything is scored.
         """
         scorer, breaker = self.scorers.of(model), self.scorers.breaker(model)
         keys = pair_keys(terms.how.of(scorer.identity(model) or model), query, passages)
@@ -108,9 +119,10 @@ class RerankingService:
             raise ScorerUnavailable(why)
         if not breaker.allows(time.monotonic()):
             raise ScorerUnavailable("the scorer failed several times in a row and is not asked for a while")
+        wanted = [passages[position] for position in unknown]
+        self.rates.take(Unit.TOKENS, terms.caller, sum(guess_tokens((terms.how.instruction or "") + query, wanted)))
         asked_at = time.monotonic()
         try:
-            wanted = [passages[position] for position in unknown]
             fresh = await scorer.score(model, query, wanted, terms)
         except (ScorerBusy, ScorerEnded, ScoringError):
             raise  # it works, but is busy, lost one of its processes or can't score this query
@@ -174,8 +186,9 @@ class RerankingService:
         return Outcome(Status.APPLIED if why is None else Status.PARTIAL, why, ranking, stages, fusion=chosen)
 
 
-# The first matching kind counts. ScorerBusy comes first, since a busy scorer is available.
+# The first matching kind counts: a special kind comes before the general one.
 _REASONS: tuple[tuple[type[SidecarError], Reason], ...] = (
+    (RateLimited, Reason.RATE_LIMITED),
     (ScorerBusy, Reason.OVERLOADED),
     (ScorerUnavailable, Reason.SCORER_UNAVAILABLE),
     (ScoringError, Reason.SCORING_FAILED),

@@ -54,13 +54,13 @@ class CompareApi:
         comparer: Comparer,
         limits: RequestLimits,
         *,
-        api_key: str | None,
+        keyed: bool,
         allowed_hosts: Collection[str],
         proxy_port: int,
     ) -> None:
         self.comparer = comparer
         self.limits = limits
-        self.api_key = api_key
+        self.keyed = keyed
         self.allowed_hosts = allowed_hosts
         self.proxy_port = proxy_port
         self.dialect = Dialect("compare", _tell, {Fault.INVALID: 400})
@@ -132,7 +132,7 @@ class CompareApi:
         return as_json({"opensearch_indexes": names[:MOST_NAMES], "left_out": max(0, len(names) - MOST_NAMES)})
 
     def _refusal(self, request: Request) -> Response | None:
-        obstacle = obstacle_to_change(_exchange(request), self.api_key, self.allowed_hosts, doing="compare")
+        obstacle = obstacle_to_change(_exchange(request), self.keyed, self.allowed_hosts, doing="compare")
         return None if not obstacle else as_json({"error": obstacle}, 403)
 
     async def _answered(self, request: Request) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -45,11 +46,11 @@ class _Hit(msgspec.Struct, rename={"index": "_index", "docid": "_id", "score": "
 
 
 class OpenSearchEngine:
-    """Sends searches as the proxy does; `api_key` is the sidecar's own key, which never reaches OpenSearch."""
+    """Sends searches as the proxy does; `keys` are the sidecar's own, which never reach OpenSearch."""
 
-    def __init__(self, proxy: Forwarder, api_key: str | None = None) -> None:
+    def __init__(self, proxy: Forwarder, keys: Sequence[str] = ()) -> None:
         self._proxy = proxy
-        self._bearer = None if api_key is None else api_key.encode()
+        self._bearers = {key.encode() for key in keys}
 
     async def fetch(
         self, asked: ComparisonRequest, window: int, fields: PassageFields, exchange: Exchange, hold: Hold
@@ -128,7 +129,7 @@ class OpenSearchEngine:
         """Return the caller's headers for a search: without the sidecar's key, and what belongs to the page."""
         kept = without(exchange.headers, *_OWN)
         scheme, _, token = exchange.header(b"authorization").partition(b" ")
-        if self._bearer is not None and scheme.lower() == b"bearer" and token.strip() == self._bearer:
+        if scheme.lower() == b"bearer" and token.strip() in self._bearers:
             kept = without(kept, b"authorization")
         return [*kept, (b"content-type", b"application/json")]
 

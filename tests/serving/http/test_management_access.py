@@ -60,7 +60,7 @@ def test_without_a_key_this_machine_switches(running, headers):
 def obstacle(peer, key=None, hosts=(), **headers):
     scope = {"method": "PUT", "raw_path": b"/", "path": "/", "query_string": b"", "client": (peer, 1)}
     scope["headers"] = [(name.encode(), value.encode()) for name, value in {"host": "localhost", **headers}.items()]
-    return obstacle_to_change(Exchange.of(scope, None, None), key, hosts)
+    return obstacle_to_change(Exchange.of(scope, None, None), key is not None, hosts)
 
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "127.8.9.1", "::1", "::ffff:127.0.0.1"])

@@ -6,6 +6,7 @@ import pytest
 
 from sidecar.serving.build import model_names
 from sidecar.serving.rerank_api.engine import ModelNames
+from sidecar.serving.rerank_api.middleware import AccessPolicy
 from sidecar.serving.rerank_api.problem import Problem
 from sidecar.settings import Settings
 from sidecar.version import __version__
@@ -99,7 +100,7 @@ def test_slashes_too_many_are_left_out(api, path):
 
 
 def test_slashes_open_no_door():
-    with served_api(api_key="s3cret") as api:
+    with served_api(access=AccessPolicy("s3cret")) as api:
         for path in ("//v1/models", "/v1/models/", "//metrics", "/health/../metrics", "/openapi.json/x"):
             assert api.client.get(f"{api.url}{path}").status_code in {401, 404}, path
         assert api.client.get(f"{api.url}//health/").status_code == 200
@@ -168,7 +169,7 @@ def test_castorinis_candidates_come_back_in_their_new_order(api):
 def test_web_pages_call_it_where_they_are_allowed_to():
     ours, foreign = {"Origin": "https://app.example"}, {"Origin": "https://evil.example"}
     asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
-    with served_api(api_key="s3cret", cors_origins=("https://app.example",)) as api:
+    with served_api(access=AccessPolicy("s3cret"), cors_origins=("https://app.example",)) as api:
         preflight = api.client.options("/v1/rerank", headers=ours | asked)
         assert (preflight.status_code, preflight.headers["access-control-allow-origin"]) == (200, "https://app.example")
         assert api.client.options("/v1/rerank", headers=foreign | asked).status_code == 400

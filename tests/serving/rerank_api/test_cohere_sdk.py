@@ -5,6 +5,7 @@ from __future__ import annotations
 import cohere
 import pytest
 
+from sidecar.serving.rerank_api.middleware import AccessPolicy
 from tests.support.servers.api_server import served_api
 
 DOCUMENTS = ["score 0", "score 2", "score -1"]
@@ -12,7 +13,7 @@ DOCUMENTS = ["score 0", "score 2", "score -1"]
 
 @pytest.fixture(scope="module")
 def locked():
-    with served_api(api_key="secret") as served:
+    with served_api(access=AccessPolicy("secret")) as served:
         yield served
 
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter
 
 from sidecar.serving.rerank_api.dialect import Dialect
 from sidecar.serving.rerank_api.engine import RequestLimits
+from sidecar.serving.rerank_api.middleware import AccessPolicy
 from tests.support.servers.api_server import served_api
 from tests.support.waiting import until
 
@@ -171,7 +172,7 @@ def test_a_scorer_that_dies_is_told_and_replaced():
 
 @pytest.fixture(scope="module")
 def locked():
-    with served_api(api_key="sésame", allowed_hosts=frozenset({"127.0.0.1"})) as served:
+    with served_api(access=AccessPolicy("sésame", allowed_hosts=frozenset({"127.0.0.1"}))) as served:
         yield served
 
 

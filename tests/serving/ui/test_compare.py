@@ -30,7 +30,7 @@ def service(stub):
 
 @pytest.fixture(scope="module")
 def guarded(stub):
-    with served(stub.url, api_key="s3cret") as service:
+    with served(stub.url, api_key="s3cret", client_keys={"team": "t3am"}) as service:
         yield service
 
 
@@ -188,11 +188,12 @@ def test_origins_that_may_rerank_may_not_search(stub):
 
 def test_the_key_is_needed_and_never_reaches_opensearch(guarded, stub):
     assert compared(guarded, ASKED).status == 401
-    for headers in (KEY, {"authorization": "Bearer s3cret"}, KEY | {"authorization": "bearer  s3cret"}):
+    team = {"authorization": "Bearer t3am"}
+    for headers in (KEY, {"authorization": "Bearer s3cret"}, KEY | {"authorization": "bearer  s3cret"}, team):
         stub.requests.clear()
         assert compared(guarded, ASKED, **headers).status == 200
         assert len(stub.requests) > 0
-        assert not any(b"s3cret" in request for request in stub.requests)
+        assert not any(b"s3cret" in request or b"t3am" in request for request in stub.requests)
 
 
 def test_the_callers_account_reaches_opensearch_and_nothing_of_the_page_does(guarded, stub):

@@ -38,7 +38,9 @@ class Served:
 
 
 @contextmanager
-def served_api(*, limits=None, scorer_options=None, neighbour_of=None, command=FAKE, stage_two=None, **options):
+def served_api(
+    *, limits=None, scorer_options=None, rates=None, neighbour_of=None, command=FAKE, stage_two=None, **options
+):
     """Serve `rerank_api` with two declared models, `m` and `other`, and the alias `rerank-v3.5` for `m`."""
     started: dict = {}
     running = threading.Event()
@@ -51,11 +53,13 @@ def served_api(*, limits=None, scorer_options=None, neighbour_of=None, command=F
         service = RerankingService(
             Scorers([scorer], lambda: CircuitBreaker(5, 1.0), ("m", "other")),
             cache=ScoreCache(1000),
+            rates=rates,
             stage_two=stage_two,
         )
         engine = RerankEngine(
             service, ModelNames(("m", "other"), {"rerank-v3.5": "m"}), limits or RequestLimits(), Metrics()
         )
+        service.rates.on_refusal = engine.metrics.rate_limited
         neighbour = neighbour_of(service) if neighbour_of else None
         app = rerank_api(engine, fields=PassageFields(), extra=[neighbour] if neighbour else [], **options)
         settings = Settings(drain_seconds=1)

@@ -1,0 +1,48 @@
+"""A caller over the rate limit gets OpenSearch's own order, with the reason."""
+
+from __future__ import annotations
+
+import json
+
+from tests.support.servers.hits import by_model
+from tests.support.servers.searches import JSON, body, ids, outcome
+from tests.support.servers.served import served
+from tests.support.waiting import until
+
+FIRST_STAGE = [str(i) for i in range(10)]
+
+
+def test_searches_beyond_the_limit_keep_the_first_stages_order(upstream):
+    with served(upstream.url, requests_per_minute=1) as running:
+        first, second = (running.search("docs", body()) for _ in range(2))
+        assert (outcome(first), ids(first)) == (("applied", ""), by_model()[:10])
+        assert (second.status, ids(second)) == (200, FIRST_STAGE)
+        status, why = outcome(second)
+        assert status == "failed"
+        assert why.startswith("1 requests a minute are allowed; ask again in ")
+        counted = b'sidecar_fallbacks_total{api="opensearch",model="e5-small",reason="rate_limited",rule=""} 1.0'
+        until(lambda: counted in running.ask("GET", "/_sidecar/metrics").body)
+        # What is not reranked has no limit.
+        assert running.search("docs", body(rerank=False)).status == 200
+
+
+def test_each_search_of_an_msearch_counts(upstream):
+    with served(upstream.url, requests_per_minute=2) as running:
+        lines = b"".join(b"{}\n" + json.dumps(body(f"q {number}")).encode() + b"\n" for number in range(3))
+        found = running.ask("POST", "/docs/_msearch", lines, JSON).json()["responses"]
+        assert [one["ext"]["rerank"]["status"] for one in found] == ["applied", "applied", "failed"]
+
+
+def test_tokens_have_a_limit_too(upstream):
+    with served(upstream.url, tokens_per_minute=10) as running:
+        status, why = outcome(running.search("docs", body()))
+        assert status == "failed"
+        assert why.endswith("tokens, and 10 a minute are allowed")
+
+
+def test_shadows_count_against_nobody(upstream):
+    rules = [{"index": "docs", "shadow": True}]
+    with served(upstream.url, requests_per_minute=1, rules=rules) as running:
+        for _ in range(3):
+            assert outcome(running.search("docs", body(rerank=False)))[0] == "skipped"
+        assert outcome(running.search("docs", body())) == ("applied", "")
