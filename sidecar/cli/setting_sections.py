@@ -58,7 +58,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         *("slow_client_seconds", "slow_client_rate", "upstream_connections", "upstream_share"),
     ),
     "Rerank API": (
-        *("model_aliases", "lucene_indexes", "cors_origins", "max_documents", "max_characters"),
+        *("model_aliases", "lucene_indexes", "cors_origins", "max_documents", "max_characters", "max_batch_requests"),
         *("api_seconds", "api_concurrent", "requests_per_minute", "tokens_per_minute", "ui"),
     ),
     "Agents": tuple(AgentSettings.model_fields),

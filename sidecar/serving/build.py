@@ -231,6 +231,7 @@ def limits(settings: Settings, held: HeldBytes) -> RequestLimits:
         body=settings.max_body_bytes,
         body_seconds=settings.body_seconds,
         requests=settings.api_concurrent,
+        batch=settings.max_batch_requests,
         held=held,
     )
 

@@ -91,6 +91,9 @@ class ServiceSettings(BaseModel):
     tokens_per_minute: int | None = Field(
         None, ge=1, description="Tokens a minute that each caller may have scored, estimated; more get status 429."
     )
+    max_batch_requests: int = Field(
+        64, ge=1, le=1000, description="Largest number of requests in a batch at the rerank API."
+    )
     max_documents: int = Field(2000, ge=1, description="Largest number of documents in a request to the rerank API.")
     max_characters: int = Field(
         10_000_000, ge=1, description="Largest number of characters in a request to the rerank API."

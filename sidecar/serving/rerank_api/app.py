@@ -17,12 +17,14 @@ from starlette.types import ASGIApp
 
 from sidecar.core.documents import PassageFields
 from sidecar.serving.http.asgi import Exchange
+from sidecar.serving.rerank_api import batch
 from sidecar.serving.rerank_api.about import health_router, models_router
 from sidecar.serving.rerank_api.dialect import Dialect
-from sidecar.serving.rerank_api.endpoints import ENDPOINTS, Endpoint, dialect_at, scores_at
+from sidecar.serving.rerank_api.endpoints import BATCH_PATH, ENDPOINTS, Endpoint, dialect_at, scores_at
 from sidecar.serving.rerank_api.engine import RerankEngine
 from sidecar.serving.rerank_api.handler import RequestHandler, broken, refused
 from sidecar.serving.rerank_api.middleware import CALLER, IDENTITY, AccessPolicy, ApiMiddleware
+from sidecar.serving.rerank_api.neutral import NEUTRAL
 from sidecar.serving.rerank_api.page import page
 from sidecar.serving.rerank_api.problem import Fault, Problem
 from sidecar.serving.rerank_api.request_rates import RequestRates
@@ -91,6 +93,7 @@ def rerank_api(  # noqa: PLR0913  independent settings, by keyword
     handler = RequestHandler(engine, fields)
     for endpoint in ENDPOINTS:
         _add(app, endpoint, handler)
+    _add_batch(app, batch.BatchHandler(handler))
     # The extra routers come first: for `/v1/models/search` Lucene's knows whether that is an index.
     for router in [*(one.router for one in extra), models_router(engine), health_router(engine)]:
         app.include_router(router)
@@ -178,5 +181,20 @@ def _add(app: FastAPI, endpoint: Endpoint, handler: RequestHandler) -> None:
         tags=[endpoint.operation.dialect.name],
         openapi_extra=body_of(endpoint),
         responses=responses_of([operation.dialect for operation in endpoint.operations]),
+        response_class=JSONResponse,
+    )(answer)
+
+
+def _add_batch(app: FastAPI, handler: batch.BatchHandler) -> None:
+    async def answer(request: Request) -> Response:
+        return await handler(request, request.scope[IDENTITY], request.scope[CALLER])
+
+    app.post(
+        BATCH_PATH,
+        summary="Several requests of the shared shape, each answered with a status of its own",
+        operation_id="post" + BATCH_PATH.replace("/", "_"),
+        tags=[NEUTRAL.name],
+        openapi_extra=batch.DESCRIPTION,
+        responses=responses_of([NEUTRAL]),
         response_class=JSONResponse,
     )(answer)

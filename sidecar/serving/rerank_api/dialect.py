@@ -98,6 +98,13 @@ class Question:
     param: str = "documents"
     demands: Demands = Demands()
 
+    @property
+    def characters(self) -> int:
+        """Return how many characters a model reads: the query's and the instruction's count for every passage."""
+        times = len(self.passages) if len(self.queries) == 1 else 1
+        texts = sum(len(passage.title) + len(passage.text) for passage in self.passages)
+        return times * sum(map(len, self.queries)) + len(self.passages) * len(self.demands.instruction or "") + texts
+
 
 @dataclass(frozen=True, slots=True)
 class Scored:

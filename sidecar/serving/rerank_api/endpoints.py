@@ -62,7 +62,8 @@ ENDPOINTS = (
     Endpoint("/vllm/score", "vLLM's score, exactly", vllm.SCORE),
     Endpoint("/vllm/v1/score", "vLLM's score, exactly", vllm.SCORE),
 )
-_BY_PATH = {endpoint.path: endpoint.operation.dialect for endpoint in ENDPOINTS}
+BATCH_PATH = "/v1/rerank/batch"
+_BY_PATH = {BATCH_PATH: neutral.NEUTRAL} | {endpoint.path: endpoint.operation.dialect for endpoint in ENDPOINTS}
 _BY_PREFIX = {
     "cohere": cohere.COHERE,
     "jina": jina.JINA,

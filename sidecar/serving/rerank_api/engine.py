@@ -35,7 +35,8 @@ CATCH_ALL = "*"
 class RequestLimits:
     """Limits of one request; `seconds` is how long its scoring may take, `body_seconds` its arrival.
 
-    `requests` is how many run at a time, `held` counts the bytes of their bodies.
+    `requests` is how many run at a time, `held` counts the bytes of their bodies. A batch has `batch` requests at most,
+    with so many documents and characters together.
     """
 
     documents: int = 2000
@@ -44,6 +45,7 @@ class RequestLimits:
     body: int = 10 * 1024 * 1024
     body_seconds: float = 30.0
     requests: int = 64
+    batch: int = 64
     held: HeldBytes = field(default_factory=HeldBytes)
 
 
@@ -79,6 +81,20 @@ class ModelNames:
         raise Problem(Fault.UNKNOWN_MODEL, message, param="model")
 
 
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """Whose request a question is: its id, its caller, and the `deadline` by `time.perf_counter`."""
+
+    identity: str
+    caller: str
+    deadline: float
+
+    @property
+    def seconds(self) -> float:
+        """Return the seconds until the deadline."""
+        return self.deadline - time.perf_counter()
+
+
 class RerankEngine:
     """Answers questions of every dialect."""
 
@@ -88,7 +104,11 @@ class RerankEngine:
         self.limits = limits
         self.metrics = metrics
 
-    async def answer(self, question: Question, identity: str, caller: str) -> RankedDocuments:
+    def context(self, identity: str, caller: str) -> RequestContext:
+        """Return the context of a request that starts now."""
+        return RequestContext(identity, caller, time.perf_counter() + self.limits.seconds)
+
+    async def answer(self, question: Question, context: RequestContext) -> RankedDocuments:
         """Score every passage of a question. Raises `Problem`."""
         model = self.models.find(question.model)
         self._check(question)
@@ -96,7 +116,7 @@ class RerankEngine:
         self._check_demands(model, demands)
         stage_two = self._stage_two(demands)
         started = time.perf_counter()
-        known = await self._all_scores(model, question, caller)
+        known = await self._all_scores(model, question, context)
         self.metrics.scored("rerank", model, len(known), time.perf_counter() - started)
         self._check_demands(model, demands)  # again: the model may have been loaded only now
         mapping, least, cut = self.service.mapping(model), demands.min_relevance, sum(one.truncated for one in known)
@@ -107,7 +127,7 @@ class RerankEngine:
         kept = [(i, one.value) for i, one in enumerate(known) if not least or mapping(one.value) >= least]
         answer = RankedDocuments(
             question.model or model,
-            identity,
+            context.identity,
             [Scored(i, one, plain(one), plain(mapping(one))) for i, one in kept],
             question.passages,
             calibrated=mapping.calibrated,
@@ -116,20 +136,19 @@ class RerankEngine:
             cut=cut,
             max_length=self._max_length(model),
         )
-        deadline = started + self.limits.seconds
         if stage_two is not None:
-            terms = Terms(deadline - time.perf_counter(), caller, demands.priority)
+            terms = Terms(context.seconds, context.caller, demands.priority)
             ranking = await stage_two.reorder(best_first(question.queries[0], answer), terms)
             self.metrics.reordered("rerank", ranking)
             answer = in_order_of(ranking, answer)
         if demands.spans is None:
             return answer
-        return await self._with_spans(answer, model, question, deadline, caller)
+        return await self._with_spans(answer, model, question, context)
 
     async def _with_spans(
-        self, answer: RankedDocuments, model: str, question: Question, deadline: float, caller: str
+        self, answer: RankedDocuments, model: str, question: Question, context: RequestContext
     ) -> RankedDocuments:
-        """Add the spans of the best documents, as far as the time until `deadline` suffices."""
+        """Add the spans of the best documents, as far as the time until the deadline suffices."""
         demands = question.demands
         wanted = [one.index for one in answer.best(demands.top)]
         found = await find_spans(
@@ -138,7 +157,7 @@ class RerankEngine:
             question.queries[0],
             [question.passages[index] for index in wanted],
             demands.spans or SpanOptions(),
-            Terms(deadline - time.perf_counter(), caller, demands.priority, self._how(model, demands)),
+            Terms(context.seconds, context.caller, demands.priority, self._how(model, demands)),
         )
         spans = {index: own for index, own in zip(wanted, found.each, strict=True) if own}
         tokens = None if answer.tokens is None or found.tokens is None else answer.tokens + found.tokens
@@ -186,19 +205,19 @@ class RerankEngine:
         count, most = len(question.passages), self.limits.documents
         if count > most:
             raise Problem(Fault.TOO_LARGE, f"{count} {question.param} where {most} are allowed", param=question.param)
-        # A model reads the query with every passage, so its characters count for every passage.
-        times = len(question.passages) if len(question.queries) == 1 else 1
-        characters = times * sum(map(len, question.queries))
-        characters += len(question.passages) * len(question.demands.instruction or "")
-        characters += sum(len(passage.title) + len(passage.text) for passage in question.passages)
+        self.check_characters([question], question.param)
+
+    def check_characters(self, questions: Sequence[Question], param: str) -> None:
+        """Raise `Problem` if questions of one request have too many characters together."""
+        characters = sum(question.characters for question in questions)
         if characters > self.limits.characters:
             sent = f"{characters} characters, the query counted with each document"
-            raise Problem(Fault.TOO_LARGE, f"{sent}, where {self.limits.characters} are allowed", param=question.param)
+            raise Problem(Fault.TOO_LARGE, f"{sent}, where {self.limits.characters} are allowed", param=param)
 
-    async def _all_scores(self, model: str, question: Question, caller: str) -> list[Score]:
+    async def _all_scores(self, model: str, question: Question, context: RequestContext) -> list[Score]:
         """Score every passage. Raises `Problem` if that fails, or not all are scored in time."""
         try:
-            scores = await self._scores(model, question, caller)
+            scores = await self._scores(model, question, context)
         except RateLimited as error:
             raise over_the_rate(error) from None
         except ScorerBusy as error:
@@ -213,11 +232,10 @@ class RerankEngine:
             raise Problem(Fault.TOO_LATE, f"{done}; they are cached, so another request continues from there")
         return known
 
-    async def _scores(self, model: str, question: Question, caller: str) -> list[Score | None]:
+    async def _scores(self, model: str, question: Question, context: RequestContext) -> list[Score | None]:
         """Score the passages, those with the same query together."""
         demands = question.demands
-        how = self._how(model, demands)
-        terms = Terms(self.limits.seconds, caller, demands.priority, how)
+        terms = Terms(context.seconds, context.caller, demands.priority, self._how(model, demands))
         if len(question.queries) == 1:
             return await self.service.scores(model, question.queries[0], question.passages, terms)
         places: dict[str, list[int]] = {}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 from starlette.requests import Request
@@ -18,7 +18,7 @@ from sidecar.serving.http.callers import network_of
 from sidecar.serving.http.headers import header_text
 from sidecar.serving.http.held_bytes import Hold
 from sidecar.serving.http.off_loop import off_loop
-from sidecar.serving.rerank_api.dialect import Dialect, ParsedRequest, RankedDocuments
+from sidecar.serving.rerank_api.dialect import Dialect, Operation, ParsedRequest, Question, RankedDocuments
 from sidecar.serving.rerank_api.endpoints import Endpoint
 from sidecar.serving.rerank_api.engine import RequestLimits, RerankEngine
 from sidecar.serving.rerank_api.json_body import parsed, written
@@ -26,7 +26,18 @@ from sidecar.serving.rerank_api.problem import Fault, Problem
 
 # Names of the parts of a `str | …` in pydantic's error locations; users do not know them.
 _UNION_TAGS = frozenset({"str", "bool", "dict[str,any]", "list[str]", "QueryText"})
+# Statuses of errors of the moment, after which another attempt makes sense.
+RETRIED = frozenset({429, 503})
 Body = TypeVar("Body", bound=ParsedRequest)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRequest(Generic[Body]):
+    """A request that was read: its operation, its body, and the question in it."""
+
+    operation: Operation[Body]
+    body: Body
+    question: Question
 
 
 class RequestHandler:
@@ -38,8 +49,26 @@ class RequestHandler:
         self.in_flight = 0
 
     async def __call__(self, endpoint: Endpoint, request: Request, identity: str, caller: str) -> Response:
-        """Answer one request; 499 is for the metrics if the caller has left."""
-        dialect = endpoint.operation.dialect
+        """Answer one request."""
+
+        async def answered(whole: bytes) -> Response:
+            context = self.engine.context(identity, caller)
+            record = present(await off_loop(len(whole), parsed, whole))
+            operation = endpoint.choose(record)
+            try:
+                found = await self.read(operation, record, len(whole))
+                answer = await request_body.unless_left(request.receive, self.engine.answer(found.question, context))
+                said = written(operation.write(found.body, answer))
+            except Problem as problem:
+                return refused(operation.dialect, problem)
+            return Response(said, headers=told(found.body, answer), media_type="application/json")
+
+        return await self.respond(request, endpoint.operation.dialect, answered)
+
+    async def respond(
+        self, request: Request, dialect: Dialect, answered: Callable[[bytes], Awaitable[Response]]
+    ) -> Response:
+        """Have a request answered once its body has arrived; 499 is for the metrics if the caller has left."""
         peer = network_of(request.client.host) if request.client else ""
         try:
             with self.engine.limits.held.hold(peer) as hold:
@@ -47,25 +76,18 @@ class RequestHandler:
                 # A request counts as running only once its body has arrived, so that slow bodies block no other
                 # request.
                 with self._turn():
-                    size = len(whole)
-                    # Clients write null for keys that they do not set.
-                    read = await off_loop(size, parsed, whole)
-                    record = {key: value for key, value in read.items() if value is not None}
-                    operation = endpoint.choose(record)
-                    dialect = operation.dialect
-                    check_lengths(operation.body, record, self.engine.limits.documents)
-                    body = await off_loop(size, validated, operation.body, record)
-                    question = await off_loop(size, operation.read, body, self.fields)
-                    question = replace(question, demands=body.demands)
-                    answer = await request_body.unless_left(
-                        request.receive, self.engine.answer(question, identity, caller)
-                    )
-                    said = written(operation.write(body, answer))
-                    return Response(said, headers=told(body, answer), media_type="application/json")
+                    return await answered(whole)
         except Problem as problem:
             return refused(dialect, problem)
         except request_body.ClientLeft:
             return Response(status_code=499)
+
+    async def read(self, operation: Operation[Body], record: Mapping[str, Any], size: int) -> ReadRequest[Body]:
+        """Read a question out of a record of about `size` bytes. Raises `Problem`."""
+        check_lengths(operation.body, record, self.engine.limits.documents)
+        body = await off_loop(size, validated, operation.body, record)
+        question = await off_loop(size, operation.read, body, self.fields)
+        return ReadRequest(operation, body, replace(question, demands=body.demands))
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -98,6 +120,11 @@ async def whole_body(request: Request, limits: RequestLimits, hold: Hold) -> byt
     raise Problem(Fault.BUSY if why.reason is Reason.OVERLOADED else Fault.BODY_TOO_LARGE, why)
 
 
+def present(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record without its nulls, which clients write for keys that they do not set."""
+    return {key: value for key, value in record.items() if value is not None}
+
+
 def told(body: ParsedRequest, answer: RankedDocuments) -> dict[str, str]:
     """Return the headers that say what a dialect has no field for: calibration, tokens, stage, how much is left out."""
     said = {"x-rerank-calibrated": str(answer.calibrated).lower()}
@@ -113,7 +140,7 @@ def told(body: ParsedRequest, answer: RankedDocuments) -> dict[str, str]:
 def refused(dialect: Dialect, problem: Problem) -> Response:
     """Return a problem in a dialect."""
     status = dialect.status(problem.fault)
-    headers = {"retry-after": str(problem.retry_after)} if status in {429, 503} else {}
+    headers = {"retry-after": str(problem.retry_after)} if status in RETRIED else {}
     if status == 401:
         headers["www-authenticate"] = "Bearer"
     return Response(written(dialect.tell(status, problem)), status, headers, media_type="application/json")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sidecar.serving.rerank_api.dialect import Dialect
+from sidecar.serving.rerank_api.dialect import Dialect, ParsedRequest
 from sidecar.serving.rerank_api.endpoints import ENDPOINTS, Endpoint
 from sidecar.serving.rerank_api.problem import Fault
 
@@ -29,9 +29,14 @@ _MEANINGS = {
 }
 
 
+def reference_to(body: type[ParsedRequest]) -> Schema:
+    """Return a reference to the schema of a body."""
+    return {"$ref": _REFERENCE.format(model=body.__name__)}
+
+
 def body_of(endpoint: Endpoint) -> Schema:
     """Return the request body of an endpoint, with an example."""
-    kinds = [{"$ref": _REFERENCE.format(model=one.body.__name__)} for one in endpoint.operations]
+    kinds = [reference_to(one.body) for one in endpoint.operations]
     schema = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
     content = {"application/json": {"schema": schema, "example": dict(endpoint.operation.example)}}
     return {"requestBody": {"required": True, "content": content}}

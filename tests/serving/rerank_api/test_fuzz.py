@@ -14,12 +14,13 @@ from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import status_code_conformance
 
-from sidecar.serving.rerank_api.endpoints import ENDPOINTS
+from sidecar.serving.rerank_api.endpoints import BATCH_PATH, ENDPOINTS
 from tests.support.servers.api_server import served_api
 
 EXAMPLES = int(os.environ.get("SIDECAR_TEST_FUZZ", "8"))
 # One path for each kind of body.
-PATHS = sorted({str([one.body for one in endpoint.operations]): endpoint.path for endpoint in ENDPOINTS}.values())
+KINDS = {str([one.body for one in endpoint.operations]): endpoint.path for endpoint in ENDPOINTS}
+PATHS = [*sorted(KINDS.values()), BATCH_PATH]
 
 
 @pytest.fixture(scope="module")
