@@ -20,12 +20,26 @@ Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, slots=True)
+class TextPart:
+    """The part of a passage's text that came from one field: its characters from `start` up to `end`."""
+
+    field: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class Passage:
-    """The text that a model reads of a document; `fields` are the document fields it came from, if known."""
+    """The text that a model reads of a document.
+
+    `fields` are the document fields that title and text came from, and `parts` are those of the text; empty if they are
+    not known.
+    """
 
     title: str
     text: str
     fields: tuple[str, ...] = field(default=(), compare=False)
+    parts: tuple[TextPart, ...] = field(default=(), compare=False)
 
     @property
     def is_empty(self) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from sidecar.core.candidates import Passage
+from sidecar.core.candidates import Passage, TextPart
 
 # A model reads far less (the longest setting is 131072 tokens); one huge document must not slow down its window.
 MAX_CHARACTERS = 1_000_000
@@ -58,9 +58,20 @@ def passage_in(sources: Sequence[Mapping[str, Any]], fields: PassageFields, open
     title = next(_found(sources, fields.title, " ", opened), ("", ""))
     found = _found(sources, fields.text, "\n", opened)
     texts = list(islice(found, 1)) if fields.join is None else list(found)
-    text = (fields.join or "").join(text for _, text in texts)
+    separator = fields.join or ""
+    text = separator.join(text for _, text in texts)
     used = tuple(field for field, _ in (title, *texts) if field)
-    return Passage(title[1], text[:MAX_CHARACTERS], used)
+    return Passage(title[1], text[:MAX_CHARACTERS], used, tuple(_parts(texts, len(separator))))
+
+
+def _parts(texts: Iterable[tuple[str, str]], between: int) -> Iterator[TextPart]:
+    """Yield where each field's text is in the joined one, which has `between` characters between two."""
+    start = 0
+    for field, text in texts:
+        if start >= MAX_CHARACTERS:
+            return
+        yield TextPart(field, start, min(start + len(text), MAX_CHARACTERS))
+        start += len(text) + between
 
 
 def text_fields_in(record: Mapping[str, Any], opened: Opened = lambda it: it) -> list[str]:

@@ -7,6 +7,7 @@ from sidecar.core.documents import (
     MAX_CHARACTERS,
     PassageFields,
     nothing_to_read,
+    passage_in,
     passage_of,
     passage_of_record,
     text_fields_in,
@@ -144,6 +145,31 @@ def test_text_fields_are_joined_on_request():
     assert passage_of_record(record, PassageFields(text=names, join="")) == Passage("T", "AB\nC1984")
     assert passage_of_record(record, PassageFields(text=names)) == Passage("T", "A")
     assert passage_of_record(record, PassageFields(text=("none",), join="\n"), otherwise="O") == Passage("T", "O")
+
+
+@pytest.mark.parametrize(
+    ("join", "parts"),
+    [
+        (None, [("a", 0, 5)]),
+        ("", [("a", 0, 5), ("b", 5, 9)]),
+        (" | ", [("a", 0, 5), ("b", 8, 12)]),
+    ],
+)
+def test_a_passage_knows_where_the_text_of_each_field_is(join, parts):
+    record = {"title": "T", "a": "first", "c": " ", "b": ["x y", ""]}
+    fields = PassageFields(title=("title",), text=("a", "c", "b"), join=join)
+    found = passage_in([record], fields)
+    assert [(part.field, part.start, part.end) for part in found.parts] == parts
+    assert [found.text[part.start : part.end] for part in found.parts] == ["first", "x y\n"][: len(parts)]
+
+
+def test_parts_end_where_a_text_is_cut():
+    record = {"a": "x" * (MAX_CHARACTERS - 2), "b": "y" * 10, "c": "z"}
+    found = passage_in([record], PassageFields(text=("a", "b", "c"), join=""))
+    assert [(part.field, part.start, part.end) for part in found.parts] == [
+        ("a", 0, MAX_CHARACTERS - 2),
+        ("b", MAX_CHARACTERS - 2, MAX_CHARACTERS),
+    ]
 
 
 def test_what_one_document_costs_has_an_end():

@@ -41,12 +41,14 @@ class Additions:
     """What a response tells beside OpenSearch's answer.
 
     `took` returns the milliseconds that the whole search took, at the time of writing. `rerank` is written as
-    `ext.rerank`; `hits` are written as `_rerank` into the first hits of the page, in order.
+    `ext.rerank`; `hits` are written as `_rerank` into the first hits of the page, in order. Each of `highlights`, in
+    the same order, replaces the fields that it names in the `highlight` of a hit; a field with nothing is taken out.
     """
 
     took: Callable[[], int] | None = None
     rerank: Mapping[str, Any] | None = None
     hits: Sequence[Mapping[str, Any]] = ()
+    highlights: Sequence[Mapping[str, Sequence[str]]] = ()
 
     def write(self, top: dict[str, msgspec.Raw]) -> None:
         """Add `took` and `ext.rerank` to the members of a response."""
@@ -57,11 +59,37 @@ class Additions:
             ext["rerank"] = _encoded(self.rerank)
             top["ext"] = msgspec.Raw(raw_json.joined(ext))
 
+    def of(self, number: int) -> HitAdditions | None:
+        """Return what is added to a hit of the page, None if nothing is; `number` counts from 0."""
+        explanation = self.hits[number] if number < len(self.hits) else {}
+        highlight = self.highlights[number] if number < len(self.highlights) else {}
+        return HitAdditions(explanation, highlight) if explanation or highlight else None
+
     def shown_by(self, filters: Filters | None) -> Filters | None:
         """Return a caller's `filter_path` so that it keeps these additions, too."""
         if filters is None or not filters.keep or self.rerank is None:
             return filters
-        return replace(filters, keep=(*filters.keep, ("ext", "rerank"), ("hits", "hits", "_rerank")))
+        kept = ("_rerank", "highlight") if self.highlights else ("_rerank",)
+        return replace(filters, keep=(*filters.keep, ("ext", "rerank"), *(("hits", "hits", name) for name in kept)))
+
+
+@dataclass(frozen=True, slots=True)
+class HitAdditions:
+    """What one hit tells beside OpenSearch's answer: its `_rerank`, and fields of its `highlight`."""
+
+    explanation: Mapping[str, Any]
+    highlight: Mapping[str, Sequence[str]]
+
+    def write(self, hit: dict[str, msgspec.Raw]) -> None:
+        """Add them to the members of a hit."""
+        if self.explanation:
+            hit["_rerank"] = _encoded(self.explanation)
+        if self.highlight:
+            fields = raw_json.members(hit.pop("highlight", b"{}"))
+            fields |= {name: _encoded(texts) for name, texts in self.highlight.items()}
+            kept = {name: value for name, value in fields.items() if self.highlight.get(name, True)}
+            if kept:
+                hit["highlight"] = msgspec.Raw(raw_json.joined(kept))
 
 
 NO_ADDITIONS = Additions()
@@ -171,8 +199,8 @@ def respond(answer: SearchResponse, plan: Plan, ranking: Ranking, added: Additio
         hits["max_score"] = _encoded(max(mapped, default=None))
     page = []
     for number, (place, position) in enumerate(_page(order, plan)):
-        own = (added.hits[number] or None) if number < len(added.hits) else None
-        page.append(_hit(answer.found[position], mapped[place] if mapped else None, plan.borrowed, own))
+        score = mapped[place] if mapped else None
+        page.append(_hit(answer.found[position], score, plan.borrowed, added.of(number)))
     hits["hits"] = msgspec.Raw(b"[" + b",".join(page) + b"]")
     top = answer.top | {"hits": msgspec.Raw(raw_json.joined(hits))}
     added.write(top)
@@ -208,11 +236,9 @@ def _page(order: list[int], plan: Plan) -> list[tuple[int, int]]:
     return list(enumerate(order))[plan.start : plan.start + plan.size]
 
 
-def _hit(
-    raw: msgspec.Raw, score: float | None, borrowed: frozenset[str], explanation: Mapping[str, Any] | None
-) -> bytes:
-    """Write one hit with its new score and its explanation, if any, and without the borrowed fields."""
-    if score is None and not borrowed and explanation is None:
+def _hit(raw: msgspec.Raw, score: float | None, borrowed: frozenset[str], added: HitAdditions | None) -> bytes:
+    """Write one hit with its new score and what is added to it, if anything, and without the borrowed fields."""
+    if score is None and not borrowed and added is None:
         return bytes(raw)
     hit = raw_json.members(raw)
     if score is not None:
@@ -223,8 +249,8 @@ def _hit(
             hit["fields"] = msgspec.Raw(raw_json.joined(fields))
         else:
             del hit["fields"]
-    if explanation is not None:
-        hit["_rerank"] = _encoded(explanation)
+    if added is not None:
+        added.write(hit)
     return raw_json.joined(hit)
 
 

@@ -24,6 +24,7 @@ from sidecar.serving.http.errors import error_body
 from sidecar.serving.http.headers import without
 from sidecar.serving.http.off_loop import off_loop
 from sidecar.serving.proxy.driving import FlowDriver
+from sidecar.serving.proxy.page_spans import spans_added
 from sidecar.serving.proxy.rerank_options import ParsedSearch
 from sidecar.serving.proxy.routes import Kind
 from sidecar.serving.proxy.rules import Arm
@@ -36,8 +37,6 @@ from sidecar.serving.proxy.search_handler import (
     labelled,
     ranking_for,
     rerank,
-    spans_in,
-    spans_told,
     stage_of,
 )
 from sidecar.serving.proxy.search_request import SearchCall, forwarded_template
@@ -193,7 +192,7 @@ def _additions(stage: Stage, one: ParsedSearch, outcome: Outcome | None, service
     said |= cut_of(outcome) | stage_of(outcome) | exceptions(stage, one.options) | rule
     if one.options.spans is None:
         return Additions(rerank=said)
-    return Additions(rerank=said | spans_told(outcome), hits=spans_in(outcome, stage))
+    return spans_added(outcome, one.options.spans, stage, said)
 
 
 def _failure(one: ParsedSearch, outcome: Outcome | None) -> bytes | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 import msgspec
 
 from connectors.opensearch import raw_json
+from connectors.opensearch.rewrite.highlight_tags import highlight_tags
 from connectors.opensearch.rewrite.search_body import SearchBody
 from sidecar.core.documents import PassageFields
 from sidecar.core.errors import InputError, SidecarError
@@ -17,6 +18,7 @@ from sidecar.core.listwise_spec import wants_stage_two
 from sidecar.core.reasons import Reason, Why
 from sidecar.core.relevance_cut import REMEDY, UNCALIBRATED
 from sidecar.core.spans import SpanOptions
+from sidecar.serving.proxy.page_spans import PageSpans
 from sidecar.serving.proxy.rules import Arm, RequestedFusion, Rule, fusion_of, rule_for
 
 MOST_FIELDS = 100
@@ -25,10 +27,11 @@ _NO_RULE = Rule.model_validate({})
 
 
 class RequestedSpans(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Which spans of each hit of the page to return: at most `max_spans` of those above `threshold`."""
+    """Which spans of each hit of the page to return, and where: at most `max_spans` of those above `threshold`."""
 
     max_spans: Annotated[int, msgspec.Meta(ge=1, le=64)] = 3
     threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+    output: Literal["beside", "highlight", "both"] = "beside"
 
 
 class RequestedOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -53,7 +56,7 @@ class RerankOptions:
     """Options of one reranking, all defaults filled in; `seconds` is its whole budget.
 
     `fusion` None is the fusion that the model prefers. Hits less relevant than `min_relevance` are left out; 0 keeps
-    all. Hits of the page get their `spans`, if there are options of these. With `listwise` stage two follows;
+    all. Hits of the page get their `spans`, if these are wanted. With `listwise` stage two follows;
     `generator` is the name of the one that the operator configured, "" for none. `rule` is the index pattern of the
     rule that fills in options, "" for none.
     """
@@ -65,7 +68,7 @@ class RerankOptions:
     seconds: float
     on_failure: OnFailure
     min_relevance: float = 0.0
-    spans: SpanOptions | None = None
+    spans: PageSpans | None = None
     listwise: bool = False
     generator: str = ""
     explain: bool = False
@@ -145,7 +148,7 @@ def parse_search(  # noqa: PLR0913  each comes from somewhere else
     requested = requested_options(body)
     rule = rule_for(rules, index)
     if requested is not None:
-        options = options_for(requested, rule, defaults, models)
+        options = replace(options_for(requested, rule, defaults, models), spans=_page_spans(requested.spans, body))
         if options.min_relevance and calibrated(options.model) is False:
             raise InputError(f"ext.rerank: {UNCALIBRATED.format(model=options.model)}.", remedy=REMEDY)
         return ParsedSearch(index, body, options, requested=True)
@@ -177,7 +180,6 @@ def options_for(
         seconds=timeout_ms / 1000 if timeout_ms else defaults.seconds,
         on_failure=requested.on_failure or defaults.on_failure,
         min_relevance=_first(requested.min_relevance, rule.min_relevance, defaults.min_relevance),
-        spans=_span_options(requested.spans),
         listwise=defaults.listwise
         if requested.listwise is None
         else wants_stage_two(requested.listwise, defaults.generator),
@@ -192,8 +194,11 @@ def _first(*given: float | None) -> float:
     return next((one for one in given if one is not None), 0.0)
 
 
-def _span_options(requested: RequestedSpans | bool) -> SpanOptions | None:
+def _page_spans(requested: RequestedSpans | bool, body: SearchBody) -> PageSpans | None:
+    """Return which spans are wanted. Raises `InputError` for a `highlight` whose tags can't be read."""
     if requested is False:
         return None
     chosen = RequestedSpans() if requested is True else requested
-    return SpanOptions(chosen.max_spans, chosen.threshold)
+    options = SpanOptions(chosen.max_spans, chosen.threshold)
+    tags = None if chosen.output == "beside" else highlight_tags(body.members)
+    return PageSpans(options, beside=chosen.output != "highlight", tags=tags)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,15 +10,15 @@ import msgspec
 
 from connectors.opensearch.flow.search_flow import NativeResponse, finish
 from connectors.opensearch.respond.response import Additions
-from sidecar.core.candidates import FirstStage, Ranked, Ranking, fields_of
+from sidecar.core.candidates import FirstStage, Ranking, fields_of
 from sidecar.core.errors import EngineRejected, RateLimited
 from sidecar.core.explanation import Explanation, explain
 from sidecar.core.reasons import Reason, Why
-from sidecar.core.spans import span_with_text
 from sidecar.core.stage_two import count_answers
 from sidecar.scoring.score_mapping import Mapping
 from sidecar.serving.http.headers import Headers, header_text, without
 from sidecar.serving.proxy.driving import FlowDriver
+from sidecar.serving.proxy.page_spans import page_of, spans_added, spans_told
 from sidecar.serving.proxy.rerank_options import RerankOptions
 from sidecar.serving.proxy.search_request import SearchCall
 from sidecar.serving.proxy.upstream import Upstream
@@ -154,7 +153,7 @@ async def rerank(
     if options.spans is not None and outcome.ranking is not None:
         page = [hit.candidate.passage for hit in page_of(outcome.ranking, first_stage)]
         left = Terms(seconds - (time.perf_counter() - started), caller)
-        found = await find_spans(service, options.model, first_stage.query, page, options.spans, left)
+        found = await find_spans(service, options.model, first_stage.query, page, options.spans.options, left)
         outcome = replace(outcome, spans=found.each)
     return labelled(options, outcome)
 
@@ -183,12 +182,6 @@ async def _ranked(
     )
 
 
-def page_of(ranking: Ranking, first_stage: FirstStage[NativeResponse]) -> Sequence[Ranked]:
-    """Return the ranked hits of the caller's page."""
-    plan = first_stage.native.plan
-    return ranking.hits if plan is None else ranking.hits[plan.start : plan.start + plan.size]
-
-
 def labelled(options: RerankOptions, outcome: Outcome) -> Outcome:
     """Return an outcome with the labels of its metrics: its model, and the rule behind it."""
     return replace(outcome, model=options.model, rule=options.rule)
@@ -204,11 +197,9 @@ def explanation_of(
 ) -> Additions:
     """Return what `explain` and `spans` add to a response; nothing if the search does not request them."""
     said: dict[str, Any] = {"status": outcome.status.value, "reason": outcome.words}
-    if not options.explain and options.spans is None:
-        return Additions()
     if not options.explain:
-        return Additions(rerank=said | spans_told(outcome), hits=spans_in(outcome, first_stage))
-    said |= {"model": options.model} | (spans_told(outcome) if options.spans else {})
+        return spans_added(outcome, options.spans, first_stage, said) if options.spans else Additions()
+    said |= {"model": options.model}
     said |= {"query_text": first_stage.query, "window": options.window}
     fusion = outcome.fusion or options.fusion
     if fusion is not None:
@@ -220,26 +211,11 @@ def explanation_of(
     said |= _stage_two(outcome, options)
     plan = first_stage.native.plan
     if outcome.ranking is None or plan is None:
-        return Additions(rerank=said)
+        return Additions(rerank=said | (spans_told(outcome) if options.spans else {}))
     hits = [_known_of(hit) for hit in explain(outcome.ranking, mapping)[plan.start : plan.start + plan.size]]
-    spans = spans_in(outcome, first_stage) or [{} for _ in hits]
-    return Additions(rerank=said, hits=[hit | own for hit, own in zip(hits, spans, strict=True)])
-
-
-def spans_told(outcome: Outcome) -> dict[str, int]:
-    """Say how many hits of the page have no spans, because their sentences could not be scored in time."""
-    return {"without_spans": sum(own is None for own in outcome.spans)}
-
-
-def spans_in(outcome: Outcome, first_stage: FirstStage[NativeResponse]) -> list[dict[str, Any]]:
-    """Return the spans of each hit of the page with their text, best first."""
-    if outcome.ranking is None or not outcome.spans:
-        return []
-    texts = [hit.candidate.passage.text for hit in page_of(outcome.ranking, first_stage)]
-    return [
-        {} if own is None else {"spans": [span_with_text(text, span) for span in own]}
-        for text, own in zip(texts, outcome.spans, strict=True)
-    ]
+    if options.spans is None:
+        return Additions(rerank=said, hits=hits)
+    return spans_added(outcome, options.spans, first_stage, said, hits)
 
 
 def _stage_two(outcome: Outcome, options: RerankOptions) -> dict[str, Any]:

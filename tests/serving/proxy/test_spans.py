@@ -50,12 +50,68 @@ def test_in_an_msearch_each_search_has_its_own(service):
     assert "without_spans" not in second["ext"]["rerank"]
 
 
+def highlights(answer):
+    return [hit.get("highlight") for hit in answer["hits"]["hits"]]
+
+
+@pytest.mark.parametrize("output", ["highlight", "both"])
+def test_they_are_written_into_the_highlight_with_the_callers_tags(service, output):
+    asked = {"spans": {"output": output}, "window": 5}
+    own = {"fields": {"text": {}}, "pre_tags": ["<b>"], "post_tags": ["</b>"]}
+    answer = service.search("docs", body(rerank=asked, size=2, highlight=own))
+    found = [text(int(docid)) for docid in ids(answer)]
+    assert ids(answer) == by_model(5)[:2]
+    assert highlights(answer.json()) == [{"text": [f"<b>{words}</b>"]} for words in found]
+    assert [hit.get("_rerank", {}).keys() for hit in answer.json()["hits"]["hits"]] == [
+        {"spans"} if output == "both" else set()
+    ] * 2
+    assert answer.json()["ext"]["rerank"]["without_spans"] == 0
+
+
+def test_without_tags_of_the_callers_they_are_opensearchs_default(service):
+    answer = service.search("docs", body(rerank={"spans": {"output": "highlight"}}, size=1)).json()
+    assert highlights(answer) == [{"text": ["<em>score 50</em>"]}]
+    assert "highlight" not in service.search("docs", body(rerank={"spans": True}, size=1)).json()["hits"]["hits"][0]
+
+
+def test_a_hit_without_a_span_above_the_threshold_has_no_highlight(service):
+    asked = {"spans": {"threshold": 0.5, "output": "highlight"}, "explain": True, "window": 3}
+    answer = service.search("docs", body("mixed", rerank=asked, size=3)).json()
+    assert highlights(answer) == [{"text": ["<em>score 24</em>"]}, None, None]
+    assert [hit["_rerank"]["rerank_score"] for hit in answer["hits"]["hits"]] == [24.0, -13.0, -50.0]
+
+
+def test_a_filter_path_keeps_the_highlight_that_was_asked_for(service):
+    asked = json.dumps(body(rerank={"spans": {"output": "highlight"}}, size=1)).encode()
+    answer = service.ask("POST", "/docs/_search?filter_path=hits.hits._id", asked, JSON).json()
+    assert answer["hits"]["hits"] == [{"_id": by_model()[0], "highlight": {"text": ["<em>score 50</em>"]}}]
+
+
+def test_in_an_msearch_highlights_are_those_of_each_search(service):
+    searches = [
+        body(rerank={"spans": {"output": "highlight"}}, size=1, highlight={"pre_tags": [tag], "fields": {"text": {}}})
+        for tag in ("<", "(")
+    ]
+    lines = b"".join(b"{}\n" + json.dumps(one).encode() + b"\n" for one in searches)
+    found = service.ask("POST", "/docs/_msearch", lines, JSON).json()["responses"]
+    assert [highlights(one) for one in found] == [[{"text": ["<score 50</em>"]}], [{"text": ["(score 50</em>"]}]]
+
+
+def test_a_highlight_that_can_not_be_read_is_refused(service):
+    asked = body(rerank={"spans": {"output": "both"}}, highlight={"pre_tags": "<b>"})
+    answer = service.search("docs", asked)
+    assert answer.status == 400
+    assert "highlight: " in answer.body.decode()
+
+
 def test_if_nothing_is_scored_there_are_none(service):
     answer = service.search("docs", body("late sleep 2000", rerank={"spans": True, "timeout_ms": 50}))
     assert answer.headers["x-rerank-status"] == "failed"
     assert all("_rerank" not in hit for hit in answer.json()["hits"]["hits"])
 
 
-@pytest.mark.parametrize("wrong", [{"max_spans": 0}, {"max_spans": 65}, {"threshold": 2}, {"tags": []}, 3, "yes"])
+@pytest.mark.parametrize(
+    "wrong", [{"max_spans": 0}, {"max_spans": 65}, {"threshold": 2}, {"output": "title"}, {"tags": []}, 3, "yes"]
+)
 def test_what_makes_no_sense_is_refused(service, wrong):
     assert service.search("docs", body(rerank={"spans": wrong})).status == 400
