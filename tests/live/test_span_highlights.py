@@ -10,10 +10,10 @@ from tests.support.servers.served import served
 
 pytestmark = pytest.mark.live
 # The scripted scorer reads the number of a sentence.
-TEXT = "score 1, a fox & <b>'dog'</b>. Score 9 \"cats\" / fox. score 2"
+TEXT = "score 1, a fox & <b>'dog'</b>. Score 9 \"cats\" / fox. Dogs."
 ESCAPED = (
     "score 1, a fox &amp; &lt;b&gt;&#x27;dog&#x27;&lt;&#x2F;b&gt;. "
-    "<mark>Score 9 &quot;cats&quot; &#x2F; fox.</mark> score 2"
+    "<mark>Score 9 &quot;cats&quot; &#x2F; fox.</mark> Dogs."
 )
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import msgspec
 
-from sidecar.core.candidates import Chunk
+from sidecar.core.candidates import Chunk, Ranking
 from sidecar.core.explanation import explain
 from sidecar.core.fusion import Fusion
+from sidecar.core.spans import Span
 from sidecar.core.stage_two import count_answers
 from sidecar.scoring.score_mapping import Mapping as ScoreMapping
 from sidecar.serving.scorer.service import Outcome
@@ -29,12 +31,15 @@ class RerankedHit(msgspec.Struct, frozen=True):
     truncated: bool
     chunk: Chunk | None
     stage_one_rank: int | msgspec.UnsetType = msgspec.UNSET
+    spans: Sequence[Span] | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class ComparedRanking(msgspec.Struct, frozen=True):
     """One reranking: what became of it, how it was made, and its hits, best first; none if nothing was scored.
 
-    If stage two was asked for, `stage` says whose order it is, and `stage_two` what the generator answered.
+    If stage two was asked for, `stage` says whose order it is, and `stage_two` what the generator answered. If spans
+    were wanted, the first hits have them, null for a hit whose sentences could not be scored in time; `without_spans`
+    counts these.
     """
 
     model: str
@@ -48,6 +53,7 @@ class ComparedRanking(msgspec.Struct, frozen=True):
     hits: Sequence[RerankedHit]
     stage: int | msgspec.UnsetType = msgspec.UNSET
     stage_two: Mapping[str, int] | msgspec.UnsetType = msgspec.UNSET
+    without_spans: int | msgspec.UnsetType = msgspec.UNSET
     response: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -81,9 +87,10 @@ def compared_ranking(
         model_share=None if ranking is None else ranking.model_share,
         calibrated=mapping.calibrated,
         seconds=outcome.seconds,
-        hits=[] if ranking is None else [_hit(one) for one in explain(ranking, mapping)],
+        hits=[] if ranking is None else _hits(ranking, mapping, outcome.spans),
         stage=msgspec.UNSET if second is None else second.stage,
         stage_two=msgspec.UNSET if second is None else {"depth": second.depth, **count_answers(second.windows)},
+        without_spans=sum(own is None for own in outcome.spans) if outcome.spans else msgspec.UNSET,
         response=msgspec.UNSET if response is None else msgspec.Raw(response),
     )
 
@@ -99,7 +106,12 @@ def written_out(fusion: Fusion) -> dict[str, Any]:
     }
 
 
-def _hit(one: Any) -> RerankedHit:
+def _hits(ranking: Ranking, mapping: ScoreMapping, spans: Sequence[Sequence[Span] | None]) -> list[RerankedHit]:
+    """Describe the hits of a ranking, of which the first have spans."""
+    return [_hit(one, own) for one, own in zip_longest(explain(ranking, mapping), spans, fillvalue=msgspec.UNSET)]
+
+
+def _hit(one: Any, spans: Any) -> RerankedHit:
     return RerankedHit(
         rank=one.rank,
         first_stage_rank=one.first_stage_rank,
@@ -111,4 +123,5 @@ def _hit(one: Any) -> RerankedHit:
         truncated=one.truncated,
         chunk=one.chunk,
         stage_one_rank=msgspec.UNSET if one.stage_one_rank is None else one.stage_one_rank,
+        spans=spans,
     )

@@ -12,6 +12,7 @@ import msgspec
 from sidecar.core.documents import PassageFields
 from sidecar.core.fusion import Fusion
 from sidecar.core.reasons import Reason, Why
+from sidecar.core.spans import SpanOptions
 from sidecar.serving.http.asgi import Exchange
 from sidecar.serving.http.held_bytes import Hold
 from sidecar.serving.http.metrics import Metrics
@@ -19,9 +20,11 @@ from sidecar.serving.proxy.rerank_options import RerankOptions
 from sidecar.serving.rerank_api.engine import ModelNames
 from sidecar.serving.rerank_api.problem import Fault, Problem
 from sidecar.serving.scorer.service import Outcome, RerankingService, Status
+from sidecar.serving.scorer.spans import find_spans
+from sidecar.serving.scorer.terms import Terms
 from sidecar.serving.ui.answer import ComparedRanking, Comparison, compared_ranking
 from sidecar.serving.ui.first_stages import ComparedEngine, Fetched
-from sidecar.serving.ui.request import ComparisonRequest, fusions_of, stages_two_of
+from sidecar.serving.ui.request import ComparisonRequest, TopSpans, fusions_of, stages_two_of
 
 
 class Turns(Protocol):
@@ -65,7 +68,10 @@ class Comparer:
         seconds = (asked.timeout_ms / 1000 if asked.timeout_ms else self.options.seconds) - fetching
         rankings = []
         for model, fusion, listwise in zip(models, fusions, stages_two, strict=True):
+            deadline = self.clock() + seconds
             outcome = await self._rank(fetched, model, fusion, seconds, listwise=listwise)
+            if asked.top_spans is not None:
+                outcome = await self._with_spans(outcome, asked.top_spans, fetched, deadline - self.clock())
             own = await fetched.respond(outcome.ranking) if asked.responses else None
             rankings.append(self._described(outcome, fusion, own))
         native = await fetched.respond(None) if asked.responses else None
@@ -118,6 +124,15 @@ class Comparer:
         outcome = replace(outcome, model=model)
         self.metrics.outcome("api", outcome)
         return outcome
+
+    async def _with_spans(self, outcome: Outcome, wanted: TopSpans, fetched: Fetched, seconds: float) -> Outcome:
+        """Add the spans of the first hits, as far as `seconds` suffice."""
+        if outcome.ranking is None:
+            return outcome
+        top = [hit.candidate.passage for hit in outcome.ranking.hits[: wanted.hits]]
+        options, terms = SpanOptions(wanted.max_spans, wanted.threshold), Terms(seconds, fetched.caller)
+        found = await find_spans(self.service, outcome.model, fetched.query, top, options, terms)
+        return replace(outcome, spans=found.each)
 
     def _described(self, outcome: Outcome, fusion: Fusion | None, response: bytes | None) -> ComparedRanking:
         used = outcome.fusion or fusion or self.service.fusion(outcome.model)

@@ -34,6 +34,14 @@ class RequestedRanking(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return default if self.fusion is None else fusion_of(self.fusion)
 
 
+class TopSpans(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Which spans to find, in the first `hits` of each reranking: at most `max_spans` of those above `threshold`."""
+
+    hits: Annotated[int, msgspec.Meta(ge=1, le=100)] = 10
+    max_spans: Annotated[int, msgspec.Meta(ge=1, le=64)] = 3
+    threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+
+
 class ComparisonRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A search by words (`query`) or by a search body of OpenSearch (`body`), and what to compare.
 
@@ -51,7 +59,13 @@ class ComparisonRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     rankings: Annotated[list[RequestedRanking], msgspec.Meta(min_length=1, max_length=MOST_RANKINGS)] = msgspec.field(
         default_factory=lambda: [RequestedRanking()]
     )
+    spans: TopSpans | bool = False
     responses: bool = False
+
+    @property
+    def top_spans(self) -> TopSpans | None:
+        """Return which spans to find, None for none."""
+        return TopSpans() if self.spans is True else self.spans or None
 
     @property
     def search_body(self) -> bytes | None:

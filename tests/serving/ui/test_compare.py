@@ -7,7 +7,7 @@ import json
 import msgspec
 import pytest
 
-from tests.support.servers.hits import answer, by_model, opensearch
+from tests.support.servers.hits import answer, by_model, opensearch, text
 from tests.support.servers.served import ask, served
 from tests.support.servers.stub import Stub
 
@@ -184,6 +184,34 @@ def test_origins_that_may_rerank_may_not_search(stub):
     with served(stub.url, cors_origins="https://app.example") as service:
         answer = compared(service, ASKED, origin="https://app.example")
     assert answer.status == 403
+
+
+def test_the_first_hits_of_a_ranking_have_spans(service):
+    (ranking,) = compared(service, ASKED | {"spans": {"hits": 2, "max_spans": 1}}).json()["rankings"]
+    best = [text(int(docid)) for docid in order(ranking)]
+    assert [[(one["start"], one["end"]) for one in hit["spans"]] for hit in ranking["hits"][:2]] == [
+        [(0, len(words))] for words in best[:2]
+    ]
+    assert all("spans" not in hit for hit in ranking["hits"][2:])
+    assert ranking["without_spans"] == 0
+    (plain,) = compared(service, ASKED).json()["rankings"]
+    assert "without_spans" not in plain
+    assert all("spans" not in hit for hit in plain["hits"])
+
+
+def test_spans_share_the_budget_of_their_ranking():
+    # The passage takes 0.8 s, and so does its second sentence alone, for which 0.5 s are left at most.
+    hit = {"_index": "docs", "_id": "1", "_score": 1.0, "_source": {"text": "A score 1. Then sleep 800."}}
+    found = {"took": 1, "timed_out": False, "_shards": {}, "hits": {"total": {"value": 1}, "hits": [hit]}}
+    with Stub(lambda _: answer(200, json.dumps(found))) as stub, served(stub.url) as service:
+        (ranking,) = compared(service, ASKED | {"timeout_ms": 1300, "spans": True}).json()["rankings"]
+    assert (ranking["status"], ranking["without_spans"]) == ("applied", 1)
+    assert ranking["hits"][0]["spans"] is None
+
+
+@pytest.mark.parametrize("wrong", [{"hits": 0}, {"hits": 101}, {"max_spans": 0}, {"output": "both"}, "yes"])
+def test_spans_that_make_no_sense_are_refused(service, wrong):
+    assert compared(service, ASKED | {"spans": wrong}).status == 400
 
 
 def test_the_key_is_needed_and_never_reaches_opensearch(guarded, stub):

@@ -18,6 +18,7 @@ SPECIAL = {
     3: ("A very long passage", "The fox runs on. " * 3_000 + "score 40"),
     4: ("", "A passage without a title, about a fox. score 10"),
     5: ("שועל חום מהיר", "השועל קופץ מעל הכלב fox score 30"),
+    7: ("Two sentences", "🦊🦊 run. Another 🦊 fox score 45"),
     6: ("Averylongwordwithoutanybreak" * 20, "fox score 55"),
 }
 

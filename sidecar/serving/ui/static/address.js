@@ -10,6 +10,7 @@ const SHORT = {
   body: "body",
   cut: "cut",
   shown: "shown",
+  spans: "spans",
   view: "view",
 };
 const PARTS = {

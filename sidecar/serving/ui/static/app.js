@@ -13,6 +13,9 @@ import { Status } from "./status.js";
 
 const VIEWS = ["search", "files", "status"];
 
+// The service finds spans in so many hits of a ranking at most.
+const MOST_WITH_SPANS = 100;
+
 const EXAMPLES = [
   "start a function some seconds later",
   "ask for a password without showing what is typed",
@@ -53,6 +56,7 @@ class App {
       this.listIndexes();
     } else if (what === "engine") this.listIndexes();
     else if (["model", "listwise"].includes(what) && !this.results.hasScores()) this.search();
+    else if (what === "spans" && !this.results.hasSpans()) this.search();
     else this.results.arrange();
     writeAddressSoon(this.state);
   }
@@ -114,6 +118,7 @@ class App {
       window: state.window,
       ...(state.timeout && { timeout_ms: state.timeout }),
       ...(fields.length && { document_fields: fields }),
+      ...(state.spans && { spans: { hits: Math.min(state.shown, MOST_WITH_SPANS) } }),
       rankings: [...this.rankings().values()],
     };
   }

@@ -1,7 +1,7 @@
 // Two columns of hits. A card is made when it is first shown; a new order only moves it.
 
 import { el, number } from "./dom.js";
-import { excerpt, markedFragment, markedText, wordsOf } from "./highlight.js";
+import { excerpt, markedFragment, markedText, spansIn, wordsOf } from "./highlight.js";
 
 const EXCERPT = 240;
 
@@ -25,8 +25,11 @@ export class Column {
     this.list.replaceChildren();
   }
 
-  /** Put the first `shown` entries of a list in order; moves are relative to the `other` list. */
-  show(list, other, shown) {
+  /**
+   * Put the first `shown` entries of a list in order; moves are relative to the `other` list. `spansOf(position)` are the
+   * spans to show in place of a hit's passage, null to show the passage.
+   */
+  show(list, other, shown, spansOf) {
     let place = this.list.firstChild;
     for (const entry of list.entries.slice(0, shown)) {
       const { position, rank, score } = entry;
@@ -35,6 +38,7 @@ export class Column {
       write(card.score, number(score));
       showStageTwo(card, entry);
       showMove(card, other.places[position].rank - rank);
+      showPassage(card, this.hits[position], this.words, spansOf(position));
       // Only what is out of place is moved, for a move makes the browser lay the column out again.
       if (place === card.root) place = place.nextSibling;
       else this.list.insertBefore(card.root, place);
@@ -55,6 +59,7 @@ export class Column {
     const grade = el("span", { class: "grade", hidden: true });
     const second = el("span", { class: "stage-two", hidden: true });
     const name = hit.title || hit.docid || "(no title)";
+    const passage = el("p", { class: "passage", dir: "auto" });
     const button = el("button", { type: "button", class: "hit-title", dir: "auto" }, markedText(name, words));
     const root = el(
       "li",
@@ -64,15 +69,23 @@ export class Column {
         "div",
         { class: "hit-main" },
         el("h3", {}, button),
-        el("p", { class: "passage", dir: "auto" }, passageOf(hit, words)),
+        passage,
         el("p", { class: "meta" }, el("span", { class: "docid" }, hit.docid), score, move, second, grade),
       ),
     );
     root.addEventListener("click", () => {
       if (!getSelection()?.toString()) this.open(position, button);
     });
-    return { root, rank, score, move, arrow, words: spoken, second, grade, button };
+    return { root, rank, score, move, arrow, words: spoken, second, grade, button, passage };
   }
+}
+
+/** Show a hit's passage, or its spans, best first, because a card has room for two lines. */
+function showPassage(card, hit, words, spans) {
+  if (card.spans === spans) return;
+  card.spans = spans;
+  const marked = spans?.length ? spansIn(hit.text, spans).flatMap((one, i) => [i ? " … " : "", one]) : null;
+  card.passage.replaceChildren(...(marked ?? [passageOf(hit, words)].flat()));
 }
 
 function passageOf(hit, words) {

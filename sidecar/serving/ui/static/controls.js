@@ -208,12 +208,21 @@ export class Controls {
       state.shown = Number(value);
       this.changed("shown");
     });
+    this.spans = el("input", {
+      type: "checkbox",
+      id: "spans",
+      onchange: () => {
+        state.spans = this.spans.checked ? "1" : "";
+        this.changed("spans");
+      },
+    });
     return el(
       "fieldset",
       { class: "side shared" },
       el("legend", {}, "Both"),
       labelled("Rerank the first", this.cut, "slider", this.cutShown),
       labelled("Show", this.shown, "narrow"),
+      el("label", { class: "switch" }, this.spans, " Show the sentences that answer"),
     );
   }
 
@@ -258,6 +267,7 @@ export class Controls {
     this.cut.value = Math.min(this.state.cut ?? count, count);
     this.cutShown.textContent = this.cut.value;
     this.shown.value = this.state.shown;
+    this.spans.checked = Boolean(this.state.spans);
   }
 }
 

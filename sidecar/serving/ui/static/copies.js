@@ -76,7 +76,8 @@ export class Copies {
       };
     }
     const { path, body: sent } = this.results.data.request;
-    const rerank = { ...ranking, window, ...(body.document_fields && { document_fields: body.document_fields }) };
+    const fields = body.document_fields && { document_fields: body.document_fields };
+    const rerank = { ...ranking, window, ...fields, ...(body.spans && { spans: true }) };
     const search = { ...sent, size: Math.min(state.shown, sent.size ?? 10), ext: { ...sent.ext, rerank } };
     const port = offered.proxy_port;
     const url = `${location.protocol}//${location.hostname}:${port}`;

@@ -1,7 +1,7 @@
 // The panel about one hit: where it stood, what the model said, and how the two scores became one.
 
 import { byId, el, number } from "./dom.js";
-import { markedText, wordsOf } from "./highlight.js";
+import { markedSpans, markedText, unitsOf, wordsOf } from "./highlight.js";
 
 /** Open the panel; `hit` is the hit, `sides` the two lists with what is known of the hit in each. */
 export function openExplanation({ hit, sides, query, judging, onclose }) {
@@ -86,12 +86,16 @@ function facts(rows) {
 function passageOf(hit, sides, query) {
   const words = wordsOf(query);
   const chunk = sides.map((side) => side.detail?.chunk).find(Boolean);
+  const spans = sides.map((side) => side.spans).find((found) => found?.length);
   const fields = hit.fields.length ? `Fields read: ${hit.fields.join(", ")}` : "No field with text was read";
   const marked = (from, to) => markedText(hit.text.slice(from, to), words);
   const end = hit.text.length;
-  const parts = chunk
-    ? [marked(0, chunk.start), el("span", { class: "chunk" }, marked(chunk.start, chunk.end)), marked(chunk.end, end)]
-    : marked(0, end);
+  let parts = marked(0, end);
+  if (spans) parts = markedSpans(hit.text, spans, words);
+  else if (chunk) {
+    const [from, to] = [chunk.start, chunk.end].map(unitsOf(hit.text));
+    parts = [marked(0, from), el("span", { class: "chunk" }, marked(from, to)), marked(to, end)];
+  }
   return el(
     "section",
     {},

@@ -34,6 +34,39 @@ export function markedText(text, words) {
   return nodes;
 }
 
+/** Elements with the spans of a text, in the order given. */
+export function spansIn(text, spans) {
+  const at = unitsOf(text);
+  return spans.map(({ start, end }) => el("mark", { class: "span" }, text.slice(at(start), at(end))));
+}
+
+/** Nodes of a whole text in which its spans are marked, and the words of a query everywhere. */
+export function markedSpans(text, spans, words) {
+  const at = unitsOf(text);
+  const nodes = [];
+  let end = 0;
+  for (const span of [...spans].sort((a, b) => a.start - b.start)) {
+    const [from, to] = [at(span.start), at(span.end)];
+    nodes.push(markedText(text.slice(end, from), words));
+    nodes.push(el("mark", { class: "span" }, markedText(text.slice(from, to), words)));
+    end = to;
+  }
+  nodes.push(markedText(text.slice(end), words));
+  return nodes;
+}
+
+/** Turn positions in code points, as the service counts, into those of JavaScript, which counts UTF-16 units. */
+export function unitsOf(text) {
+  if (!/[\ud800-\udbff]/.test(text)) return (position) => position;
+  const starts = [];
+  let unit = 0;
+  for (const point of text) {
+    starts.push(unit);
+    unit += point.length;
+  }
+  return (position) => starts[position] ?? text.length;
+}
+
 /** Cut a text to a length around the first word of a query, with dots where it was cut. */
 export function excerpt(text, words, length) {
   if (text.length <= length) return text;

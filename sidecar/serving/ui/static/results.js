@@ -60,6 +60,18 @@ export class Results {
     return this.data !== null && [...this.app.rankings().keys()].every((one) => this.scores.has(one));
   }
 
+  /** True if the spans that are to be shown are here, or none are. */
+  hasSpans() {
+    if (!this.app.state.spans || !this.data) return true;
+    return this.data.rankings.every((ranking) => !ranking.hits.length || ranking.without_spans !== undefined);
+  }
+
+  /** A function from a hit's place to the spans to show of it on a side, null for none. */
+  spansOf({ own }) {
+    const wanted = this.app.state.spans;
+    return (position) => (wanted && own?.details[position]?.spans) || null;
+  }
+
   /** Compute both lists from the scores that are here, and show them. */
   arrange() {
     if (!this.data || !this.hasScores()) return;
@@ -73,8 +85,8 @@ export class Results {
     this.sides = { left: this.side("left"), right: this.side("right") };
     const { left, right } = this.sides;
     const shown = Math.min(state.shown, this.data.hits.length);
-    this.columns.left.show(left.list, right.list, shown);
-    this.columns.right.show(right.list, left.list, shown);
+    this.columns.left.show(left.list, right.list, shown, this.spansOf(left));
+    this.columns.right.show(right.list, left.list, shown, this.spansOf(right));
     this.lines.show(left.list, right.list, shown);
     for (const [name, side] of Object.entries(this.sides)) {
       this.columns[name].heading.textContent = side.label;
@@ -144,6 +156,7 @@ export class Results {
     this.opened = position;
     const sides = Object.values(this.sides).map(({ list, label, fusion, own }) => ({
       label,
+      spans: this.spansOf({ own })(position),
       fusion,
       hit,
       entry: list.places[position],
