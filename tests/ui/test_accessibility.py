@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.ui.axe import violations
+
 PHONE = {"width": 390, "height": 800}
-
-
-def violations(page):
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page).response["violations"]
-    return [(one["id"], [node["html"][:120] for node in one["nodes"]][:3]) for one in found]
 
 
 @pytest.mark.parametrize(("scheme", "size"), [("light", None), ("dark", PHONE)])

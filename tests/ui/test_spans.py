@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from tests.support.ui.axe import violations
 from tests.support.ui.library import IMAGE, document
-from tests.ui.test_accessibility import violations
 
 MARKED = ".right .hit .passage mark.span"
 # Two sentences, of which the second has the better score, after characters that JavaScript counts twice.
@@ -64,7 +64,7 @@ def test_the_switch_needs_one_search_and_is_in_the_address(page):
     page.wait_for_selector(MARKED)
     assert len(asked) == 1
     page.locator("#copies summary").first.click()
-    assert '"spans": true' in page.locator("#copies .code").first.inner_text()
+    page.locator("#copies .code", has_text='"spans": true').wait_for()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import Any
 
 from connectors.opensearch.flow.search_flow import NativeResponse
@@ -54,7 +53,7 @@ def spans_added(
 ) -> Additions:
     """Return what a response tells, `said` of the search and its `hits`, with the spans."""
     spans = wanted.beside_hits(outcome, first_stage)
-    each = [{**hit, **own} for hit, own in zip_longest(hits, spans, fillvalue={})]
+    each = [{**hit, **own} for hit, own in zip(hits, spans, strict=True)] if hits and spans else hits or spans
     return Additions(
         rerank={**said, **spans_told(outcome)}, hits=each, highlights=wanted.highlights(outcome, first_stage)
     )
