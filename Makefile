@@ -57,7 +57,7 @@ $(INTEGRATIONS)/.ready: $(READY) requirements/integrations.txt
 	@$(BIN)/uv pip install --quiet --python $(INTEGRATIONS)/bin/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-test-integrations: $(INTEGRATIONS)/.ready  ## Run the tests of PyTerrier, LangChain, LlamaIndex, Haystack and Ray with the real libraries
+test-integrations: $(INTEGRATIONS)/.ready  ## Run the tests of PyTerrier, LangChain, LlamaIndex, Haystack, Ray and vendors' clients with the real libraries
 	@$(INTEGRATIONS)/bin/python -m pytest -m "integrations and not soak" tests/integrations
 
 test-docker: $(READY)  ## Run the steps of both images in a folder, and the smoke check against what they make

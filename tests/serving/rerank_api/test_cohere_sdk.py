@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cohere
 import pytest
+from pydantic import BaseModel
 
 from sidecar.serving.rerank_api.middleware import AccessPolicy
 from tests.support.servers.api_server import served_api
@@ -44,6 +45,36 @@ def test_version_2(locked, base):
         (2, 0.268941421),
     ]
     assert (answer.meta.api_version.version, answer.meta.billed_units.search_units) == ("2", 1)
+
+
+SPANS = {"mode": "enabled", "threshold": 0, "max_spans": 1}
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "more"),
+    [
+        ("/cohere/v1/rerank", cohere.RerankResponse, {"return_documents": True}),
+        ("/cohere/v2/rerank", cohere.V2RerankResponse, {}),
+        ("/cohere/v2/rerank", cohere.V2RerankResponse, {"relevant_spans": SPANS}),
+    ],
+)
+def test_an_answer_has_the_clients_types_and_nothing_else(locked, path, kind, more):
+    asked = {"query": "q", "documents": DOCUMENTS, **more}
+    answer = locked.post(path, asked, headers={"authorization": "Bearer secret"})
+    found = kind.model_validate_json(answer.content, strict=True)
+    assert list(extras(found)) == []
+    assert found.meta.tokens.input_tokens == (18 if "relevant_spans" in more else 9)
+    spans = [one.relevant_spans for one in found.results if "relevant_spans" in more]
+    assert [[(span.start, span.end) for span in own] for own in spans] == [[(0, 7)], [(0, 7)], [(0, 8)]][: len(spans)]
+
+
+def extras(value):
+    """Yield what a model of the client does not name, at any depth."""
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, BaseModel):
+            yield from one.model_extra or {}
+            for name in type(one).model_fields:
+                yield from extras(getattr(one, name))
 
 
 @pytest.mark.parametrize("base", ["", "/cohere"])
