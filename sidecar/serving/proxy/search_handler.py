@@ -148,8 +148,19 @@ async def rerank(
     elif seconds <= 0:
         words = "the first stage took the whole budget"
         outcome = Outcome(Status.FAILED, Why(Reason.FIRST_STAGE_TOO_SLOW, words))
+    elif (why := _over_the_rate(service, caller)) is not None:
+        outcome = Outcome(Status.FAILED, why)
     else:
-        outcome = await _ranked(first_stage, options, service, seconds, caller)
+        outcome = await service.rank(
+            first_stage.query,
+            first_stage.candidates,
+            model=options.model,
+            fusion=options.fusion,
+            seconds=seconds,
+            min_relevance=options.min_relevance,
+            listwise=options.listwise,
+            caller=caller,
+        )
     if options.spans is not None and outcome.ranking is not None:
         page = [hit.candidate.passage for hit in page_of(outcome.ranking, first_stage)]
         left = Terms(seconds - (time.perf_counter() - started), caller)
@@ -158,28 +169,13 @@ async def rerank(
     return labelled(options, outcome)
 
 
-async def _ranked(
-    first_stage: FirstStage[NativeResponse],
-    options: RerankOptions,
-    service: RerankingService,
-    seconds: float,
-    caller: str,
-) -> Outcome:
-    """Rerank the candidates within `seconds`, unless the caller has used up the requests of this minute."""
+def _over_the_rate(service: RerankingService, caller: str) -> Why | None:
+    """Count a request of a caller; say why it is not reranked if they have used up those of this minute."""
     try:
         service.rates.take(Unit.REQUESTS, caller)
     except RateLimited as error:
-        return Outcome(Status.FAILED, why_of(error))
-    return await service.rank(
-        first_stage.query,
-        first_stage.candidates,
-        model=options.model,
-        fusion=options.fusion,
-        seconds=seconds,
-        min_relevance=options.min_relevance,
-        listwise=options.listwise,
-        caller=caller,
-    )
+        return why_of(error)
+    return None
 
 
 def labelled(options: RerankOptions, outcome: Outcome) -> Outcome:

@@ -26,8 +26,8 @@ export class Column {
   }
 
   /**
-   * Put the first `shown` entries of a list in order; moves are relative to the `other` list. `spansOf(position)` are the
-   * spans to show in place of a hit's passage, null to show the passage.
+   * Put the first `shown` entries of a list in order; moves are relative to the `other` list. `spansOf(position)` are
+   * the spans to show in place of a hit's passage, null to show the passage.
    */
   show(list, other, shown, spansOf) {
     let place = this.list.firstChild;

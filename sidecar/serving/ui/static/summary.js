@@ -22,7 +22,8 @@ export function summary(data, elapsed) {
 function statusOf(ranking) {
   const late = ["too_slow", "partly_scored", "first_stage_too_slow"].includes(ranking.reason);
   const advice = late ? ". Search again, or give it a larger budget." : "";
-  const spans = ranking.without_spans ? `; ${ranking.without_spans} hits without sentences: the time did not suffice` : "";
+  const lacking = ranking.without_spans;
+  const spans = lacking ? `; ${lacking} hits without sentences: the time did not suffice` : "";
   const words = (ranking.words ? `: ${ranking.words}${advice}` : "") + spans;
   return el(
     "p",
