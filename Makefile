@@ -143,8 +143,8 @@ chart:  ## Check the Helm chart, and write docs/examples/kubernetes anew; needs 
 
 pins: $(READY)  ## Resolve requirements/*.txt anew from pyproject.toml
 	@$(COMPILE) --upgrade --extra pyserini --group dev pyproject.toml -o requirements/develop.txt
-	@$(COMPILE) --extra pyserini pyproject.toml --constraint requirements/develop.txt -o requirements/run.txt
-	@$(COMPILE) --extra quantized pyproject.toml --constraint requirements/develop.txt -o requirements/serve.txt
+	@$(COMPILE) --extra pyserini --extra otel pyproject.toml --constraint requirements/develop.txt -o requirements/run.txt
+	@$(COMPILE) --extra quantized --extra otel pyproject.toml --constraint requirements/develop.txt -o requirements/serve.txt
 	@$(COMPILE) --upgrade --extra bench pyproject.toml -o requirements/bench.txt
 	@$(COMPILE) $(addprefix --extra ,pyserini pyterrier langchain llamaindex haystack mcp ray) --group dev --group clients pyproject.toml --constraint requirements/develop.txt -o requirements/integrations.txt
 	@$(COMPILE) --upgrade --group site -o requirements/site.txt

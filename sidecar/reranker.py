@@ -18,6 +18,7 @@ from sidecar.core.fusion import Fused, Fusion, best_first
 from sidecar.core.listwise_spec import ListwiseSpec
 from sidecar.core.relevance_cut import keep_relevant, require_calibrated
 from sidecar.core.spans import ALL_SPANS, Span, SpanOptions, best_spans, pieces_of
+from sidecar.core.trace import Stage
 from sidecar.listwise.stage import ListwiseStage
 from sidecar.scoring import Scorer
 from sidecar.scoring.checkpoints.presets import DEFAULT
@@ -31,15 +32,15 @@ def arrange(query: str, candidates: Sequence[Candidate], scores: Sequence[Score 
 
     Ties keep first-stage order; no candidates give an empty ranking. Raises what the fusion raises.
     """
-    started = perf_counter()
-    pairs = [(one, score) for one, score in zip(candidates, scores, strict=True) if score is not None]
-    scored = [one for one, _ in pairs]
-    fused, share = fusion.combine_with_share([score.value for _, score in pairs], scored)
-    order = best_first([one.score for one in fused], scored)
-    hits = [_ranked(*pairs[i], rank, fused[i]) for rank, i in enumerate(order, start=1)]
-    rest = [one for one, score in zip(candidates, scores, strict=True) if score is None]
-    hits += [Ranked(one, rank, None, None) for rank, one in enumerate(rest, start=len(hits) + 1)]
-    return Ranking(query, tuple(hits), {"fuse": perf_counter() - started}, share)
+    with Stage("fuse") as stage:
+        pairs = [(one, score) for one, score in zip(candidates, scores, strict=True) if score is not None]
+        scored = [one for one, _ in pairs]
+        fused, share = fusion.combine_with_share([score.value for _, score in pairs], scored)
+        order = best_first([one.score for one in fused], scored)
+        hits = [_ranked(*pairs[i], rank, fused[i]) for rank, i in enumerate(order, start=1)]
+        rest = [one for one, score in zip(candidates, scores, strict=True) if score is None]
+        hits += [Ranked(one, rank, None, None) for rank, one in enumerate(rest, start=len(hits) + 1)]
+    return Ranking(query, tuple(hits), {"fuse": stage.seconds}, share)
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,6 +192,7 @@ OWNERS = {
     "aiohttp": ("sidecar.serving", "sidecar.scoring.remote"),
     "prometheus_client": "sidecar.serving",
     "limits": "sidecar.serving.scorer",
+    "opentelemetry": "sidecar.serving.otel",
 }
 
 

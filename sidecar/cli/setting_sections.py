@@ -51,6 +51,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
             "budget_ms",
         ),
         *("on_failure", "lend_account", "trusted_proxies", "pass_headers", "allowed_hosts", "advertised_address"),
+        *("traces", "trace_queries"),
     ),
     "Limits of the service": (
         *("max_body_bytes", "max_body_values", "max_held_bytes", "max_concurrent", "max_queue", "slice_seconds"),

@@ -68,8 +68,8 @@ class Why(str):
 
     @property
     def for_log(self) -> str:
-        """Return the text, or only the reason's code if the text may hold part of the query."""
-        return self.reason.value if self.reason in QUOTING else str(self)
+        """Return the text, cut at 300 characters, or only the reason's code if the text may hold part of the query."""
+        return self.reason.value if self.reason in QUOTING else str(self)[:300]
 
     def __getnewargs__(self) -> tuple[Reason, str]:  # type: ignore[override]
         """Return the arguments from which a copy is made."""

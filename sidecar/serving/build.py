@@ -23,6 +23,7 @@ from sidecar.serving.comparing import compare_api
 from sidecar.serving.http.held_bytes import HeldBytes
 from sidecar.serving.http.metrics import Metrics
 from sidecar.serving.http.request_body import BodyLimits
+from sidecar.serving.http.traced_app import TracedApp
 from sidecar.serving.management import Management
 from sidecar.serving.proxy.app import ProxyApp, ProxyOptions
 from sidecar.serving.proxy.cluster_health import ClusterHealth
@@ -41,22 +42,24 @@ from sidecar.serving.scorer.rate_limits import RateLimits
 from sidecar.serving.scorer.score_cache import ScoreCache
 from sidecar.serving.scorer.service import RerankingService
 from sidecar.serving.scorer.stage_two import ServiceStageTwo
-from sidecar.serving.starting import build_stage_two, start_scorers
+from sidecar.serving.starting import build_stage_two, build_traces, start_scorers
 from sidecar.settings import Settings
 
 if TYPE_CHECKING:
     from sidecar.serving.lucene_api import LuceneApi
+    from sidecar.serving.otel import OtelTraces
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceParts:
-    """The running parts of the service."""
+    """The running parts of the service; `ports` are the applications that its ports serve, the proxy's first."""
 
     service: RerankingService
     upstream: Upstream
     cluster: ClusterHealth
     proxy: ProxyApp
     api: ASGIApp
+    ports: tuple[ASGIApp, ASGIApp]
     metrics: Metrics
     loading: asyncio.Task[None]
 
@@ -85,16 +88,21 @@ def _declared(model: str, others: ModelSpec) -> ModelSpec:
 
 
 @asynccontextmanager
-async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIterator[ServiceParts]:
+async def parts(
+    settings: Settings, command: Sequence[str] = COMMAND, *, traces: OtelTraces | None = None
+) -> AsyncIterator[ServiceParts]:
     """Start everything except the listeners, and end it; `command` runs the scorer process.
 
+    `traces` is used in place of what the settings say of traces.
     Models are loaded meanwhile: `loading` ends when one answers, or with a `ModelError`. Raises `ConfigurationError`.
     """
     models = declared_models(settings)
-    stage_two = build_stage_two(settings)
+    stage_two, traces = build_stage_two(settings), traces or build_traces(settings)
     options = _proxy_options(settings, tuple(models), stage_two)
     names = model_names(settings, tuple(models))
     async with AsyncExitStack() as stack:
+        if traces is not None:
+            stack.push_async_callback(traces.close)
         upstream = _upstream(settings)
         stack.push_async_callback(upstream.close)
         metrics = Metrics()
@@ -140,7 +148,8 @@ async def parts(settings: Settings, command: Sequence[str] = COMMAND) -> AsyncIt
             extra=extra,
             management=proxy.ours,
         )
-        yield ServiceParts(service, upstream, cluster, proxy, api, metrics, loading)
+        ports = (proxy, api) if traces is None else (TracedApp(proxy, traces), TracedApp(api, traces))
+        yield ServiceParts(service, upstream, cluster, proxy, api, ports, metrics, loading)
 
 
 def client_keys_of(settings: Settings) -> dict[str, str]:

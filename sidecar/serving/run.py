@@ -41,9 +41,10 @@ async def serve(settings: Settings, command: Sequence[str] = COMMAND) -> None:
     limits = client_limits(settings, client_connections(settings.upstream_connections))
     with reserve(settings.host, settings.port) as first, reserve(settings.host, settings.api_port) as second:
         async with parts(settings, command) as running:
+            proxy, api = running.ports
             listeners = [
-                (Listener(listener_config(settings, running.proxy, settings.port, limits, tls)), first),
-                (Listener(listener_config(settings, running.api, settings.api_port, limits, tls)), second),
+                (Listener(listener_config(settings, proxy, settings.port, limits, tls)), first),
+                (Listener(listener_config(settings, api, settings.api_port, limits, tls)), second),
             ]
             ports = (("OpenSearch's clients", first), ("the rerank API's", second))
             scheme = "http" if tls is None else "https"

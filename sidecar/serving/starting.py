@@ -1,6 +1,8 @@
-"""Start the scorers, and check what the settings demand of their models."""
+"""Start the scorers, and check what the settings demand of their models; make what few services need."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from sidecar.core.circuit_breaker import CircuitBreaker
 from sidecar.core.errors import ConfigurationError
@@ -9,6 +11,9 @@ from sidecar.serving.proxy.app import ProxyOptions
 from sidecar.serving.scorer.scorers import Scorers
 from sidecar.serving.scorer.stage_two import ServiceStageTwo
 from sidecar.settings import Settings
+
+if TYPE_CHECKING:
+    from sidecar.serving.otel import OtelTraces
 
 
 def build_stage_two(settings: Settings) -> ServiceStageTwo | None:
@@ -20,6 +25,27 @@ def build_stage_two(settings: Settings) -> ServiceStageTwo | None:
         return None
     breaker = CircuitBreaker(settings.breaker_failures, settings.breaker_seconds)
     return ServiceStageTwo(spec, breaker, slice_seconds=settings.slice_seconds)
+
+
+def build_traces(settings: Settings) -> OtelTraces | None:
+    """Make what writes traces; None without them, and then nothing of OpenTelemetry is loaded.
+
+    Raises `ConfigurationError` if OpenTelemetry is not installed, or a variable of it has a value that is not honoured.
+    """
+    if not settings.traces:
+        return None
+    try:
+        from sidecar.serving.otel import traces_from_environment
+    except ImportError as error:
+        raise ConfigurationError(
+            f"traces is set, but OpenTelemetry can't be imported: {error}.",
+            remedy="Install it with: pip install 'rerank-sidecar[otel]'",
+        ) from None
+    except ValueError as error:  # it reads this variable when it is imported
+        raise ConfigurationError(
+            f"OTEL_PROPAGATORS: {error}", remedy="Choose tracecontext or baggage, or install the propagator's package."
+        ) from None
+    return traces_from_environment(queries=settings.trace_queries)
 
 
 async def start_scorers(scorers: Scorers, options: ProxyOptions) -> None:

@@ -154,6 +154,12 @@ class ServiceSettings(BaseModel):
         "auto (the one that they connected to), off (that of OpenSearch), or HOST:PORT.",
     )
     allowed_hosts: Names = Field((), description="Host names that the service accepts. Unset: any.")
+    traces: bool = Field(
+        False,
+        description="Write traces with OpenTelemetry, whose variables (OTEL_EXPORTER_OTLP_ENDPOINT, …) say where to; "
+        "needs the extra otel.",
+    )
+    trace_queries: bool = Field(False, description="Write the text of the queries into the traces.")
     ui: bool = Field(
         True, description="Serve the page that compares first stage and reranking at /ui of the rerank API's port."
     )

@@ -49,9 +49,16 @@ def test_every_variable_is_a_setting(path):
     for pod in pods(path):
         (container,) = pod["spec"]["containers"]
         for variable in container["env"]:
-            name = variable["name"].removeprefix("SIDECAR_").lower()
-            assert name in Settings.model_fields, variable
             assert isinstance(variable["value"], str)
+            prefix, _, name = variable["name"].partition("_")
+            assert prefix == "OTEL" or (prefix == "SIDECAR" and name.lower() in Settings.model_fields), variable
+
+
+def test_an_example_writes_traces_of_services_and_scorers():
+    for pod in pods(EXAMPLES[2]):
+        variables = {one["name"]: one["value"] for one in pod["spec"]["containers"][0]["env"]}
+        assert variables["SIDECAR_TRACES"] == "true"
+        assert variables["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://otel-collector:4318"
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

@@ -16,6 +16,7 @@ import aiohttp
 from sidecar.core.circuit_breaker import CircuitBreaker
 from sidecar.core.errors import ModelError, ScorerBusy, ScorerUnavailable, ScoringError, SidecarError
 from sidecar.core.model_spec import Remote
+from sidecar.core.trace import ClientRequest
 from sidecar.scoring.remote.server_info import ServerInfo, describe
 from sidecar.version import __version__
 
@@ -25,6 +26,8 @@ DESCRIBE_SECONDS = 5.0
 # Bytes of an answer: a score needs about 60.
 LARGEST_ANSWER = 16 * 2**20
 _OK, _BUSY, _TOO_LARGE, _REFUSED = 200, 429, {413, 422}, {401, 403}
+# What callers say of themselves to whoever is in their trace; a server of scores may be another company's.
+_BAGGAGE = "baggage"
 _TRANSIENT = {408, 425, 500, 502, 503, 504}
 
 
@@ -88,8 +91,13 @@ class Server:
         Raises TooLarge and Again; ScoringError if another attempt would fail likewise.
         """
         try:
-            async with self.session.post(self.url + path, json=body, allow_redirects=False) as response:
-                text = await self._read(response)
+            with ClientRequest("POST", self.url, path, lambda: path) as sent:
+                headers = {name: value for name, value in sent.headers.items() if value and name != _BAGGAGE}
+                async with self.session.post(
+                    self.url + path, json=body, headers=headers, allow_redirects=False
+                ) as response:
+                    sent.answered(response.status, is_error=response.status != _OK)
+                    text = await self._read(response)
         except aiohttp.ClientError as error:
             raise self.lost(f"can't be reached: {type(error).__name__}") from error
         status = response.status

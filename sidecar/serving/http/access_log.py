@@ -53,7 +53,7 @@ def log_access(api: str, kind: str, exchange: Exchange, outcome: Outcome | None)
     if opaque_id:
         said["id"] = opaque_id.decode("latin-1")[:200]
     if outcome is not None:
-        said |= {"rerank": outcome.status.value, "reason": outcome.reason.for_log[:300] if outcome.reason else ""}
+        said |= {"rerank": outcome.status.value, "reason": outcome.reason.for_log if outcome.reason else ""}
     if exchange.problem:
         said["problem"] = exchange.problem[:300]
     _access.log(level, "", extra={"said": said})

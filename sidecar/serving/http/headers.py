@@ -74,6 +74,11 @@ def without(headers: Headers, *names: bytes) -> Headers:
     return [(name, value) for name, value in headers if name not in names]
 
 
+def is_signed(headers: Headers) -> bool:
+    """Tell whether a request has a signature of AWS (SigV4), which covers its body and some of its headers."""
+    return value_of(headers, b"authorization").startswith(b"AWS4-HMAC-SHA256")
+
+
 def value_of(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes:
     """Return the first value of a header, empty if it is missing; `name` is in lower case."""
     return next((value for key, value in headers if key == name), b"")

@@ -10,6 +10,7 @@ from functools import partial
 from connectors.opensearch.rewrite.search_body import SearchBody
 from sidecar.core.errors import SidecarError
 from sidecar.core.reasons import Reason, Why
+from sidecar.core.trace import tell
 from sidecar.serving.http import request_body
 from sidecar.serving.http.access_log import log_access
 from sidecar.serving.http.asgi import Exchange, Receive, Scope, Send
@@ -17,6 +18,7 @@ from sidecar.serving.http.held_bytes import HeldBytes, Hold
 from sidecar.serving.http.metrics import Metrics
 from sidecar.serving.http.off_loop import off_loop, values_in
 from sidecar.serving.http.response_compression import compressed
+from sidecar.serving.http.traced_app import tell_route
 from sidecar.serving.proxy import msearch_handler, search_handler
 from sidecar.serving.proxy.forward import Forwarder, refuse, upstream_failed
 from sidecar.serving.proxy.node_addresses import address_in, tells_addresses, with_address
@@ -78,6 +80,7 @@ class ProxyApp:
         """Answer one request; errors of ours have OpenSearch's shape."""
         exchange = Exchange.of(scope, receive, send)
         found = route(exchange.method, exchange.raw_path)
+        tell_route(exchange.method, found.template)
         outcome = None
         try:
             if not self._host_is_allowed(exchange):
@@ -101,6 +104,8 @@ class ProxyApp:
         finally:
             self._metrics.request("opensearch", found.kind.value, exchange, outcome)
             log_access("opensearch", found.kind.value, exchange, outcome)
+            if outcome is not None:
+                tell(outcome.traced)
 
     def _host_is_allowed(self, exchange: Exchange) -> bool:
         allowed = self.options.allowed_hosts
@@ -228,6 +233,8 @@ class ProxyApp:
     ) -> Outcome:
         """Answer a search, or several searches, each with its own options; as it came if it is `declined`."""
         upstream, service, started, options = self.proxy.upstream, self.service, exchange.started, parsed.options
+        if options is not None:
+            tell({"rerank.window": options.window})
         self.in_flight += 1
         try:
             if options is None:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 import msgspec
 
 from sidecar.serving.http.headers import Headers
-from sidecar.serving.proxy.upstream import AnswerTooLarge, Request, Result, Try, Upstream, UpstreamDown, UpstreamSlow
+from sidecar.serving.proxy.messages import Request
+from sidecar.serving.proxy.upstream import AnswerTooLarge, Result, Try, Upstream, UpstreamDown, UpstreamSlow
 
 # Seconds for which an answer counts as proof that OpenSearch answers, and a failure as proof that it does not.
 FRESH, FAILED_FRESH = 5.0, 1.0

@@ -13,9 +13,10 @@ from connectors.opensearch.flow.search_flow import Flow, OpenSearchRequest
 from connectors.opensearch.rewrite.search_body import url_params
 from sidecar.serving.http.headers import without
 from sidecar.serving.http.off_loop import off_loop
+from sidecar.serving.proxy.messages import Reply, Request
 from sidecar.serving.proxy.routes import Kind
 from sidecar.serving.proxy.search_request import SearchCall
-from sidecar.serving.proxy.upstream import Reply, Request, Upstream
+from sidecar.serving.proxy.upstream import Upstream
 
 Result = TypeVar("Result")
 

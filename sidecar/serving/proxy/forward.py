@@ -11,8 +11,9 @@ from sidecar.serving.http.callers import network_of
 from sidecar.serving.http.errors import JSON, error_body
 from sidecar.serving.http.headers import Headers, to_client, to_upstream, without
 from sidecar.serving.http.request_body import BodyLimits
+from sidecar.serving.proxy.messages import Request
 from sidecar.serving.proxy.routes import PassThrough, passes
-from sidecar.serving.proxy.upstream import Request, Upstream, UpstreamDown, UpstreamSlow
+from sidecar.serving.proxy.upstream import Upstream, UpstreamDown, UpstreamSlow
 
 _log = logging.getLogger("sidecar.proxy")
 

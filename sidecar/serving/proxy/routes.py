@@ -26,12 +26,13 @@ _DATE_MATH = re.compile(rb"<[^<>]*>")
 class Route:
     """The route of a request: its kind, the index expression of its path, decoded ("" for all), and who may pass it.
 
-    `narrowest` is the narrowest mode that lets it through.
+    `narrowest` is the narrowest mode that lets it through, `template` the path in the table, "" if it is not there.
     """
 
     kind: Kind
     index: str = ""
     narrowest: PassThrough = PassThrough.ALL
+    template: str = ""
 
 
 def _is_index(segment: bytes) -> bool:
@@ -58,14 +59,14 @@ def _segments(raw_path: bytes) -> tuple[bytes, ...]:
     return tuple(raw_path.removeprefix(b"/").rstrip(b"/").split(b"/"))
 
 
-def _by_length() -> dict[tuple[str, int], list[tuple[tuple[bytes, ...], Entry]]]:
+def _by_length() -> dict[tuple[str, int], list[tuple[tuple[bytes, ...], str, Entry]]]:
     """Index the table's patterns by method and number of segments."""
-    found: dict[tuple[str, int], list[tuple[tuple[bytes, ...], Entry]]] = defaultdict(list)
+    found: dict[tuple[str, int], list[tuple[tuple[bytes, ...], str, Entry]]] = defaultdict(list)
     for entry in TABLE:
         for path in entry.paths.split():
             pattern = _segments(path.encode())
             for method in entry.methods.split():
-                found[method, len(pattern)].append((pattern, entry))
+                found[method, len(pattern)].append((pattern, path, entry))
     return found
 
 
@@ -77,11 +78,16 @@ def route(method: str, raw_path: bytes) -> Route:
     if raw_path == RESERVED or raw_path.startswith(RESERVED + b"/"):
         return Route(Kind.OURS)
     segments = _segments(raw_path) if raw_path.startswith(b"/") else ()
-    for pattern, entry in _PATTERNS.get((method, len(segments)), ()):
+    for pattern, path, entry in _PATTERNS.get((method, len(segments)), ()):
         if all(map(_fits, pattern, segments)):
             named = segments[0] if pattern[:1] == (b"{index}",) else b""
-            return Route(entry.kind, unquote(named.decode("latin-1")), entry.narrowest)
+            return Route(entry.kind, unquote(named.decode("latin-1")), entry.narrowest, path)
     return Route(Kind.OTHER)
+
+
+def template_of(method: str, target: str) -> str:
+    """Return the path in the table for a request's target; "" if it is not there."""
+    return route(method, target.partition("?")[0].encode()).template
 
 
 def _fits(pattern: bytes, segment: bytes) -> bool:

@@ -14,13 +14,14 @@ from sidecar.core.reasons import Reason, Why
 from sidecar.serving.http import request_body
 from sidecar.serving.http.asgi import Exchange, in_ascii
 from sidecar.serving.http.callers import Caller
-from sidecar.serving.http.headers import Headers, media_type, without
+from sidecar.serving.http.headers import Headers, is_signed, media_type, without
 from sidecar.serving.http.held_bytes import Hold
 from sidecar.serving.http.off_loop import off_loop
 from sidecar.serving.proxy.forward import Forwarder
+from sidecar.serving.proxy.messages import Request
 from sidecar.serving.proxy.routes import Kind, Route
 from sidecar.serving.proxy.rules import search_identity
-from sidecar.serving.proxy.upstream import AnswerTooLarge, Request, Upstream
+from sidecar.serving.proxy.upstream import AnswerTooLarge, Upstream
 
 # Members of a search template that OpenSearch adds to the rendered search.
 _ADDED = ("explain", "profile")
@@ -148,7 +149,7 @@ def _template(body: SearchBody) -> Mapping[str, msgspec.Raw]:
 
 def unwritable(exchange: Exchange) -> Why | None:
     """Say why a request can't be rewritten, whatever it requests; None if it can be."""
-    if exchange.header(b"authorization").startswith(b"AWS4-HMAC-SHA256"):
+    if is_signed(exchange.headers):
         words = "the request is signed (AWS SigV4), and rewriting it would break the signature"
         return Why(Reason.SIGNED, words)
     content_type = exchange.header(b"content-type")

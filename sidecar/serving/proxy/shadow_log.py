@@ -68,7 +68,7 @@ def shadow_record(outcome: Outcome, index: str, qid: str, seconds: float) -> Sha
         status=outcome.status.value,
         ms={name: round(value * 1000, 1) for name, value in stages.items()},
         reason="" if outcome.reason is None else outcome.reason.reason.value,
-        words="" if outcome.reason is None else outcome.reason.for_log[:300],
+        words="" if outcome.reason is None else outcome.reason.for_log,
     )
     ranking = outcome.ranking
     if ranking is None:

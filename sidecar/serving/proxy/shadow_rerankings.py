@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 
 from sidecar.core.reasons import Reason, Why
+from sidecar.core.trace import Stage
 from sidecar.serving.http.held_bytes import HeldBytes
 from sidecar.serving.http.metrics import Metrics
 from sidecar.serving.proxy import search_handler
@@ -47,9 +48,9 @@ class Shadows:
 
     async def _rerank(self, call: SearchCall, options: RerankOptions) -> None:
         """Rerank, count what that would have changed, and record it."""
-        started = time.perf_counter()
-        outcome = await self._outcome(call, options, started)
-        seconds = time.perf_counter() - started
+        with Stage("shadow") as stage:
+            outcome = await self._outcome(call, options, time.perf_counter())
+        seconds = stage.seconds
         kept = None if outcome.ranking is None else kept_at_top(outcome.ranking)
         self._metrics.shadow(outcome, seconds, kept)
         if self.record is not None:

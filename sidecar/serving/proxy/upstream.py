@@ -13,16 +13,20 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import aiohttp
 from yarl import URL
 
 from connectors.opensearch.flow.cluster_state import Cluster
-from sidecar.serving.http.headers import Headers, to_client
+from sidecar.core.trace import ClientRequest
+from sidecar.serving.http.headers import to_client
 from sidecar.serving.http.held_bytes import HeldBytes, Hold
 from sidecar.serving.http.request_body import BodyBroken
 from sidecar.serving.http.shares import Shares
+from sidecar.serving.proxy.messages import Reply, Request
+from sidecar.serving.proxy.routes import template_of
 from sidecar.serving.proxy.upstream_connection import Answer, Dropped, RawRequest, sent_once
 from sidecar.serving.proxy.upstream_failures import failure_of
 
@@ -77,35 +81,6 @@ class Try:
     def broken_off(self) -> bool:
         """Whether the answer began and did not end."""
         return self.result is Result.BROKEN_OFF
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One request for OpenSearch. `target` is the raw path with its query; `body` may be a stream.
-
-    The request counts against the share of `peer` in the connections.
-    """
-
-    method: str
-    target: str
-    headers: Headers
-    body: bytes | AsyncIterator[bytes] | None = None
-    is_read: bool = False
-    peer: str = ""
-
-    @property
-    def may_be_repeated(self) -> bool:
-        """Whether the request may be sent again: it changes nothing, and its body is still there."""
-        return self.is_read and not isinstance(self.body, AsyncIterator)
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A whole answer; `headers` are end-to-end ones."""
-
-    status: int
-    headers: Headers
-    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +222,7 @@ class Upstream:
         for node in nodes[:tries]:
             started = time.perf_counter()
             try:
-                answer = await self._sent(node, request)
+                answer = await self._traced(node, request)
             except aiohttp.ConnectionTimeoutError:
                 failure, result = UpstreamSlow("it took no connection in time"), Result.TIMED_OUT
             except TimeoutError:
@@ -262,6 +237,14 @@ class Upstream:
                 return answer
             self.on_try(Try(str(node.origin()), result, time.perf_counter() - started, reason=str(failure)))
         raise failure
+
+    async def _traced(self, node: URL, request: Request) -> aiohttp.ClientResponse:
+        """Send a request as a part of the caller's trace, if there is one."""
+        template = partial(template_of, request.method, request.target)
+        with ClientRequest(request.method, node, request.target, template) as sent:
+            answer = await self._sent(node, request.within_trace(sent.headers))
+            sent.answered(answer.status, is_error=answer.status >= 400)
+            return answer
 
     async def _sent(self, node: URL, request: Request) -> aiohttp.ClientResponse:
         try:

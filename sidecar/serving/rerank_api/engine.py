@@ -14,6 +14,7 @@ from sidecar.core.read_options import ReadOptions
 from sidecar.core.relevance_cut import UNCALIBRATED
 from sidecar.core.spans import SpanOptions
 from sidecar.core.token_counts import total_tokens
+from sidecar.core.trace import Stage, tell
 from sidecar.serving.http.held_bytes import HeldBytes
 from sidecar.serving.http.metrics import Metrics
 from sidecar.serving.rerank_api.dialect import Demands, Question, RankedDocuments, Scored
@@ -115,9 +116,10 @@ class RerankEngine:
         demands = question.demands
         self._check_demands(model, demands)
         stage_two = self._stage_two(demands)
-        started = time.perf_counter()
-        known = await self._all_scores(model, question, context)
-        self.metrics.scored("rerank", model, len(known), time.perf_counter() - started)
+        tell({"rerank.model": model, "rerank.candidates": len(question.passages)})
+        with Stage("score") as scoring:
+            known = await self._all_scores(model, question, context)
+        self.metrics.scored("rerank", model, len(known), scoring.seconds)
         self._check_demands(model, demands)  # again: the model may have been loaded only now
         mapping, least, cut = self.service.mapping(model), demands.min_relevance, sum(one.truncated for one in known)
         if cut and demands.whole:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from sidecar.core.documents import PassageFields
 from sidecar.core.reasons import Reason, Why
+from sidecar.core.trace import tell
 from sidecar.serving.http import request_body
 from sidecar.serving.http.callers import network_of
 from sidecar.serving.http.headers import header_text
@@ -139,6 +140,7 @@ def told(body: ParsedRequest, answer: RankedDocuments) -> dict[str, str]:
 
 def refused(dialect: Dialect, problem: Problem) -> Response:
     """Return a problem in a dialect."""
+    tell({"rerank.reason": problem.fault.name.lower()})
     status = dialect.status(problem.fault)
     headers = {"retry-after": str(problem.retry_after)} if status in RETRIED else {}
     if status == 401:

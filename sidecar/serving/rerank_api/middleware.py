@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sidecar.serving.http.asgi import Exchange
 from sidecar.serving.http.management_access import client_of, key_fits
 from sidecar.serving.http.metrics import Metrics
+from sidecar.serving.http.traced_app import tell_route
 from sidecar.serving.rerank_api.dialect import Dialect
 from sidecar.serving.rerank_api.handler import broken, refused
 from sidecar.serving.rerank_api.problem import Fault, Problem
@@ -103,6 +104,7 @@ class ApiMiddleware:
                 return
             app = self.app if problem is None else refused(dialect, problem)
             await app(scope, receive, sent)
+            tell_route(exchange.method, getattr(scope.get("route"), "path", ""))
         except Exception:  # noqa: BLE001  after any error the caller gets an answer in their dialect
             _log.exception("a request to %s failed", scope["path"])
             if not exchange.answered:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
+from time import perf_counter
 from typing import Any
 
 from sidecar.core.candidates import Passage, Score
@@ -35,10 +36,12 @@ class ScorerClient(ScorerProcess):
             return []
         tokens = guess_tokens((terms.how.instruction or "") + query, passages)
         self._admit(model, tokens, terms)
+        asked = perf_counter()
         with self.sent(model, query, passages, tokens, terms) as pending:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(terms.seconds):
                     await pending.done.wait()
+            pending.times.tell(asked)
             if pending.failure is not None:
                 raise pending.failure
             return pending.scores

@@ -21,15 +21,26 @@ Parts = Sequence[tuple[int, range]]
 
 @dataclass(slots=True)
 class _Held:
-    """A job's tokenised slices, by their position in the job; a slice whose passages are scored is removed."""
+    """A job's tokenised slices, by their position in the job; a slice whose passages are scored is removed.
+
+    The tokenising of the first one began at `begun`, that of the last one so far ended at `ended`.
+    """
 
     scorer: Scorer
     portions: dict[int, Any] = field(default_factory=dict)
     read: int = 0
+    begun: float = 0.0
+    ended: float = 0.0
 
-    def keep(self, tokenized: Any) -> None:
-        self.portions[self.read] = tokenized
+    def keep(self, part: TokenizedSlice) -> None:
+        self.portions[self.read] = part.tokenized
+        self.begun = self.begun or part.begun
+        self.ended = part.ended
         self.read += 1
+
+    def tokenised_before(self, now: float) -> tuple[float, float]:
+        """Return how long before `now` the tokenising began and ended, in seconds."""
+        return now - self.begun, now - self.ended
 
     def take(self, positions: range) -> list[Any]:
         """Return the tokenised passages at these positions, which follow those taken before."""
@@ -82,7 +93,7 @@ class DeviceLoop:
         if part.error is not None:
             self._fail(part.number, part.error)
         else:
-            self._held[part.number].keep(part.tokenized)
+            self._held[part.number].keep(part)
             self.scheduler.read(part.number, part.lengths)
 
     def _begin(self, batch: scheduling.Batch) -> None:
@@ -111,7 +122,7 @@ class DeviceLoop:
         slices = []
         for number, positions in parts:
             scores: list[Score] = [score for _ in tokenized[number] for score in next(found)]
-            slices.append(Slice(number, positions.start, scores))
+            slices.append(Slice(number, positions.start, scores, self._held[number].tokenised_before(started)))
         self.send(BatchReport(model, tokens, seconds, self.scheduler.tokens, slices))
 
     def _apart(self, model: str, parts: Parts, tokenized: Mapping[int, list[Any]]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from sidecar.core.trace import Stage
 from sidecar.scoring.remote.turns import Request
 from sidecar.serving.scorer.scheduler import Scheduler, Waiting
 
@@ -51,7 +52,8 @@ class FairTurns:
         self._queue.add(job)
         self._queue.read(number, [request.tokens])
         try:
-            await future
+            with Stage("queue"):
+                await future
         except asyncio.CancelledError:
             if future.done() and not future.cancelled():
                 self._leave()  # it had got its turn already

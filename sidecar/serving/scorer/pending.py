@@ -6,13 +6,15 @@ import asyncio
 from dataclasses import dataclass, field
 
 from sidecar.core.candidates import Score
+from sidecar.serving.scorer.work_times import WorkTimes
 
 
 @dataclass(slots=True)
 class PendingJob:
     """The scores of a job so far, None where there are none; `missing` of them are yet to come.
 
-    `tokens` estimates those of each passage. `done` is set when nothing is missing, or with the `failure`.
+    `tokens` estimates those of each passage. `times` says when the process worked on it. `done` is set when nothing is
+    missing, or with the `failure`.
     """
 
     model: str
@@ -22,3 +24,4 @@ class PendingJob:
     done: asyncio.Event = field(default_factory=asyncio.Event)
     missing: int = 0
     failure: Exception | None = None
+    times: WorkTimes = field(default_factory=WorkTimes)

@@ -174,11 +174,12 @@ class ScorerPool:
             return []
         tokens = guess_tokens((terms.how.instruction or "") + query, passages)
         key = self._admitted(model, tokens, terms)
-        deadline = time.monotonic() + terms.seconds
+        deadline, asked = time.monotonic() + terms.seconds, time.perf_counter()
         job = PooledJob(key, model, query, passages, tokens, deadline, terms)
         with self._queued(job), contextlib.suppress(TimeoutError):
             async with asyncio.timeout(terms.seconds):
                 await job.done.wait()
+        job.times.tell(asked)
         if job.refused is not None:
             raise job.refused
         if job.lost is not None and all(score is None for score in job.scores):

@@ -11,6 +11,7 @@ from sidecar.core.candidates import Passage, Score
 from sidecar.core.errors import SidecarError
 from sidecar.serving.scorer.pending import PendingJob
 from sidecar.serving.scorer.terms import Terms
+from sidecar.serving.scorer.work_times import WorkTimes
 
 if TYPE_CHECKING:
     from sidecar.serving.scorer.pool_member import PoolMember
@@ -23,7 +24,7 @@ class PooledJob:
     `key` names the model with its identity: only processes that have this very model may score it. `tokens` estimates
     those of each passage. `missing`
     passages are neither scored nor given up. `done` is set when nothing is missing, or with an error that concerns the
-    whole job (`refused`). `lost` is the reason why passages were given up.
+    whole job (`refused`). `lost` is the reason why passages were given up. `times` says when processes worked on it.
     """
 
     key: str
@@ -39,6 +40,7 @@ class PooledJob:
     done: asyncio.Event = field(default_factory=asyncio.Event)
     refused: SidecarError | None = None
     lost: SidecarError | None = None
+    times: WorkTimes = field(default_factory=WorkTimes)
     _given_up: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -46,9 +48,10 @@ class PooledJob:
         self.missing = len(self.passages)
 
     def take(self, portion: Portion) -> list[int]:
-        """Keep the scores that a portion has so far; return the positions of those that are new."""
+        """Keep what a process has of a portion that leaves it; return the positions of the scores that are new."""
         if portion.pending is None:
             return []
+        self.times.add(portion.pending.times)
         fresh = []
         for position, score in zip(portion.positions, portion.pending.scores, strict=True):
             if score is not None and self.scores[position] is None and position not in self._given_up:

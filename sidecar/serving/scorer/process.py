@@ -253,6 +253,7 @@ class ScorerProcess:
                 tokens = sum(pending.tokens[positions])
                 pending.scores[positions] = part.scores
                 pending.missing -= len(part.scores)
+                pending.times.add_batch(batch.seconds, part.tokenised)
                 self._count(pending, -len(part.scores), -tokens)
                 guessed += tokens
                 if not pending.missing:

@@ -90,11 +90,15 @@ class Reloaded(msgspec.Struct, tag=True, array_like=True, frozen=True):
 
 
 class Slice(msgspec.Struct, array_like=True, frozen=True):
-    """Scores of `len(scores)` passages of a job, from position `start` on."""
+    """Scores of `len(scores)` passages of a job, from position `start` on.
+
+    `tokenised` is how long before the batch began the tokenising of the job so far began and ended, in seconds.
+    """
 
     number: int
     start: int
     scores: list[Score]
+    tokenised: tuple[float, float] | None = None
 
 
 class BatchReport(msgspec.Struct, tag=True, array_like=True, frozen=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from sidecar.core.candidates import Candidate, Passage, Ranking, Score
@@ -14,6 +14,7 @@ from sidecar.core.reasons import Reason, Why
 from sidecar.core.relevance_cut import UNCALIBRATED, keep_relevant
 from sidecar.core.spans import Span
 from sidecar.core.token_guess import guess_tokens
+from sidecar.core.trace import Stage, Value
 from sidecar.reranker import arrange
 from sidecar.scoring.cache_keys import pair_keys
 from sidecar.scoring.score_mapping import Mapping
@@ -58,6 +59,29 @@ class Outcome:
     def words(self) -> str:
         """Return the text of the reason, "" for none."""
         return "" if self.reason is None else str(self.reason)
+
+    @property
+    def traced(self) -> dict[str, Value]:
+        """Return the attributes of a span: the reason without words that may be the caller's."""
+        told: dict[str, Value] = {"rerank.status": self.status.value}
+        if self.reason is not None:
+            told |= {"rerank.reason": self.reason.for_log}
+        if self.ranking is not None:
+            told |= {"rerank.scored": self.ranking.scored}
+        labels = {"rerank.model": self.model, "rerank.rule": self.rule}
+        return told | {name: label for name, label in labels.items() if label}
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The arguments of `RerankingService.rank`."""
+
+    query: str
+    candidates: Sequence[Candidate]
+    model: str
+    fusion: Fusion | None
+    min_relevance: float
+    listwise: bool
 
 
 class RerankingService:
@@ -157,33 +181,41 @@ class RerankingService:
         less relevant; it fails if the model is not calibrated. With `listwise` the generator of the service then puts
         the first hits in order, in the time that is left; if it can't, the outcome is partial.
         """
-        started = time.perf_counter()
-        readable = [candidate for candidate in candidates if not candidate.passage.is_empty]
+        wanted = _Wanted(query, candidates, model, fusion, min_relevance, listwise)
+        with Stage("rerank") as stage:
+            stage.quote("rerank.query", query)
+            outcome = await self._rank(wanted, Terms(seconds, caller))
+            stage.tell({"rerank.model": model, "rerank.candidates": len(candidates), **outcome.traced})
+            return outcome
+
+    async def _rank(self, wanted: _Wanted, terms: Terms) -> Outcome:
+        started, model = time.perf_counter(), wanted.model
+        readable = [candidate for candidate in wanted.candidates if not candidate.passage.is_empty]
         if not readable:
             return Outcome(Status.SKIPPED, Why(Reason.NO_TEXT, "no candidate has text where the model looks"))
         try:
-            passages = [one.passage for one in readable]
-            found = await self.scores(model, query, passages, Terms(seconds, caller))
-            scored_at = time.perf_counter()
+            with Stage("score") as scoring:
+                found = await self.scores(model, wanted.query, [one.passage for one in readable], terms)
             scored = sum(score is not None for score in found)
             if not scored:
-                return Outcome(Status.FAILED, Why(Reason.TOO_SLOW, f"nothing was scored within {seconds:.3g} s"))
+                return Outcome(Status.FAILED, Why(Reason.TOO_SLOW, f"nothing was scored within {terms.seconds:.3g} s"))
             by_rank = {candidate.rank: score for candidate, score in zip(readable, found, strict=True)}
-            scores = [by_rank.get(candidate.rank) for candidate in candidates]
-            chosen = fusion or self.fusion(model)
-            if min_relevance and not self.mapping(model).calibrated:
+            scores = [by_rank.get(candidate.rank) for candidate in wanted.candidates]
+            fusion = wanted.fusion or self.fusion(model)
+            if wanted.min_relevance and not self.mapping(model).calibrated:
                 return Outcome(Status.FAILED, Why(Reason.UNCALIBRATED, UNCALIBRATED.format(model=model)))
-            ranking = keep_relevant(arrange(query, candidates, scores, chosen), min_relevance, self.mapping(model))
+            ranking = arrange(wanted.query, wanted.candidates, scores, fusion)
+            ranking = keep_relevant(ranking, wanted.min_relevance, self.mapping(model))
         except SidecarError as error:
             return Outcome(Status.FAILED, why_of(error))
-        if listwise and self.stage_two is not None:
-            left = seconds - (time.perf_counter() - started)
-            ranking = await self.stage_two.reorder(ranking, Terms(left, caller))
-        stages = {"score": scored_at - started, **ranking.seconds}
+        if wanted.listwise and self.stage_two is not None:
+            left = terms.seconds - (time.perf_counter() - started)
+            ranking = await self.stage_two.reorder(ranking, replace(terms, seconds=left))
+        stages = {"score": scoring.seconds, **ranking.seconds}
         why = None if ranking.stage_two is None else ranking.stage_two.why
         if scored < len(readable):
             why = Why(Reason.PARTLY_SCORED, f"{scored} of {len(readable)} passages were scored in time")
-        return Outcome(Status.APPLIED if why is None else Status.PARTIAL, why, ranking, stages, fusion=chosen)
+        return Outcome(Status.APPLIED if why is None else Status.PARTIAL, why, ranking, stages, fusion=fusion)
 
 
 # The first matching kind counts: a special kind comes before the general one.

@@ -11,6 +11,7 @@ from sidecar.core.candidates import Passage
 from sidecar.core.errors import SidecarError
 from sidecar.core.spans import Span, SpanOptions, best_spans, pieces_of
 from sidecar.core.token_counts import total_tokens
+from sidecar.core.trace import Stage
 from sidecar.serving.scorer.service import RerankingService
 from sidecar.serving.scorer.terms import Terms
 
@@ -55,7 +56,8 @@ async def find_spans(  # noqa: PLR0913, PLR0917  what is scored, as everywhere, 
     if left <= 0:
         return FoundSpans([None] * len(passages))
     try:
-        found = await service.scores(model, query, texts, replace(terms, seconds=left))
+        with Stage("spans"):
+            found = await service.scores(model, query, texts, replace(terms, seconds=left))
     except SidecarError:
         return FoundSpans([None] * len(passages))
     mapping, rest = service.mapping(model), iter(found)

@@ -18,6 +18,7 @@ from sidecar.core.circuit_breaker import CircuitBreaker
 from sidecar.core.errors import ConfigurationError, ScorerBusy, ScorerUnavailable, SidecarError
 from sidecar.core.listwise_spec import ListwiseSpec
 from sidecar.core.stage_two import StageTwo
+from sidecar.core.trace import Stage
 from sidecar.listwise.remote import RemoteGenerator
 from sidecar.listwise.stage import NEARLY, depth_of, reordered, sorting_of, too_late, why_of
 from sidecar.listwise.windows import Sorted, advance
@@ -60,16 +61,19 @@ class ServiceStageTwo:
 
     async def reorder(self, ranking: Ranking, terms: Terms) -> Ranking:
         """Return the ranking with its first hits in the generator's order, or as it is with the reason why not."""
-        depth, started = depth_of(ranking, self.spec), time.perf_counter()
+        depth = depth_of(ranking, self.spec)
         if depth < 2:
             return ranking
+        stage = Stage("listwise")
         try:
-            found = await self._known_or_sorted(ranking, depth, terms)
+            with stage:
+                stage.tell({"rerank.generator": self.name, "rerank.depth": depth})
+                found = await self._known_or_sorted(ranking, depth, terms)
         except SidecarError as error:
-            late = time.perf_counter() - started > NEARLY * terms.seconds
+            late = stage.seconds > NEARLY * terms.seconds
             return replace(ranking, stage_two=StageTwo(depth, (), why_of(error, late=late)))
         ranking = reordered(ranking, found)
-        return replace(ranking, seconds={**ranking.seconds, "listwise": time.perf_counter() - started})
+        return replace(ranking, seconds={**ranking.seconds, "listwise": stage.seconds})
 
     async def _known_or_sorted(self, ranking: Ranking, depth: int, terms: Terms) -> Sorted:
         if terms.seconds <= 0:

@@ -33,12 +33,17 @@ class ArrivedJob:
 
 @dataclass(frozen=True, slots=True)
 class TokenizedSlice:
-    """The tokenised next passages of a job, or the error in tokenising them."""
+    """The tokenised next passages of a job, or the error in tokenising them.
+
+    Tokenising them began at `begun` and ended at `ended`, by `time.monotonic`.
+    """
 
     number: int
     tokenized: Any
     lengths: list[int]
     error: Exception | None = None
+    begun: float = 0.0
+    ended: float = 0.0
 
 
 Delivery = ArrivedJob | TokenizedSlice | Drop | Ping
@@ -83,9 +88,11 @@ class TokenizerThread:
 
     def _read(self, job: ScoreJob, scorer: Scorer, start: int) -> None:
         passages = [Passage(*texts) for texts in job.passages[start : start + SLICE]]
+        begun = time.monotonic()
         try:
             tokenized = read_with(scorer, job.query, passages, job.how)
-            self.inbox.put(TokenizedSlice(job.number, tokenized, list(tokenized.lengths)))
+            lengths = list(tokenized.lengths)
+            self.inbox.put(TokenizedSlice(job.number, tokenized, lengths, begun=begun, ended=time.monotonic()))
         except Exception as error:  # noqa: BLE001  an error of one job must not end the thread
             self.inbox.put(TokenizedSlice(job.number, None, [], error))
             return

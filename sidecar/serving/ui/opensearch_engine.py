@@ -22,9 +22,9 @@ from sidecar.serving.http.headers import Headers, without
 from sidecar.serving.http.held_bytes import Hold
 from sidecar.serving.proxy.driving import FlowDriver
 from sidecar.serving.proxy.forward import Forwarder
+from sidecar.serving.proxy.messages import Request
 from sidecar.serving.proxy.routes import Kind, passes, route
 from sidecar.serving.proxy.search_request import SearchCall
-from sidecar.serving.proxy.upstream import Request
 from sidecar.serving.rerank_api.problem import Fault, Problem
 from sidecar.serving.ui.first_stages import ComparedHit, Fetched, hits_of
 from sidecar.serving.ui.index_names import TARGET, index_names

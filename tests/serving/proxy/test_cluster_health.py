@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.serving.proxy.cluster_health import ClusterHealth
-from sidecar.serving.proxy.upstream import Request, Result, Upstream, UpstreamDown, UpstreamLimits
+from sidecar.serving.proxy.messages import Request
+from sidecar.serving.proxy.upstream import Result, Upstream, UpstreamDown, UpstreamLimits
 from tests.support.servers.hits import answer
 from tests.support.servers.scripted import FAKE
 from tests.support.servers.served import ask, served

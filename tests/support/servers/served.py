@@ -61,18 +61,18 @@ def ask(url, method, target, body=None, headers=None, timeout=30):
 
 
 @contextmanager
-def served(opensearch_url, command=FAKE, **options):
-    """Serve in front of `opensearch_url`; `options` are settings."""
+def served(opensearch_url, command=FAKE, traced_by=None, **options):
+    """Serve in front of `opensearch_url`, with traces `traced_by` these; `options` are settings."""
     options = {"budget_ms": 20_000, **options}
     settings = Settings(opensearch_url=opensearch_url, **options)
     ready, found, failure = threading.Event(), [], []
 
     async def run():
         try:
-            async with parts(settings, command) as running:
+            async with parts(settings, command, traces=traced_by) as running:
                 servers = [
                     uvicorn.Server(listener_config(settings, app, 0, client_limits(settings, 10_000)))
-                    for app in (running.proxy, running.api)
+                    for app in running.ports
                 ]
                 tasks = [asyncio.create_task(server.serve()) for server in servers]
                 while not all(server.started for server in servers) and not any(task.done() for task in tasks):  # noqa: ASYNC110  uvicorn has no event for it

@@ -59,6 +59,9 @@ spec:
         {{- range $name, $value := .settings }}
         - {name: {{ printf "SIDECAR_%s" (upper $name) }}, value: {{ $value | toString | quote }}}
         {{- end }}
+        {{- range $name, $value := .root.Values.env }}
+        - {name: {{ $name }}, value: {{ $value | toString | quote }}}
+        {{- end }}
       {{- with .about.existingSecret }}
       envFrom:
         - secretRef: {name: {{ . }}}
