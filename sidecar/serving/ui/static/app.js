@@ -190,6 +190,7 @@ function initialState(offered) {
     window: offered.window,
     shown: 10,
     ...found,
+    spans: found.spans === "1" ? "1" : "",
     engine,
   };
   if (!known(state.right.model)) state.right.model = model;
