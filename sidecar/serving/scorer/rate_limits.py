@@ -69,8 +69,9 @@ class RateLimits:
                 unit, caller, f"this takes {amount} {unit}, and {limit.amount} a minute are allowed", None
             )
         if not self._limiter.test(limit, name, cost=amount):
-            seconds = max(1, self._allowance(unit, limit, name).seconds)
-            message = f"{limit.amount} {unit} a minute are allowed; ask again in {seconds} s"
+            has = self._allowance(unit, limit, name)
+            seconds = max(1, has.seconds)
+            message = f"{has.left} of {has.most} {unit} are left in this minute; ask again in {seconds} s"
             raise self._refusal(unit, caller, message, seconds)
         self._limiter.hit(limit, name, cost=amount)
 

@@ -19,7 +19,7 @@ def test_searches_beyond_the_limit_keep_the_first_stages_order(upstream):
         assert (second.status, ids(second)) == (200, FIRST_STAGE)
         status, why = outcome(second)
         assert status == "failed"
-        assert why.startswith("1 requests a minute are allowed; ask again in ")
+        assert why.startswith("0 of 1 requests are left in this minute; ask again in ")
         counted = b'sidecar_fallbacks_total{api="opensearch",model="e5-small",reason="rate_limited",rule=""} 1.0'
         until(lambda: counted in running.ask("GET", "/_sidecar/metrics").body)
         # What is not reranked has no limit.

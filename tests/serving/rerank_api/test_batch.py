@@ -103,5 +103,5 @@ def test_each_request_counts_against_the_callers_rate():
         found = posted(api, GOOD, GOOD, GOOD)
         assert [one["status"] for one in found] == [200, 200, 429]
         assert 1 <= found[2]["retry_after"] <= 60
-        assert found[2]["body"]["message"].startswith("2 requests a minute are allowed")
+        assert found[2]["body"]["message"].startswith("0 of 2 requests are left in this minute")
         assert api.post(PATH, {"requests": [GOOD]}).status_code == 429

@@ -46,7 +46,7 @@ def test_a_request_too_many_is_refused_in_the_dialect(used_up, path):
     response = used_up.post(path, GOOD)
     seconds = int(response.headers["retry-after"])
     assert 1 <= seconds <= 60
-    words = f"1 requests a minute are allowed; ask again in {seconds} s"
+    words = f"0 of 1 requests are left in this minute; ask again in {seconds} s"
     assert (response.status_code, response.json()) == (429, REFUSALS[path](words))
     assert limit_headers(response) == {
         "x-ratelimit-limit-requests": "1",

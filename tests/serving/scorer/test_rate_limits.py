@@ -25,7 +25,7 @@ def test_each_caller_has_a_limit_of_its_own():
     rates = RateLimits(requests=2)
     rates.take(REQUESTS, "a")
     rates.take(REQUESTS, "a")
-    with pytest.raises(RateLimited, match="2 requests a minute are allowed; ask again in") as refused:
+    with pytest.raises(RateLimited, match="0 of 2 requests are left in this minute; ask again in") as refused:
         rates.take(REQUESTS, "a")
     assert 1 <= refused.value.retry_after <= 60
     rates.take(REQUESTS, "b")
