@@ -85,4 +85,5 @@ def _eager(subject: Subject) -> Score:
 def _compiles(subject: Subject) -> bool:
     from sidecar.scoring.engines.packed.compiling import pays
 
-    return pays(subject.device.partition(":")[0])
+    # Encoders and models of transformers are compiled only on request.
+    return pays(subject.device.partition(":")[0]) and subject.checkpoint.traits.decoder

@@ -1,6 +1,7 @@
 """Cross-encoders to measure with if no trained one is at hand: with a head drawn by seed, or random weights of a shape.
 
-Sources of the shapes: the `config.json` of meta-llama/Llama-3.2-3B and meta-llama/Llama-3.1-8B.
+Sources of the shapes: the `config.json` of meta-llama/Llama-3.2-3B and meta-llama/Llama-3.1-8B, and for encoders of
+google-bert/bert-base-uncased, BAAI/bge-reranker-v2-m3 and answerdotai/ModernBERT-base.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForSequenceClassification, LlamaConfig
+from transformers import AutoConfig, AutoModelForSequenceClassification, LlamaConfig
 
 from sidecar.scoring.checkpoints.bundled_weights import find_embedded
 from sidecar.scoring.checkpoints.checkpoint import Checkpoint, Placement, load_tokenizer, load_untrained
@@ -45,6 +46,21 @@ SHAPES: dict[str, dict[str, Any]] = {
         "rope_parameters": {**_LLAMA3, "factor": 8.0, "original_max_position_embeddings": 8192},
     },
 }
+ENCODER_SHAPES: dict[str, dict[str, Any]] = {
+    "bert-base": {
+        "model_type": "bert", "vocab_size": 30522, "hidden_size": 768, "intermediate_size": 3072,
+        "num_hidden_layers": 12, "num_attention_heads": 12, "max_position_embeddings": 512, "type_vocab_size": 2,
+    },
+    "xlm-roberta-large": {
+        "model_type": "xlm-roberta", "vocab_size": 250002, "hidden_size": 1024, "intermediate_size": 4096,
+        "num_hidden_layers": 24, "num_attention_heads": 16, "max_position_embeddings": 8194, "type_vocab_size": 1,
+    },
+    "modernbert-base": {
+        "model_type": "modernbert", "vocab_size": 50368, "hidden_size": 768, "intermediate_size": 1152,
+        "num_hidden_layers": 22, "num_attention_heads": 12, "max_position_embeddings": 8192,
+        "global_attn_every_n_layers": 3, "local_attention": 128,
+    },
+}  # fmt: skip
 # The parts of a shape that a skeleton keeps: enough for any library to load it before it gets the weights.
 _SKELETON = {
     "hidden_size": 64,
@@ -54,15 +70,16 @@ _SKELETON = {
     "num_key_value_heads": 2,
     "head_dim": 16,
 }
+# Pairs are read like those of the DeAR cards.
+ENCODER_MANIFEST = Manifest(pooling="model", note="its head is drawn at random: for measuring, not for use")
 
 
 def embedded_classifier(*, seed: int, device: torch.device, dtype: torch.dtype) -> Checkpoint:
-    """Make a cross-encoder of the embedded model that reads pairs like the DeAR cards; `seed` draws its head."""
+    """Make a cross-encoder of the embedded model; `seed` draws its head."""
     torch.manual_seed(seed)
     placement = Placement(str(device), str(dtype).removeprefix("torch."))
     model, _ = load_untrained(find_embedded(), placement)
-    manifest = Manifest(pooling="model", note="its head is drawn at random: for measuring, not for use")
-    return Checkpoint("e5-small with a random head", model.to(device).eval(), _tokenizer(), manifest)
+    return Checkpoint("e5-small with a random head", model.to(device).eval(), _tokenizer(), ENCODER_MANIFEST)
 
 
 def random_llama(shape: str, *, seed: int, device: torch.device, dtype: torch.dtype) -> Checkpoint:
@@ -77,11 +94,20 @@ def random_llama(shape: str, *, seed: int, device: torch.device, dtype: torch.dt
 
 def random_classifier(name: str, config: Any, *, seed: int, device: torch.device, dtype: torch.dtype) -> Checkpoint:
     """Make a decoder of transformers' configuration with weights drawn by `seed`, and the embedded tokenizer."""
-    tokenizer = _tokenizer()
-    tokenizer.model_input_names = ["input_ids", "attention_mask"]
+    tokenizer = _tokenizer(segments=False)
     config.pad_token_id = tokenizer.pad_token_id
     model = _draw(config, seed=seed, device=device, dtype=dtype)
     return Checkpoint(name, model, tokenizer, Manifest())
+
+
+def random_encoder(shape: str, *, seed: int, device: torch.device, dtype: torch.dtype) -> Checkpoint:
+    """Make an encoder of a real shape with weights drawn by `seed`; its tokenizer is the embedded one."""
+    sizes = dict(ENCODER_SHAPES[shape])
+    kind = sizes.pop("model_type")
+    tokenizer = _tokenizer(segments=sizes.get("type_vocab_size", 1) > 1)
+    config = AutoConfig.for_model(kind, num_labels=1, pad_token_id=tokenizer.pad_token_id, **sizes)
+    model = _draw(config, seed=seed, device=device, dtype=dtype)
+    return Checkpoint(f"{shape}, random weights", model, tokenizer, ENCODER_MANIFEST)
 
 
 def save(checkpoint: Checkpoint, directory: Path) -> None:
@@ -121,5 +147,9 @@ def _draw(config: Any, *, seed: int, device: torch.device, dtype: torch.dtype) -
     return model.eval().requires_grad_(requires_grad=False)
 
 
-def _tokenizer() -> Any:
-    return load_tokenizer(find_embedded())
+def _tokenizer(*, segments: bool = True) -> Any:
+    tokenizer = load_tokenizer(find_embedded())
+    if not segments:
+        # The attribute is used here, the argument is saved.
+        tokenizer.model_input_names = tokenizer.init_kwargs["model_input_names"] = ["input_ids", "attention_mask"]
+    return tokenizer

@@ -44,7 +44,14 @@ def prepare(directory: Path, options: Options) -> Subject:
     Raises ConfigurationError if pairs are not cut jointly, since all competitors cut them so, and what loading a
     model raises.
     """
-    from sidecar.bench.shapes import embedded_classifier, random_llama, save, save_skeleton
+    from sidecar.bench.shapes import (
+        ENCODER_SHAPES,
+        embedded_classifier,
+        random_encoder,
+        random_llama,
+        save,
+        save_skeleton,
+    )
     from sidecar.scoring.checkpoints.checkpoint import Placement
 
     if options.shape is not None and options.model is not None:
@@ -52,13 +59,14 @@ def prepare(directory: Path, options: Options) -> Subject:
     placement = Placement(options.device, options.dtype)
     where, kind = placement.torch_device(), placement.torch_dtype()
     if options.shape is not None:
-        checkpoint = random_llama(options.shape, seed=options.seed, device=where, dtype=kind)
+        draw = random_encoder if options.shape in ENCODER_SHAPES else random_llama
+        checkpoint = draw(options.shape, seed=options.seed, device=where, dtype=kind)
     elif options.model is not None:
         checkpoint = _load(options.model, options)
     else:
         checkpoint = embedded_classifier(seed=options.seed, device=where, dtype=kind)
     save(checkpoint, directory)
-    shared, foreign = options.shape is not None, directory
+    shared, foreign = options.shape is not None and options.shape not in ENCODER_SHAPES, directory
     if shared:
         foreign = directory / "dwarf"
         save_skeleton(checkpoint, foreign)

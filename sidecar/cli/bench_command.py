@@ -29,6 +29,9 @@ class ModelShape(StrEnum):
 
     LLAMA_3B = "3b"
     LLAMA_8B = "8b"
+    BERT_BASE = "bert-base"
+    XLM_ROBERTA_LARGE = "xlm-roberta-large"
+    MODERNBERT_BASE = "modernbert-base"
 
 
 CONDITIONS = (
@@ -54,7 +57,7 @@ def bench_command(
     ] = None,
     shape: Annotated[
         ModelShape | None,
-        typer.Option(help="Random weights in the shape of Llama-3.2-3B or Llama-3.1-8B, for a GPU."),
+        typer.Option(help="Random weights in the shape of Llama-3.2-3B or Llama-3.1-8B, for a GPU, or of an encoder."),
     ] = None,
     minutes: Annotated[
         float,

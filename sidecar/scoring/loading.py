@@ -232,6 +232,7 @@ def _load_with_torch(  # noqa: PLR0913  the second half of load_scorer, by keywo
     from sidecar.scoring.checkpoints.checkpoint import check_vocabulary, load_classifier, load_tokenizer
     from sidecar.scoring.checkpoints.yes_no_head import answer_head
     from sidecar.scoring.engines.packed.loader import packs, read_decoder
+    from sidecar.scoring.engines.packed_encoders.readable import is_encoder
 
     tokenizer = load_tokenizer(tokenizer_directory(lora, base.directory) if lora else base.directory)
     head = None
@@ -242,7 +243,8 @@ def _load_with_torch(  # noqa: PLR0913  the second half of load_scorer, by keywo
                 remedy="Leave yes_token and no_token out of its sidecar.json.",
             )
         head = answer_head(base.directory, tokenizer, located.manifest)
-    packed = packs(engine, base.directory, placement, adapter=lora)
+    # An encoder is packed after transformers and peft have loaded it (`choose_engine`).
+    packed = not is_encoder(base.directory) and packs(engine, base.directory, placement, adapter=lora)
     load = read_decoder if packed else load_classifier
     model: Any = load(base.directory, placement, adapter=lora, base=base.name, enabled=adapter, head=head)
     rows = model.shape.vocabulary if packed else len(model.get_input_embeddings().weight)

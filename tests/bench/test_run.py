@@ -6,10 +6,13 @@ from time import perf_counter
 
 import pytest
 
-from sidecar.bench import scaling
+from sidecar.bench import ours, scaling
 from sidecar.bench.agreement import agree, compare
+from sidecar.bench.competitors.card import oracle
 from sidecar.bench.options import Options
 from sidecar.bench.run import run
+from sidecar.bench.shapes import ENCODER_SHAPES
+from sidecar.bench.subject import prepare
 from sidecar.core.errors import ConfigurationError
 from sidecar.scoring.engines.names import ENGINES
 from tests.support.bench import make_query
@@ -73,9 +76,21 @@ def test_systems_share_the_weights_of_a_shape(pairs, tiny_shape, monkeypatch):
     assert by_name["card-helper-228"].by_documents == []
 
 
-def test_the_embedded_model_with_a_random_head_is_measured_by_default(tmp_path):
-    from sidecar.bench.subject import prepare
+@pytest.mark.parametrize("shape", ENCODER_SHAPES)
+def test_competitors_and_ours_load_an_encoder_of_a_shape_alike(shape, tmp_path, monkeypatch):
+    small = {"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4}
+    monkeypatch.setitem(ENCODER_SHAPES, shape, {**ENCODER_SHAPES[shape], **small})
+    subject = prepare(tmp_path, Options(shape=shape, device="cpu"))
+    query = make_query("q", 4)
+    expected = oracle(subject)(query)
+    for engine in ("packed", "transformers"):
+        scorer = ours.scorer(subject, engine, dtype="float32")
+        assert scorer.engine_name == engine
+        found = [score.value for score in scorer.score(query.text, query.passages)]
+        assert found == pytest.approx(expected, abs=1e-5)
 
+
+def test_the_embedded_model_with_a_random_head_is_measured_by_default(tmp_path):
     one, other = (prepare(tmp_path / name, Options(device="cpu", seed=seed)) for name, seed in (("a", 0), ("b", 1)))
 
     assert (one.directory / "sidecar.json").is_file()
@@ -92,8 +107,6 @@ def test_the_embedded_model_with_a_random_head_is_measured_by_default(tmp_path):
     ],
 )
 def test_what_can_not_be_compared_is_refused(options, said, tmp_path):
-    from sidecar.bench.subject import prepare
-
     with pytest.raises(ConfigurationError, match=said):
         prepare(tmp_path, options)
 

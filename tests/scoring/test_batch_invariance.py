@@ -18,6 +18,7 @@ PASSAGES = [Passage("", " ".join("".join(DRAW.choices("abcdefg", k=3)) for _ in 
 
 
 PACKED = [f"{name}, packed" for name in ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text")]
+PACKED += ["bert, packed", "modernbert, packed"]
 
 
 @pytest.fixture(params=[*PACKED, "llama, transformers", "bert, openvino", "bert, transformers", "e5-small"])

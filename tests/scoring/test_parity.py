@@ -29,6 +29,7 @@ PASSAGES = [Passage("", "word " * 3), Passage("A title", "the index returns ever
 ENGINES = ("packed", "transformers", "openvino")
 OPENVINO = ("bert", "roberta", "xlm-roberta")
 PACKED = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text")
+PACKED_ENCODERS = (*OPENVINO, "modernbert")
 COMMON = ("plain", "dora", "embeddings", "no head")
 FACTORS = tuple(kind for kind, setting in SETTINGS.items() if setting.factors)
 OF_CONV1D = (*COMMON, "pissa", "olora", "bias all", "lora bias", "fan in", "tokens")
@@ -74,10 +75,11 @@ def plain(model, scorer):
 
 def reads(engine, name, setting):
     """Whether an engine claims to compute an adapter of an architecture; the setting may be None."""
-    if engine == "packed":
+    if engine == "packed" and name not in PACKED_ENCODERS:
         return name in PACKED and (setting is None or setting.factors)
     beside = setting in [SETTINGS[kind] for kind in BESIDE]
-    return engine == "transformers" or (name in OPENVINO and not beside)
+    computed = {"packed": PACKED_ENCODERS, "openvino": OPENVINO}
+    return engine == "transformers" or (name in computed[engine] and not beside)
 
 
 def check(name, setting, directory, reference, *, refused=""):

@@ -44,7 +44,7 @@ class Embedder(Protocol):
         ...
 
 
-def in_groups(values: Sequence[float], groups: Sequence[Sequence[Tokens]]) -> list[list[float]]:
+def in_groups(values: Sequence[float], groups: Sequence[Sequence[object]]) -> list[list[float]]:
     """Cut a flat list into lists as long as the groups."""
     rest: Iterator[float] = iter(values)
     return [[next(rest) for _ in group] for group in groups]

@@ -6,7 +6,7 @@ from __future__ import annotations
 # once, for decoders; `openvino` is for BERT and its family on a CPU; `card` is the model card's helper: it pads, in the
 # order given.
 ENGINES = ("auto", "packed", "transformers", "openvino", "card")
-TRANSFORMERS = "transformers"
+TRANSFORMERS, PACKED = "transformers", "packed"
 FLOAT32, BFLOAT16 = "float32", "bfloat16"
 # The names of OpenVINO's engines, by precision.
 OPENVINO = {FLOAT32: "openvino", BFLOAT16: "openvino-bfloat16"}

@@ -9,6 +9,7 @@ from sidecar.scoring.checkpoints.architecture import pads_safely
 from sidecar.scoring.checkpoints.encoder_model import EncoderModel
 from sidecar.scoring.engines.names import ENGINES
 from sidecar.scoring.engines.openvino_select import choose_precision
+from sidecar.scoring.engines.packed_encoders.readable import packs_encoder
 from sidecar.scoring.engines.padding import pad_id
 
 if TYPE_CHECKING:
@@ -43,6 +44,12 @@ def choose_engine(  # noqa: PLR0913  independent options, by keyword
         openvino_engine = OpenVinoEngine(checkpoint, precision=precision, batch_size=batch_size)
         _give_up_weights(checkpoint)
         return openvino_engine
+    if packs_encoder(checkpoint, engine):
+        from sidecar.scoring.engines.packed_encoders.engine import PackedEncoder
+
+        packed_encoder = PackedEncoder(checkpoint, batch_size=batch_size)
+        _give_up_weights(checkpoint)
+        return packed_encoder
     if engine in ("auto", "transformers", "card"):
         from sidecar.scoring.engines.transformers import PaddedEngine
 
@@ -76,6 +83,12 @@ def choose_embedder(
         openvino_embedder = OpenVinoEmbedder(checkpoint, precision=precision, batch_size=batch_size)
         _give_up_weights(checkpoint)
         return openvino_embedder
+    if packs_encoder(checkpoint, engine):
+        from sidecar.scoring.engines.packed_encoders.engine import PackedEmbedder
+
+        packed_embedder = PackedEmbedder(checkpoint, batch_size=batch_size)
+        _give_up_weights(checkpoint)
+        return packed_embedder
     if engine in ("auto", "transformers", "card"):
         from sidecar.scoring.engines.transformers import PaddedEmbedder
 

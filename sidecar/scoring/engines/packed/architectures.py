@@ -30,9 +30,9 @@ class AttentionKind:
     softcap: float | None = None
 
     def within(self, keys: int) -> AttentionKind:
-        """Return the same kind without a limit to the keys before a row that hides none of so many keys."""
+        """Return the same kind without limits that hide none of so many keys; a causal one stays causal."""
         before, after = self.window
-        return replace(self, window=(-1, after)) if before >= keys - 1 else self
+        return replace(self, window=(-1 if before >= keys - 1 else before, -1 if after >= max(1, keys - 1) else after))
 
 
 @dataclass(frozen=True, slots=True)

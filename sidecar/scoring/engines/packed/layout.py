@@ -39,14 +39,17 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Consecutive rows that see the same keys: the last row sees all of `keys`, each row before it one less."""
+    """Consecutive rows that see the same keys. The last row stands at the last key, each row before it one earlier.
+
+    A causal row sees the keys up to its own; `architectures.AttentionKind` says what other rows see.
+    """
 
     rows: range
     keys: tuple[range, ...]
 
     @property
     def seen(self) -> int:
-        """Return how many keys the last row sees."""
+        """Return how many keys the last row sees if it is causal."""
         return sum(map(len, self.keys))
 
 

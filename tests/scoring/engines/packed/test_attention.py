@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -18,6 +20,7 @@ KINDS = [
     AttentionKind(window=(2, 0)),
     AttentionKind(window=(-1, -1)),
     AttentionKind(window=(2, 1)),
+    AttentionKind(window=(3, 3)),
     AttentionKind(scale=0.7),
     AttentionKind(softcap=0.3),
     AttentionKind(window=(3, 0), scale=0.7, softcap=0.3),
@@ -41,14 +44,16 @@ def written_out(segments, query, key, value, kind=PLAIN):
     return torch.stack(outputs)
 
 
-def kernel(query, key, value, query_ends, key_ends, longest_query, longest_key):
-    """Stand in for torch.nn.attention.varlen.varlen_attn, asked for a causal mask and grouped heads."""
+def kernel(query, key, value, query_ends, key_ends, longest_query, longest_key, window_size=(-1, 0)):
+    """Stand in for torch.nn.attention.varlen.varlen_attn, asked for a window and grouped heads."""
     found = []
     for q, q_end, k, k_end in zip(query_ends, query_ends[1:], key_ends, key_ends[1:], strict=False):
         assert q_end - q <= longest_query
         assert k_end - k <= longest_key
         rows, columns = torch.arange(q_end - q)[:, None], torch.arange(k_end - k)
-        mask = columns <= rows + (k_end - k) - (q_end - q)
+        distance = columns - (rows + (k_end - k) - (q_end - q))
+        before, after = (limit if limit >= 0 else len(key) for limit in window_size)
+        mask = (distance >= -before) & (distance <= after)
         parts = (query[q:q_end], key[k:k_end], value[k:k_end])
         heads = (part.transpose(0, 1) for part in parts)
         attended = torch.nn.functional.scaled_dot_product_attention(*heads, attn_mask=mask, enable_gqa=True)
@@ -82,10 +87,28 @@ def test_buckets_equal_attention_written_out(case, kind, device, alone):
     assert torch.allclose(found, written_out(segments, *heads, kind), atol=1e-6)
 
 
-def test_the_kernel_is_given_what_attention_written_out_needs(case):
+@pytest.mark.parametrize("window", sorted({kind.window for kind in KINDS}))
+def test_the_kernel_is_given_what_attention_written_out_needs(case, window):
     segments, heads = case
-    found = Varlen(kernel, segments, torch.device("cpu"))(*heads)
-    assert torch.allclose(found, written_out(segments, *heads), atol=1e-6)
+    found = Varlen(partial(kernel, window_size=window), segments, torch.device("cpu"))(*heads)
+    assert torch.allclose(found, written_out(segments, *heads, AttentionKind(window=window)), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("window", "keys", "expected"),
+    [
+        ((-1, 0), 1, (-1, 0)),
+        ((3, 0), 4, (-1, 0)),
+        ((3, 0), 5, (3, 0)),
+        ((8, 8), 9, (-1, -1)),
+        ((8, 8), 10, (8, 8)),
+        ((8, 8), 1, (-1, -1)),
+        ((0, 0), 2, (0, 0)),
+        ((0, 1), 1, (-1, -1)),
+    ],
+)
+def test_a_window_that_hides_nothing_is_none(window, keys, expected):
+    assert AttentionKind(window=window).within(keys).window == expected
 
 
 def test_no_bucket_pads_by_much_and_each_segment_is_in_one():
