@@ -92,22 +92,28 @@ def random_llama(shape: str, *, seed: int, device: torch.device, dtype: torch.dt
     return random_classifier(f"Llama {shape}, random weights", config, seed=seed, device=device, dtype=dtype)
 
 
-def random_classifier(name: str, config: Any, *, seed: int, device: torch.device, dtype: torch.dtype) -> Checkpoint:
-    """Make a decoder of transformers' configuration with weights drawn by `seed`, and the embedded tokenizer."""
-    tokenizer = _tokenizer(segments=False)
+def random_encoder(shape: str, *, seed: int, device: torch.device, dtype: torch.dtype) -> Checkpoint:
+    """Make an encoder of a real shape with weights drawn by `seed`, and the embedded tokenizer."""
+    sizes = dict(ENCODER_SHAPES[shape])
+    config = AutoConfig.for_model(sizes.pop("model_type"), num_labels=1, **sizes)
+    name = f"{shape}, random weights"
+    return random_classifier(name, config, seed=seed, device=device, dtype=dtype, manifest=ENCODER_MANIFEST)
+
+
+def random_classifier(  # noqa: PLR0913  what a model is drawn from, by keyword
+    name: str,
+    config: Any,
+    *,
+    seed: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    manifest: Manifest | None = None,
+) -> Checkpoint:
+    """Make a model of transformers' configuration with weights drawn by `seed`, and the embedded tokenizer."""
+    tokenizer = _tokenizer(segments=getattr(config, "type_vocab_size", 1) > 1)
     config.pad_token_id = tokenizer.pad_token_id
     model = _draw(config, seed=seed, device=device, dtype=dtype)
-    return Checkpoint(name, model, tokenizer, Manifest())
-
-
-def random_encoder(shape: str, *, seed: int, device: torch.device, dtype: torch.dtype) -> Checkpoint:
-    """Make an encoder of a real shape with weights drawn by `seed`; its tokenizer is the embedded one."""
-    sizes = dict(ENCODER_SHAPES[shape])
-    kind = sizes.pop("model_type")
-    tokenizer = _tokenizer(segments=sizes.get("type_vocab_size", 1) > 1)
-    config = AutoConfig.for_model(kind, num_labels=1, pad_token_id=tokenizer.pad_token_id, **sizes)
-    model = _draw(config, seed=seed, device=device, dtype=dtype)
-    return Checkpoint(f"{shape}, random weights", model, tokenizer, ENCODER_MANIFEST)
+    return Checkpoint(name, model, tokenizer, manifest or Manifest())
 
 
 def save(checkpoint: Checkpoint, directory: Path) -> None:

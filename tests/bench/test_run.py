@@ -119,7 +119,7 @@ def test_every_other_engine_orders_as_plain_float32(tiny_bert, pairs):
 
     by_name = {one.name: one for one in report.systems}
     assert by_name.keys() | report.left_out.keys() == {*ENGINES, "openvino-bfloat16"} - {"transformers"}
-    assert by_name["auto"].engine == "transformers"
+    assert by_name["auto"].engine == "packed"
     assert (by_name["card"].identical, by_name["card"].queries) == (2, 2)
     assert by_name["card"].ndcg_difference == pytest.approx(0.0)
     assert advanced == [12] * 2 * (1 + len(by_name))

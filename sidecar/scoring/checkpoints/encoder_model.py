@@ -6,6 +6,7 @@ checkpoint; transformers loads that one. A LoRA is merged while it is read.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,21 @@ SILENT = frozenset({
     "tie_word_embeddings", "directionality", "output_attentions", "output_hidden_states", "return_dict",
     "sentence_transformers",
 })  # fmt: skip
+# Every weight of a BERT, RoBERTa or XLM-R by its name in a classifier or a bare encoder. What computes with these alone
+# can't compute a model with any other weight, such as an adapter's factors beside the weights.
+WEIGHT_NAMES = re.compile(
+    r"""
+    ((bert|roberta)\.)?
+    ( embeddings\.((word|position|token_type)_embeddings\.weight | LayerNorm\.(weight|bias))
+    | encoder\.layer\.\d+\.
+      ( attention\.self\.(query|key|value) | (attention\.)?output\.(dense|LayerNorm) | intermediate\.dense )
+      \.(weight|bias)
+    | pooler\.dense\.(weight|bias)
+    )
+    | classifier\.((dense|out_proj)\.)?(weight|bias)
+    """,
+    re.VERBOSE,
+)
 ATTENTION = ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense")
 _POSITION_IDS = "embeddings.position_ids"  # a buffer that old versions saved
 

@@ -1,4 +1,4 @@
-"""Decide whether OpenVINO or transformers computes for a checkpoint, and OpenVINO's precision.
+"""Decide whether OpenVINO or torch computes for a checkpoint, and OpenVINO's precision.
 
 If no dtype was set, bfloat16 is also a candidate, on CPUs that have it: it is taken if it is clearly faster and hardly
 changes the scores of a few texts.
@@ -10,17 +10,17 @@ import importlib.metadata
 import importlib.util
 import os
 import random
-import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sidecar.core.errors import ConfigurationError
 from sidecar.scoring import hardware
-from sidecar.scoring.checkpoints.encoder_model import EncoderModel
+from sidecar.scoring.checkpoints.encoder_model import WEIGHT_NAMES, EncoderModel
 from sidecar.scoring.engines.autotune import fastest
 from sidecar.scoring.engines.bfloat16_check import deviation
-from sidecar.scoring.engines.names import BFLOAT16, FLOAT32, OPENVINO, PRECISION_OF, TRANSFORMERS
+from sidecar.scoring.engines.names import BFLOAT16, FLOAT32, OPENVINO, PACKED, PRECISION_OF, TRANSFORMERS
+from sidecar.scoring.engines.packed_encoders.readable import packs_encoder
 from sidecar.scoring.hardware import cpu_name, threads
 from sidecar.scoring.prompt import Tokens
 
@@ -29,21 +29,6 @@ if TYPE_CHECKING:
 
 # Model types that have a graph (`openvino_graph`).
 FAMILIES = ("bert", "roberta", "xlm-roberta")
-# Every weight that the graphs use, by its name in a classifier or a bare encoder. The graphs can't compute a model with
-# any other weight, such as an adapter's factors beside the weights.
-COMPUTED = re.compile(
-    r"""
-    ((bert|roberta)\.)?
-    ( embeddings\.((word|position|token_type)_embeddings\.weight | LayerNorm\.(weight|bias))
-    | encoder\.layer\.\d+\.
-      ( attention\.self\.(query|key|value) | (attention\.)?output\.(dense|LayerNorm) | intermediate\.dense )
-      \.(weight|bias)
-    | pooler\.dense\.(weight|bias)
-    )
-    | classifier\.((dense|out_proj)\.)?(weight|bias)
-    """,
-    re.VERBOSE,
-)
 # Lengths of the rows to measure, similar to passages; a larger model gets fewer rows, so that it takes little time.
 LENGTHS = (96, 80, 72, 64, 56, 48, 40, 24)
 ROWS_TIMES_PARAMETERS = 2e8
@@ -53,11 +38,12 @@ TOLERANCE = 0.15
 
 
 def choose_precision(checkpoint: Checkpoint, engine: str, *, reduced: bool = False) -> str | None:
-    """Return the precision OpenVINO computes in; None if `auto` chooses transformers.
+    """Return the precision OpenVINO computes in; None if `auto` chooses torch.
 
-    The candidates are measured unless a choice is remembered (`autotune.fastest`): with `auto` transformers too, and
-    with `reduced`, for weights in float32, bfloat16 if the CPU has it and the scores hardly change. Raises
-    ConfigurationError if `engine` is OpenVINO and it can't compute this checkpoint here.
+    The candidates are measured unless a choice is remembered (`autotune.fastest`): with `auto` the packed engine too,
+    or transformers for a model that it can't compute, and with `reduced`, for weights in float32, bfloat16 if the CPU
+    has it and the scores hardly change. Raises ConfigurationError if `engine` is OpenVINO and it can't compute this
+    checkpoint here.
     """
     obstacle = find_obstacle(checkpoint)
     if obstacle is not None:
@@ -70,7 +56,7 @@ def choose_precision(checkpoint: Checkpoint, engine: str, *, reduced: bool = Fal
     names = [OPENVINO[precision] for precision in _precisions(checkpoint, reduced=reduced)]
     # Only OpenVINO can compute with numpy arrays, so their reader has already decided.
     if engine == "auto" and not isinstance(checkpoint.model, EncoderModel):
-        names.append(TRANSFORMERS)
+        names.append(PACKED if packs_encoder(checkpoint, engine) else TRANSFORMERS)
     first, *others = names
     chosen = fastest(partial(_runs, checkpoint, names), first, describe(checkpoint, names)) if others else first
     return PRECISION_OF.get(chosen)
@@ -92,7 +78,7 @@ def _obstacle(model: Any, precision: str) -> str | None:
         return f"it is on {model.device}, not on the CPU"
     if config.model_type not in FAMILIES or config.hidden_act != "gelu" or config.is_decoder:
         return f"its architecture is {type(model).__name__}, not one of {', '.join(FAMILIES)}"
-    strange = next((name for name, _ in model.named_parameters() if not COMPUTED.fullmatch(name)), None)
+    strange = next((name for name, _ in model.named_parameters() if not WEIGHT_NAMES.fullmatch(name)), None)
     if strange is not None or getattr(model, "is_quantized", False):
         return f"it has the weight {strange}, which the graph does not have" if strange else "its weights are quantised"
     if model._compiled_call_impl is not None:  # noqa: SLF001  torch offers no public sign of it
@@ -158,6 +144,10 @@ def _engine(checkpoint: Checkpoint, name: str) -> Any:
     from sidecar.scoring.engines.openvino import OpenVinoEmbedder, OpenVinoEngine
 
     embeds = checkpoint.manifest.kind == "bi-encoder"
+    if name == PACKED:
+        from sidecar.scoring.engines.packed_encoders.engine import PackedEmbedder, PackedEncoder
+
+        return PackedEmbedder(checkpoint) if embeds else PackedEncoder(checkpoint)
     if name == TRANSFORMERS:
         from sidecar.scoring.engines.transformers import PaddedEmbedder, PaddedEngine
 

@@ -166,8 +166,9 @@ def test_asked_for_by_name_it_computes(tiny_bert, passages):
     assert values(by_name, QUERY, passages) == pytest.approx(values(plainly, QUERY, passages), abs=FP32)
 
 
-def test_architectures_without_a_graph_stay_with_transformers(tiny_kin):
-    assert load_scorer(str(tiny_kin("modernbert")), device="cpu").engine.name == "transformers"
+def test_architectures_without_a_graph_stay_with_torch(tiny_kin):
+    assert load_scorer(str(tiny_kin("modernbert")), device="cpu").engine.name == "packed"
+    assert load_scorer(str(tiny_kin("deberta")), device="cpu").engine.name == "transformers"
     with pytest.raises(ConfigurationError, match=r"ModernBertForSequenceClassification, not one of bert, roberta"):
         load_scorer(str(tiny_kin("modernbert")), device="cpu", engine="openvino")
 
@@ -175,7 +176,7 @@ def test_architectures_without_a_graph_stay_with_transformers(tiny_kin):
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_a_precision_is_never_emulated(tiny_bert, dtype, monkeypatch):
     monkeypatch.setattr(hardware, "native_precisions", lambda: ("float32",))
-    assert load_scorer(str(tiny_bert), device="cpu", dtype=dtype).engine.name == "transformers"
+    assert load_scorer(str(tiny_bert), device="cpu", dtype=dtype).engine.name == "packed"
     with pytest.raises(ConfigurationError, match=f"this CPU computes in float32, not in {dtype}"):
         load_scorer(str(tiny_bert), device="cpu", dtype=dtype, engine="openvino")
 
@@ -189,13 +190,13 @@ def test_bfloat16_is_near_where_the_cpu_has_it(tiny_bert, passages, monkeypatch)
         assert half.engine.name == "openvino-bfloat16"
         assert values(half, QUERY, passages) == pytest.approx(exact, abs=0.1 * torch.tensor(exact).std().item())
     else:
-        assert load_scorer(str(tiny_bert), device="cpu", dtype="bfloat16").engine.name == "transformers"
+        assert load_scorer(str(tiny_bert), device="cpu", dtype="bfloat16").engine.name == "packed"
 
 
-def test_without_openvino_transformers_computes(tiny_bert, monkeypatch):
+def test_without_openvino_torch_computes(tiny_bert, monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
     monkeypatch.setattr(openvino_select.importlib.util, "find_spec", lambda name: None)
-    assert load_scorer(str(tiny_bert), device="cpu").engine.name == "transformers"
+    assert load_scorer(str(tiny_bert), device="cpu").engine.name == "packed"
     with pytest.raises(ConfigurationError, match="openvino is not installed"):
         load_scorer(str(tiny_bert), device="cpu", engine="openvino")
 

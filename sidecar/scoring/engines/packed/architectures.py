@@ -30,9 +30,9 @@ class AttentionKind:
     softcap: float | None = None
 
     def within(self, keys: int) -> AttentionKind:
-        """Return the same kind without limits that hide none of so many keys; a causal one stays causal."""
+        """Return the same kind without a limit to the keys before a row that hides none of so many keys."""
         before, after = self.window
-        return replace(self, window=(-1 if before >= keys - 1 else before, -1 if after >= max(1, keys - 1) else after))
+        return replace(self, window=(-1, after)) if before >= keys - 1 else self
 
 
 @dataclass(frozen=True, slots=True)

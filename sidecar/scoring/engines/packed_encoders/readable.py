@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from sidecar.core.errors import ConfigurationError
 from sidecar.scoring.checkpoints.architecture import read_model_config
-from sidecar.scoring.checkpoints.encoder_model import DECISIVE, SILENT, SIZES, EncoderModel
+from sidecar.scoring.checkpoints.encoder_model import DECISIVE, SILENT, SIZES, WEIGHT_NAMES, EncoderModel
 from sidecar.scoring.checkpoints.pretrained import is_quantized
 from sidecar.scoring.engines.names import PACKED
-from sidecar.scoring.engines.openvino_select import COMPUTED as BERT_WEIGHTS
 
 if TYPE_CHECKING:
     from sidecar.scoring.checkpoints.checkpoint import Checkpoint
@@ -40,7 +39,7 @@ _BERT = Family(
     sizes=frozenset(SIZES),
     values={key: values for key, values in DECISIVE.items() if key != "model_type"} | {"is_encoder_decoder": (False,)},
     inert=SILENT | {"model_type"},
-    weights=BERT_WEIGHTS,
+    weights=WEIGHT_NAMES,
 )
 _MODERNBERT = Family(
     sizes=frozenset({
@@ -87,15 +86,16 @@ def is_encoder(directory: Path) -> bool:
 
 
 def packs_encoder(checkpoint: Checkpoint, engine: str) -> bool:
-    """True if the packed engine computes an encoder: `engine` names it, or is `auto` and its kernel runs there.
+    """True if the packed engine computes an encoder: `engine` names it, or is `auto` and transformers is slower.
 
-    Raises ConfigurationError if `engine` names it and it can't.
+    It is slower on a CPU, and on a GPU where torch has a kernel for packed attention. Raises ConfigurationError if
+    `engine` names the packed one and it can't compute the checkpoint.
     """
     if engine not in ("auto", PACKED) or isinstance(checkpoint.model, EncoderModel):
         return False
     reason = find_obstacle(checkpoint)
     if engine == "auto":
-        return reason is None and _has_kernel(checkpoint.model)
+        return reason is None and (checkpoint.model.device.type == "cpu" or _has_kernel(checkpoint.model))
     if reason is not None:
         raise ConfigurationError(
             f"The packed engine can't run {checkpoint.name!r}: {reason}.", remedy="Use the engine auto or transformers."

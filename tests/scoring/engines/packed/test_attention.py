@@ -94,23 +94,6 @@ def test_the_kernel_is_given_what_attention_written_out_needs(case, window):
     assert torch.allclose(found, written_out(segments, *heads, AttentionKind(window=window)), atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("window", "keys", "expected"),
-    [
-        ((-1, 0), 1, (-1, 0)),
-        ((3, 0), 4, (-1, 0)),
-        ((3, 0), 5, (3, 0)),
-        ((8, 8), 9, (-1, -1)),
-        ((8, 8), 10, (8, 8)),
-        ((8, 8), 1, (-1, -1)),
-        ((0, 0), 2, (0, 0)),
-        ((0, 1), 1, (-1, -1)),
-    ],
-)
-def test_a_window_that_hides_nothing_is_none(window, keys, expected):
-    assert AttentionKind(window=window).within(keys).window == expected
-
-
 def test_no_bucket_pads_by_much_and_each_segment_is_in_one():
     pairs = [list(range(length)) for length in (30, 150, 149, 31, 60, 75, 100, 29)]
     segments = lay_out([Part(pairs, 0)]).segments
