@@ -4,7 +4,7 @@
 #     sh benchmarks/on_gpu.sh [PYTHON] [FOLDER]
 #
 # FOLDER (build/gpu) gets one file for each step: the packed engines' tests on the GPU, the packed engine beside
-# transformers on each decoder, and its steps, memory and adapters at 3B. A step that takes too long or fails does not
+# transformers on each decoder and encoder, and its steps, memory and adapters at 3B. A step that takes too long or fails does not
 # keep the others from running; the exit status is then 1.
 python=${1:-.venv/bin/python}
 folder=${2:-build/gpu}
@@ -18,7 +18,7 @@ step() { # step NAME SECONDS COMMAND...
     timeout "$seconds" "$@" >"$folder/$name.txt" 2>&1 || { status=1; echo "$name: failed, see $folder/$name.txt"; }
 }
 
-step tests 240 "$python" -m pytest -q -p no:cacheprovider tests/scoring/engines
-step architectures 360 "$python" -m benchmarks.packed_architectures --device cuda
-step steps 300 "$python" -m benchmarks.packed_steps
+step tests 220 "$python" -m pytest -q -p no:cacheprovider tests/scoring/engines
+step architectures 390 "$python" -m benchmarks.packed_architectures --device cuda
+step steps 290 "$python" -m benchmarks.packed_steps
 exit $status

@@ -94,10 +94,14 @@ def random_llama(shape: str, *, seed: int, device: torch.device, dtype: torch.dt
 
 def random_encoder(shape: str, *, seed: int, device: torch.device, dtype: torch.dtype) -> Checkpoint:
     """Make an encoder of a real shape with weights drawn by `seed`, and the embedded tokenizer."""
-    sizes = dict(ENCODER_SHAPES[shape])
-    config = AutoConfig.for_model(sizes.pop("model_type"), num_labels=1, **sizes)
-    name = f"{shape}, random weights"
+    name, config = f"{shape}, random weights", encoder_config(shape)
     return random_classifier(name, config, seed=seed, device=device, dtype=dtype, manifest=ENCODER_MANIFEST)
+
+
+def encoder_config(shape: str, **changes: int) -> Any:
+    """Return transformers' configuration of an encoder's shape, with some sizes changed."""
+    sizes = ENCODER_SHAPES[shape] | changes
+    return AutoConfig.for_model(sizes.pop("model_type"), num_labels=1, **sizes)
 
 
 def random_classifier(  # noqa: PLR0913  what a model is drawn from, by keyword
