@@ -16,12 +16,13 @@ from tests.support.attack.report import (
     pytest_terminal_summary,  # noqa: F401  a hook
     pytest_testnodedown,  # noqa: F401  a hook
 )
+from tests.support.live import elasticsearch_node
 from tests.support.live.cleaned import cleaned
-from tests.support.live.nodes import NODES, WITH_PLUGINS, running_node
+from tests.support.live.nodes import NODES, WITH_PLUGINS, running_elasticsearch, running_node
 
 # Marker → the fixtures that make a test one of its kind, so that nobody has to remember the marker.
 FIXTURES = {
-    "live": {"opensearch_url", "ml_node", "secure_node", "jvm"},
+    "live": {"opensearch_url", "elasticsearch_url", "ml_node", "secure_node", "jvm"},
     "data": {"judged"},
     "browser": {"chromium"},
     "model": {"tiny_models", "tiny_llama", "tiny_bert", "tiny_kin", "tiny_shape"},
@@ -32,8 +33,9 @@ HELPERS = {
     "service": {f"tests.support.servers.{name}" for name in ("loading_service", "served", "service_process")},
 }
 
-# The parameter of `opensearch_url` in the name of a test, and the fixtures of a node with plugins in its file.
-VERSION = re.compile(rf"[\[-]({'|'.join(map(re.escape, NODES))})[\]-]")
+# The version of a node in the name of a test (a parameter of `opensearch_url` or `elasticsearch_url`), and the fixtures
+# of a node with plugins in its file.
+VERSION = re.compile(rf"[\[-]({'|'.join(map(re.escape, [*NODES, *elasticsearch_node.VERSIONS]))})[\]-]")
 USES_PLUGINS = re.compile(r"\b(ml_node|secure_node)\b")
 
 
@@ -217,6 +219,13 @@ def opensearch_url(request, tmp_path_factory):
         yield os.environ["OPENSEARCH_URL"]
         return
     with running_node(request.param, (), tmp_path_factory) as node:
+        yield node.url
+
+
+@pytest.fixture(scope="session", params=elasticsearch_node.VERSIONS)
+def elasticsearch_url(request, tmp_path_factory):
+    """URL of a real Elasticsearch; every test that uses it runs once for each version."""
+    with running_elasticsearch(request.param, tmp_path_factory) as node:
         yield node.url
 
 

@@ -150,7 +150,12 @@ ALLOWED = {
         "connectors.opensearch.respond",
         "connectors.opensearch.rewrite",
     },
-    "connectors.opensearch.admin": {"sidecar.core", OPENSEARCH, "connectors.opensearch.rewrite"},
+    "connectors.opensearch.admin": {
+        "sidecar.core",
+        OPENSEARCH,
+        "connectors.opensearch.flow",
+        "connectors.opensearch.rewrite",
+    },
     "connectors.pyserini": {"sidecar.core"},
 }
 # The composition root alone may import everything.

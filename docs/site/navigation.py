@@ -30,6 +30,7 @@ PARTS = {
         "docs/how-to/remote-scorers",
         "docs/how-to/listwise",
         "docs/how-to/search-pipeline",
+        "docs/how-to/elasticsearch",
         "docs/how-to/rollout",
         "docs/how-to/monitoring",
         "docs/how-to/security",

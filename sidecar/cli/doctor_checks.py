@@ -111,7 +111,8 @@ def check_opensearch(settings: Settings, index: str | None) -> str:
             remedy="Give the account a role with `read` on the index.",
         )
     plugins = "hidden from this account" if found.plugins is None else ", ".join(found.plugins) or "none"
-    return f"version {found.version or 'hidden from this account'}; plugins: {plugins}"
+    named = "Elasticsearch" if found.product == "Elasticsearch" else "version"
+    return f"{named} {found.version or 'hidden from this account'}; plugins: {plugins}"
 
 
 def check_opensearch_index(settings: Settings, index: str) -> str:

@@ -15,6 +15,7 @@ class Reason(StrEnum):
     NOT_JSON = "not_json"
     MALFORMED = "malformed"
     OWN_ORDER = "own_order"
+    UNKNOWN_MEMBER = "unknown_member"
     OTHER_FORM = "other_form"
     NO_QUERY_TEXT = "no_query_text"
     NO_HITS = "no_hits"
@@ -50,8 +51,10 @@ class Reason(StrEnum):
     INTERNAL_ERROR = "internal_error"
 
 
-# Their texts repeat OpenSearch's message, which may repeat the query: only the caller gets them, never a log.
-QUOTING = frozenset({Reason.SEARCH_REFUSED, Reason.WINDOW_REFUSED, Reason.ANSWER_UNREADABLE})
+# Their texts repeat part of the search, or OpenSearch's message, which may: only the caller gets them, never a log.
+QUOTING = frozenset({
+    Reason.UNKNOWN_MEMBER, Reason.SEARCH_REFUSED, Reason.WINDOW_REFUSED, Reason.ANSWER_UNREADABLE
+})  # fmt: skip
 
 
 class Why(str):

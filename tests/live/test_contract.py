@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from opensearchpy import OpenSearch
 
 from connectors.opensearch import OpenSearchConnector, SearchRequest
-from connectors.opensearch.admin.bulk import load
+from connectors.opensearch.admin.bulk import IndexOptions, load
+from connectors.opensearch.transport import connect
 from connectors.pyserini import LuceneIndex, LuceneRequest, PyseriniConnector
 from connectors.pyserini.build import build_index
 from sidecar.core.candidates import Connector, FirstStage, Passage, Ranked, Ranking
@@ -49,8 +52,23 @@ def lucene(jvm, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def opensearch(client):
+    with loaded(client, IndexOptions()) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def elasticsearch(elasticsearch_url):
+    client = connect(elasticsearch_url)
+    with loaded(client, IndexOptions(analyzer="standard")) as engine:
+        yield engine
+    client.close()
+
+
+@contextmanager
+def loaded(client: OpenSearch, options: IndexOptions) -> Iterator[Engine]:
+    """Put `DOCUMENTS` into an index of OpenSearch or Elasticsearch during the block."""
     name = f"contract-{uuid.uuid4().hex[:8]}"
-    load(client, name, DOCUMENTS)
+    load(client, name, DOCUMENTS, options=options)
 
     def ask(query: str, hits: int, window: int) -> SearchRequest:
         return SearchRequest(name, {"query": {"match": {"text": query}}, "size": hits}, window=window)
@@ -127,6 +145,12 @@ class TestOpenSearch(Contract):
     @pytest.fixture
     def engine(self, opensearch) -> Engine:
         return opensearch
+
+
+class TestElasticsearch(Contract):
+    @pytest.fixture
+    def engine(self, elasticsearch) -> Engine:
+        return elasticsearch
 
 
 def test_a_missing_index_is_named(client, tmp_path):

@@ -7,9 +7,10 @@ import subprocess
 import pytest
 
 from tests.support.live import opensearch_home
+from tests.support.live.java_node import NodeFailed
 from tests.support.live.nodes import VERSIONS
 from tests.support.live.opensearch_home import NoNode, build, jdk
-from tests.support.live.opensearch_node import Node, NodeFailed
+from tests.support.live.opensearch_node import Node
 
 
 def a_jdk(folder, version):
@@ -94,8 +95,8 @@ def running(folder):
 
 
 def test_a_node_that_never_gets_healthy_is_a_failure_and_is_ended(tmp_path, monkeypatch):
-    with pytest.raises(NodeFailed, match="not ready in time: OSNODE STARTED"):
-        a_node(tmp_path, monkeypatch, "echo OSNODE STARTED 127.0.0.1:1\ncat > /dev/null", timeout=1)
+    with pytest.raises(NodeFailed, match="not ready in time: NODE STARTED"):
+        a_node(tmp_path, monkeypatch, "echo NODE STARTED 127.0.0.1:1\ncat > /dev/null", timeout=1)
     assert running(tmp_path) == []
 
 

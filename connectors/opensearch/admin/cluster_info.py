@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from opensearchpy import OpenSearch, TransportError
 
+from connectors.opensearch.flow.product import Product
 from connectors.opensearch.transport import engine_error, search
 from sidecar.core.errors import EngineRejected
 
@@ -29,11 +30,12 @@ class _Answer(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class ClusterInfo:
-    """A cluster's `version` and `plugins`, None where this account may not see them.
+    """A cluster's `product` (OpenSearch or Elasticsearch), `version` and `plugins`; None for what it may not see.
 
     `searches` tells whether the account may search the given index (any index, if none was given).
     """
 
+    product: str | None
     version: str | None
     plugins: tuple[str, ...] | None
     searches: bool
@@ -42,9 +44,11 @@ class ClusterInfo:
 def cluster_info(client: OpenSearch, index: str | None = None) -> ClusterInfo:
     """Find out about a cluster. Raises an `EngineError` if it can't be reached, or the index does not exist."""
     root = _allowed(client, client.info)
+    product = None if root is None else msgspec.convert(root, Product)
     plugins = _allowed(client, lambda: client.cat.plugins(format="json", h="component"))
     return ClusterInfo(
-        version=root["version"]["number"] if root else None,
+        product=None if product is None else product.name,
+        version=None if product is None else product.version.number,
         plugins=None if plugins is None else tuple(sorted({plugin["component"] for plugin in plugins})),
         searches=_may_search(client, index),
     )

@@ -131,7 +131,7 @@ def _no_ml_commons(*_: object) -> Obstacle:
     return Obstacle(
         "the cluster has no ML Commons.",
         "Install the plugins opensearch-ml and opensearch-neural-search on every node; or let searches go through "
-        "`sidecar serve`, which needs neither.",
+        "`sidecar serve`, which needs neither. Elasticsearch has no such plugins.",
     )
 
 

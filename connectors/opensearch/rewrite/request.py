@@ -31,10 +31,23 @@ MAX_BODY = 10 * 1024 * 1024
 MAX_QUERY = 10_000
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+# Members of a search with which the window is the first hits by score, whatever the page: those of OpenSearch 3, and
+# `runtime_mappings` of Elasticsearch. `_require_rerankable` looks at the values of some of them.
+_RERANKED = frozenset({
+    "_source", "aggregations", "aggs", "collapse", "derived", "docvalue_fields", "explain", "ext", "fields", "from",
+    "highlight", "include_named_queries_score", "indices_boost", "min_score", "post_filter", "profile", "query",
+    "rescore", "runtime_mappings", "script_fields", "search_pipeline", "seq_no_primary_term", "size", "sort", "stats",
+    "stored_fields", "suggest", "terminate_after", "timeout", "track_scores", "track_total_hits", "verbose_pipeline",
+    "version",
+})  # fmt: skip
 _NOT_RERANKED = {
     "search_after": "search_after pages by sort values, which reranking would break",
     "pit": "a point in time pages by sort values, which reranking would break",
     "slice": "a slice is part of a scroll, which keeps its own order",
+    "retriever": "a retriever ranks windows of its own; write its query as query, and the sidecar reranks its hits",
+    "knn": "knn adds its own nearest hits to those of the query; write it as a clause of query",
+    "rank": "rank orders the hits of several searches by itself",
+    "sub_searches": "sub_searches are ranked together by something else than their scores",
 }
 
 
@@ -145,6 +158,9 @@ def _require_rerankable(search: Mapping[str, Any], params: Mapping[str, Any]) ->
     for key, reason in _NOT_RERANKED.items():
         if key in search:
             raise _NotRerankable(Reason.OWN_ORDER, reason)
+    if unknown := search.keys() - _RERANKED:
+        words = f"the sidecar does not know {min(unknown)[:50]!r} in a search, and it may order the hits"
+        raise _NotRerankable(Reason.UNKNOWN_MEMBER, words)
     if not isinstance(search.get("fields", []), list):
         raise _NotRerankable(Reason.MALFORMED, "fields is not a list")
     if "scroll" in params:

@@ -41,6 +41,15 @@ def media_type(content_type: bytes) -> bytes:
     return content_type.partition(b";")[0].strip().lower()
 
 
+def json_type(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return the `Content-Type` for a body that a request is given here.
+
+    Elasticsearch refuses it unless it names the same version of its API as `Accept` does, if that names one.
+    """
+    accepted = value_of(headers, b"accept")
+    return accepted if media_type(accepted) == b"application/vnd.elasticsearch+json" else b"application/json"
+
+
 def to_upstream(headers: Iterable[tuple[bytes, bytes]], *, trusted: bool, passed: tuple[str, ...] = ()) -> Headers:
     """Return the request's headers for OpenSearch: the end-to-end ones, unchanged.
 

@@ -7,8 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 
-import msgspec
-
+from connectors.opensearch.flow.product import product_in
 from sidecar.serving.http.headers import Headers
 from sidecar.serving.proxy.messages import Request
 from sidecar.serving.proxy.upstream import AnswerTooLarge, Result, Try, Upstream, UpstreamDown, UpstreamSlow
@@ -24,16 +23,6 @@ _OPEN_PATH = "/_plugins/_security/health"
 # Answers of a cluster that is not formed yet, or of a proxy in front of one that is gone.
 _ILL = frozenset({502, 503, 504})
 _log = logging.getLogger("sidecar.upstream")
-
-
-class _Version(msgspec.Struct):
-    number: str = ""
-    distribution: str = "elasticsearch"
-
-
-class _About(msgspec.Struct):
-    cluster_name: str = ""
-    version: _Version = msgspec.field(default_factory=_Version)
 
 
 class ClusterHealth:
@@ -120,15 +109,6 @@ class ClusterHealth:
         if reply.status in _ILL:
             self.reason, self._known_at = f"it answers {reply.status}", self._clock()
         elif reply.status == 200 and path == "/":
-            self.about = _named(reply.body) or "a server that does not say that it is OpenSearch"
-
-
-def _named(body: bytes) -> str:
-    """Read a cluster's name, distribution and version; "" if the answer holds none of these."""
-    try:
-        found = msgspec.json.decode(body, type=_About)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return ""
-    if not found.version.number:
-        return ""
-    return f"{found.cluster_name} ({found.version.distribution} {found.version.number})"
+            found = product_in(reply.body)
+            named = "" if found is None else f"{found.cluster_name} ({found.name.lower()} {found.version.number})"
+            self.about = named or "a server that does not say that it is OpenSearch or Elasticsearch"

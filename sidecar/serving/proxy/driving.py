@@ -11,7 +11,7 @@ from connectors.opensearch.flow.caller import caller_of
 from connectors.opensearch.flow.driving import drive_async
 from connectors.opensearch.flow.search_flow import Flow, OpenSearchRequest
 from connectors.opensearch.rewrite.search_body import url_params
-from sidecar.serving.http.headers import without
+from sidecar.serving.http.headers import json_type, without
 from sidecar.serving.http.off_loop import off_loop
 from sidecar.serving.proxy.messages import Reply, Request
 from sidecar.serving.proxy.routes import Kind
@@ -38,7 +38,7 @@ class FlowDriver:
             (b"accept-encoding", b"identity"),
         ]
         if not any(name == b"content-type" for name, _ in self._headers):
-            self._headers.append((b"content-type", b"application/json"))
+            self._headers.append((b"content-type", json_type(self._headers)))
 
     async def drive(self, flow: Flow[Result]) -> Result:
         """Drive a flow to its end; the flow's own work on a large body is done off the event loop.

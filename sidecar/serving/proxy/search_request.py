@@ -14,7 +14,7 @@ from sidecar.core.reasons import Reason, Why
 from sidecar.serving.http import request_body
 from sidecar.serving.http.asgi import Exchange, in_ascii
 from sidecar.serving.http.callers import Caller
-from sidecar.serving.http.headers import Headers, is_signed, media_type, without
+from sidecar.serving.http.headers import Headers, is_signed, json_type, media_type, without
 from sidecar.serving.http.held_bytes import Hold
 from sidecar.serving.http.off_loop import off_loop
 from sidecar.serving.proxy.forward import Forwarder
@@ -98,8 +98,8 @@ def _from_url(search: SearchCall) -> SearchCall:
     if "source" not in params or not is_json(params.get("source_content_type", "").encode()):
         return search
     body = params.pop("source").encode()
-    content_type = params.pop("source_content_type").encode("latin-1", "replace")
-    headers = [*without(search.headers, b"content-type"), (b"content-type", content_type)]
+    del params["source_content_type"]
+    headers = [*without(search.headers, b"content-type"), (b"content-type", json_type(search.headers))]
     return replace(search, query=urlencode(params), headers=headers, body=SearchBody(body))
 
 

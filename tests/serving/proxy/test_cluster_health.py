@@ -150,7 +150,7 @@ def test_a_failure_that_goes_on_is_logged_once_in_a_while(caplog):
     [
         (OPENSEARCH, None, "books (opensearch 2.19.1)", [b"/"]),
         (OPENSEARCH, b"Basic x", "books (opensearch 2.19.1)", [b"/"]),
-        (answer(200, "hello"), None, "a server that does not say that it is OpenSearch", [b"/"]),
+        (answer(200, "hello"), None, "a server that does not say that it is OpenSearch or Elasticsearch", [b"/"]),
         (guarded, None, "its name and version are for accounts alone", [b"/", b"/_plugins/_security/health"]),
         (guarded, b"Basic " + base64.b64encode(b"kim:right"), "books (opensearch 2.19.1)", [b"/", b"/"]),
         (REFUSED, None, "its name and version are for accounts alone", [b"/", b"/_plugins/_security/health"]),

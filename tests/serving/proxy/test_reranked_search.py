@@ -44,6 +44,16 @@ def test_one_that_does_not_ask_passes_as_it_came(service, upstream):
     assert upstream.requests[-1].startswith(b"POST /docs/_search?preference=x HTTP/1.1")
 
 
+def test_a_body_taken_out_of_the_url_has_the_version_that_a_client_of_elasticsearch_accepts(service, upstream):
+    said = "application/vnd.elasticsearch+json; compatible-with=9"
+    source = json.dumps(body(), separators=(",", ":")).replace('"', "%22").replace(" ", "%20")
+    target = f"/docs/_search?source={source}&source_content_type=application/json"
+    assert outcome(service.ask("GET", target, None, {"accept": said})) == ("applied", "")
+    assert f"content-type: {said}\r\n" in upstream.requests[-1].decode().lower()
+    assert outcome(service.ask("GET", target)) == ("applied", "")
+    assert "content-type: application/json\r\n" in upstream.requests[-1].decode().lower()
+
+
 def test_pages_are_slices_of_one_list_and_are_asked_of_one_replica(service, upstream):
     whole = ids(service.search("docs", body(size=110)))
     pages = [ids(service.search("docs", body(**{"from": at, "size": 10}))) for at in range(0, 110, 10)]

@@ -19,7 +19,7 @@ public class OsNode {
             InternalSettingsPreparer.prepareEnvironment(Settings.EMPTY, properties, Path.of(args[1]), () -> "test-node");
         try (Node node = new Node(environment).start()) {
             var address = node.injector().getInstance(HttpServerTransport.class).boundAddress().publishAddress();
-            System.out.println("OSNODE STARTED " + address);
+            System.out.println("NODE STARTED " + address);
             while (System.in.read() >= 0) {}
         }
         System.exit(0);

@@ -1,130 +1,29 @@
-"""A real OpenSearch node without Docker; for tests on loopback only.
+"""A real OpenSearch node: `opensearch_home.build` makes a home once, some 55 MB; `Node` runs it.
 
-`opensearch_home.build` makes a home once, some 55 MB; `Node` runs it with a config, data and logs of its own. Plugins
-are the business of `opensearch_plugins.py`.
+It has a config, data and logs of its own. Plugins are the business of `opensearch_plugins.py`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-import re
-import ssl
-import subprocess
-import time
-import urllib.request
 from pathlib import Path
-from typing import Any, Self
 
 from tests.support.live import opensearch_plugins
+from tests.support.live.java_node import JVM_OPTIONS, JavaNode, write_config
 from tests.support.live.opensearch_home import HERE, jdk
 
-LOGGING = """\
-status=error
-appender.c.type=Console
-appender.c.name=c
-appender.c.layout.type=PatternLayout
-appender.c.layout.pattern=[%d{ISO8601}][%-5p][%c{1}] %m%n
-rootLogger.level=info
-rootLogger.appenderRef.c.ref=c
-"""
 
-
-class NodeFailed(Exception):
-    """The node was built but did not come up."""
-
-
-class Node:
-    """A running node on ports of its own choice: `with Node(home, version, folder) as node: node.url`."""
+class Node(JavaNode):
+    """A running node of OpenSearch: `with Node(home, version, folder) as node: node.url`."""
 
     def __init__(self, home: Path, version: str, folder: Path, *, heap: str = "512m", timeout: float = 180) -> None:
-        self.url = ""
-        self.log = folder / "node.log"
-        java = jdk(version)
-        config = folder / "config"
+        java, config = jdk(version), folder / "config"
         config.mkdir(parents=True)
-        (config / "log4j2.properties").write_text(LOGGING)
-        settings, self.login = opensearch_plugins.configure(home, config)
-        (config / "opensearch.yml").write_text(_settings(folder, settings))
+        settings, login = opensearch_plugins.configure(home, config)
+        write_config(config, "opensearch.yml", settings)
         command = [
-            java / "bin/java", f"-Xms{heap}", f"-Xmx{heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-            "-Djava.awt.headless=true", "-Dlog4j2.disable.jmx=true", "-Dlog4j.shutdownHookEnabled=false",
+            java / "bin/java", f"-Xms{heap}", f"-Xmx{heap}", *JVM_OPTIONS, "-Dlog4j.shutdownHookEnabled=false",
             "-Dio.netty.noUnsafe=true", "-Dio.netty.allocator.numDirectArenas=0",
             f"-Dlog4j.configurationFile={config}/log4j2.properties", f"-Dopensearch.path.home={home}",
             f"-Dopensearch.path.conf={config}", "-cp", f"{home}/lib/*", HERE / "OsNode.java", home, config,
         ]  # fmt: skip
-        with self.log.open("wb") as log:
-            # A session of its own keeps Ctrl-C from the node: pytest ends it after its tests.
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, cwd=folder, start_new_session=True
-            )
-        try:
-            self._wait(time.monotonic() + timeout)
-        except BaseException:
-            self.stop()
-            raise
-
-    def stop(self) -> None:
-        """End the node, by force if it never started or does not end by itself."""
-        self.process.stdin.close()
-        if not self.url:
-            self.process.kill()
-        try:
-            self.process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def _wait(self, deadline: float) -> None:
-        """Wait until searches are answered: for some seconds after it has started a node answers 503."""
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                raise NodeFailed(f"the node died, exit status {self.process.returncode}: {self._end_of_log()}")
-            started = re.search(rb"OSNODE STARTED (\S+)", self.log.read_bytes())
-            scheme = "https" if self.login else "http"
-            self.url = f"{scheme}://{started[1].decode()}" if started else ""
-            if self.url and self._is_healthy():
-                return
-            time.sleep(0.2)
-        raise NodeFailed(f"the node was not ready in time: {self._end_of_log()}")
-
-    def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """Send a request, as the administrator, and decode the answer. Raises an `OSError` for an error status."""
-        headers = {"Content-Type": "application/json"}
-        if self.login:
-            headers["Authorization"] = self.login.authorization
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.url}/{path}", data, headers, method=method)
-        context = ssl.create_default_context(cafile=self.login.ca) if self.login else None
-        with urllib.request.urlopen(request, timeout=20, context=context) as answer:
-            return json.load(answer)
-
-    def _is_healthy(self) -> bool:
-        with contextlib.suppress(OSError):
-            return self.ask("GET", "_cluster/health?wait_for_status=yellow&timeout=5s")["timed_out"] is False
-        return False
-
-    def _end_of_log(self) -> str:
-        return self.log.read_text(errors="replace")[-2000:]
-
-
-def _settings(folder: Path, more: dict[str, Any]) -> str:
-    settings = {
-        "cluster.name": "rerank-sidecar-test",
-        "node.name": "test-node",
-        "network.host": "127.0.0.1",
-        "http.port": 0,
-        "transport.port": 0,
-        "discovery.type": "single-node",
-        "path.data": folder / "data",
-        "path.logs": folder / "logs",
-        "cluster.routing.allocation.disk.threshold_enabled": "false",
-        **more,
-    }
-    return "".join(f"{key}: {value}\n" for key, value in settings.items())
+        super().__init__(command, folder, login=login, timeout=timeout)

@@ -141,6 +141,14 @@ def test_the_query_text(body, params, query):
         (b',"search_after":[1.5]', "search_after pages by sort values, which reranking would break"),
         (b',"pit":{"id":"a"}', "a point in time pages by sort values, which reranking would break"),
         (b',"slice":{"id":0,"max":2}', "a slice is part of a scroll, which keeps its own order"),
+        (
+            b',"retriever":{"standard":{}}',
+            "a retriever ranks windows of its own; write its query as query, and the sidecar reranks its hits",
+        ),
+        (b',"knn":{"k":3}', "knn adds its own nearest hits to those of the query; write it as a clause of query"),
+        (b',"rank":{"rrf":{}}', "rank orders the hits of several searches by itself"),
+        (b',"sub_searches":[]', "sub_searches are ranked together by something else than their scores"),
+        (b',"newest_first":true', "the sidecar does not know 'newest_first' in a search, and it may order the hits"),
         (b',"stored_fields":"_none_"', "stored_fields _none_ leaves no text to rerank by"),
         (b',"fields":"title"', "fields is not a list"),
     ],
@@ -197,7 +205,7 @@ def test_what_a_body_costs_has_an_end():
     started = time.perf_counter()
     assert len(planned(b'{"query":{"match":{"text":"' + b"fox " * 1_000_000 + b'"}}}').query) == MAX_QUERY
     assert unranked(b"{" + MATCH + b',"a":"' + b"x" * MAX_BODY + b'"}').reason == "the body is larger than 10 MB"
-    assert planned(b"{" + MATCH + b',"a":' + b"[" * 900 + b"]" * 900 + b"}").query == "red fox"
+    assert planned(b"{" + MATCH + b',"aggs":' + b"[" * 900 + b"]" * 900 + b"}").query == "red fox"
     assert unranked(b"{" + MATCH + b',"a":' + b"[" * 9000 + b"]" * 9000 + b"}").reason.endswith("well-formed JSON")
     assert (
         unranked(b'{"query":' + b'{"bool":{"must":' * 300 + b'{"match":{"a":"b"}}' + b"}}" * 300 + b"}").reason
