@@ -229,8 +229,17 @@ def test_a_request_to_the_rerank_api_has_spans(service, memory):
     assert ask(service.api_url, "POST", "/v1/rerank", asked, {"traceparent": TRACEPARENT, **JSON}).status == 200
     server = memory.one(kind="SERVER")
     assert f"{server.parent.span_id:016x}" == CLIENT
-    assert (server.attributes["rerank.model"], server.attributes["rerank.candidates"]) == ("e5-small", 2)
-    assert memory.tree() == ("POST /v1/rerank", [("score", SCORING)])
+    assert memory.one("rerank").attributes == {
+        "rerank.model": "e5-small", "rerank.candidates": 2, "rerank.scored": 2, "rerank.status": "applied",
+    }  # fmt: skip
+    assert memory.tree() == ("POST /v1/rerank", [("rerank", [("score", SCORING)])])
+
+
+def test_each_request_of_a_batch_has_its_span(service, memory):
+    asked = {"requests": [{"query": "fox", "documents": ["one fox"]}, {"query": "hen", "documents": []}]}
+    assert ask(service.api_url, "POST", "/v1/rerank/batch", json.dumps(asked).encode(), JSON).status == 200
+    (root, each) = memory.tree()
+    assert (root, [names(one)[0] for one in each]) == ("POST /v1/rerank/batch", ["rerank", "rerank"])
 
 
 def test_a_refused_request_to_the_rerank_api_says_why(service, memory):

@@ -111,12 +111,20 @@ class RerankEngine:
 
     async def answer(self, question: Question, context: RequestContext) -> RankedDocuments:
         """Score every passage of a question. Raises `Problem`."""
+        with Stage("rerank") as stage:
+            stage.quote("rerank.query", question.queries[0] if question.queries else "")
+            stage.tell({"rerank.candidates": len(question.passages)})
+            answer = await self._answer(question, context)
+            stage.tell({"rerank.status": "applied", "rerank.scored": len(question.passages)})
+            return answer
+
+    async def _answer(self, question: Question, context: RequestContext) -> RankedDocuments:
         model = self.models.find(question.model)
         self._check(question)
         demands = question.demands
         self._check_demands(model, demands)
         stage_two = self._stage_two(demands)
-        tell({"rerank.model": model, "rerank.candidates": len(question.passages)})
+        tell({"rerank.model": model})
         with Stage("score") as scoring:
             known = await self._all_scores(model, question, context)
         self.metrics.scored("rerank", model, len(known), scoring.seconds)
