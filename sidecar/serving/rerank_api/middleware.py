@@ -123,6 +123,12 @@ class ApiMiddleware:
         return None
 
 
+def client_caller(scope: Scope) -> str:
+    """Return the caller of a request that carries a client's key; "" for another."""
+    caller: str = scope[CALLER]
+    return caller if caller.startswith(CLIENT) else ""
+
+
 def _is_management(path: str) -> bool:
     """True for a path that `management` answers, which checks the key itself."""
     return path.startswith("/_sidecar/")

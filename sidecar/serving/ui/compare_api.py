@@ -18,6 +18,7 @@ from sidecar.serving.http.request_body import unless_left
 from sidecar.serving.rerank_api.dialect import Dialect
 from sidecar.serving.rerank_api.engine import RequestLimits
 from sidecar.serving.rerank_api.handler import refused, whole_body
+from sidecar.serving.rerank_api.middleware import client_caller
 from sidecar.serving.rerank_api.problem import Fault, Problem
 from sidecar.serving.ui import page_files
 from sidecar.serving.ui.answer import written_out
@@ -153,7 +154,7 @@ class CompareApi:
         with self.limits.held.hold(exchange.peer) as hold:
             raw = await whole_body(request, self.limits, hold)
             asked: ComparisonRequest = await off_loop(len(raw), read_request, raw)
-            work = self.comparer.compare(asked, exchange, hold)
+            work = self.comparer.compare(asked, exchange, hold, client=client_caller(request.scope))
             found = await unless_left(request.receive, work)
             passages = sum(len(hit.text) for hit in found.hits)
             return Response(await off_loop(passages, msgspec.json.encode, found), media_type="application/json")

@@ -54,8 +54,13 @@ class Comparer:
     metrics: Metrics
     clock: Callable[[], float] = time.perf_counter
 
-    async def compare(self, asked: ComparisonRequest, exchange: Exchange, hold: Hold) -> Comparison:
-        """Answer one comparison, in the caller's own rights. Raises `Problem` and what the engine raises."""
+    async def compare(
+        self, asked: ComparisonRequest, exchange: Exchange, hold: Hold, *, client: str = ""
+    ) -> Comparison:
+        """Answer one comparison, in the caller's own rights. Raises `Problem` and what the engine raises.
+
+        A caller with a key of its own takes turns as this `client`, whatever account is searched with.
+        """
         started = self.clock()
         models = [self.names.find(one.model) for one in asked.rankings]
         fusions = fusions_of(asked, self.options.fusion)
@@ -64,6 +69,7 @@ class Comparer:
         if engine not in self.engines:
             raise Problem(Fault.NOT_FOUND, f"there is no {engine} index here; set SIDECAR_LUCENE_INDEXES")
         fetched = await self.engines[engine].fetch(asked, self._window(asked), self._fields(asked), exchange, hold)
+        fetched = replace(fetched, caller=client or fetched.caller)
         fetching = self.clock() - started
         seconds = (asked.timeout_ms / 1000 if asked.timeout_ms else self.options.seconds) - fetching
         rankings = []

@@ -224,6 +224,17 @@ def test_the_key_is_needed_and_never_reaches_opensearch(guarded, stub):
         assert not any(b"s3cret" in request or b"t3am" in request for request in stub.requests)
 
 
+def test_a_client_with_a_key_has_one_rate_whatever_it_searches_with(stub):
+    # The 20 passages are estimated as 69 tokens with each query.
+    with served(stub.url, client_keys={"team": "t3am"}, tokens_per_minute=100) as service:
+        key = {"x-sidecar-api-key": "t3am"}
+        (first,) = compared(service, ASKED, **key).json()["rankings"]
+        other = compared(service, ASKED | {"query": "dog"}, **key, authorization="Basic YWRhOng=")
+    assert first["status"] == "applied"
+    (second,) = other.json()["rankings"]
+    assert (second["status"], second["reason"]) == ("failed", "rate_limited")
+
+
 def test_the_callers_account_reaches_opensearch_and_nothing_of_the_page_does(guarded, stub):
     stub.requests.clear()
     own = KEY | {"authorization": "Basic YWRhOng=", "cookie": "a=b", "referer": "http://x/ui?q=secret"}
