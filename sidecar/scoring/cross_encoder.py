@@ -42,6 +42,11 @@ class CrossEncoder:
                 f"Pooling {pooling!r} does not go with {traits.architecture}.",
                 remedy="Decoders need last_token or last_slot, encoders model: correct the checkpoint's sidecar.json.",
             )
+        if pooling == "model" and checkpoint.manifest.truncation == "body" and not traits.one_text:
+            raise ModelError(
+                f"Truncation 'body' does not go with {traits.architecture}, which needs its special tokens.",
+                remedy="Use truncation joint in the checkpoint's sidecar.json.",
+            )
         self.prompt = prompt or Prompt(checkpoint.tokenizer, checkpoint.manifest, segments=traits.segments)
         self.engine = engine or choose_engine(checkpoint, "transformers", batch_size=batch_size)
 

@@ -200,3 +200,10 @@ def test_infinity_is_an_error_too(tiny_llama, value):
 def test_pooling_that_the_architecture_does_not_have_is_refused(scorer):
     with pytest.raises(ModelError, match="'model' does not go with LlamaForSequenceClassification"):
         with_manifest(scorer, pooling="model")
+
+
+def test_an_encoder_is_not_given_a_text_without_its_special_tokens(tiny_bert):
+    manifest = Manifest(truncation="body", pooling="model")
+    model = load_scorer(str(tiny_bert), device="cpu", engine="transformers").checkpoint
+    with pytest.raises(ModelError, match="'body' does not go with BertForSequenceClassification"):
+        CrossEncoder(Checkpoint("prompted", model.model, model.tokenizer, manifest))

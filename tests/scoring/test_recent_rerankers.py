@@ -27,6 +27,7 @@ from sidecar.scoring.checkpoints.manifest import Manifest, write_manifest
 from sidecar.scoring.checkpoints.presets import MXBAI_V2, PRESETS
 from sidecar.scoring.loading import load_scorer
 from tests.support.models.tiny_kin import SHAPE, build_tiny_modernbert, build_tiny_qwen, save_qwen_tokenizer
+from tests.support.models.tiny_models import build_tokenizer
 from tests.support.models.values import values
 
 FP32 = 1e-5
@@ -162,3 +163,61 @@ def test_a_nemotron_with_attention_in_both_directions_is_not_read_as_a_llama(tmp
             load_scorer(str(tmp_path), device="cpu", engine=engine)
     with pytest.raises(ConfigurationError, match="sets auto_map"):
         load_scorer(str(tmp_path), device="cpu", engine="packed")
+
+
+@pytest.fixture
+def nemotron(tmp_path):
+    """A tiny one with its plain Llama: the weights are the same, and so is all of the configuration that Llama has."""
+    directory = tmp_path / "nemotron"
+    build_tokenizer(directory)
+    torch.manual_seed(0)
+    config = LlamaConfig(vocab_size=808, num_key_value_heads=2, num_labels=1, initializer_range=0.3, **SHAPE)
+    plain = LlamaForSequenceClassification(config).eval()
+    plain.save_pretrained(str(directory))
+    own_class(directory, "LlamaBidirectionalForSequenceClassification")
+    edit(directory, model_type="llama_bidirec", pooling="avg", temperature=0.5)
+    return directory, plain
+
+
+def edit(directory, **changes):
+    path = directory / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@torch.inference_mode()
+def test_a_nemotron_attends_in_both_directions_and_pools_the_mean_without_its_code(nemotron, passages):
+    directory, plain = nemotron
+    tokenizer = AutoTokenizer.from_pretrained(str(directory), split_special_tokens=True)
+    expected = []
+    for passage in passages:
+        document = " ".join(part for part in (passage.title, passage.text) if part)
+        text = f"question:{QUERIES[0]} \n \n passage:{document}"
+        ids = tokenizer(text, return_tensors="pt", truncation=True, max_length=512)["input_ids"]
+        length = ids.shape[1]
+        states = plain.model(input_ids=ids, attention_mask=torch.zeros(1, 1, length, length)).last_hidden_state
+        expected.append(plain.score(states.mean(1)).item() / 0.5)
+    assert torch.tensor(expected).std() > 1000 * FP32
+    scorer = load_scorer(str(directory), device="cpu")
+    assert scorer.engine_name == "packed"
+    assert values(scorer, QUERIES[0], passages) == pytest.approx(expected, abs=FP32)
+    invariant = load_scorer(str(directory), device="cpu", invariant=True)
+    together = values(invariant, QUERIES[0], passages)
+    assert together == [values(invariant, QUERIES[0], [passage])[0] for passage in passages]
+    assert together == pytest.approx(expected, abs=FP32)
+
+
+def test_a_nemotron_is_refused_by_other_engines_and_with_other_pooling(nemotron):
+    directory, _ = nemotron
+    with pytest.raises(ModelError, match="needs code that lies beside its weights"):
+        load_scorer(str(directory), device="cpu", engine="transformers")
+    edit(directory, pooling="cls")
+    with pytest.raises(ConfigurationError, match="sets pooling to cls"):
+        load_scorer(str(directory), device="cpu", engine="packed")
+    with pytest.raises(ModelError, match="needs code that lies beside its weights"):
+        load_scorer(str(directory), device="cpu")
+    edit(directory, pooling="avg", temperature=0)
+    with pytest.raises(ConfigurationError, match="sets temperature to 0"):
+        load_scorer(str(directory), device="cpu", engine="packed")
+    edit(directory, temperature=1.0, architectures=["LlamaBidirectionalModel"])
+    with pytest.raises(ConfigurationError, match="sets architectures to"):
+        load_scorer(str(directory), device="cpu", engine="packed")

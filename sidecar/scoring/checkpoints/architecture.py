@@ -29,24 +29,27 @@ POSITIONS = ("position_embeddings", "wpe", "embed_positions")
 class Traits:
     """The traits of a model that a cross-encoder needs: `positions` is None if their number has no limit.
 
-    A `decoder`'s score comes from one pooled position, and `segments` says whether the model uses segment ids.
+    A `decoder`'s score comes from one pooled position, and `segments` says whether the model uses segment ids. With
+    `one_text` query and passage may be written as one text, without the special tokens that encoders need.
     """
 
     architecture: str
     decoder: bool
     segments: bool = False
     positions: int | None = None
+    one_text: bool = False
 
 
-def check_config(directory: Path) -> None:
+def check_config(directory: Path, *, own_code: str | None = None) -> None:
     """Refuse a checkpoint that can't be a reranker, by `config.json` alone, before gigabytes are read.
 
-    Raises ModelError for a classifier with more than one output, and for a model with its own code.
+    `own_code` is the `model_type` of a model whose own code the caller replaces. Raises ModelError for a classifier
+    with more than one output, and for a model with its own code.
     """
     config = read_model_config(directory)
     if not config:
         return  # transformers reports what is wrong with it
-    if own := _own_code(config):
+    if config.get("model_type") != own_code and (own := _own_code(config)):
         raise ModelError(
             f"{directory} needs code that lies beside its weights ({own}), which is never run.",
             remedy="Use a model of an architecture that transformers has itself.",
@@ -86,15 +89,20 @@ def read_model_config(directory: Path) -> dict[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
-def parse_model_config(directory: Path) -> Any:
+def parse_model_config(directory: Path, *, read_as: str | None = None) -> Any:
     """Return a model's configuration as transformers reads it, with defaults for what the file omits.
 
-    Raises ModelError for values that transformers does not take.
+    `read_as` is another `model_type`, for one that transformers does not know. Raises ModelError for values that
+    transformers does not take.
     """
     from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     try:
+        if read_as is not None:
+            known = read_model_config(directory)
+            return CONFIG_MAPPING[read_as].from_dict({**known, "model_type": read_as})
         return AutoConfig.from_pretrained(str(directory), local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError, StrictDataclassError) as error:
         raise ModelError(

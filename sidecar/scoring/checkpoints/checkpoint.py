@@ -17,7 +17,7 @@ from sidecar.scoring.checkpoints.lora_adapter import check_complete, read_config
 from sidecar.scoring.checkpoints.manifest import Manifest
 from sidecar.scoring.checkpoints.peft_adapter import apply_adapter
 from sidecar.scoring.checkpoints.precision import automatic_dtype, quantized
-from sidecar.scoring.checkpoints.presets import PLAIN_PAIR
+from sidecar.scoring.checkpoints.presets import PLAIN_PAIR, READ_LIKE
 from sidecar.scoring.checkpoints.pretrained import is_quantized, load_pretrained
 from sidecar.scoring.checkpoints.quiet import quiet_libraries
 from sidecar.scoring.hardware import has_accelerator, threads
@@ -135,11 +135,6 @@ class Checkpoint:
     manifest: Manifest
 
     @property
-    def is_packed(self) -> bool:
-        """True if only the packed engine can use the model."""
-        return self.traits.decoder and isinstance(getattr(self.model, "traits", None), Traits)
-
-    @property
     def traits(self) -> Traits:
         """Return the traits of the architecture that decide how pairs are read and pooled."""
         return traits_of(self.model)
@@ -246,6 +241,8 @@ def check_vocabulary(tokenizer: Any, rows: int, directory: Path) -> None:
 def default_manifest(model: Any, tokenizer: Any) -> Manifest:
     """Return the manifest of a cross-encoder without `sidecar.json`: DeAR's for decoders, else a pair of 512 tokens."""
     traits = traits_of(model)
+    if traits.architecture in READ_LIKE:
+        return READ_LIKE[traits.architecture]
     if traits.decoder:
         manifest = Manifest()
         return msgspec.structs.replace(manifest, max_length=min(traits.positions or 10**9, manifest.max_length))

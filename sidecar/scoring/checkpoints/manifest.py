@@ -22,6 +22,8 @@ from sidecar.core.fusion import Fusion, Method, Normalization
 from sidecar.scoring.score_mapping import Mapping, sigmoid
 
 FILE_NAME = "sidecar.json"
+# The poolings that go with a prompt. `model` is a decoder's whose architecture pools all tokens.
+_POOLINGS = {"body": ("last_token", "model"), "sides": ("last_token",)}
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
@@ -145,9 +147,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def _check_body(self) -> None:
         if self.truncation in ("body", "sides"):
-            if self.pooling != "last_token" or self.strip:
+            known = _POOLINGS[self.truncation]
+            if self.strip or self.pooling not in known:
                 raise ValueError(
-                    f"truncation {self.truncation} is for decoders, with pooling last_token and without strip"
+                    f"truncation {self.truncation} is for decoders, with pooling {' or '.join(known)}, without strip"
                 )
         elif self.prefix or self.suffix:
             raise ValueError("prefix and suffix need truncation body or sides")

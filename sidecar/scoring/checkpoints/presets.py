@@ -107,6 +107,20 @@ MXBAI_V2 = Manifest(
     note=BY_CARD,
 )
 
+# NVIDIA's recipe for nvidia/llama-nemotron-rerank-1b-v2 (one text, 512 tokens; 8192 fit), and the code that NeMo
+# exports beside such a model. Its config.json decides how rows are pooled.
+NEMOTRON = Manifest(
+    query_template="question:{query}",
+    document_template=" \n \n passage:{document}",
+    prefix="<|begin_of_text|>",
+    truncation="body",
+    max_length=512,
+    pooling="model",
+    note="unverified: written from NVIDIA's published code and recipe; nobody has run it on the real weights here.",
+)
+# What checkpoints of an architecture without a sidecar.json are read like.
+READ_LIKE = {"LlamaBidirectionalForSequenceClassification": NEMOTRON}
+
 # Bi-encoders with a prompt, as their cards write it; 512 tokens is their authors' limit. E5's is of the hub's copy: the
 # one in this package has a manifest beside it.
 BGE = Manifest(
@@ -143,6 +157,7 @@ PRESETS: dict[str, Preset] = {
     "qwen3-reranker-0.6b": Preset("Qwen/Qwen3-Reranker-0.6B", QWEN3),
     "qwen3-reranker-4b": Preset("Qwen/Qwen3-Reranker-4B", QWEN3),
     "qwen3-reranker-8b": Preset("Qwen/Qwen3-Reranker-8B", QWEN3),
+    "nemotron-rerank-1b-v2": Preset("nvidia/llama-nemotron-rerank-1b-v2", NEMOTRON),
     "mxbai-rerank-base-v2": Preset("mixedbread-ai/mxbai-rerank-base-v2", MXBAI_V2),
     "mxbai-rerank-large-v2": Preset("mixedbread-ai/mxbai-rerank-large-v2", MXBAI_V2),
 }

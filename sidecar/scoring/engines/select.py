@@ -35,7 +35,7 @@ def choose_engine(  # noqa: PLR0913  independent options, by keyword
     With `reduced` an engine may use float32 weights in bfloat16, if that is faster and hardly changes a score.
     Raises ConfigurationError for an engine that can't run this checkpoint here.
     """
-    if checkpoint.is_packed:
+    if _is_packed(checkpoint):
         return _packed_engine(checkpoint, batch_size, compile, invariant=invariant)
     batch_size = batch_size if pads_safely(checkpoint.model) and not invariant else 1
     if engine in ("auto", "openvino") and (precision := choose_precision(checkpoint, engine, reduced=reduced)):
@@ -55,6 +55,15 @@ def choose_engine(  # noqa: PLR0913  independent options, by keyword
 
         return PaddedEngine(checkpoint, batch_size=batch_size, by_length=engine != "card")
     raise unknown(engine)
+
+
+def _is_packed(checkpoint: Checkpoint) -> bool:
+    """True if only the packed engine can use the model."""
+    if isinstance(checkpoint.model, EncoderModel):
+        return False  # it may be there without torch
+    from sidecar.scoring.engines.packed.weights import Decoder
+
+    return isinstance(checkpoint.model, Decoder)
 
 
 def _packed_engine(

@@ -96,7 +96,6 @@ def test_no_file_no_manifest(tmp_path):
         ({"between": "\n"}, "between needs truncation sides"),
         ({"truncation": "body", "between": "\n"}, "between needs truncation sides"),
         ({"truncation": "sides", "pooling": "model"}, "truncation sides is for decoders"),
-        ({"truncation": "body", "pooling": "model"}, "truncation body is for decoders"),
         ({"truncation": "body", "pooling": "last_slot"}, "truncation body is for decoders"),
         ({"truncation": "body", "strip": True}, "without strip"),
         ({"no_token": "no"}, "no_token needs a yes_token that differs from it"),
@@ -152,6 +151,7 @@ def test_the_presets_are_there_under_the_ids_of_their_cards():
         "qwen3-reranker-8b": "Qwen/Qwen3-Reranker-8B",
         "mxbai-rerank-base-v2": "mixedbread-ai/mxbai-rerank-base-v2",
         "mxbai-rerank-large-v2": "mixedbread-ai/mxbai-rerank-large-v2",
+        "nemotron-rerank-1b-v2": "nvidia/llama-nemotron-rerank-1b-v2",
     }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 FULL, SLIDING = "full_attention", "sliding_attention"
 Window = tuple[int, int]
 CAUSAL: Window = (-1, 0)
+BIDIRECTIONAL: Window = (-1, -1)
 ACTIVATIONS = ("silu", "gelu_pytorch_tanh")
 
 
@@ -46,6 +47,8 @@ class Architecture:
     - `post_norms`: the outputs of attention and MLP are normalised before they are added.
     - `centred_norms`: a norm's weight is stored less one, and multiplied in float32.
     - `scaled_embeddings`: embeddings are multiplied by the square root of their size.
+    - `mean_pooled`: the head reads the mean of all rows, not one row.
+    - `temperature`: logits are divided by it.
     """
 
     name: str
@@ -57,6 +60,13 @@ class Architecture:
     post_norms: bool = False
     centred_norms: bool = False
     scaled_embeddings: bool = False
+    mean_pooled: bool = False
+    temperature: float = 1.0
+
+    @property
+    def causal(self) -> bool:
+        """True if no row sees a row after it, so that rows of a shared prefix do not depend on what follows."""
+        return all(kind.window[1] == 0 for kind in self.attention.values())
 
     @property
     def window(self) -> int | None:
@@ -70,7 +80,8 @@ class Family:
 
     The values of `computed` keys are used, those of `inert` ones change no score. `fixed` keys are supported with one
     of the values given. `activation` is the key that names the MLP's. With `rotary_by_layer_type` each type of layers
-    has rotary frequencies of its own.
+    has rotary frequencies of its own. `full` is the window of layers without one. `read_as` is the `model_type` that
+    transformers reads the configuration as, if it does not have the architecture itself.
     """
 
     name: str
@@ -80,6 +91,8 @@ class Family:
     differences: Mapping[str, Any] = field(default_factory=dict)
     activation: str = "hidden_act"
     rotary_by_layer_type: bool = False
+    full: Window = CAUSAL
+    read_as: str | None = None
 
 
 _LAYER_TYPES = frozenset({"use_sliding_window", "sliding_window", "max_window_layers", "layer_types"})
@@ -89,6 +102,16 @@ _CAUSAL = {"use_bidirectional_attention": (False,)}
 _GEMMA_INERT = frozenset({"cache_implementation", "final_logit_softcapping", "hidden_act", "sliding_window_size"})
 FAMILIES: dict[str, Family] = {
     "llama": Family(name="Llama", computed=frozenset({"attention_bias", "mlp_bias"})),
+    # NVIDIA's code beside llama-nemotron-rerank-1b-v2, which is not run, computes a Llama with these differences.
+    "llama_bidirec": Family(
+        name="LlamaBidirectional",
+        computed=frozenset({"attention_bias", "mlp_bias", "temperature"}),
+        inert=frozenset({"auto_map"}),
+        fixed={"architectures": (["LlamaBidirectionalForSequenceClassification"],), "pooling": ("avg",)},
+        differences={"mean_pooled": True},
+        full=BIDIRECTIONAL,
+        read_as="llama",
+    ),
     "mistral": Family(name="Mistral", computed=frozenset({"sliding_window"})),
     "qwen2": Family(name="Qwen2", computed=_LAYER_TYPES, differences={"biased": ("qkv",)}),
     "qwen3": Family(
@@ -130,7 +153,7 @@ def architecture_of(config: Any) -> Architecture:
     family = FAMILIES[config.model_type]
     window = getattr(config, "sliding_window", None)
     every = FULL if window is None else SLIDING
-    windows = {FULL: CAUSAL, SLIDING: CAUSAL if window is None else (window - 1, 0)}
+    windows = {FULL: family.full, SLIDING: CAUSAL if window is None else (window - 1, 0)}
     layer_types = tuple(getattr(config, "layer_types", None) or [every] * config.num_hidden_layers)
     scalar = getattr(config, "query_pre_attn_scalar", None)
     kind = AttentionKind(
@@ -143,8 +166,9 @@ def architecture_of(config: Any) -> Architecture:
     return Architecture(
         name=f"{family.name}ForSequenceClassification",
         layer_types=layer_types,
-        attention={name: replace(kind, window=windows.get(name, CAUSAL)) for name in set(layer_types)},
+        attention={name: replace(kind, window=windows.get(name, family.full)) for name in set(layer_types)},
         activation=getattr(config, family.activation),
+        temperature=getattr(config, "temperature", 1.0),
         **differences,
     )
 
@@ -154,6 +178,8 @@ def unfit_architecture(config: Any) -> str | None:
     family, known = FAMILIES[config.model_type], architecture_of(config)
     if known.activation not in ACTIVATIONS:
         return f"its config.json sets {family.activation} to {known.activation}"
+    if not (isinstance(known.temperature, int | float) and known.temperature > 0):
+        return f"its config.json sets temperature to {known.temperature}"
     if other := sorted(set(known.layer_types) - {FULL, SLIDING}):
         return f"it has layers of {other[0]}"
     if SLIDING in known.attention and known.window is None:

@@ -58,7 +58,7 @@ class PackedEngine:
         self.max_tokens = max_tokens or MAX_TOKENS.get(self.device.type, MAX_TOKENS_GPU)
         self._slot = Slot(eos, manifest.max_length - 1) if manifest.pooling == "last_slot" else None
         self._invariant = invariant
-        self._share = share and not invariant
+        self._share = share and not invariant and decoder.architecture.causal
         self._multiply = tiled if invariant else linear
         # Of all positions at once: computed for a batch, their last bits may depend on its size.
         positions = torch.arange(manifest.max_length, device=self.device)
@@ -89,10 +89,14 @@ class PackedEngine:
             x = x * torch.tensor(shape.hidden**0.5, dtype=x.dtype).item()
         rotations = self._rotations(layout)
         x = self._layers(slice(0, -1), x, rotations, layout)
-        x = self._last_layer(x, rotations, layout)
+        mean = decoder.architecture.mean_pooled
+        x = self._layers(slice(-1, None), x, rotations, layout) if mean else self._last_layer(x, rotations, layout)
         # The head in float32: a bf16 logit has 8 bits, so many of a window's 100 scores would be equal.
         rows = rms_norm(x, decoder.norm, shape.epsilon, centred=decoder.architecture.centred_norms).float()
-        return self._multiply(rows, decoder.head, None)[:, 0]
+        if mean:
+            own = torch.split(rows, [len(segment.rows) for segment in layout.segments])
+            rows = torch.stack([pair.mean(0) for pair in own])
+        return self._multiply(rows, decoder.head, None)[:, 0] / decoder.architecture.temperature
 
     def _rotations(self, layout: Layout) -> Rotations:
         positions = send(layout.positions, self.device)

@@ -8,12 +8,13 @@ from pathlib import Path
 import torch
 
 from sidecar.core.errors import ConfigurationError, ModelError
-from sidecar.scoring.checkpoints.architecture import check_config, parse_model_config
+from sidecar.scoring.checkpoints.architecture import check_config
 from sidecar.scoring.checkpoints.checkpoint import Placement
 from sidecar.scoring.checkpoints.lora_adapter import check_complete
 from sidecar.scoring.checkpoints.safetensors_io import open_tensors, stored_formats, weight_files
+from sidecar.scoring.engines.packed.architectures import FAMILIES
 from sidecar.scoring.engines.packed.lora import HEAD, Lora, read_lora, unfit_adapter
-from sidecar.scoring.engines.packed.readable import unfit, whole_name
+from sidecar.scoring.engines.packed.readable import read_decoder_config, unfit, whole_name
 from sidecar.scoring.engines.packed.weights import Decoder, empty_decoder
 
 
@@ -46,9 +47,10 @@ def read_decoder(  # noqa: PLR0913  the parts to load, by keyword
     The arguments are those of `checkpoint.load_classifier`. A score head is kept in float32 as it is stored. Raises
     ModelError for missing weights or weights of another shape, AdapterMismatch.
     """
-    check_config(directory)
+    config = read_decoder_config(directory)
+    check_config(directory, own_code=config.model_type if FAMILIES[config.model_type].read_as else None)
     device, dtype = placement.torch_device(), placement.torch_dtype()
-    decoder = empty_decoder(parse_model_config(directory), dtype=dtype, device=device)
+    decoder = empty_decoder(config, dtype=dtype, device=device)
     slots = decoder.slots()
     lora = read_lora(adapter, shapes_of(decoder), base=base) if adapter else None
     if lora is not None and lora.head is not None:

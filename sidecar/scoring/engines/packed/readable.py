@@ -56,8 +56,18 @@ def unfit(directory: Path, placement: Placement) -> str | None:
     reason = _unfit_config(config)
     if reason is not None:
         return reason
-    parsed = parse_model_config(directory)
+    parsed = read_decoder_config(directory)
     return unfit_architecture(parsed) or _unfit_weights(directory, parsed)
+
+
+def read_decoder_config(directory: Path) -> Any:
+    """Read the configuration of a decoder that is packed, as transformers does; its `model_type` is the file's."""
+    stored = read_model_config(directory)
+    config = parse_model_config(directory, read_as=FAMILIES[stored["model_type"]].read_as)
+    config.model_type = stored["model_type"]
+    # transformers takes a temperature for a setting of generation, and drops it.
+    config.temperature = stored.get("temperature", 1.0)
+    return config
 
 
 def whole_name(name: str) -> str:
@@ -71,7 +81,7 @@ def _unfit_config(config: Mapping[str, Any]) -> str | None:
         return f"it is a {config['model_type']}, which is none of {', '.join(FAMILIES)}"
     known = COMPUTED | INERT | family.computed | family.inert | {family.activation}
     for key, value in config.items():
-        if key in known or value is None:
+        if value is None or (key in known and key not in family.fixed):
             continue
         if key not in family.fixed:
             return f"its config.json sets {key}, which the engine does not know"

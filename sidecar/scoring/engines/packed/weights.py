@@ -130,7 +130,7 @@ class Decoder:
     @property
     def traits(self) -> Traits:
         """Return the traits of the architecture that decide how pairs are read and pooled."""
-        return Traits(self.architecture.name, decoder=True)
+        return Traits(self.architecture.name, decoder=not self.architecture.mean_pooled, one_text=True)
 
     @property
     def device(self) -> torch.device:
