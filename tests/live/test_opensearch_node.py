@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.support.live import opensearch_home
+from tests.support.live import elasticsearch_node, opensearch_home
 from tests.support.live.java_node import NodeFailed
 from tests.support.live.nodes import VERSIONS
 from tests.support.live.opensearch_home import NoNode, build, jdk
@@ -54,6 +54,13 @@ def test_a_named_jdk_goes_first(no_java, monkeypatch):
     assert jdk("2.19.1") == no_java / "home"
     monkeypatch.setenv("OS2_JAVA_HOME", "/opt/named")
     assert str(jdk("2.19.1")) == "/opt/named"
+
+
+def test_without_maven_the_reason_is_said_for_elasticsearch_too(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NoNode, match="no Maven"):
+        elasticsearch_node.build(tmp_path / "home", "9.2.1")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_maven_the_reason_is_said_and_nothing_is_left(monkeypatch, tmp_path):
