@@ -52,11 +52,10 @@ def main() -> None:
     arguments = parser.parse_args()
 
     fill(arguments.url)
-    options = {"identity": True, "score_cache": 0}
     reranked = same(lambda query, _: search(query, ext={"rerank": {}}))
-    with collector() as endpoint, service(arguments.url, **options) as (plain, _):
+    with collector() as endpoint, service(arguments.url, identity=True, score_cache=0) as (plain, _):
         os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = endpoint
-        with service(arguments.url, traces=True, **options) as (traced, _):
+        with service(arguments.url, identity=True, score_cache=0, traces=True) as (traced, _):
             (found,) = compare(Caller(plain), Caller(traced), {"reranked": reranked}, arguments.rounds).values()
     print("| load average | p50 without | p50 with | difference | p99 without | p99 with |")  # noqa: T201  it prints
     print("| --- | --- | --- | --- | --- | --- |")  # noqa: T201
