@@ -42,7 +42,7 @@ from sidecar.serving.scorer.rate_limits import RateLimits
 from sidecar.serving.scorer.score_cache import ScoreCache
 from sidecar.serving.scorer.service import RerankingService
 from sidecar.serving.scorer.stage_two import ServiceStageTwo
-from sidecar.serving.starting import build_stage_two, build_traces, start_scorers
+from sidecar.serving.starting import build_stage_two, build_traces, client_keys_of, start_scorers
 from sidecar.settings import Settings
 
 if TYPE_CHECKING:
@@ -150,18 +150,6 @@ async def parts(
         )
         ports = (proxy, api) if traces is None else (TracedApp(proxy, traces), TracedApp(api, traces))
         yield ServiceParts(service, upstream, cluster, proxy, api, ports, metrics, loading)
-
-
-def client_keys_of(settings: Settings) -> dict[str, str]:
-    """Return the keys of clients by their names. Raises `ConfigurationError` for one that is empty or not the only."""
-    found = {name: key.get_secret_value() for name, key in settings.client_keys.items()}
-    own = settings.api_key.get_secret_value() if settings.api_key else None
-    for name, key in found.items():
-        if not key.strip():
-            raise ConfigurationError(f"client_keys: the key of {name} is empty.")
-        if [own, *found.values()].count(key) > 1:
-            raise ConfigurationError(f"client_keys: the key of {name} is another's, too.")
-    return found
 
 
 async def _give_up(task: asyncio.Task[None]) -> None:

@@ -48,6 +48,18 @@ def build_traces(settings: Settings) -> OtelTraces | None:
     return traces_from_environment(queries=settings.trace_queries)
 
 
+def client_keys_of(settings: Settings) -> dict[str, str]:
+    """Return the keys of clients by their names. Raises `ConfigurationError` for one that is empty or not the only."""
+    found = {name: key.get_secret_value() for name, key in settings.client_keys.items()}
+    own = settings.api_key.get_secret_value() if settings.api_key else None
+    for name, key in found.items():
+        if not key.strip():
+            raise ConfigurationError(f"client_keys: the key of {name} is empty.")
+        if [own, *found.values()].count(key) > 1:
+            raise ConfigurationError(f"client_keys: the key of {name} is another's, too.")
+    return found
+
+
 async def start_scorers(scorers: Scorers, options: ProxyOptions) -> None:
     """Load the models. Raises `ModelError`, and `ConfigurationError` for a threshold on scores without calibration."""
     await scorers.start()

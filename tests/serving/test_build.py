@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sidecar.core.errors import ConfigurationError
-from sidecar.serving.build import client_keys_of, limits
+from sidecar.serving.build import limits
 from sidecar.serving.http.held_bytes import HeldBytes
+from sidecar.serving.starting import client_keys_of
 from sidecar.settings import Settings
 
 

@@ -17,7 +17,8 @@ from connectors.opensearch.errors import rejection
 from connectors.opensearch.flow.driving import proceed
 from connectors.opensearch.flow.search_flow import FINAL, Flow, NativeResponse, OpenSearchRequest, Result, SearchFlow
 from connectors.opensearch.flow.search_flow import finish as finish_search
-from connectors.opensearch.respond.response import NO_ADDITIONS, Additions, unranked
+from connectors.opensearch.respond.additions import NO_ADDITIONS, Additions
+from connectors.opensearch.respond.response import unranked
 from connectors.opensearch.rewrite.filter_path import Filters, NoPaths, filtered, parsed
 from connectors.opensearch.rewrite.request import unfiltered
 from connectors.opensearch.rewrite.search_body import SearchBody, json_text

@@ -18,7 +18,8 @@ from connectors.opensearch import raw_json
 from connectors.opensearch.errors import lacks_rerank_ext
 from connectors.opensearch.flow.max_result_window import limit_in
 from connectors.opensearch.respond import response
-from connectors.opensearch.respond.response import NO_ADDITIONS, Additions, SearchResponse
+from connectors.opensearch.respond.additions import NO_ADDITIONS, Additions
+from connectors.opensearch.respond.response import SearchResponse
 from connectors.opensearch.rewrite import fetch_phase
 from connectors.opensearch.rewrite.field_plan import FieldPlan
 from connectors.opensearch.rewrite.filter_path import filtered

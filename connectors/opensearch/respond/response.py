@@ -1,22 +1,23 @@
 """OpenSearch's own response with its hits in another order. Bytes in, bytes out, no I/O.
 
 It replaces the order of the hits, their `_score` and `max_score`, and cuts the page that was requested. On request it
-adds the true `took` and an explanation. All else (total, aggregations, highlight, `_source`, `_shards`, …) keeps its
-bytes.
+writes what `additions.py` adds: the true `took`, an explanation, spans in highlights. All else (total, aggregations,
+`_source`, `_shards`, …) keeps its bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from connectors.opensearch import raw_json
+from connectors.opensearch.respond.additions import NO_ADDITIONS, Additions, HitAdditions, encoded
 from connectors.opensearch.respond.scores import scores_below, window_scores
 from connectors.opensearch.rewrite.field_plan import FieldPlan
-from connectors.opensearch.rewrite.filter_path import Filters, filtered
+from connectors.opensearch.rewrite.filter_path import filtered
 from connectors.opensearch.rewrite.request import Plan
 from sidecar.core.candidates import Candidate, Passage, Ranking
 from sidecar.core.documents import PassageFields, passage_in
@@ -34,65 +35,6 @@ class SearchResponse:
     def failed_shards(self) -> int:
         """The number of shards that could not answer; their hits are missing."""
         return msgspec.json.decode(self.top.get("_shards", b"{}"), type=_Shards).failed
-
-
-@dataclass(frozen=True, slots=True)
-class Additions:
-    """What a response tells beside OpenSearch's answer.
-
-    `took` returns the milliseconds that the whole search took, at the time of writing. `rerank` is written as
-    `ext.rerank`; `hits` are written as `_rerank` into the first hits of the page, in order. Each of `highlights`, in
-    the same order, replaces the fields that it names in the `highlight` of a hit; a field with nothing is taken out.
-    """
-
-    took: Callable[[], int] | None = None
-    rerank: Mapping[str, Any] | None = None
-    hits: Sequence[Mapping[str, Any]] = ()
-    highlights: Sequence[Mapping[str, Sequence[str]]] = ()
-
-    def write(self, top: dict[str, msgspec.Raw]) -> None:
-        """Add `took` and `ext.rerank` to the members of a response."""
-        if self.took is not None and "took" in top:
-            top["took"] = msgspec.Raw(b"%d" % self.took())
-        if self.rerank is not None:
-            ext = raw_json.members(top["ext"]) if "ext" in top else {}
-            ext["rerank"] = _encoded(self.rerank)
-            top["ext"] = msgspec.Raw(raw_json.joined(ext))
-
-    def of(self, number: int) -> HitAdditions | None:
-        """Return what is added to a hit of the page, None if nothing is; `number` counts from 0."""
-        explanation = self.hits[number] if number < len(self.hits) else {}
-        highlight = self.highlights[number] if number < len(self.highlights) else {}
-        return HitAdditions(explanation, highlight) if explanation or highlight else None
-
-    def shown_by(self, filters: Filters | None) -> Filters | None:
-        """Return a caller's `filter_path` so that it keeps these additions, too."""
-        if filters is None or not filters.keep or self.rerank is None:
-            return filters
-        kept = ("_rerank", "highlight") if self.highlights else ("_rerank",)
-        return replace(filters, keep=(*filters.keep, ("ext", "rerank"), *(("hits", "hits", name) for name in kept)))
-
-
-@dataclass(frozen=True, slots=True)
-class HitAdditions:
-    """What one hit tells beside OpenSearch's answer: its `_rerank`, and fields of its `highlight`."""
-
-    explanation: Mapping[str, Any]
-    highlight: Mapping[str, Sequence[str]]
-
-    def write(self, hit: dict[str, msgspec.Raw]) -> None:
-        """Add them to the members of a hit."""
-        if self.explanation:
-            hit["_rerank"] = _encoded(self.explanation)
-        if self.highlight:
-            fields = raw_json.members(hit.pop("highlight", b"{}"))
-            fields |= {name: _encoded(texts) for name, texts in self.highlight.items()}
-            kept = {name: value for name, value in fields.items() if self.highlight.get(name, True)}
-            if kept:
-                hit["highlight"] = msgspec.Raw(raw_json.joined(kept))
-
-
-NO_ADDITIONS = Additions()
 
 
 class _Shards(msgspec.Struct):
@@ -196,7 +138,7 @@ def respond(answer: SearchResponse, plan: Plan, ranking: Ranking, added: Additio
     if mapped:
         mapped += scores_below(min(mapped), len(order) - len(mapped))
     if (mapped or ranking.cut) and bytes(hits.get("max_score", b"null")) != b"null":
-        hits["max_score"] = _encoded(max(mapped, default=None))
+        hits["max_score"] = encoded(max(mapped, default=None))
     page = []
     for number, (place, position) in enumerate(_page(order, plan)):
         score = mapped[place] if mapped else None
@@ -242,7 +184,7 @@ def _hit(raw: msgspec.Raw, score: float | None, borrowed: frozenset[str], added:
         return bytes(raw)
     hit = raw_json.members(raw)
     if score is not None:
-        hit["_score"] = _encoded(score)
+        hit["_score"] = encoded(score)
     if borrowed and "fields" in hit:
         fields = {name: value for name, value in raw_json.members(hit["fields"]).items() if name not in borrowed}
         if fields:
@@ -252,7 +194,3 @@ def _hit(raw: msgspec.Raw, score: float | None, borrowed: frozenset[str], added:
     if added is not None:
         added.write(hit)
     return raw_json.joined(hit)
-
-
-def _encoded(value: object) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(value))

@@ -15,7 +15,7 @@ from connectors.opensearch import raw_json
 from connectors.opensearch.flow import msearch_flow
 from connectors.opensearch.flow.msearch_flow import SubSearch
 from connectors.opensearch.flow.search_flow import NativeResponse, OpenSearchRequest, SearchFlow, skipped
-from connectors.opensearch.respond.response import NO_ADDITIONS, Additions
+from connectors.opensearch.respond.additions import NO_ADDITIONS, Additions
 from connectors.opensearch.rewrite.search_body import SearchBody
 from sidecar.core.candidates import FirstStage
 from sidecar.core.errors import EngineRejected, SidecarError

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from connectors.opensearch.flow.search_flow import NativeResponse
+from connectors.opensearch.respond.additions import Additions
 from connectors.opensearch.respond.highlight import highlight_of
-from connectors.opensearch.respond.response import Additions
 from connectors.opensearch.rewrite.highlight_tags import HighlightTags
 from sidecar.core.candidates import FirstStage, Passage, Ranked, Ranking
 from sidecar.core.spans import Span, SpanOptions, span_with_text

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from connectors.opensearch.flow.search_flow import NativeResponse, finish
-from connectors.opensearch.respond.response import Additions
+from connectors.opensearch.respond.additions import Additions
 from sidecar.core.candidates import FirstStage, Ranking, fields_of
 from sidecar.core.errors import EngineRejected, RateLimited
 from sidecar.core.explanation import Explanation, explain

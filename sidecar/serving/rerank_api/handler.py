@@ -34,9 +34,8 @@ Body = TypeVar("Body", bound=ParsedRequest)
 
 @dataclass(frozen=True, slots=True)
 class ReadRequest(Generic[Body]):
-    """A request that was read: its operation, its body, and the question in it."""
+    """A request that was read: its body, and the question in it."""
 
-    operation: Operation[Body]
     body: Body
     question: Question
 
@@ -88,7 +87,7 @@ class RequestHandler:
         check_lengths(operation.body, record, self.engine.limits.documents)
         body = await off_loop(size, validated, operation.body, record)
         question = await off_loop(size, operation.read, body, self.fields)
-        return ReadRequest(operation, body, replace(question, demands=body.demands))
+        return ReadRequest(body, replace(question, demands=body.demands))
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

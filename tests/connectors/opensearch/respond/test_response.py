@@ -8,7 +8,7 @@ import pytest
 
 from connectors.opensearch import raw_json
 from connectors.opensearch.respond import response
-from connectors.opensearch.respond.response import NO_ADDITIONS, Additions
+from connectors.opensearch.respond.additions import NO_ADDITIONS, Additions
 from connectors.opensearch.rewrite.filter_path import parsed
 from connectors.opensearch.rewrite.request import Plan
 from sidecar.core.candidates import Candidate, Passage, Ranked, Ranking
