@@ -6,10 +6,10 @@ OPENSEARCH_URL ?= http://localhost:9200
 READY := $(VENV)/.ready
 
 # Torch's threads spin while they wait, which beside OpenSearch and a JVM slows the tests down several times.
-quick test test-pyserini test-integrations soak fuzz attack: export OMP_WAIT_POLICY ?= PASSIVE
+quick test test-pyserini test-integrations test-peers soak fuzz attack: export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check quick test test-pyserini test-integrations test-docker soak fuzz attack bench bench-proxy load lint format types docs chart site recording page-recording pins clean
+.PHONY: help install demo check quick test test-pyserini test-integrations test-peers test-docker soak fuzz attack bench bench-proxy load lint format types docs chart site recording page-recording pins clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -39,10 +39,10 @@ check: $(READY)  ## Check style, types and what needs neither a search engine no
 
 # tests/conftest.py marks a test by the fixtures and helpers that it uses.
 quick: $(READY)
-	@$(BIN)/python -m pytest -q $(call SEVERAL,$(or $(JOBS),2)) -m "not attack and not browser and not data and not integrations and not live and not model and not service and not soak"
+	@$(BIN)/python -m pytest -q $(call SEVERAL,$(or $(JOBS),2)) -m "not attack and not browser and not data and not integrations and not live and not model and not peers and not service and not soak"
 
 test: $(READY)  ## Run the tests; OPENSEARCH_URL or Maven with a JDK brings the live ones; JOBS=2 for two at a time
-	@$(BIN)/python -m pytest -m "not soak and not integrations" $(if $(JOBS),$(call SEVERAL,$(JOBS)))
+	@$(BIN)/python -m pytest -m "not soak and not integrations and not peers" $(if $(JOBS),$(call SEVERAL,$(JOBS)))
 
 test-pyserini: $(READY)  ## Run the Lucene tests alone, as for another pyserini: VENV=.venv-pyserini2 PYTHON=python3.12
 	@$(BIN)/python -m pytest $(addprefix tests/connectors/pyserini/test_,index.py prebuilt.py rm3.py rest.py lucene_searcher.py)
@@ -60,11 +60,22 @@ $(INTEGRATIONS)/.ready: $(READY) requirements/integrations.txt
 test-integrations: $(INTEGRATIONS)/.ready  ## Run the tests of PyTerrier, LangChain, LlamaIndex, Haystack, Ray and vendors' clients with the real libraries
 	@$(INTEGRATIONS)/bin/python -m pytest -m "integrations and not soak" tests/integrations
 
+PEERS := .venv-peers
+
+# An environment of its own: Infinity works with an older transformers.
+$(PEERS)/.ready: $(READY) requirements/peers.txt
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(PEERS)
+	@$(BIN)/uv pip sync --quiet --python $(PEERS)/bin/python --require-hashes requirements/peers.txt
+	@touch $@
+
+test-peers: $(PEERS)/.ready  ## Compare scores with those of a real Infinity, started with a tiny model
+	@SIDECAR_TEST_PEERS=$(PEERS)/bin $(BIN)/python -m pytest -m "peers and not soak" tests/peers
+
 test-docker: $(READY)  ## Run the steps of both images in a folder, and the smoke check against what they make
 	@$(BIN)/python -m pytest -m "soak or not soak" tests/docker
 
 soak: $(READY) $(INTEGRATIONS)/.ready  ## Run the slow tests
-	@$(BIN)/python -m pytest -m "soak and not integrations"
+	@$(BIN)/python -m pytest -m "soak and not integrations and not peers"
 	@$(INTEGRATIONS)/bin/python -m pytest -m "soak and integrations" tests/integrations
 
 fuzz: $(READY)  ## Send thousands of made-up requests to the rerank API, and searches to a real OpenSearch
@@ -147,6 +158,7 @@ pins: $(READY)  ## Resolve requirements/*.txt anew from pyproject.toml
 	@$(COMPILE) --extra quantized --extra otel pyproject.toml --constraint requirements/develop.txt -o requirements/serve.txt
 	@$(COMPILE) --upgrade --extra bench pyproject.toml -o requirements/bench.txt
 	@$(COMPILE) $(addprefix --extra ,pyserini pyterrier langchain llamaindex haystack mcp ray) --group dev --group clients pyproject.toml --constraint requirements/develop.txt -o requirements/integrations.txt
+	@$(COMPILE) --upgrade --group peers -o requirements/peers.txt
 	@$(COMPILE) --upgrade --group site -o requirements/site.txt
 	@$(COMPILE) --group build --constraint requirements/develop.txt -o requirements/build.txt
 

@@ -25,6 +25,7 @@ FIXTURES = {
     "live": {"opensearch_url", "elasticsearch_url", "ml_node", "secure_node", "jvm"},
     "data": {"judged"},
     "browser": {"chromium"},
+    "peers": {"peers"},
     "model": {"tiny_models", "tiny_llama", "tiny_bert", "tiny_kin", "tiny_shape"},
 }
 # Marker → the helpers that make every test of a module that imports them one of its kind.
