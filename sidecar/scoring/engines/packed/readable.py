@@ -17,6 +17,7 @@ from sidecar.scoring.checkpoints.checkpoint import Placement
 from sidecar.scoring.checkpoints.safetensors_io import PLAIN, stored_formats, weight_files
 from sidecar.scoring.engines.packed.architectures import FAMILIES, FULL, SLIDING, unfit_architecture
 from sidecar.scoring.engines.packed.weights import empty_decoder
+from sidecar.scoring.engines.packed_encoders.readable import FAMILIES as ENCODERS
 
 # Keys that the engine uses, whatever their value and the architecture: sizes, and those of the rotary frequencies.
 COMPUTED = {
@@ -78,7 +79,7 @@ def whole_name(name: str) -> str:
 def _unfit_config(config: Mapping[str, Any]) -> str | None:
     family = FAMILIES.get(config["model_type"])
     if family is None:
-        return f"it is a {config['model_type']}, which is none of {', '.join(FAMILIES)}"
+        return f"it is a {config['model_type']}, which is none of {', '.join([*FAMILIES, *ENCODERS])}"
     known = COMPUTED | INERT | family.computed | family.inert | {family.activation}
     for key, value in config.items():
         if value is None or (key in known and key not in family.fixed):
