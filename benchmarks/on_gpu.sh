@@ -3,9 +3,9 @@
 #
 #     sh benchmarks/on_gpu.sh [PYTHON] [FOLDER]
 #
-# FOLDER (build/gpu) gets one file for each step: the packed engines' tests on the GPU, the packed engine beside
-# transformers on each decoder and encoder, and its steps, memory and adapters at 3B. A step that takes too long or fails does not
-# keep the others from running; the exit status is then 1.
+# FOLDER (build/gpu) gets one file for each step: the packed engines' tests on the GPU; the packed engine beside
+# transformers on each decoder and encoder; merging an adapter, whole and in parts; and the engine's steps, memory and
+# adapters at 3B. A step that takes too long or fails does not keep the others from running; the exit status is then 1.
 python=${1:-.venv/bin/python}
 folder=${2:-build/gpu}
 mkdir -p "$folder"
@@ -20,5 +20,6 @@ step() { # step NAME SECONDS COMMAND...
 
 step tests 220 "$python" -m pytest -q -p no:cacheprovider tests/scoring/engines
 step architectures 390 "$python" -m benchmarks.packed_architectures --device cuda
-step steps 290 "$python" -m benchmarks.packed_steps
+step merge 30 "$python" -m benchmarks.merge_adapter --device cuda
+step steps 260 "$python" -m benchmarks.packed_steps
 exit $status

@@ -7,8 +7,9 @@ W + s·B·A in float32, cast once. So an adapter's weights are always the same, 
 alone; adding and subtracting in place would accumulate rounding errors.
 
 The lower bound of a merge: each of a 3B model's 2.8e9 adapted weights costs 12 bytes of memory traffic (W read, 2; B·A
-written and read, 4 + 4; the sum written, 2), 34 GB, which is 8 ms at an H200's 4.3 TB/s. To avoid the merge, keep one
-more copy of the matrices (`merged`), 5.6 GB for 3B. The alternative, `x·W + s·(x·A)·B` without merging, switches at no
+written and read, 4 + 4; the sum written, 2), 34 GB, which is 8 ms at an H200's 4.3 TB/s. On a CPU the product stays in
+the cache, and 4 bytes remain (`lora.add_product`). To avoid the merge, keep one more copy of the matrices (`merged`),
+5.6 GB for 3B. The alternative, `x·W + s·(x·A)·B` without merging, switches at no
 cost and can mix adapters in a batch, but every request pays for it, and its sums round differently from those of an
 adapter served alone.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 
+import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -12,6 +13,7 @@ from transformers import LlamaConfig
 from sidecar.bench.shapes import SHAPES
 from sidecar.scoring.checkpoints.manifest import Manifest
 from sidecar.scoring.engines.packed.engine import PackedEngine
+from sidecar.scoring.engines.packed.lora import Factors
 from sidecar.scoring.engines.packed.weights import empty_decoder
 from sidecar.scoring.prompt import Tokens
 
@@ -59,3 +61,16 @@ def test_16k_tokens_of_a_3b_model_take_less_than_a_gigabyte_and_a_half_beside_it
     with torch.inference_mode(), LiveBytes() as live:
         engine.logits([pairs])
     assert 0.5e9 < live.peak * NARROW * 16384 / (PAIRS * LENGTH) < 1.5e9
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_merge_is_made_in_parts_that_take_a_megabyte(dtype):
+    rows, columns, rank = 1100, 1000, 16
+    weight = torch.randn(rows, columns).to(dtype)
+    factors = Factors(torch.randn(rows, rank), torch.randn(rank, columns), 0.5)
+    expected = (weight.float() + 0.5 * (factors.up @ factors.down)).to(dtype)
+    slot = torch.empty(rows, columns, dtype=dtype)
+    with torch.inference_mode(), LiveBytes() as live:
+        factors.merge(weight, slot)
+    assert torch.allclose(slot.float(), expected.float(), rtol=2**-7 if dtype == torch.bfloat16 else 1e-5, atol=1e-5)
+    assert live.peak < 2**20 + 2 * factors.up.nbytes
