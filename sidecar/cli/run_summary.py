@@ -29,12 +29,15 @@ def unscored(watch: TextWatch) -> str:
 
 def stage_two_answers(answers: Mapping[str, int]) -> str:
     """Say how the generator answered; empty if there is none."""
-    if not answers:
-        return ""
+    return f"; stage two: {answers_in_words(answers)}" if answers else ""
+
+
+def answers_in_words(answers: Mapping[str, int]) -> str:
+    """Return the number of a generator's answers, and of those that were not as they should be."""
     wrong = {
         "mended": "did not name every passage once",
         "unreadable": "held no order, so that their windows kept the one they had",
         "cut": "reached the largest number of tokens",
     }
     found = [f"{answers[kind]} {words}" for kind, words in wrong.items() if answers[kind]]
-    return f"; stage two: {answers['windows']} answers" + (f", of which {', '.join(found)}" if found else "")
+    return f"{answers['windows']} answers" + (f", of which {', '.join(found)}" if found else "")

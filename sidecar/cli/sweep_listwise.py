@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -17,6 +19,7 @@ from sidecar.cli.sweep_stages import with_values
 from sidecar.core.candidates import Ranking, rank_scored
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.listwise_spec import ListwiseSpec
+from sidecar.core.stage_two import count_answers
 from sidecar.experiments.journal import Journal
 from sidecar.experiments.stage_files import StageFile
 from sidecar.experiments.sweep_plan import StageTwoPoint
@@ -115,10 +118,11 @@ class RememberingGenerator:
 
 @dataclass(frozen=True, slots=True)
 class SweptStageTwo:
-    """A stage two on the candidates of the first stages' `files`."""
+    """A stage two on the candidates of the first stages' `files`; `answers` counts those to its rankings."""
 
     stage: ListwiseStage
     files: Mapping[str, StageFile]
+    answers: Counter[str] = field(default_factory=Counter)
 
     @property
     def depth(self) -> int:
@@ -128,10 +132,16 @@ class SweptStageTwo:
     def orders(self, stage: str, tops: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
         """Return the docids of each query in the generator's order. Raises what the generator raises."""
         rankings = ((qid, self._ranking(self.files[stage], qid, top)) for qid, top in tops.items())
-        return {
-            qid: [tops[qid][hit.candidate.rank - 1] for hit in ranking.hits]
-            for qid, ranking in self.stage.reorder_all(rankings)
-        }
+        found = {}
+        for qid, ranking in self.stage.reorder_all(rankings):
+            self.answers.update(count_answers(ranking.stage_two.windows if ranking.stage_two else ()))
+            found[qid] = [tops[qid][hit.candidate.rank - 1] for hit in ranking.hits]
+        return found
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """Return the generator, and how it answered on all rankings; an answer counts each time it is used."""
+        return {"generator": self.stage.generator.identity, **self.answers}
 
     def _ranking(self, file: StageFile, qid: str, top: Sequence[str]) -> Ranking:
         found = file.read(qid)

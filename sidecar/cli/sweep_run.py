@@ -12,6 +12,7 @@ from sidecar.cli.factories import chosen, digest, model_files, stage_two_identit
 from sidecar.cli.first_stages import SEARCHED
 from sidecar.cli.options import BM25, FIELDS, MODEL, RM3
 from sidecar.cli.progress import Pace, progress, working
+from sidecar.cli.run_summary import answers_in_words
 from sidecar.cli.sweep_listwise import KeptAnswers, SweptStageTwo, open_stages_two, stage_two_settings
 from sidecar.cli.sweep_scores import read_lists, score_queries
 from sidecar.cli.sweep_stages import INPUTS, Stages, SweepFolder, engine_of, record, with_values
@@ -68,7 +69,9 @@ class Sweep:
             stages_two = stack.enter_context(self._stages_two(files))
             measures = SweepMeasures(Measuring(self.plan.measure, kept), split, qids, hits, stages_two)
             result = self._measure(measures, scored, windows)
-            self._write(result, models)
+            for name, one in stages_two.items():
+                say(f"stage two {name}: {answers_in_words(one.answers)}.")
+            self._write(result, models, {name: one.told for name, one in stages_two.items()})
             self._write_run(result.choice.best, files, scored, stages_two)
         return result
 
@@ -182,7 +185,7 @@ class Sweep:
         second = None if best.listwise is None else stages_two[best.listwise]
         write_best_run(self.folder.path / "best.trec", lists, scored[best.stage][best.model or ""], best, second)
 
-    def _write(self, result: SweepResult, models: Mapping[str, Settings]) -> None:
+    def _write(self, result: SweepResult, models: Mapping[str, Settings], stages_two: Mapping[str, Any]) -> None:
         best, path = result.choice.best.point, self.folder.path
         [stage] = [one for one in self.plan.stages() if one.name == best.stage]
         settings = self._best_settings(stage, models[best.model or ""], best.window or 0)
@@ -195,7 +198,8 @@ class Sweep:
                 comments.append("listwise_request is left out here: set it as it was set for the sweep.")
         write_settings(path / "best.toml", {n: v for n, v in settings.items() if v is not None}, comments)
         write_csv(path / "sweep.csv", result)
-        write_json(path / "sweep.json", result, {"settings": settings, "versions": versions()})
+        more = {"stages_two": stages_two} if stages_two else {}
+        write_json(path / "sweep.json", result, {"settings": settings, "versions": versions(), **more})
 
     def _best_settings(self, stage: StagePoint, model: Settings, window: int) -> dict[str, Any]:
         """Return every setting that decides the result and is not the default, and those that were swept."""

@@ -115,6 +115,23 @@ def test_answers_are_kept_and_nothing_is_asked_twice(sweep, folder, generator):
     assert files() == before
 
 
+def test_answers_that_hold_no_order_are_counted_and_said(sweep, folder, generator):
+    wrong = iter(["I can't."] * 2 + ["[2] > [2] > [1] > [3]"])
+    generator.says = lambda text: next(wrong, text)
+    status, _, said = sweep(listwise=table(generator, 3, "listwise_concurrency = 1"))
+    assert status == 0, said
+    assert f"stage two stub: {QUERIES} answers, of which 1 did not name every passage once, 2 held no order" in said
+    assert json.loads((folder / "out/sweep.json").read_text())["stages_two"] == {
+        "stub": {
+            "generator": f"openai stub at {generator.url}/v1",
+            "windows": QUERIES,
+            "mended": 1,
+            "unreadable": 2,
+            "cut": 0,
+        }
+    }
+
+
 def test_an_interrupted_sweep_goes_on_with_its_answers(sweep, generator):
     def refuses_one(body):
         if "query: query 7." in body["messages"][1]["content"]:
