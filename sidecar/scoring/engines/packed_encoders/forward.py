@@ -28,7 +28,7 @@ class Forward:
     def pooled(self, texts: Sequence[Tokens]) -> torch.Tensor:
         """Return texts x hidden, in float32 and still on the device."""
         encoder = self.encoder
-        batch = PackedTexts(texts, device=self.device, dtype=self.dtype)
+        batch = self._packed(texts)
         x = self._embedded(batch)
         for layer in encoder.layers if self._mean else encoder.layers[:-1]:
             x = self._layer(layer, x, batch)
@@ -38,6 +38,9 @@ class Forward:
             x = encoder.final_norm(x)
         # `unsafe` leaves out a check of the lengths that would wait for the GPU.
         return torch.segment_reduce(x.float(), "mean", lengths=batch.lengths, unsafe=True) if self._mean else x.float()
+
+    def _packed(self, texts: Sequence[Tokens]) -> PackedTexts:
+        return PackedTexts(texts, device=self.device, dtype=self.dtype)
 
     def _embedded(self, batch: PackedTexts) -> torch.Tensor:
         tables = self.encoder.embeddings

@@ -35,10 +35,16 @@ class Family:
     weights: re.Pattern[str]
 
 
+# Keys that transformers does not read, or only before its forward pass; published checkpoints have them.
+_INERT = SILENT | {
+    "model_type", "output_past", "finetuning_task", "_attn_implementation_autoset", "pooler_fc_size",
+    "pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head", "pooler_type",
+    "sbert_ce_default_activation_function",
+}  # fmt: skip
 _BERT = Family(
     sizes=frozenset(SIZES),
     values={key: values for key, values in DECISIVE.items() if key != "model_type"} | {"is_encoder_decoder": (False,)},
-    inert=SILENT | {"model_type"},
+    inert=_INERT,
     weights=WEIGHT_NAMES,
 )
 _MODERNBERT = Family(
@@ -56,8 +62,8 @@ _MODERNBERT = Family(
         "is_encoder_decoder": (False,),
     },
     # `layer_types` and `rope_parameters` already contain what the older keys say.
-    inert=SILENT | {
-        "model_type", "cls_token_id", "sep_token_id", "initializer_cutoff_factor", "attention_dropout",
+    inert=_INERT | {
+        "cls_token_id", "sep_token_id", "initializer_cutoff_factor", "attention_dropout",
         "embedding_dropout", "mlp_dropout", "decoder_bias", "deterministic_flash_attn", "sparse_prediction",
         "sparse_pred_ignore_index", "global_attn_every_n_layers", "layer_norm_eps", "repad_logits_with_grad",
         "reference_compile",

@@ -11,6 +11,7 @@ from sidecar.scoring.engines.packed.architectures import AttentionKind
 from sidecar.scoring.engines.packed.attention import Buckets, Varlen, alike, kernel_options, varlen_kernel
 from sidecar.scoring.engines.packed.layout import Part, Slot, key_rows, lay_out
 from tests.support.models.devices import DEVICES
+from tests.support.models.varlen import varlen_kernel as stand_in
 
 HEADS, KV_HEADS, SIZE = 4, 2, 8
 PLAIN = AttentionKind()
@@ -44,23 +45,6 @@ def written_out(segments, query, key, value, kind=PLAIN):
     return torch.stack(outputs)
 
 
-def kernel(query, key, value, query_ends, key_ends, longest_query, longest_key, window_size=(-1, 0)):
-    """Stand in for torch.nn.attention.varlen.varlen_attn, asked for a window and grouped heads."""
-    found = []
-    for q, q_end, k, k_end in zip(query_ends, query_ends[1:], key_ends, key_ends[1:], strict=False):
-        assert q_end - q <= longest_query
-        assert k_end - k <= longest_key
-        rows, columns = torch.arange(q_end - q)[:, None], torch.arange(k_end - k)
-        distance = columns - (rows + (k_end - k) - (q_end - q))
-        before, after = (limit if limit >= 0 else len(key) for limit in window_size)
-        mask = (distance >= -before) & (distance <= after)
-        parts = (query[q:q_end], key[k:k_end], value[k:k_end])
-        heads = (part.transpose(0, 1) for part in parts)
-        attended = torch.nn.functional.scaled_dot_product_attention(*heads, attn_mask=mask, enable_gqa=True)
-        found.append(attended.transpose(0, 1))
-    return torch.cat(found)
-
-
 @pytest.fixture(params=["segments", "pooled"])
 def case(request):
     """Segments of a batch of two groups with prefixes and slots, with random heads."""
@@ -90,7 +74,7 @@ def test_buckets_equal_attention_written_out(case, kind, device, alone):
 @pytest.mark.parametrize("window", sorted({kind.window for kind in KINDS}))
 def test_the_kernel_is_given_what_attention_written_out_needs(case, window):
     segments, heads = case
-    found = Varlen(partial(kernel, window_size=window), segments, torch.device("cpu"))(*heads)
+    found = Varlen(partial(stand_in, window_size=window), segments, torch.device("cpu"))(*heads)
     assert torch.allclose(found, written_out(segments, *heads, AttentionKind(window=window)), atol=1e-6)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,9 +19,14 @@ from transformers import (
 
 from sidecar.scoring.checkpoints.checkpoint import Checkpoint
 from sidecar.scoring.checkpoints.manifest import Manifest
+from sidecar.scoring.engines.packed.attention import Varlen
 from sidecar.scoring.engines.packed_encoders.engine import PackedEmbedder, PackedEncoder
+from sidecar.scoring.engines.packed_encoders.forward import Forward
+from sidecar.scoring.engines.packed_encoders.texts import PackedTexts
+from sidecar.scoring.engines.packed_encoders.weights import encoder_of
 from sidecar.scoring.prompt import Tokens
 from tests.support.models.devices import DEVICES
+from tests.support.models.varlen import varlen_kernel
 
 FP32 = 1e-5
 LIMIT, VOCABULARY = 64, 90
@@ -86,6 +92,26 @@ def test_logits_equal_transformers_one_pair_at_a_time(classifier, lengths, devic
     classifier.to("cpu")
     assert engine.logits([rows]) == [pytest.approx(expected, abs=FP32)]
     assert len(rows) < 8 or np.std(expected) > 1000 * FP32
+
+
+class KernelTexts(PackedTexts):
+    """Attends as on a GPU, through a stand-in for torch's kernel."""
+
+    def _plan(self, segments, kind):
+        return Varlen(partial(varlen_kernel, window_size=kind.window), segments, torch.device("cpu"))
+
+
+class KernelForward(Forward):
+    def _packed(self, texts):
+        return KernelTexts(texts, device=self.device, dtype=self.dtype)
+
+
+@pytest.mark.parametrize("mean", [False, True])
+def test_the_kernel_of_a_gpu_is_given_what_each_layer_needs(classifier, mean):
+    rows = rows_of(classifier.config, [2, 64, 3, 17, 17, 1, 31, 48])
+    encoder = encoder_of(classifier, positions=LIMIT)
+    found, expected = (way(encoder, mean=mean).pooled(rows) for way in (KernelForward, Forward))
+    assert torch.allclose(found, expected, atol=FP32)
 
 
 @pytest.mark.parametrize("limits", [{"batch_size": 1}, {"batch_size": 3}, {"max_tokens": 1}, {"max_tokens": 70}])

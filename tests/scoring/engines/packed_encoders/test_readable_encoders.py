@@ -73,6 +73,22 @@ def test_auto_leaves_a_gpu_without_the_kernel_to_transformers(bases, dtype):
     assert packs_encoder(checkpoint, "packed")
 
 
+# Keys of published checkpoints beside those that transformers writes: multilingual BERT, bge-reranker-base, ModernBERT.
+PUBLISHED = {
+    "bert": {"directionality": "bidi", "pooler_fc_size": 768, "pooler_type": "first_token_transform",
+             "position_embedding_type": "absolute", "gradient_checkpointing": False},
+    "xlm-roberta": {"output_past": True, "position_embedding_type": "absolute", "torch_dtype": "float32"},
+    "modernbert": {"global_rope_theta": 160000.0, "local_rope_theta": 10000.0, "global_attn_every_n_layers": 3,
+                   "layer_norm_eps": 1e-5, "position_embedding_type": "absolute", "repad_logits_with_grad": False,
+                   "reference_compile": True, "gradient_checkpointing": False, "decoder_bias": True},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_keys_of_published_checkpoints_are_known(changed, name):
+    assert loaded(changed(name, **PUBLISHED[name]), engine="packed").engine_name == "packed"
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "reason"),
     [
