@@ -113,7 +113,9 @@ FAMILIES: dict[str, Family] = {
         read_as="llama",
     ),
     "mistral": Family(name="Mistral", computed=frozenset({"sliding_window"})),
-    "qwen2": Family(name="Qwen2", computed=_LAYER_TYPES, differences={"biased": ("qkv",)}),
+    "qwen2": Family(
+        name="Qwen2", computed=_LAYER_TYPES, fixed={"use_mrope": (False,)}, differences={"biased": ("qkv",)}
+    ),
     "qwen3": Family(
         name="Qwen3", computed=_LAYER_TYPES | {"attention_bias"}, differences={"head_norms": True}
     ),

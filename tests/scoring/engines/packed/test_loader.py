@@ -115,6 +115,7 @@ def test_what_can_not_be_packed_is_left_to_transformers_or_refused(base, changes
         ("llama", {"sliding_window": 4}, "sets sliding_window, which the engine does not know"),
         ("mistral", {"layer_types": ["full_attention"] * 2}, "sets layer_types, which the engine does not know"),
         ("qwen3", {"layer_types": ["chunked_attention"] * 2}, "it has layers of chunked_attention"),
+        ("qwen2", {"use_mrope": True}, "sets use_mrope to True"),
         ("qwen2", {"layer_types": ["sliding_attention"] * 2}, "layers of sliding_attention and no sliding_window"),
         ("gemma", {"use_bidirectional_attention": True}, "sets use_bidirectional_attention to True"),
         ("gemma2", {"hidden_activation": "relu"}, "sets hidden_activation to relu"),
@@ -130,6 +131,24 @@ def test_a_setting_that_an_architecture_does_not_have_here_is_left_to_transforme
     assert not packs("auto", tmp_path, CPU)
     with pytest.raises(ConfigurationError, match=reason):
         packs("packed", tmp_path, CPU)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("qwen2", {"use_mrope": False, "sliding_window": 32768, "max_window_layers": 21}),
+        ("gemma", {"hidden_act": "gelu", "hidden_activation": None}),
+        ("gemma2", {"cache_implementation": "hybrid", "hidden_act": "relu", "sliding_window_size": 4}),
+        ("gemma3_text", {"cache_implementation": "hybrid", "final_logit_softcapping": None}),
+    ],
+)
+def test_keys_of_published_files_that_change_no_score_are_known(tmp_path, name, changes):
+    build_base(name, tmp_path)
+    plain = values(load_scorer(str(tmp_path), device="cpu", engine="packed"), QUERY, PASSAGES)
+    edit(tmp_path / "config.json", **changes)
+    assert values(load_scorer(str(tmp_path), device="cpu", engine="packed"), QUERY, PASSAGES) == plain
+    theirs = load_scorer(str(tmp_path), device="cpu", engine="transformers")
+    assert plain == pytest.approx(values(theirs, QUERY, PASSAGES), abs=1e-5)
 
 
 @pytest.mark.parametrize("engine", ["auto", "packed", "transformers"])
