@@ -8,8 +8,9 @@ import pytest
 
 from tests.support.live import elasticsearch_node, opensearch_home
 from tests.support.live.java_node import NodeFailed
+from tests.support.live.node_home import NoNode
 from tests.support.live.nodes import VERSIONS
-from tests.support.live.opensearch_home import NoNode, build, jdk
+from tests.support.live.opensearch_home import build, jdk
 from tests.support.live.opensearch_node import Node
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.live.opensearch_home import NoNode, jdk
+from tests.support.live.node_home import NoNode
+from tests.support.live.opensearch_home import jdk
 
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("SIDECAR_TEST_CLIENTS", HERE.parents[2] / ".cache" / "clients")).resolve()

@@ -6,14 +6,13 @@ Maven Central has none of its modules, so there are no analysers of languages, n
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 from tests.support.live.java_node import JVM_OPTIONS, JavaNode, write_config
-from tests.support.live.opensearch_home import NoNode, jdk
+from tests.support.live.node_home import NoNode, made_once
+from tests.support.live.opensearch_home import jdk
 
 VERSIONS = ("8.19.7", "9.2.1")
 HERE = Path(__file__).parent / "elasticsearch"
@@ -46,23 +45,7 @@ class ElasticsearchNode(JavaNode):
 
 def build(home: Path, version: str) -> Path:
     """Lay a home out, or take the one that is there if it was made by this very recipe. Raises `NoNode`."""
-    home = home.resolve()  # Maven takes a relative folder to lie beside its own file
-    recipe = hashlib.sha256(b"".join(path.read_bytes() for path in RECIPE)).hexdigest()
-    stamp = home / "recipe"
-    if stamp.exists() and stamp.read_text() == recipe:
-        return home
-    if not shutil.which("mvn"):
-        raise NoNode("no Maven (mvn) to build an Elasticsearch node with")
-    home.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(dir=home.parent, prefix=f"{home.name}."))
-    try:
-        _lay_out(made, version)
-        (made / "recipe").write_text(recipe)
-        shutil.rmtree(home, ignore_errors=True)
-        made.rename(home)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-    return home
+    return made_once(home, RECIPE, lambda made: _lay_out(made, version), tools=["mvn"])
 
 
 def _java() -> Path:

