@@ -1,4 +1,4 @@
-"""Measure each step of the packed engine on a GPU, its memory, and the cost of switching an adapter.
+"""Measure each step of the packed engine on a GPU, its memory, FP8 weights, and the cost of switching an adapter.
 
     python -m benchmarks.packed_steps [--shape 3b] [--pairs LISTS.jsonl.gz] [--rounds 10] [--device cuda]
 
@@ -14,7 +14,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -27,12 +27,14 @@ from sidecar.bench.rounds import interleave
 from sidecar.bench.shapes import SHAPES, random_llama, save
 from sidecar.bench.system import System
 from sidecar.bench.work import by_typicality, queries_for
+from sidecar.core.errors import ConfigurationError
 from sidecar.scoring.adapter_registry import AdapterRegistry
 from sidecar.scoring.checkpoints.checkpoint import Placement, load_tokenizer
 from sidecar.scoring.checkpoints.manifest import Manifest
+from sidecar.scoring.checkpoints.precision import FP8
 from sidecar.scoring.engines.packed.engine import PackedEngine, Rotations
 from sidecar.scoring.engines.packed.layout import Layout
-from sidecar.scoring.engines.packed.loader import read_decoder, shapes_of
+from sidecar.scoring.engines.packed.loader import packs, read_decoder, shapes_of
 from sidecar.scoring.engines.packed.transfer import send
 from sidecar.scoring.engines.packed.weights import Decoder
 from sidecar.scoring.engines.padding import pad_id
@@ -50,12 +52,15 @@ class WholeLastLayer(PackedEngine):
         return x[send(layout.pooled_rows, self.device)]
 
 
-def steps(decoder: Decoder, eos: int) -> Iterator[tuple[str, PackedEngine]]:
-    """Yield the engine with one more optimisation at a time, then complete, uncompiled, and in its invariant mode."""
+def steps(decoder: Decoder, in_fp8: Decoder | None, eos: int) -> Iterator[tuple[str, PackedEngine]]:
+    """Yield the engine with one more optimisation at a time, then complete, with FP8, uncompiled, and invariant."""
     yield "no padding", WholeLastLayer(decoder, Manifest(), eos=eos, share=False)
     yield "+ compiled", WholeLastLayer(decoder, Manifest(), eos=eos, share=False, compile="before")
     yield "+ last layer for pooled rows", PackedEngine(decoder, Manifest(), eos=eos, share=False, compile="before")
     yield "+ shared prefix: the engine", PackedEngine(decoder, Manifest(), eos=eos, compile="before")
+    if in_fp8 is not None:
+        yield "the engine, fp8", PackedEngine(in_fp8, Manifest(), eos=eos, compile="before")
+        yield "the engine, fp8, not compiled", PackedEngine(in_fp8, Manifest(), eos=eos)
     yield "the engine, not compiled", PackedEngine(decoder, Manifest(), eos=eos)
     yield "the engine, invariant", PackedEngine(decoder, Manifest(), eos=eos, invariant=True)
 
@@ -83,19 +88,14 @@ def measure(asked: Asked, folder: Path) -> None:
     say(f"{describe_machine(asked.device)}, torch {torch.__version__}, shape {asked.shape}, {asked.dtype}")
     flops = prepare(asked, placement, folder)
     memory = Memory(asked.device)
-    memory.forget()
-    before, began = memory.now() or 0, perf_counter()
-    decoder = read_decoder(folder, placement)
-    synchronize(asked.device)
-    weights = (memory.now() or 0) - before
-    seconds = perf_counter() - began
-    say(f"read in {seconds:.1f} s: {weights / 1e9:.2f} GB, at most {_grown(memory, before):.2f} on the way")
+    before = memory.now() or 0
+    decoder = read(folder, placement, memory)
     tokenizer = load_tokenizer(folder)
-    time_steps(asked, decoder, tokenizer, memory, flops)
     memory.forget()
     pairs = [Tokens([7 + (index + place) % 999 for place in range(LENGTH)]) for index in range(TOKENS // LENGTH)]
     PackedEngine(decoder, Manifest(), eos=pad_id(tokenizer, decoder=True), max_tokens=TOKENS).logits([pairs])
     say(f"{TOKENS} tokens in one batch: {_grown(memory, before):.2f} GB in all")
+    time_steps(asked, (decoder, read_fp8(folder, placement, memory)), tokenizer, memory, flops)
     shapes = shapes_of(decoder)
     del decoder
     time_switches(asked, placement, folder, shapes)
@@ -114,7 +114,31 @@ def prepare(asked: Asked, placement: Placement, folder: Path) -> Any:
     return lambda lengths: useful_flops(skeleton, lengths)
 
 
-def time_steps(asked: Asked, decoder: Decoder, tokenizer: Any, memory: Memory, flops: Any) -> None:
+def read(folder: Path, placement: Placement, memory: Memory) -> Decoder:
+    """Read the weights; print how long it takes, and the memory."""
+    memory.forget()
+    before, began = memory.now() or 0, perf_counter()
+    decoder = read_decoder(folder, placement)
+    synchronize(placement.torch_device())
+    weights, seconds = (memory.now() or 0) - before, perf_counter() - began
+    say(f"read in {seconds:.1f} s: {weights / 1e9:.2f} GB, at most {_grown(memory, before):.2f} on the way")
+    return decoder
+
+
+def read_fp8(folder: Path, placement: Placement, memory: Memory) -> Decoder | None:
+    """Read the weights and convert them to FP8; None, and a line that says why, if that can't be computed here."""
+    placement = replace(placement, quantization=FP8)
+    try:
+        packs("packed", folder, placement)
+    except ConfigurationError as error:
+        say(f"left out: {error.message}")
+        return None
+    return read(folder, placement, memory)
+
+
+def time_steps(
+    asked: Asked, decoders: tuple[Decoder, Decoder | None], tokenizer: Any, memory: Memory, flops: Any
+) -> None:
     """Print a line for each step, from ids to scores; at the end, how long tokenising the texts takes."""
     queries = queries_for(asked.pairs, Manifest(), seed=0)
     prompt = Prompt(tokenizer, Manifest(), segments=False)
@@ -123,12 +147,12 @@ def time_steps(asked: Asked, decoder: Decoder, tokenizer: Any, memory: Memory, f
     lengths = [len(pair) for pair in pairs]
     systems = []
     began = perf_counter()
-    for name, engine in steps(decoder, pad_id(tokenizer, decoder=True)):
+    for name, engine in steps(*decoders, pad_id(tokenizer, decoder=True)):
         engine.logits([pairs])
         say(f"{name}: ready after {perf_counter() - began:.1f} s")
         began = perf_counter()
         systems.append(System(name, name, lambda _, engine=engine: engine.logits([pairs])[0]))  # type: ignore[misc]
-    peak = matmul_peak(asked.device, decoder.embeddings.dtype)
+    peak = matmul_peak(asked.device, decoders[0].embeddings.dtype)
     say(f"{len(pairs)} pairs, {sum(lengths)} tokens, {flops(lengths) / 1e12:.1f} TFLOP; peak {peak / 1e12:.0f} TFLOP/s")
     timings = interleave(systems, [query], rounds=asked.rounds, clock=perf_counter, memory=memory)
     for system, timing in zip(systems, timings, strict=True):

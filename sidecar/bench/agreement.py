@@ -11,7 +11,7 @@ import msgspec
 
 from sidecar.bench.figures import CLOSER, same_order, tau
 from sidecar.bench.options import Options
-from sidecar.bench.ours import modes
+from sidecar.bench.ours import Mode, modes
 from sidecar.bench.subject import prepare
 from sidecar.bench.work import Query, queries_for
 from sidecar.core.errors import ConfigurationError
@@ -64,11 +64,11 @@ def agree(options: Options, qrels: Qrels | None, *, advance: Callable[[int], Non
         truth = _scores(oracle, queries, advance)
         found, left_out = [], {}
         device, exact = _resolved(options)
-        for name, (engine, dtype) in modes(options.dtype, exact).items():
-            if (engine, dtype) == (ORACLE, "float32"):
+        for name, mode in modes(options.dtype, exact, options.quantization).items():
+            if mode == Mode(ORACLE, "float32"):
                 continue
             try:
-                scorer = load_scorer(model, device=options.device, dtype=dtype, engine=engine, cache_size=0)
+                scorer = load_scorer(model, device=options.device, **mode._asdict(), cache_size=0)
             except ConfigurationError as error:
                 left_out[name] = error.message
                 continue

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from sidecar.bench.subject import Subject
 from sidecar.bench.system import Offer, Score
 from sidecar.bench.work import Query
 from sidecar.core.errors import ConfigurationError
-from sidecar.scoring.engines.names import BFLOAT16, ENGINES, OPENVINO
+from sidecar.scoring.checkpoints.precision import FP8
+from sidecar.scoring.engines.names import BFLOAT16, ENGINES, OPENVINO, PACKED, TRANSFORMERS
 from sidecar.scoring.engines.select import choose_engine
 from sidecar.scoring.loading import load_scorer
 
@@ -23,22 +24,36 @@ AUTOMATIC = "ours"
 _BORROWING = ("transformers", "card")
 
 
-def modes(asked: str, dtype: str) -> dict[str, tuple[str, str]]:
-    """Return engine and dtype of all our systems, by name: `auto` in the requested dtype, all others in `dtype`.
+class Mode(NamedTuple):
+    """How one of our systems is loaded."""
 
-    OpenVINO also computes in bfloat16, if that is not already included.
+    engine: str
+    dtype: str
+    quantization: str = "none"
+
+
+def modes(asked: str, dtype: str, quantization: str = "none") -> dict[str, Mode]:
+    """Return the modes of all our systems, by name: `auto` in the requested dtype, all others in `dtype`.
+
+    OpenVINO also computes in bfloat16, if that is not already included. With `quantization` there is one system more,
+    with quantised weights.
     """
-    named = {engine: (engine, asked if engine == "auto" else dtype) for engine in ENGINES}
-    return named if dtype == BFLOAT16 else named | {OPENVINO[BFLOAT16]: ("openvino", BFLOAT16)}
+    named = {engine: Mode(engine, asked if engine == "auto" else dtype) for engine in ENGINES}
+    if dtype != BFLOAT16:
+        named[OPENVINO[BFLOAT16]] = Mode("openvino", BFLOAT16)
+    if quantization != "none":
+        engine = PACKED if quantization == FP8 else TRANSFORMERS
+        named[f"{engine}-{quantization}"] = Mode(engine, dtype, quantization)
+    return named
 
 
 def offers(subject: Subject) -> list[Offer]:
     """Yield `ours`, the service's default; `ours-eager`, if that is compiled; `ours-NAME` for each other mode."""
     offered = [Offer(AUTOMATIC, "engine auto", functools.partial(_Ours, automatic))]
-    for name, (engine, dtype) in modes(subject.asked, subject.dtype).items():
+    for name, mode in modes(subject.asked, subject.dtype, subject.quantization).items():
         # For a shape auto is packed, so a second copy of its weights would measure the same.
-        if engine != "auto" and not (subject.shared and engine == "packed"):
-            load = functools.partial(scorer, engine=engine, dtype=dtype)
+        if name != "auto" and not (subject.shared and name == PACKED):
+            load = functools.partial(_in_mode, mode)
             offered.append(Offer(f"{AUTOMATIC}-{name}", f"engine {name}", functools.partial(_Ours, load)))
     return [*offered, Offer(f"{AUTOMATIC}-eager", "engine auto, not compiled", _eager)]
 
@@ -53,15 +68,29 @@ def scorer(
     engine: str,
     *,
     dtype: str,
+    quantization: str = "none",
     compile: Compiling = "never",  # noqa: A002  load_scorer's name
 ) -> CrossEncoder:
     """Return the product's scorer of the subject with one of its engines. Raises ConfigurationError."""
-    if subject.shared and engine in _BORROWING:
+    if subject.shared and engine in _BORROWING and quantization == "none":
         from sidecar.scoring.cross_encoder import CrossEncoder
 
         return CrossEncoder(subject.checkpoint, engine=choose_engine(subject.checkpoint, engine, batch_size=128))
-    loaded = load_scorer(str(subject.directory), device=subject.device, dtype=dtype, engine=engine, compile=compile)
+    loaded = load_scorer(
+        str(subject.directory),
+        device=subject.device,
+        dtype=dtype,
+        engine=engine,
+        quantization=quantization,
+        compile=compile,
+    )
     return cast("CrossEncoder", loaded)
+
+
+def _in_mode(mode: Mode, subject: Subject) -> CrossEncoder:
+    """Return a scorer; compiled if it is what `auto` is, with quantised weights."""
+    compiled = mode.engine == PACKED and mode.quantization != "none" and _compiles(subject)
+    return scorer(subject, **mode._asdict(), compile="before" if compiled else "never")
 
 
 class _Ours:

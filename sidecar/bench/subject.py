@@ -22,7 +22,7 @@ class Subject:
 
     If the weights are `shared`, since they are too large for one copy each, `foreign` holds a tiny model, and a library
     that has loaded it gets the checkpoint's model instead. `device` and `dtype` are resolved names,
-    `asked` is the requested dtype, which may be `auto`.
+    `asked` is the requested dtype, which may be `auto`, and `quantization` that of the options.
     """
 
     checkpoint: Checkpoint
@@ -32,6 +32,7 @@ class Subject:
     dtype: str
     asked: str
     shared: bool = False
+    quantization: str = "none"
 
     def weights(self, loaded: Any) -> Any:
         """Return the model that a library should run: the one it loaded from the directory, or the shared one."""
@@ -70,7 +71,8 @@ def prepare(directory: Path, options: Options) -> Subject:
     if shared:
         foreign = directory / "dwarf"
         save_skeleton(checkpoint, foreign)
-    return Subject(checkpoint, directory, foreign, str(where), str(kind).removeprefix("torch."), options.dtype, shared)
+    names = str(where), str(kind).removeprefix("torch."), options.dtype
+    return Subject(checkpoint, directory, foreign, *names, shared, options.quantization)
 
 
 def _load(model: str, options: Options) -> Checkpoint:

@@ -46,7 +46,7 @@ CONDITIONS = (
 
 
 @command("bench", example="sidecar bench --minutes 1")
-@takes("device", "dtype", conditions=CONDITIONS)
+@takes("device", "dtype", "quantization", conditions=CONDITIONS)
 def bench_command(
     pairs: Annotated[
         Path | None,
@@ -102,6 +102,7 @@ def bench_command(
         shape=shape.value if shape else None,
         device=settings.device,
         dtype=settings.dtype,
+        quantization=settings.quantization,
         minutes=minutes,
         rounds=rounds,
         seed=seed,

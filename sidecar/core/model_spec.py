@@ -58,10 +58,10 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     commas between), which is
     asked as `remote` says and takes no other option; `base_model` replaces the base that
     an adapter names, and `adapter` False leaves its LoRA out and keeps its score head. `device` is auto, cuda,
-    mps, cpu …, `dtype` auto (what suits the device), float32, bfloat16 or float16, `quantization` none, 8bit or 4bit;
-    `device_map` is transformers' own, for models that do not fit one device. With `chunking`, a passage that is longer
-    than the model reads gets the score of its best chunk; without, it is cut. `revision` and `base_revision` pin
-    commits at the hub; `offline` uses only its local cache. `max_length` replaces the manifest's token limit.
+    mps, cpu …, `dtype` auto (what suits the device), float32, bfloat16 or float16, `quantization` none, 8bit, 4bit
+    or fp8; `device_map` is transformers' own, for models that do not fit one device. With `chunking`, a passage that
+    is longer than the model reads gets the score of its best chunk; without, it is cut. `revision` and `base_revision`
+    pin commits at the hub; `offline` uses only its local cache. `max_length` replaces the manifest's token limit.
     `compile` says whether and when torch compiles the model (`checkpoint.Placement`). `engine` is one of
     `scoring.engines.names.ENGINES`; with `invariant` a pair's score does not depend on what else is scored with it. A
     bi-encoder keeps the embeddings of `cache_size` passages.

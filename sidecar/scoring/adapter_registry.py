@@ -21,8 +21,9 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
-from sidecar.core.errors import ModelError, ModelNotFound
+from sidecar.core.errors import ConfigurationError, ModelError, ModelNotFound
 from sidecar.scoring.checkpoints.checkpoint import Checkpoint, Placement, check_vocabulary, load_tokenizer
 from sidecar.scoring.checkpoints.lora_adapter import check_complete, tokenizer_directory
 from sidecar.scoring.checkpoints.manifest import Manifest, read_manifest
@@ -33,6 +34,9 @@ from sidecar.scoring.engines.packed.lora import HEAD, Lora, read_lora, unfit_ada
 from sidecar.scoring.engines.packed.weights import Decoder, with_matrices_of_its_own
 from sidecar.scoring.engines.padding import pad_id
 from sidecar.scoring.prompt import Prompt, Tokens
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +66,11 @@ class AdapterRegistry:
         batch_size: int = 128,
         invariant: bool = False,
     ) -> None:
+        if placement.quantization != "none":
+            raise ConfigurationError(
+                f"Adapters are merged from stored weights, not from {placement.quantization} ones.",
+                remedy="Load each adapter as a model of its own, or use quantization none.",
+            )
         packs("packed", directory, placement)
         self.name, self.directory, self.placement = name or str(directory), directory, placement
         self.most_merged = max(1, merged)
@@ -190,8 +199,9 @@ class _Switching:
 
 def _merge(base: Decoder, lora: Lora, decoder: Decoder) -> None:
     """Write the base's matrices with an adapter's factors, and the adapter's head, into `decoder`'s own buffers."""
-    slots = decoder.slots()
-    for name, weight in base.slots().items():
+    # The registry takes no matrices in FP8.
+    slots, stored = (cast("dict[str, torch.Tensor]", one.slots()) for one in (decoder, base))
+    for name, weight in stored.items():
         if name in lora.factors:
             lora.factors[name].merge(weight, slots[name])
         elif slots[name].data_ptr() != weight.data_ptr():

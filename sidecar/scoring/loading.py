@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from sidecar.core.errors import GatedModel, ModelError, ModelNotFound
+from sidecar.core.errors import ConfigurationError, GatedModel, ModelError, ModelNotFound
 from sidecar.core.missing_package import missing_package
 from sidecar.core.model_spec import ModelSpec
 from sidecar.scoring import Scorer
@@ -29,6 +29,7 @@ from sidecar.scoring.checkpoints.lora_adapter import (
 )
 from sidecar.scoring.checkpoints.manifest import Manifest, read_manifest
 from sidecar.scoring.checkpoints.plain_tokenizer import read_tokenizer
+from sidecar.scoring.checkpoints.precision import FP8
 from sidecar.scoring.checkpoints.presets import CARRIED, DEFAULT, EMBEDDED, LISTWISE, PRESETS
 from sidecar.scoring.checkpoints.sentence_modules import bi_encoder_manifest, pools_sentences
 from sidecar.scoring.chunks import MaxP, ReadsTokens
@@ -99,9 +100,14 @@ def spec_beside(spec: ModelSpec, model: str) -> ModelSpec:
 
 
 def placement_of(spec: ModelSpec) -> Placement:
-    """Return where and how the model of a specification runs."""
+    """Return where and how the model of a specification runs. Raises ConfigurationError for FP8 in invariant mode."""
     from sidecar.scoring.checkpoints.checkpoint import Placement
 
+    if spec.quantization == FP8 and spec.invariant:
+        raise ConfigurationError(
+            "Scores with fp8 weights are not known to be the same in every batch.",
+            remedy="Leave batch_invariant out, or use quantization none.",
+        )
     return Placement(spec.device, spec.dtype, spec.device_map, spec.compile, spec.quantization)
 
 

@@ -13,6 +13,7 @@ from sidecar.scoring.checkpoints.architecture import read_model_config
 from sidecar.scoring.checkpoints.checkpoint import Placement
 from sidecar.scoring.checkpoints.lora_adapter import is_adapter
 from sidecar.scoring.checkpoints.manifest import Manifest
+from sidecar.scoring.checkpoints.precision import FP8
 from sidecar.scoring.chunks import MaxP
 from sidecar.scoring.engines.packed.architectures import FAMILIES
 from sidecar.scoring.loading import Located, load, locate, locate_base, placement_of, with_max_length
@@ -106,8 +107,11 @@ def _manifest(located: Located, spec: ModelSpec) -> Manifest:
 
 
 def _base(adapter: Located, spec: ModelSpec) -> _Base | None:
-    """Return the base that an adapter may share with others; None for a model that must be loaded by itself."""
-    if not is_adapter(adapter.directory) or not spec.adapter:
+    """Return the base that an adapter may share with others; None for a model that must be loaded by itself.
+
+    Adapters are merged from the base's stored weights. FP8 weights are not those, so each adapter has its own.
+    """
+    if not is_adapter(adapter.directory) or not spec.adapter or spec.quantization == FP8:
         return None
     base = locate_base(adapter, spec.base_model, revision=spec.base_revision, offline=spec.offline)
     # This check needs no torch: another architecture can't be packed.

@@ -44,8 +44,10 @@ class ModelSettings(BaseModel):
         "it, in the background, for a decoder on a GPU.",
     )
 
-    quantization: Literal["none", "8bit", "4bit"] = Field(
-        "none", description="Quantise the weights, except the score head, with bitsandbytes."
+    quantization: Literal["none", "8bit", "4bit", "fp8"] = Field(
+        "none",
+        description="Quantise the weights, except the score head. 8bit, 4bit: with bitsandbytes. fp8: in the packed "
+        "engine, on an NVIDIA GPU of compute capability 8.9 or later.",
     )
     long_passages: Literal["cut", "chunk"] = Field(
         "cut",

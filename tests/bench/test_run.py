@@ -115,10 +115,13 @@ def test_every_other_engine_orders_as_plain_float32(tiny_bert, pairs):
     advanced = []
     qrels = {"1": {"1-3": 2}, "9": {"x": 1}}
 
-    report = agree(Options(pairs=pairs, model=str(tiny_bert), device="cpu"), qrels, advance=advanced.append)
+    report = agree(
+        Options(pairs=pairs, model=str(tiny_bert), device="cpu", quantization="fp8"), qrels, advance=advanced.append
+    )
 
     by_name = {one.name: one for one in report.systems}
-    assert by_name.keys() | report.left_out.keys() == {*ENGINES, "openvino-bfloat16"} - {"transformers"}
+    assert by_name.keys() | report.left_out.keys() == {*ENGINES, "openvino-bfloat16", "packed-fp8"} - {"transformers"}
+    assert "Only the packed engine has fp8 weights" in report.left_out["packed-fp8"]
     assert by_name["auto"].engine == "packed"
     assert (by_name["card"].identical, by_name["card"].queries) == (2, 2)
     assert by_name["card"].ndcg_difference == pytest.approx(0.0)

@@ -32,9 +32,10 @@ DTYPES = ("float32", "bfloat16", "float16")
 class Placement:
     """Where and how a model runs. `device_map` is transformers' own and takes precedence over `device`.
 
-    `quantization` is none, 8bit or 4bit: bitsandbytes quantises all weights except the score head's. `compile` says
-    when torch compiles the model: `before` it is used, `meanwhile` (its last digits change when that is done), or with
-    `auto` meanwhile if compiling pays. A model of transformers is compiled by its first calls; with `auto`, never.
+    `quantization` is none, 8bit or 4bit (bitsandbytes quantises all weights except the score head's), or fp8 (the
+    packed engine's, for the matrices of the layers). `compile` says when torch compiles the model: `before` it is used,
+    `meanwhile` (its last digits change when that is done), or with `auto` meanwhile if compiling pays. A model of
+    transformers is compiled by its first calls; with `auto`, never.
     """
 
     device: str = "auto"
@@ -60,14 +61,17 @@ class Placement:
 
     def torch_dtype(self) -> torch.dtype:
         """Choose the dtype: `auto` is what suits the device (`precision.automatic_dtype`)."""
+        if self.dtype == "auto":
+            return _dtype(automatic_dtype(self.torch_device().type, self.capability()))
+        return _dtype(self._named_dtype())
+
+    def capability(self) -> tuple[int, int] | None:
+        """Return the compute capability of the device; None if it is no GPU of CUDA's, or one that torch can't see."""
         import torch
 
-        if self.dtype == "auto":
-            device = self.torch_device()
-            seen = device.type == "cuda" and (device.index or 0) < torch.cuda.device_count()
-            capability = torch.cuda.get_device_capability(device) if seen else None
-            return _dtype(automatic_dtype(device.type, capability))
-        return _dtype(self._named_dtype())
+        device = self.torch_device()
+        seen = device.type == "cuda" and (device.index or 0) < torch.cuda.device_count()
+        return torch.cuda.get_device_capability(device) if seen else None
 
     def device_name(self) -> str:
         """Return torch's name of the device; torch is loaded only if there may be something else than a CPU."""

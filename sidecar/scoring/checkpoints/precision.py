@@ -7,7 +7,8 @@ from typing import Any
 
 from sidecar.core.errors import ConfigurationError
 
-QUANTIZATIONS = ("none", "8bit", "4bit")
+FP8 = "fp8"
+QUANTIZATIONS = ("none", "8bit", "4bit", FP8)
 # Modules that compute the score: never quantised.
 HEADS = ["score", "classifier", "pooler", "head"]
 INSTALL_BITSANDBYTES = "pip install 'rerank-sidecar[quantized]'"
@@ -28,16 +29,34 @@ def automatic_dtype(device: str, capability: tuple[int, int] | None = None) -> s
     return "bfloat16"
 
 
+def unfit_for_fp8(device: str, capability: tuple[int, int] | None = None) -> str | None:
+    """Say why a kind of device (torch's name, or `rocm`) can't multiply in FP8; None if it can.
+
+    `capability` is CUDA's: tensor cores have e4m3 from 8.9 (Ada) on. AMD's GPUs have another e4m3, or another kernel.
+    """
+    needed = "FP8 needs an NVIDIA GPU of compute capability 8.9 or later (L4, RTX 40, H100 …)"
+    if device != "cuda":
+        return f"{needed}, and the device is {device}"
+    if capability is None:
+        return f"{needed}, and torch sees no such GPU"
+    return None if capability >= (8, 9) else f"{needed}, and this one has {capability[0]}.{capability[1]}"
+
+
 def quantized(quantization: str, device: str, dtype: Any) -> Any:
     """Return the configuration for 8- or 4-bit weights; None for `none`. The score head stays in `dtype`.
 
-    Raises ConfigurationError if bitsandbytes is not installed or does not support the device.
+    Raises ConfigurationError if bitsandbytes is not installed or does not support the device, and for FP8 weights.
     """
     if quantization == "none":
         return None
     if quantization not in QUANTIZATIONS:
         raise ConfigurationError(
             f"There is no quantization {quantization!r}.", remedy=f"Use {', '.join(QUANTIZATIONS)}."
+        )
+    if quantization == FP8:
+        raise ConfigurationError(
+            "Only the packed engine has fp8 weights, and it does not compute this model here.",
+            remedy="Use a decoder that it reads with the engine packed or auto, or use quantization none.",
         )
     if device not in QUANTIZABLE:
         raise ConfigurationError(

@@ -9,13 +9,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.nn.functional import gelu, linear, pad, silu
 
 from sidecar.scoring.engines.packed.weights import Decoder, Layer, Rotary
 
-Multiply = Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], torch.Tensor]
+# Rows, one of the matrices that the decoder has (`weights.Matrix`), and a bias.
+Multiply = Callable[[torch.Tensor, Any, torch.Tensor | None], torch.Tensor]
 # By the names of `architectures.ACTIVATIONS`.
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "silu": silu,
@@ -41,7 +43,7 @@ class Steps:
 
 
 def steps_of(decoder: Decoder, multiply: Multiply = linear) -> Steps:
-    """Make the steps of a decoder; `multiply` is `torch.nn.functional.linear` or does the same."""
+    """Make the steps of a decoder; `multiply` is torch's `linear` or does the same, `fp8.multiply` for FP8."""
     shape, architecture = decoder.shape, decoder.architecture
     activate = ACTIVATIONS[architecture.activation]
 

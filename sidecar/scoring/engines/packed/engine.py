@@ -11,9 +11,11 @@ from torch.nn.functional import embedding, linear
 from sidecar.core.model_spec import Compiling
 from sidecar.scoring.checkpoints.architecture import check_slot
 from sidecar.scoring.checkpoints.manifest import Manifest
+from sidecar.scoring.engines.names import PACKED, PACKED_FP8
 from sidecar.scoring.engines.packed.attention import Attend, plan_attention
 from sidecar.scoring.engines.packed.block import Steps, invariant_steps, rms_norm, rope_tables, steps_of, tiled
 from sidecar.scoring.engines.packed.compiling import start
+from sidecar.scoring.engines.packed.fp8 import multiply
 from sidecar.scoring.engines.packed.layout import Layout, Segment, Slot, cut, distinct, lay_out
 from sidecar.scoring.engines.packed.transfer import send
 from sidecar.scoring.engines.packed.weights import Decoder, Layer
@@ -37,8 +39,6 @@ class PackedEngine:
     Raises ModelError for `last_slot` with a window of attention below the manifest's limit.
     """
 
-    name = "packed"
-
     def __init__(  # noqa: PLR0913  independent options, by keyword
         self,
         decoder: Decoder,
@@ -52,6 +52,7 @@ class PackedEngine:
         invariant: bool = False,
     ) -> None:
         check_slot(manifest, decoder.architecture.window)
+        self.name = PACKED_FP8 if decoder.in_fp8 else PACKED
         self.decoder = decoder
         self.device = decoder.device
         self.max_pairs = max_pairs
@@ -65,7 +66,8 @@ class PackedEngine:
         self._rope_tables = {
             name: rope_tables(rotary, positions, decoder.embeddings.dtype) for name, rotary in decoder.rotary.items()
         }
-        self._plain = invariant_steps(decoder) if invariant else steps_of(decoder)
+        product = multiply if decoder.in_fp8 else linear
+        self._plain = invariant_steps(decoder) if invariant else steps_of(decoder, product)
         self.compiled = start("never" if invariant else compile, self._plain, decoder)
 
     def logits(self, groups: Sequence[Sequence[Tokens]]) -> list[list[float]]:

@@ -11,21 +11,27 @@ from sidecar.core.errors import ConfigurationError, ModelError
 from sidecar.scoring.checkpoints.architecture import check_config
 from sidecar.scoring.checkpoints.checkpoint import Placement
 from sidecar.scoring.checkpoints.lora_adapter import check_complete
+from sidecar.scoring.checkpoints.precision import FP8
 from sidecar.scoring.checkpoints.safetensors_io import open_tensors, stored_formats, weight_files
 from sidecar.scoring.engines.packed.architectures import FAMILIES
-from sidecar.scoring.engines.packed.lora import HEAD, Lora, read_lora, unfit_adapter
+from sidecar.scoring.engines.packed.fp8 import Fp8Matrix
+from sidecar.scoring.engines.packed.lora import HEAD, Factors, Lora, read_lora, unfit_adapter
 from sidecar.scoring.engines.packed.readable import read_decoder_config, unfit, whole_name
-from sidecar.scoring.engines.packed.weights import Decoder, empty_decoder
+from sidecar.scoring.engines.packed.weights import Decoder, Matrix, empty_decoder
 
 
 def packs(engine: str, directory: Path, placement: Placement, *, adapter: Path | None = None) -> bool:
     """True if the packed engine computes: `engine` names it, or is `auto` and the packed engine can.
 
-    Raises ConfigurationError if `engine` names it and it can't.
+    Raises ConfigurationError if `engine` names it and it can't, and for FP8 weights, which no other engine has.
     """
     if engine not in ("auto", "packed"):
         return False
     reason = unfit(directory, placement) or (unfit_adapter(adapter) if adapter else None)
+    if reason is not None and placement.quantization == FP8:
+        raise ConfigurationError(
+            f"The packed engine can't run {directory} with fp8 weights: {reason}.", remedy="Use quantization none."
+        )
     if reason is not None and engine == "packed":
         raise ConfigurationError(
             f"The packed engine can't run {directory}: {reason}.", remedy="Use the engine auto or transformers."
@@ -50,7 +56,7 @@ def read_decoder(  # noqa: PLR0913  the parts to load, by keyword
     config = read_decoder_config(directory)
     check_config(directory, own_code=config.model_type if FAMILIES[config.model_type].read_as else None)
     device, dtype = placement.torch_device(), placement.torch_dtype()
-    decoder = empty_decoder(config, dtype=dtype, device=device)
+    decoder = empty_decoder(config, dtype=dtype, device=device, fp8=placement.quantization == FP8)
     slots = decoder.slots()
     lora = read_lora(adapter, shapes_of(decoder), base=base) if adapter else None
     if lora is not None and lora.head is not None:
@@ -76,7 +82,7 @@ def shapes_of(decoder: Decoder) -> dict[str, tuple[int, ...]]:
     return {name.removesuffix(".weight"): tuple(slot.shape) for name, slot in weights.items()}
 
 
-def _fill(slots: dict[str, torch.Tensor], directory: Path, lora: Lora | None) -> None:
+def _fill(slots: dict[str, Matrix], directory: Path, lora: Lora | None) -> None:
     factors = lora.factors if lora else {}
     missing = set(slots)
     for name, tensor in _tensors(directory):
@@ -88,12 +94,22 @@ def _fill(slots: dict[str, torch.Tensor], directory: Path, lora: Lora | None) ->
                 f"The weight {name} of {directory} is {tuple(tensor.shape)}, its config.json says {tuple(slot.shape)}.",
                 remedy="Fetch or save the checkpoint again.",
             )
-        if name in factors:
-            factors[name].merge(tensor, slot)
-        else:
-            slot.copy_(tensor)
+        _write(tensor, factors.get(name), slot)
         missing.discard(name)
     check_complete(missing, directory)
+
+
+def _write(tensor: torch.Tensor, change: Factors | None, slot: Matrix) -> None:
+    """Write a tensor into its slot, with the change that an adapter makes."""
+    if change is None:
+        slot.copy_(tensor)
+    elif isinstance(slot, Fp8Matrix):
+        # Merged in float32, so that the conversion is the only rounding.
+        merged = torch.empty(slot.shape, dtype=torch.float32, device=slot.values.device)
+        change.merge(tensor, merged)
+        slot.copy_(merged)
+    else:
+        change.merge(tensor, slot)
 
 
 def _tensors(directory: Path) -> Iterator[tuple[str, torch.Tensor]]:

@@ -14,9 +14,11 @@ import torch
 
 from sidecar.scoring.checkpoints.architecture import parse_model_config, read_model_config
 from sidecar.scoring.checkpoints.checkpoint import Placement
+from sidecar.scoring.checkpoints.precision import FP8
 from sidecar.scoring.checkpoints.safetensors_io import PLAIN, stored_formats, weight_files
 from sidecar.scoring.engines.packed.architectures import FAMILIES, FULL, SLIDING, unfit_architecture
-from sidecar.scoring.engines.packed.weights import empty_decoder
+from sidecar.scoring.engines.packed.fp8 import unfit_placement, unfit_sizes
+from sidecar.scoring.engines.packed.weights import Shape, empty_decoder
 from sidecar.scoring.engines.packed_encoders.readable import FAMILIES as ENCODERS
 
 # Keys that the engine uses, whatever their value and the architecture: sizes, and those of the rotary frequencies.
@@ -47,8 +49,8 @@ UNUSED = re.compile(r"lm_head\.weight|model\.layers\.\d+\.self_attn\.rotary_emb\
 
 def unfit(directory: Path, placement: Placement) -> str | None:
     """Say why a checkpoint can't be packed; None if it can. Raises ModelError for a damaged file."""
-    if placement.quantization != "none":
-        return "it does not quantise weights"
+    if placement.quantization not in ("none", FP8):
+        return f"it does not quantise weights to {placement.quantization}"
     if placement.device_map is not None:
         return "it does not spread a model by a device_map"
     config = read_model_config(directory)
@@ -58,7 +60,13 @@ def unfit(directory: Path, placement: Placement) -> str | None:
     if reason is not None:
         return reason
     parsed = read_decoder_config(directory)
-    return unfit_architecture(parsed) or _unfit_weights(directory, parsed)
+    return unfit_architecture(parsed) or _unfit_weights(directory, parsed) or _unfit_fp8(parsed, placement)
+
+
+def _unfit_fp8(config: Any, placement: Placement) -> str | None:
+    if placement.quantization != FP8:
+        return None
+    return unfit_sizes(Shape.of(config).parts) or unfit_placement(placement)
 
 
 def read_decoder_config(directory: Path) -> Any:

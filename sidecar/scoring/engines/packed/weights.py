@@ -10,6 +10,9 @@ import torch
 
 from sidecar.scoring.checkpoints.architecture import Traits
 from sidecar.scoring.engines.packed.architectures import FAMILIES, Architecture, architecture_of
+from sidecar.scoring.engines.packed.fp8 import Fp8Matrix
+
+Matrix = torch.Tensor | Fp8Matrix
 
 # The matrices that a LoRA may change, by their field in `Layer`.
 FUSED = {
@@ -84,10 +87,10 @@ class Layer:
     None is what the architecture does not have. `head_norms` (2 x head size) are the queries' and the keys'.
     """
 
-    qkv: torch.Tensor
-    out: torch.Tensor
-    gate_up: torch.Tensor
-    down: torch.Tensor
+    qkv: Matrix
+    out: Matrix
+    gate_up: Matrix
+    down: Matrix
     attention_norm: torch.Tensor
     mlp_norm: torch.Tensor
     qkv_bias: torch.Tensor | None = None
@@ -137,9 +140,14 @@ class Decoder:
         """Return the device that holds all weights."""
         return self.embeddings.device
 
-    def slots(self) -> dict[str, torch.Tensor]:
+    @property
+    def in_fp8(self) -> bool:
+        """True if the matrices of the layers are in FP8."""
+        return isinstance(self.layers[0].qkv, Fp8Matrix)
+
+    def slots(self) -> dict[str, Matrix]:
         """Return a view of the buffers for each tensor of a checkpoint, by name."""
-        named = {"model.embed_tokens.weight": self.embeddings, "model.norm.weight": self.norm}
+        named: dict[str, Matrix] = {"model.embed_tokens.weight": self.embeddings, "model.norm.weight": self.norm}
         named["score.weight"] = self.head
         for number, layer in enumerate(self.layers):
             at = f"model.layers.{number}"
@@ -153,16 +161,25 @@ class Decoder:
         return named
 
 
-def empty_decoder(config: Any, *, dtype: torch.dtype, device: torch.device) -> Decoder:
-    """Allocate the buffers for a configuration of transformers; only the rotary frequencies are filled."""
+def empty_decoder(config: Any, *, dtype: torch.dtype, device: torch.device, fp8: bool = False) -> Decoder:
+    """Allocate the buffers for a configuration of transformers; only the rotary frequencies are filled.
+
+    With `fp8` the matrices of the layers are in FP8, all other weights in `dtype`.
+    """
     shape, architecture = Shape.of(config), architecture_of(config)
 
     def empty(*size: int) -> torch.Tensor:
         return torch.empty(size, dtype=dtype, device=device)
 
+    def empty_matrix(rows: int, columns: int) -> Matrix:
+        return Fp8Matrix.empty(rows, columns, device=device) if fp8 else empty(rows, columns)
+
     def empty_layer() -> Layer:
+        matrices: dict[str, Any] = {
+            field: empty_matrix(sum(rows), columns) for field, (rows, columns) in shape.parts.items()
+        }
         return Layer(
-            **{field: empty(sum(rows), columns) for field, (rows, columns) in shape.parts.items()},
+            **matrices,
             **{f"{field}_bias": empty(sum(shape.parts[field][0])) for field in architecture.biased},
             **{field: empty(shape.hidden) for field in _norms(architecture)},
             head_norms=empty(2, shape.head_size) if architecture.head_norms else None,

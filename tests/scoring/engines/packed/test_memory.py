@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 
 import pytest
@@ -11,8 +12,10 @@ from torch.utils._pytree import tree_leaves
 from transformers import LlamaConfig
 
 from sidecar.bench.shapes import SHAPES
+from sidecar.scoring.checkpoints.checkpoint import Placement
 from sidecar.scoring.checkpoints.manifest import Manifest
 from sidecar.scoring.engines.packed.engine import PackedEngine
+from sidecar.scoring.engines.packed.loader import read_decoder
 from sidecar.scoring.engines.packed.lora import Factors
 from sidecar.scoring.engines.packed.weights import empty_decoder
 from sidecar.scoring.prompt import Tokens
@@ -74,3 +77,13 @@ def test_a_merge_is_made_in_parts_that_take_a_megabyte(dtype):
         factors.merge(weight, slot)
     assert torch.allclose(slot.float(), expected.float(), rtol=2**-7 if dtype == torch.bfloat16 else 1e-5, atol=1e-5)
     assert live.peak < 2**20 + 2 * factors.up.nbytes
+
+
+def test_loading_in_fp8_takes_the_weights_and_one_layer_more(tiny_models, tmp_path):
+    base, adapter = tiny_models.build_tiny_llama(tmp_path, hidden_size=512, layers=4, heads=8)
+    placement = Placement(device="cpu", dtype="bfloat16", quantization="fp8")
+    with LiveBytes() as live:
+        slots = read_decoder(base, placement, adapter=adapter).slots()
+    layer = sum(math.prod(slot.shape) for name, slot in slots.items() if ".layers.0." in name)
+    weights = sum(slot.nbytes for slot in slots.values())
+    assert weights < live.peak < weights + 4 * layer
