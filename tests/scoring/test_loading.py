@@ -226,10 +226,12 @@ def test_importing_loads_no_torch():
     assert done.stdout == "set()\n"
 
 
-def test_loading_keeps_the_terminal_clean(tiny_llama):
+def test_loading_keeps_the_terminal_clean_and_imports_no_library_without_need(tiny_llama):
+    """The packed engine merges an adapter by itself; peft, which imports bitsandbytes, would take 4 s."""
     code = (
-        "from sidecar import load_reranker; "
-        f"load_reranker({str(tiny_llama[1])!r}, device='cpu').rerank('q', [('', 'p')])"
+        "import sys; from sidecar import load_reranker; "
+        f"load_reranker({str(tiny_llama[1])!r}, device='cpu').rerank('q', [('', 'p')]); "
+        "print({'peft', 'bitsandbytes'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert (done.stdout, done.stderr) == ("", "")
+    assert (done.stdout, done.stderr) == ("set()\n", "")

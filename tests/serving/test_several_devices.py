@@ -31,6 +31,10 @@ def service(upstream):
         yield running
 
 
+# Why a search keeps its first stage's order: too much waits, a process ended, the time is over, or no process answers.
+FAILED = ("wait to be scored already", "ended", "nothing was scored", "no scorer process has given a sign of life")
+
+
 def members(running):
     return running.running.service.scorers.links[0].members
 
@@ -146,7 +150,7 @@ def test_with_64_clients_at_twice_the_load_one_killed_process_loses_nothing(upst
             assert ids(answer) == MODEL_ORDER
         elif status == "failed":
             assert ids(answer) == FIRST_STAGE
-            assert "wait to be scored already" in reason or "ended" in reason or "nothing was scored" in reason
+            assert any(words in reason for words in FAILED), reason
     assert counted["applied"] > 60
     assert restarts == 1
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.core.errors import ModelError
+from sidecar.scoring.checkpoints.adapter_targets import unclear_targets
 
 # Keys that our own merge uses, whatever their value.
 COMPUTED = {
@@ -61,7 +62,7 @@ def beyond_factors(config: Mapping[str, Any]) -> str | None:
             continue
         if key in FIXED or not _off(value):
             return f"the adapter sets {key} to {value}" if _short(value) else f"the adapter sets {key}"
-    return None
+    return unclear_targets(config)
 
 
 def check_supported(config: Mapping[str, Any], directory: Path) -> None:

@@ -45,7 +45,7 @@ class ElasticsearchNode(JavaNode):
 
 def build(home: Path, version: str) -> Path:
     """Lay a home out, or take the one that is there if it was made by this very recipe. Raises `NoNode`."""
-    return made_once(home, RECIPE, lambda made: _lay_out(made, version), tools=["mvn"])
+    return made_once(home, RECIPE, lambda made: _lay_out(made, version), tools={"mvn": "Maven (mvn)"})
 
 
 def _java() -> Path:

@@ -70,8 +70,8 @@ def build(home: Path, version: str, plugins: Sequence[str] = ()) -> Path:
         _lay_out(made, version)
         _add_plugins(made, version, plugins)
 
-    # openssl makes the certificates.
-    return made_once(home, RECIPE, lay_out, tools=["mvn", *(["openssl"] if "security" in plugins else [])])
+    certificates = {"openssl": "openssl"} if "security" in plugins else {}
+    return made_once(home, RECIPE, lay_out, tools={"mvn": "Maven (mvn)", **certificates})
 
 
 def _lay_out(home: Path, version: str) -> None:

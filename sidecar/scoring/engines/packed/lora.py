@@ -9,11 +9,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from sidecar.scoring.checkpoints.adapter_settings import beyond_factors
+from sidecar.scoring.checkpoints.adapter_targets import is_target, value_for
 from sidecar.scoring.checkpoints.lora_adapter import (
     PREFIX,
     WEIGHTS,
@@ -22,7 +22,6 @@ from sidecar.scoring.checkpoints.lora_adapter import (
     read_config,
     read_tensors,
 )
-from sidecar.scoring.checkpoints.quiet import quiet_libraries
 from sidecar.scoring.checkpoints.safetensors_io import open_tensors
 from sidecar.scoring.engines.packed.weights import FUSED
 
@@ -98,13 +97,15 @@ def read_lora(directory: Path, shapes: Mapping[str, tuple[int, ...]], *, base: s
     strange = sorted(adapted - shapes.keys())
     if strange:
         raise mismatch(recorded, base, f"it has no {strange[0]}")
-    missing = sorted(_targets(directory, shapes) - adapted)
+    named = {path for path in shapes if path.endswith(PROJECTIONS) and is_target(config, path)}
+    missing = sorted(named - adapted)
     if missing:
         raise mismatch(recorded, base, f"it has no weights for {missing[0]}")
     factors = {}
     for path in sorted(adapted):
         up, down = (tensors.get(f"{path}.lora_{side}.weight") for side in "BA")
-        rank, alpha = _pattern(config, "rank_pattern", path, "r"), _pattern(config, "alpha_pattern", path, "lora_alpha")
+        rank = value_for(config, "rank_pattern", path, "r")
+        alpha = value_for(config, "alpha_pattern", path, "lora_alpha")
         if up is None or down is None or not up.shape[1] == down.shape[0] == rank:
             raise mismatch(recorded, base, f"its factors for {path} are not of the rank {rank:g} it states")
         factors[f"{path}.weight"] = Factors(up, down, alpha / (math.sqrt(rank) if config.get("use_rslora") else rank))
@@ -120,24 +121,3 @@ def unfit_adapter(directory: Path) -> str | None:
     with open_tensors(directory / WEIGHTS) as file:
         other = [key for key in file.keys() if not (key.endswith(endings) or key == f"{PREFIX}{HEAD}")]  # noqa: SIM118
     return f"the adapter changes {other[0]}" if other else None
-
-
-def _targets(directory: Path, shapes: Mapping[str, tuple[int, ...]]) -> set[str]:
-    """Return the projections that the adapter's configuration names, as peft reads it."""
-    with quiet_libraries():
-        from peft import LoraConfig
-        from peft.tuners.tuners_utils import check_target_module_exists
-
-    config = LoraConfig.from_pretrained(str(directory))
-    paths = {path for path in shapes if path.endswith(PROJECTIONS)}
-    if config.target_modules == "all-linear":
-        return paths
-    return {path for path in paths if check_target_module_exists(config, path)}
-
-
-def _pattern(config: dict[str, Any], patterns: str, path: str, default: str) -> float:
-    """Return a configuration value that may differ for some modules."""
-    from peft.utils.other import get_pattern_key
-
-    found = config.get(patterns) or {}
-    return float(found.get(get_pattern_key(found.keys(), path), config[default]))

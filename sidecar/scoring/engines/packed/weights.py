@@ -211,13 +211,14 @@ def _norms(architecture: Architecture) -> dict[str, str]:
 
 def _rotary(config: Any, layer_type: str, device: torch.device) -> Rotary:
     """Compute the frequencies of a type of layers, as transformers does."""
-    from transformers.models.gemma3.modeling_gemma3 import Gemma3RotaryEmbedding
-    from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
-
     if FAMILIES[config.model_type].rotary_by_layer_type:
+        from transformers.models.gemma3.modeling_gemma3 import Gemma3RotaryEmbedding
+
         found = Gemma3RotaryEmbedding(config)
         frequencies, scale = (getattr(found, f"{layer_type}_{name}") for name in ("inv_freq", "attention_scaling"))
     else:
+        from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+
         found = LlamaRotaryEmbedding(config)
         frequencies, scale = found.inv_freq, found.attention_scaling
     return Rotary(frequencies.float().to(device), float(scale))
