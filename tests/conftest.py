@@ -223,7 +223,11 @@ def opensearch_url(request, tmp_path_factory):
         yield node.url
 
 
-@pytest.fixture(scope="session", params=elasticsearch_node.VERSIONS)
+# The older version only with the slow tests.
+_OLDER = [pytest.param(version, marks=pytest.mark.soak) for version in elasticsearch_node.VERSIONS[:-1]]
+
+
+@pytest.fixture(scope="session", params=[*_OLDER, elasticsearch_node.VERSIONS[-1]])
 def elasticsearch_url(request, tmp_path_factory):
     """URL of a real Elasticsearch; every test that uses it runs once for each version."""
     with running_elasticsearch(request.param, tmp_path_factory) as node:

@@ -24,7 +24,7 @@ STEP = 5
 # importing torch takes longer than all the rest. The parent touches neither the JVM nor a tensor.
 FORKS = """
 import json, os, signal, sys
-import peft, torch, transformers
+import torch, transformers
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, LlamaForSequenceClassification
 import sidecar.scoring.cross_encoder, sidecar.scoring.loading
 from sidecar.cli.main import main

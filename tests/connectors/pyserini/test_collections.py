@@ -17,7 +17,10 @@ pytestmark = [pytest.mark.live, pytest.mark.usefixtures("jvm")]
 @pytest.mark.data
 @pytest.mark.parametrize(
     ("qrels_path", "documents", "expected"),
-    [("cranfield/qrels.tsv", (1398, 2), 0.3510), ("scifact/qrels.test.tsv", (5183, 0), 0.6677)],
+    [
+        ("cranfield/qrels.tsv", (1398, 2), 0.3510),
+        pytest.param("scifact/qrels.test.tsv", (5183, 0), 0.6677, marks=pytest.mark.soak),
+    ],
 )
 def test_bm25_of_real_collections(tmp_path, judged, qrels_path, documents, expected):
     folder = (judged / qrels_path).parent

@@ -53,7 +53,7 @@ class HonestCallers:
         for thread in self._threads:
             thread.join()
 
-    def check(self, *, answers=10, health=1.0, answer=20.0):
+    def check(self, *, answers=10, health=2.0, answer=20.0):
         """Fail where an answer was wrong or there were too few, or where the slowest took longer than these seconds."""
         assert self.faults == [], self.faults[:5]
         assert self.answers >= answers, self.answers
