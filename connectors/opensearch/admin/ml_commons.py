@@ -15,8 +15,8 @@ from connectors.opensearch.admin.pipeline_bodies import is_ours
 from connectors.opensearch.transport import engine_error, for_writing
 from sidecar.core.errors import EngineError, EngineRejected
 
-# Seconds until a model that was undeployed may be deleted.
-UNDEPLOYING = 10.0
+# Seconds until a model that was undeployed, or the connector of a model that was deleted, may be deleted.
+REMOVING = 10.0
 _DEFAULT = "index.search.default_pipeline"
 _DEPLOY_SECONDS = 60.0
 _FORBIDDEN, _NOT_FOUND, _CONFLICT = 403, 404, 409
@@ -127,16 +127,7 @@ class MlCommons:
     def remove_model(self, model: str) -> None:
         """Undeploy a model and delete it, if it is still there. A model counts as deployed for a moment longer."""
         self._unless_gone("POST", f"{model}/_undeploy")
-        deadline = time.monotonic() + UNDEPLOYING
-        while True:
-            try:
-                self._unless_gone("DELETE", model)
-            except EngineRejected as refusal:
-                if "undeploy model first" not in refusal.message or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.2)
-            else:
-                return
+        _while_refused("undeploy model first", lambda: self._unless_gone("DELETE", model))
 
     def _unless_gone(self, method: str, path: str) -> None:
         try:
@@ -146,8 +137,10 @@ class MlCommons:
                 raise
 
     def remove_connector(self, connector: str) -> None:
-        """Delete a connector. OpenSearch refuses that while a model uses it."""
-        self.request("DELETE", f"_plugins/_ml/connectors/{connector}")
+        """Delete a connector. OpenSearch refuses that while a model uses it, and a moment longer."""
+        _while_refused(
+            "still using this connector", lambda: self.request("DELETE", f"_plugins/_ml/connectors/{connector}")
+        )
 
     def remove_group(self, group: str) -> bool:
         """Delete a group of models; return False if others are in it, so that it stays."""
@@ -188,6 +181,20 @@ class MlCommons:
     def search(self, index: str, body: Mapping[str, Any], pipeline: str) -> Any:
         """Search through a pipeline."""
         return self.request("POST", f"{quote(index, safe=',*')}/_search?search_pipeline={pipeline}", body)
+
+
+def _while_refused(words: str, step: Callable[[], object]) -> None:
+    """Do a step again while OpenSearch refuses it with these words, for `REMOVING` seconds at most."""
+    deadline = time.monotonic() + REMOVING
+    while True:
+        try:
+            step()
+        except EngineRejected as refusal:
+            if words not in refusal.message or time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            return
 
 
 class Pretending(MlCommons):

@@ -80,8 +80,8 @@ def python_in(home):
         bare = {"PYTHONPATH": str(ROOT), "HOME": str(home), "PATH": os.environ["PATH"], **environment}
         return {"args": [sys.executable, "-c", script], "env": bare, "cwd": home, "text": True}
 
-    def run(script, **environment):
-        return subprocess.run(**command(script, **environment), capture_output=True, timeout=300, check=False)
+    def run(script, *, timeout=300, **environment):
+        return subprocess.run(**command(script, **environment), capture_output=True, timeout=timeout, check=False)
 
     run.command = command
     return run
