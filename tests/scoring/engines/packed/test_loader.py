@@ -89,6 +89,15 @@ def test_every_weight_is_where_transformers_has_it(name, tmp_path):
     assert all(torch.equal(slots[name], tensor) for name, tensor in model.state_dict().items())
 
 
+def check_a_change_is_left_to_transformers(directory, changes, reason):
+    """Check that a configuration is packed, and with some changes only by transformers, with the reason if asked."""
+    assert packs("auto", directory, CPU)
+    edit(directory / "config.json", **changes)
+    assert not packs("auto", directory, CPU)
+    with pytest.raises(ConfigurationError, match=reason):
+        packs("packed", directory, CPU)
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -102,11 +111,7 @@ def test_every_weight_is_where_transformers_has_it(name, tmp_path):
     ],
 )
 def test_what_can_not_be_packed_is_left_to_transformers_or_refused(base, changes, reason):
-    assert packs("auto", base, CPU)
-    edit(base / "config.json", **changes)
-    assert not packs("auto", base, CPU)
-    with pytest.raises(ConfigurationError, match=reason):
-        packs("packed", base, CPU)
+    check_a_change_is_left_to_transformers(base, changes, reason)
 
 
 @pytest.mark.parametrize(
@@ -126,11 +131,7 @@ def test_what_can_not_be_packed_is_left_to_transformers_or_refused(base, changes
 )
 def test_a_setting_that_an_architecture_does_not_have_here_is_left_to_transformers(tmp_path, name, changes, reason):
     build_base(name, tmp_path)
-    assert packs("auto", tmp_path, CPU)
-    edit(tmp_path / "config.json", **changes)
-    assert not packs("auto", tmp_path, CPU)
-    with pytest.raises(ConfigurationError, match=reason):
-        packs("packed", tmp_path, CPU)
+    check_a_change_is_left_to_transformers(tmp_path, changes, reason)
 
 
 @pytest.mark.parametrize(
