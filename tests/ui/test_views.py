@@ -109,6 +109,7 @@ def test_a_shadow_log_is_walked_through(files):
 def test_the_copied_requests_work(page, service):
     page.locator(".side.right select").nth(1).select_option("linear")
     page.get_by_text("Use this search elsewhere").click()
+    page.locator("#copies .code", has_text='"ext"').wait_for()
     body = json.loads(page.locator("#copies pre").first.inner_text())
     assert body["ext"] == {
         "rerank": {"model": "e5-small", "fusion": {"method": "linear", "normalization": "min_max"}, "window": 100}
