@@ -37,9 +37,9 @@ SEVERAL = -n $(1) --dist loadscope --max-worker-restart 0
 check: $(READY)  ## Check style, types and what needs neither a search engine nor a model, in 3 minutes
 	@$(MAKE) --no-print-directory -j2 lint quick
 
-# tests/conftest.py marks a test by the fixtures and helpers that it uses.
+# tests/conftest.py marks a test by the fixtures and helpers that it uses. Three on two cores: many wait for something.
 quick: $(READY)
-	@$(BIN)/python -m pytest -q $(call SEVERAL,$(or $(JOBS),2)) -m "not attack and not browser and not data and not integrations and not live and not model and not peers and not service and not soak"
+	@$(BIN)/python -m pytest -q $(call SEVERAL,$(or $(JOBS),3)) -m "not attack and not browser and not data and not integrations and not live and not model and not peers and not service and not soak"
 
 test: $(READY)  ## Run the tests; OPENSEARCH_URL or Maven with a JDK brings the live ones; JOBS=2 for two at a time
 	@$(BIN)/python -m pytest -m "not soak and not integrations and not peers" $(if $(JOBS),$(call SEVERAL,$(JOBS)))
