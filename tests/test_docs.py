@@ -14,7 +14,6 @@ import connectors.opensearch
 import connectors.pyserini
 import sidecar
 from docs.site.navigation import PARTS, START
-from sidecar.cli import main  # noqa: F401 - importing it registers the commands
 from sidecar.cli.app import app
 from sidecar.cli.reference import reference
 from sidecar.cli.setting_sections import SECTIONS

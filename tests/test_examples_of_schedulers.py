@@ -11,7 +11,6 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from sidecar.cli import main  # noqa: F401 - importing it registers the commands
 from sidecar.cli.app import app
 
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"

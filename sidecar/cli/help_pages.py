@@ -23,17 +23,13 @@ _WIDEST = 120
 _INDENT = 2
 
 
-def group_help(group: Any, context: Any) -> str:
-    """Return the help of `sidecar` itself: its commands by group, each with the first sentence of its help."""
+def group_help(group: Any, context: Any, commands: Mapping[str, list[tuple[str, str]]]) -> str:
+    """Return the help of `sidecar` itself: its commands by panel, each with the first sentence of its help."""
     page = _Page()
     page.text(context.get_usage())
     page.text(group.help)
-    shown: dict[str, list[tuple[str, str]]] = {}
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        shown.setdefault(command.rich_help_panel, []).append((name, _first_sentence(command.help)))
-    for panel, commands in shown.items():
-        page.entries(panel, commands)
+    for panel, entries in commands.items():
+        page.entries(panel, entries)
     kinds = kinds_of(group)
     page.entries("Options", [(flags_of(one, kinds), words_of(one, kinds)) for one in group.get_params(context)])
     page.text("sidecar COMMAND --help shows the options of a command, and an example.")
@@ -117,10 +113,6 @@ def _span(least: float | None, most: float | None) -> str:
     if least is not None and most is not None:
         return f"{least} to {most}"
     return f"At least {least}" if least is not None else f"At most {most}" if most is not None else ""
-
-
-def _first_sentence(text: str) -> str:
-    return " ".join(text.split("\n\n", maxsplit=1)[0].split())
 
 
 class _Page:

@@ -10,31 +10,6 @@ from types import FrameType
 
 from rich.markup import escape
 
-# Importing a module registers its command.
-from sidecar.cli import (  # noqa: F401
-    bench_command,
-    calibration_command,
-    compare_command,
-    demo_command,
-    doctor_command,
-    evaluate_command,
-    index_command,
-    install_command,
-    judge_command,
-    mcp_command,
-    merge_command,
-    mine_command,
-    report_command,
-    reproduce_command,
-    rerank_command,
-    run_command,
-    search_command,
-    serve_command,
-    settings_command,
-    sweep_command,
-    teach_command,
-    train_command,
-)
 from sidecar.cli.app import app
 from sidecar.cli.terminal import message_console
 from sidecar.core.errors import SidecarError

@@ -8,7 +8,6 @@ from typing import Any
 
 from typer.main import get_command
 
-from sidecar.cli import main  # noqa: F401 - importing it registers the commands
 from sidecar.cli.app import GROUPS, app
 from sidecar.cli.help_pages import flags_of, kinds_of, words_of
 from sidecar.cli.setting_sections import SECTIONS

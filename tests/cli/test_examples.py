@@ -1,4 +1,4 @@
-"""The example in the help of each command: it parses, and those that need no other machine run, one after the other."""
+"""The help of each command: what lists it, and its example, which parses, and runs where no other machine is needed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import shlex
 import pytest
 from typer.main import get_command
 
-from sidecar.cli import main  # noqa: F401 - importing it registers the commands
 from sidecar.cli.app import GROUPS, app
 
 COMMANDS = get_command(app).commands
@@ -24,6 +23,11 @@ IN_ORDER = (
 def test_every_command_is_in_one_group():
     listed = [name for names in GROUPS.values() for name in names]
     assert sorted(listed) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize(("name", "listed"), [pair for commands in GROUPS.values() for pair in commands.items()])
+def test_the_help_of_sidecar_has_the_first_sentence_of_a_commands_own(name, listed):
+    assert listed.summary == " ".join(COMMANDS[name].help.split("\n\n")[0].split())
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from sidecar.cli import main  # noqa: F401 - importing it registers the commands
 from sidecar.cli.app import app
 from tests.support.servers.hits import opensearch
 from tests.support.servers.stub import Stub
