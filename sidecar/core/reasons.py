@@ -58,15 +58,16 @@ QUOTING = frozenset({
 
 
 class Why(str):
-    """A text that says why, and its `reason`."""
+    """A text that says why, its `reason`, and the seconds until it is over, None where nobody knows."""
 
-    __slots__ = ("reason",)
+    __slots__ = ("reason", "retry_after")
     reason: Reason
+    retry_after: int | None
 
-    def __new__(cls, reason: Reason, words: str) -> Self:
+    def __new__(cls, reason: Reason, words: str, retry_after: int | None = None) -> Self:
         """Make the text with its reason."""
         why = super().__new__(cls, words)
-        why.reason = reason
+        why.reason, why.retry_after = reason, retry_after
         return why
 
     @property
@@ -74,6 +75,6 @@ class Why(str):
         """Return the text, cut at 300 characters, or only the reason's code if the text may hold part of the query."""
         return self.reason.value if self.reason in QUOTING else str(self)[:300]
 
-    def __getnewargs__(self) -> tuple[Reason, str]:  # type: ignore[override]
+    def __getnewargs__(self) -> tuple[Reason, str, int | None]:  # type: ignore[override]
         """Return the arguments from which a copy is made."""
-        return self.reason, str(self)
+        return self.reason, str(self), self.retry_after

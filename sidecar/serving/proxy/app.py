@@ -25,7 +25,7 @@ from sidecar.serving.proxy.node_addresses import address_in, tells_addresses, wi
 from sidecar.serving.proxy.rerank_options import UNDECIDED, ParsedSearch, RerankOptions, parse_search
 from sidecar.serving.proxy.routes import Kind, Route, route
 from sidecar.serving.proxy.rules import Arm, Rule, rule_for
-from sidecar.serving.proxy.search_handler import outcome_headers, server_timing
+from sidecar.serving.proxy.search_handler import error_status, outcome_headers, server_timing
 from sidecar.serving.proxy.search_request import (
     NotRead,
     SearchCall,
@@ -247,7 +247,8 @@ class ProxyApp:
         outcome = answered.outcome
         said = outcome_headers(outcome, parsed.decided_by)
         if options is not None and outcome.status is Status.FAILED and options.on_failure == "error":
-            await refuse(exchange, 503, f"reranking failed: {outcome.words}", said)
+            status, extra = error_status(outcome)
+            await refuse(exchange, status, f"reranking failed: {outcome.words}", [*said, *extra])
             return outcome
         headers, body = await compressed(answered.headers, answered.body, exchange.header(b"accept-encoding"))
         timing = server_timing(answered, exchange.elapsed)

@@ -32,6 +32,7 @@ from sidecar.serving.proxy.search_handler import (
     REFUSED,
     SearchAnswer,
     cut_of,
+    error_status,
     exceptions,
     explanation_of,
     labelled,
@@ -200,7 +201,8 @@ def _failure(one: ParsedSearch, outcome: Outcome | None) -> bytes | None:
     options = one.options
     if outcome is None or options is None or outcome.status is not Status.FAILED or options.on_failure != "error":
         return None
-    return error_body(503, f"reranking failed: {outcome.words}")
+    status, _ = error_status(outcome)
+    return error_body(status, f"reranking failed: {outcome.words}")
 
 
 def _summary(outcomes: list[Outcome]) -> Outcome:

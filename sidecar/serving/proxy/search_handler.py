@@ -105,6 +105,17 @@ def outcome_headers(outcome: Outcome, rule: str = "") -> Headers:
     return said + [(b"x-rerank-" + name.encode(), str(value).encode()) for name, value in counted.items()]
 
 
+def error_status(outcome: Outcome) -> tuple[int, Headers]:
+    """Return the status and headers for a caller who wants an error if reranking failed (`on_failure: error`).
+
+    Clients send a search again at once on 503, and not on 429, which is for a caller over a rate limit.
+    """
+    if outcome.reason is None or outcome.reason.reason is not Reason.RATE_LIMITED:
+        return 503, []
+    after = outcome.reason.retry_after
+    return 429, [] if after is None else [(b"retry-after", str(after).encode())]
+
+
 def stage_of(outcome: Outcome) -> dict[str, int]:
     """Say whose order it is, that of stage 1 or 2; empty if no generator was asked."""
     if outcome.ranking is None or outcome.ranking.stage_two is None:

@@ -26,6 +26,24 @@ def test_searches_beyond_the_limit_keep_the_first_stages_order(upstream):
         assert running.search("docs", body(rerank=False)).status == 200
 
 
+def test_a_caller_who_wants_an_error_is_told_when_to_ask_again(upstream):
+    with served(upstream.url, requests_per_minute=1) as running:
+        wanted = body(rerank={"on_failure": "error"})
+        assert running.search("docs", wanted).status == 200
+        refused = running.search("docs", wanted)
+        assert (refused.status, refused.json()["status"]) == (429, 429)
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
+        lines = b"{}\n" + json.dumps(wanted).encode() + b"\n"
+        [one] = running.ask("POST", "/docs/_msearch", lines, JSON).json()["responses"]
+        assert one["status"] == 429
+
+
+def test_what_no_minute_allows_names_no_time(upstream):
+    with served(upstream.url, tokens_per_minute=10) as running:
+        refused = running.search("docs", body(rerank={"on_failure": "error"}))
+        assert (refused.status, refused.headers.get("retry-after")) == (429, None)
+
+
 def test_each_search_of_an_msearch_counts(upstream):
     with served(upstream.url, requests_per_minute=2) as running:
         lines = b"".join(b"{}\n" + json.dumps(body(f"q {number}")).encode() + b"\n" for number in range(3))
