@@ -133,21 +133,35 @@ class RerankingService:
         Callers share the device in turns. Raises `ScorerUnavailable` or `ScoringError`. The tokens that count against
         the caller's rate are estimated, before anything is scored.
         """
-        scorer, breaker = self.scorers.of(model), self.scorers.breaker(model)
-        keys = pair_keys(terms.how.of(scorer.identity(model) or model), query, passages)
-        known = self.cache.look_up(keys)
-        unknown = [position for position, score in enumerate(known) if score is None]
+        scorer, asked_at = self.scorers.of(model), time.monotonic()
+        identity = scorer.identity(model)
+        keys = pair_keys(terms.how.of(identity or model), query, passages)
+        found = self.cache.look_up(keys)
+        unknown = [position for position, score in enumerate(found) if score is None]
         if not unknown:
-            return known
+            return found
+        fresh = await self._fresh(model, query, [passages[position] for position in unknown], terms)
+        replaced = scorer.identity(model) != identity  # meanwhile, so these may be scores of either model
+        if replaced and len(unknown) < len(passages):
+            left = terms.seconds - (time.monotonic() - asked_at)
+            return await self.scores(model, query, passages, replace(terms, seconds=left))
+        for position, score in zip(unknown, fresh, strict=True):
+            found[position] = score
+            if score is not None and not replaced:
+                self.cache.keep(keys[position], score)
+        return found
+
+    async def _fresh(self, model: str, query: str, passages: Sequence[Passage], terms: Terms) -> Sequence[Score | None]:
+        """Score passages, unless the circuit breaker forbids it, which counts failures here."""
+        scorer, breaker = self.scorers.of(model), self.scorers.breaker(model)
         if why := scorer.why_not(model):
             raise ScorerUnavailable(why)
         if not breaker.allows(time.monotonic()):
             raise ScorerUnavailable("the scorer failed several times in a row and is not asked for a while")
-        wanted = [passages[position] for position in unknown]
-        self.rates.take(Unit.TOKENS, terms.caller, sum(guess_tokens((terms.how.instruction or "") + query, wanted)))
+        self.rates.take(Unit.TOKENS, terms.caller, sum(guess_tokens((terms.how.instruction or "") + query, passages)))
         asked_at = time.monotonic()
         try:
-            fresh = await scorer.score(model, query, wanted, terms)
+            fresh = await scorer.score(model, query, passages, terms)
         except (ScorerBusy, ScorerEnded, ScoringError):
             raise  # it works, but is busy, lost one of its processes or can't score this query
         except ScorerUnavailable:
@@ -157,11 +171,7 @@ class RerankingService:
             breaker.succeeded()
         elif terms.seconds >= max(self.fair_seconds, scorer.batch_seconds) and scorer.scored_at < asked_at:
             breaker.failed(time.monotonic())  # no caller got a score meanwhile; otherwise it works, but is busy
-        for position, score in zip(unknown, fresh, strict=True):
-            known[position] = score
-            if score is not None:
-                self.cache.keep(keys[position], score)
-        return known
+        return fresh
 
     async def rank(  # noqa: PLR0913  independent options, by keyword
         self,
@@ -229,6 +239,5 @@ _REASONS: tuple[tuple[type[SidecarError], Reason], ...] = (
 
 def why_of(error: SidecarError) -> Why:
     """Return the reason for one of our errors."""
-    return Why(
-        next((reason for kind, reason in _REASONS if isinstance(error, kind)), Reason.INTERNAL_ERROR), error.message
-    )
+    reason = next((reason for kind, reason in _REASONS if isinstance(error, kind)), Reason.INTERNAL_ERROR)
+    return Why(reason, error.message, error.retry_after if isinstance(error, RateLimited) else None)
