@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 import msgspec
 
@@ -204,7 +204,7 @@ def read_manifest(directory: Path) -> Manifest | None:
     try:
         return msgspec.convert(fields, Manifest)
     except (msgspec.ValidationError, ValueError) as error:
-        raise ModelError(f"{path}: {error}.", remedy=remedy) from error
+        raise ModelError(f"{path}: {error}.{_choices(str(error))}", remedy=remedy) from error
 
 
 def write_manifest(manifest: Manifest, directory: Path) -> Path:
@@ -227,6 +227,12 @@ def _check_keys(path: Path, fields: dict[str, Any], remedy: str) -> None:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1, cutoff=0)[0]
             raise ModelError(f"{path}: {key!r} is not a key of a manifest; the nearest is {near!r}.", remedy=remedy)
+
+
+def _choices(message: str) -> str:
+    """Return a sentence with the values of the field that msgspec complains of; empty if it is not one of a few."""
+    field = re.search(r"^Invalid enum value .* `\$\.(\w+)`$", message)
+    return f" One of {', '.join(get_args(get_type_hints(Manifest)[field[1]]))}." if field else ""
 
 
 def _check_template(name: str, template: str, allowed: set[str], *, needed: set[str]) -> None:

@@ -78,6 +78,7 @@ def test_no_file_no_manifest(tmp_path):
     [
         ({"poling": "last_slot"}, "'poling' is not a key of a manifest; the nearest is 'pooling'"),
         ({"pooling": "first_token"}, "first_token"),
+        ({"pooling": "cls"}, r"'cls'.*\. One of last_token, last_slot, mean, first_token, model\.\n"),
         ({"max_length": "228"}, "max_length"),
         ({"max_length": 4}, "max_length must be >= 8"),
         ({"query_template": "query:"}, "query_template"),
