@@ -5,8 +5,11 @@
 FOLDER holds the collections named below, in BEIR's files (`corpus.jsonl.gz`, `queries.jsonl`, `qrels.tsv`, and BM25's
 `bm25_top20.tsv.gz`) or as lists with labels (`*labelled_candidates.jsonl.gz`). The output is `train.jsonl.gz`,
 `development.jsonl.gz` (queries of TREC DL 2021 and WikiQA that are not trained on) and, for each teacher,
-`teacher.NAME.jsonl`, as `sidecar teach` writes it. The first teacher also finds the nearest passages of each query.
-Embeddings are kept in the output folder, so a second run continues where the first one stopped.
+`teacher.NAME.jsonl`, as `sidecar teach` writes it. The first teacher also finds the nearest passages of each query, so
+it embeds all passages; the others embed those of the lists. Embeddings are kept in the output folder, so a second run
+continues where the first one stopped. `--share 0.3` takes 30 % of the queries that have a corpus. BM25's lists of 100
+queries of each collection that has them are not trained on: `OUTPUT/held-out/COLLECTION.labelled_candidates.jsonl.gz`,
+which `benchmarks.quality --data OUTPUT held-out:COLLECTION` reads.
 """
 
 from __future__ import annotations
@@ -47,6 +50,7 @@ LISTS = {
 # "which …" begins two thirds of msmarco-train-12k's queries, and few other queries.
 WHICH = 2500
 LEXICAL, NEAREST, NEIGHBOURS = 6, 12, 60
+HELD_OUT = 100
 # The passages of a training list; TREC's pools make many such lists of one query.
 SIZE = 16
 TREC_LISTS = 24
@@ -62,7 +66,7 @@ class Query:
     text: str
     pool: str
     labels: dict[str, int]
-    lexical: list[str] = field(default_factory=list)
+    lexical: dict[str, float] = field(default_factory=dict)
     fixed: bool = False
 
 
@@ -72,6 +76,7 @@ class Data:
 
     passages: dict[str, dict[str, Passage]] = field(default_factory=lambda: defaultdict(dict))
     queries: list[Query] = field(default_factory=list)
+    held_out: dict[str, list[Query]] = field(default_factory=dict)
 
 
 class Teacher:
@@ -106,16 +111,24 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--teacher", action="append", required=True, help="NAME, or NAME=DIRECTORY")
+    parser.add_argument("--share", type=float, default=1.0, help="share of the queries of collections with a corpus")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
     chance = random.Random(given.seed)  # noqa: S311  a sample, not a secret
-    data = read(given.data, chance)
+    data = read(given.data, chance, given.share)
     development(given.data, given.output)
+    for name, queries in data.held_out.items():
+        (given.output / "held-out").mkdir(exist_ok=True)
+        with atomic_write(given.output / "held-out" / f"{name}.labelled_candidates.jsonl.gz") as stream:
+            stream.writelines(json.dumps(ranked(query, data)) + "\n" for query in queries)
     teachers = [Teacher(*named(teacher), given.output) for teacher in given.teacher]
-    similar = {teacher.name: embedded(teacher, data) for teacher in teachers}
-    lists = [one for query in data.queries for one in choose(query, similar[teachers[0].name], chance)]
+    first = embedded(teachers[0], data)
+    lists = [one for query in data.queries for one in choose(query, first, chance)]
     chance.shuffle(lists)
+    similar = {teachers[0].name: first} | {
+        teacher.name: embedded(teacher, in_lists(lists, data)) for teacher in teachers[1:]
+    }
     with atomic_write(given.output / "train.jsonl.gz") as stream:
         stream.writelines(json.dumps(line(qid, query, docids, data)) + "\n" for qid, query, docids in lists)
     for teacher in teachers:
@@ -126,8 +139,8 @@ def main() -> None:
     sys.stderr.write(f"{len(lists)} lists of {len(data.queries)} queries\n")
 
 
-def read(folder: Path, chance: random.Random) -> Data:
-    """Read every collection."""
+def read(folder: Path, chance: random.Random, share: float) -> Data:
+    """Read every collection; a share of the queries of those that have a corpus."""
     data = Data()
     held = development_queries(folder)
     for name, count in COMPLETE.items():
@@ -147,7 +160,13 @@ def read(folder: Path, chance: random.Random) -> Data:
         if len(which) > WHICH:
             which = chance.sample(which, WHICH)
         taken = which + others
-        data.queries += chance.sample(taken, min(count, len(taken)))
+        if lexical:
+            # BM25 found a relevant passage, so an order can be better or worse.
+            fit = [query for query in taken if query.labels.keys() & set(query.lexical)]
+            data.held_out[name] = chance.sample(fit, HELD_OUT)
+            kept_apart = {query.qid for query in data.held_out[name]}
+            taken = [query for query in taken if query.qid not in kept_apart]
+        data.queries += chance.sample(taken, min(round(share * count), len(taken)))
     for name, file in LISTS.items():
         for record in records(folder / name / file):
             if name == "trec-dl21-passage" and record["query_id"] in held:
@@ -163,10 +182,10 @@ def read(folder: Path, chance: random.Random) -> Data:
     return data
 
 
-def of(name: str, qid: str, labels: Any, lexical: Any) -> tuple[dict[str, int], list[str]]:
+def of(name: str, qid: str, labels: Any, lexical: Any) -> tuple[dict[str, int], dict[str, float]]:
     """Return a query's labels and BM25's hits, by our names of documents."""
     judged = {docid_of(name, docid): label for docid, label in labels[qid].items()}
-    return judged, [docid_of(name, docid) for docid in lexical.get(qid, {})]
+    return judged, {docid_of(name, docid): score for docid, score in lexical.get(qid, {}).items()}
 
 
 def docid_of(name: str, docid: str) -> str:
@@ -231,6 +250,16 @@ def embedded(teacher: Teacher, data: Data) -> Similar:
     return Similar({query.qid: row for query, row in zip(data.queries, vectors, strict=True)}, passages)
 
 
+def in_lists(lists: Iterable[tuple[str, Query, list[str]]], data: Data) -> Data:
+    """Return the queries and passages of lists alone, in a fixed order."""
+    queries, docids = {}, defaultdict(set)
+    for _, query, listed in lists:
+        queries[query.qid] = query
+        docids[query.pool].update(listed)
+    passages = {pool: {docid: data.passages[pool][docid] for docid in sorted(found)} for pool, found in docids.items()}
+    return Data(defaultdict(dict, passages), sorted(queries.values(), key=lambda query: query.qid))
+
+
 def choose(query: Query, similar: Similar, chance: random.Random) -> Iterator[tuple[str, Query, list[str]]]:
     """Yield the lists to train on: relevant documents, and a sample of BM25's and the first teacher's hits."""
     positives = [docid for docid, label in query.labels.items() if label > 0]
@@ -250,6 +279,14 @@ def choose(query: Query, similar: Similar, chance: random.Random) -> Iterator[tu
     chosen = list(dict.fromkeys(chosen))[: SIZE + len(positives)]
     if len(chosen) > len(positives):
         yield query.qid, query, chosen
+
+
+def ranked(query: Query, data: Data) -> dict[str, Any]:
+    """Return BM25's list of a held-out query, with its scores."""
+    found = line(query.qid, query, list(query.lexical), data)
+    for candidate in found["candidates"]:
+        candidate["score"] = query.lexical[candidate["docid"]]
+    return found
 
 
 def line(qid: str, query: Query, docids: list[str], data: Data) -> dict[str, Any]:
