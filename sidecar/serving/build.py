@@ -20,6 +20,7 @@ from sidecar.core.model_spec import Compiling, ModelSpec, is_remote
 from sidecar.opensearch_account import access
 from sidecar.serving.build_scorers import build_scorers
 from sidecar.serving.comparing import compare_api
+from sidecar.serving.http.callers import TrustedProxies
 from sidecar.serving.http.held_bytes import HeldBytes
 from sidecar.serving.http.metrics import Metrics
 from sidecar.serving.http.request_body import BodyLimits
@@ -194,7 +195,7 @@ def _proxy(settings: Settings, upstream: Upstream) -> Forwarder:
         body_limits=BodyLimits(
             settings.max_body_bytes, settings.slow_client_seconds, settings.body_seconds, settings.slow_client_rate
         ),
-        trusted=frozenset(settings.trusted_proxies),
+        trusted=TrustedProxies(settings.trusted_proxies),
         passed=tuple(pattern.lower() for pattern in settings.pass_headers),
         lent=lent,
     )

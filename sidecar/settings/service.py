@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
+from sidecar.settings import addresses
+
 Names = Annotated[tuple[str, ...], NoDecode]
 
 
@@ -143,7 +145,9 @@ class ServiceSettings(BaseModel):
         False, description="Let callers without an Authorization header use the OpenSearch account of the sidecar."
     )
     trusted_proxies: Names = Field(
-        (), description="Addresses of proxies whose headers (X-Forwarded-For, …) are all passed on to OpenSearch."
+        (),
+        description="Addresses and networks of proxies (10.0.0.7, 10.0.0.0/8) whose headers (X-Forwarded-For, …) "
+        "are all passed on to OpenSearch.",
     )
     pass_headers: Names = Field(
         (), description="More headers to pass on to OpenSearch from every client: names, or patterns such as x-acme-*."
@@ -153,7 +157,9 @@ class ServiceSettings(BaseModel):
         description="Address in the response to GET /_nodes, for clients that sniff: "
         "auto (the one that they connected to), off (that of OpenSearch), or HOST:PORT.",
     )
-    allowed_hosts: Names = Field((), description="Host names that the service accepts. Unset: any.")
+    allowed_hosts: Names = Field(
+        (), description="Host names that the service accepts, each with any port or with its own. Unset: any."
+    )
     traces: bool = Field(
         False,
         description="Write traces with OpenTelemetry, whose variables (OTEL_EXPORTER_OTLP_ENDPOINT, …) say where to; "
@@ -171,3 +177,18 @@ class ServiceSettings(BaseModel):
     @classmethod
     def _split_at_commas(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(addresses.network, values))
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_hosts(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(addresses.host, values))
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(addresses.origin, values))

@@ -51,12 +51,33 @@ def test_fields_are_a_comma_list_on_the_command_line_and_in_variables(monkeypatc
         ("SIDECAR_MODELS", "minilm", "SIDECAR_MODELS is no valid JSON: Expecting value"),
         ("SIDECAR_MODEL_ALIASES", '{"a": }', "SIDECAR_MODEL_ALIASES is no valid JSON"),
         ("SIDECAR_LUCENE_INDEXES", "{'a': 'b'}", "SIDECAR_LUCENE_INDEXES is no valid JSON"),
+        ("SIDECAR_TRUSTED_PROXIES", "10.0.0.1,ingress", "trusted_proxies: 'ingress' is no address or network"),
+        ("SIDECAR_TRUSTED_PROXIES", "10.0.0.1/8", r"such as 10.0.0.7 or 10.0.0.0/8 \(10.0.0.1/8 has host bits set\)"),
+        ("SIDECAR_ALLOWED_HOSTS", "https://a.example", "allowed_hosts: 'https://a.example' is no host name"),
+        ("SIDECAR_ALLOWED_HOSTS", "*.example", "allowed_hosts: '\\*.example' is no host name"),
+        ("SIDECAR_CORS_ORIGINS", "https://a.example/", "cors_origins: 'https://a.example/' is no origin of web pages"),
+        ("SIDECAR_CORS_ORIGINS", "a.example", "cors_origins: 'a.example' is no origin of web pages"),
+        ("SIDECAR_CORS_ORIGINS", "https://*.example", r"cors_origins: 'https://\*.example' is no origin of web pages"),
+        ("SIDECAR_CORS_ORIGINS", "https://a.example:443", "they leave out the port 443"),
     ],
 )
 def test_a_wrong_variable_is_named(monkeypatch, variable_name, value, message):
     monkeypatch.setenv(variable_name, value)
     with pytest.raises(ConfigurationError, match=message):
         load_settings()
+
+
+def test_hosts_and_origins_are_compared_as_requests_name_them():
+    settings = load_settings(
+        {
+            "trusted_proxies": "10.0.0.0/8,::1",
+            "allowed_hosts": "Search.Example,search.example:9280,[::1]",
+            "cors_origins": "https://App.Example,http://localhost:3000,app://abc,*",
+        }
+    )
+    assert settings.trusted_proxies == ("10.0.0.0/8", "::1")
+    assert settings.allowed_hosts == ("search.example", "search.example:9280", "[::1]")
+    assert settings.cors_origins == ("https://app.example", "http://localhost:3000", "app://abc", "*")
 
 
 @pytest.mark.parametrize(

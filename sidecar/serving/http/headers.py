@@ -93,6 +93,11 @@ def value_of(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes:
     return next((value for key, value in headers if key == name), b"")
 
 
+def list_of(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes:
+    """Return a header that is a list, whose parts may come in several lines (RFC 9110, section 5.3)."""
+    return b",".join(value for key, value in headers if key == name)
+
+
 def _named_in_connection(headers: Headers) -> set[bytes]:
     named = {token.strip().lower() for name, value in headers if name == b"connection" for token in value.split(b",")}
     # A caller must not be able to drop headers that frame or authorise a message by naming them here.

@@ -90,7 +90,7 @@ def _is_loopback(address: str) -> bool:
 
 def _names_this_machine(host: str, allowed_hosts: Collection[str]) -> bool:
     name = _name(host)
-    if host in allowed_hosts or name in allowed_hosts or name == "localhost":
+    if host.lower() in allowed_hosts or name in allowed_hosts or name == "localhost":
         return True
     try:
         ipaddress.ip_address(name)

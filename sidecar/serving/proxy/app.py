@@ -15,6 +15,7 @@ from sidecar.serving.http import request_body
 from sidecar.serving.http.access_log import log_access
 from sidecar.serving.http.asgi import Exchange, Receive, Scope, Send
 from sidecar.serving.http.held_bytes import HeldBytes, Hold
+from sidecar.serving.http.hosts import host_is_served
 from sidecar.serving.http.metrics import Metrics
 from sidecar.serving.http.off_loop import off_loop, values_in
 from sidecar.serving.http.response_compression import compressed
@@ -108,11 +109,9 @@ class ProxyApp:
                 tell(outcome.traced)
 
     def _host_is_allowed(self, exchange: Exchange) -> bool:
-        allowed = self.options.allowed_hosts
-        if exchange.raw_path.startswith(b"/_sidecar/health/"):
-            return True  # a probe of a container knows its address alone
-        host = exchange.header(b"host").decode("latin-1")
-        return not allowed or host in allowed or host.rpartition(":")[0] in allowed
+        # A probe of a container knows its address alone.
+        is_probe = exchange.raw_path.startswith(b"/_sidecar/health/")
+        return is_probe or host_is_served(exchange, self.options.allowed_hosts)
 
     def _address_to_tell(self, exchange: Exchange) -> str | None:
         """Return the address to tell a client that asks for the nodes; None for every other request."""
@@ -152,10 +151,11 @@ class ProxyApp:
         self.shadows.start(call, options)
         return None
 
-    def _decide(self, index: str, body: SearchBody) -> ParsedSearch:
+    def _decide(self, index: str, body: SearchBody, url: str = "") -> ParsedSearch:
         """Decide on a search. Raises `InputError` or `FusionError` for an `ext.rerank` that can't be followed."""
         own = self.options
-        return parse_search(index, body, own.rules, own.defaults, own.models, calibrated=self.service.calibrated)
+        known = self.service.calibrated
+        return parse_search(index, body, own.rules, own.defaults, own.models, url=url, calibrated=known)
 
     def _parsed(self, call: SearchCall) -> ParsedSearch | None:
         """Parse a call and decide on it; None if nobody requests reranking. Raises as `_decide`, and `NotRead`."""
@@ -163,7 +163,7 @@ class ProxyApp:
         if call.kind is Kind.MSEARCH:
             parsed = msearch_handler.parse_searches(call, self._decide)
         elif call.kind is Kind.SEARCH:
-            decided = self._decide(call.index, call.body)
+            decided = self._decide(call.index, call.body, call.query)
             parsed = decided if decided.concerns_us else None
         if parsed is not None and values_in(call.body.raw) > self.options.max_values:
             raise NotRead(Reason.BODY_TOO_LARGE, f"the body has more than {self.options.max_values} values")

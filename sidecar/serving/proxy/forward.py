@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from sidecar.serving.http import request_body
 from sidecar.serving.http.asgi import Exchange
-from sidecar.serving.http.callers import network_of
+from sidecar.serving.http.callers import TrustedProxies, network_of
 from sidecar.serving.http.errors import JSON, error_body
-from sidecar.serving.http.headers import Headers, to_client, to_upstream, without
+from sidecar.serving.http.headers import Headers, list_of, to_client, to_upstream, without
 from sidecar.serving.http.request_body import BodyLimits
 from sidecar.serving.proxy.messages import Request
 from sidecar.serving.proxy.routes import PassThrough, passes
@@ -21,8 +21,8 @@ _log = logging.getLogger("sidecar.proxy")
 class Forwarder:
     """Forwards whole requests to OpenSearch.
 
-    `body_limits` are those of their bodies. `trusted` are the addresses of proxies that may name a caller, `passed`
-    patterns of further headers that any client may send. `lent` is the `Authorization` for callers who send none;
+    `body_limits` are those of their bodies. `trusted` are the proxies that may name a caller, `passed` patterns of
+    further headers that any client may send. `lent` is the `Authorization` for callers who send none;
     without it the sidecar has no rights of its own.
     """
 
@@ -32,14 +32,14 @@ class Forwarder:
         *,
         allowed: PassThrough,
         body_limits: BodyLimits,
-        trusted: frozenset[str] = frozenset(),
+        trusted: TrustedProxies | None = None,
         passed: tuple[str, ...] = (),
         lent: bytes | None = None,
     ) -> None:
         self.upstream = upstream
         self.allowed = allowed
         self.body_limits = body_limits
-        self.trusted = trusted
+        self.trusted = trusted or TrustedProxies()
         self.passed = passed
         self._lent = lent
 
@@ -51,11 +51,8 @@ class Forwarder:
         return found
 
     def peer_of(self, exchange: Exchange) -> str:
-        """Return the network that a request comes from: behind a declared proxy, that of the last address it names."""
-        address = exchange.peer
-        if address in self.trusted:
-            address = exchange.header(b"x-forwarded-for").rpartition(b",")[2].strip().decode("latin-1") or address
-        return network_of(address)
+        """Return the network that a request comes from: behind declared proxies, that of the client they name."""
+        return network_of(self.trusted.client(exchange.peer, list_of(exchange.headers, b"x-forwarded-for")))
 
     async def pass_on_changed(self, exchange: Exchange, change: Callable[[bytes], bytes]) -> None:
         """Forward a read, and return its answer with its body changed. Raises what `Upstream.fetch` does.

@@ -138,12 +138,13 @@ def parse_search(  # noqa: PLR0913  each comes from somewhere else
     defaults: RerankOptions,
     models: Sequence[str],
     *,
+    url: str = "",
     calibrated: Callable[[str], bool | None] = lambda _: None,
 ) -> ParsedSearch:
     """Decide by a search's own `ext.rerank`, else by the first rule that covers its index expression ("" for all).
 
-    `calibrated` tells whether a model's scores are probabilities, None if that is not known yet. Raises `InputError` or
-    `FusionError` for an `ext.rerank` that can't be followed.
+    `url` is the query string of its URL. `calibrated` tells whether a model's scores are probabilities, None if that is
+    not known yet. Raises `InputError` or `FusionError` for an `ext.rerank` that can't be followed.
     """
     requested = requested_options(body)
     rule = rule_for(rules, index)
@@ -154,7 +155,7 @@ def parse_search(  # noqa: PLR0913  each comes from somewhere else
         return ParsedSearch(index, body, options, requested=True)
     if rule is None:
         return ParsedSearch(index, body)
-    arm = rule.arm(index, body)
+    arm = rule.arm(index, body, url)
     if arm is Arm.CONTROL:
         words = f"it is outside the {rule.percent:g} % of searches that rule {rule.name} reranks"
         return ParsedSearch(index, body, left_out=Why(Reason.CONTROL, words), rule=rule, arm=arm)

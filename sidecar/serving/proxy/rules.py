@@ -7,18 +7,21 @@ from collections.abc import Sequence
 from enum import StrEnum
 from functools import cached_property
 from typing import Annotated
+from urllib.parse import urlencode
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from connectors.opensearch import raw_json
-from connectors.opensearch.rewrite.search_body import SearchBody
+from connectors.opensearch.rewrite.search_body import SearchBody, url_params
 from sidecar.core.errors import ConfigurationError, FusionError
 from sidecar.core.fusion import Fusion, Method, Normalization
 from sidecar.serving.proxy.index_expression import IndexExpression
 
 # Characters that no index name holds; a date in a rule would be that of no search.
 _NO_INDEX = frozenset('\\/?"<>| #[]')
+# Parameters of a URL that make a query; with `q` it replaces the body's.
+_URL_QUERY = ("q", "df", "default_operator", "analyzer", "analyze_wildcard", "lenient")
 
 
 class RequestedFusion(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -89,10 +92,10 @@ class Rule(BaseModel):
         """Whether every index that an index expression may reach is one of this rule's."""
         return self._expression.covers(IndexExpression.parse(index))
 
-    def arm(self, index: str, body: SearchBody) -> Arm:
-        """Return the arm of a search that this rule covers."""
+    def arm(self, index: str, body: SearchBody, url: str = "") -> Arm:
+        """Return the arm of a search that this rule covers; `url` is the query string of its URL."""
         # Where all are reranked, which is usual, nothing is drawn: a draw parses the search.
-        if self.percent < 100 and _draw(index, body) >= self.percent:
+        if self.percent < 100 and _draw(index, body, url) >= self.percent:
             return Arm.CONTROL
         return Arm.SHADOW if self.shadow else Arm.TREATMENT
 
@@ -129,16 +132,28 @@ def rule_for(rules: Sequence[Rule], index: str) -> Rule | None:
     return next((rule for rule in rules if rule.covers(index)), None)
 
 
-def search_identity(index: str, body: SearchBody) -> str:
-    """Return a name that all pages of a search share and that reveals nothing of it: its index and query, hashed."""
-    try:
-        query = bytes(body.members.get("query", b""))
-    except raw_json.Malformed:
-        query = b""
-    same = index.encode("utf-8", "replace") + b"\0" + query
+def search_identity(index: str, body: SearchBody, url: str = "") -> str:
+    """Return a name that all pages of a search share and that reveals nothing of it: its index and query, hashed.
+
+    The query is the one in the query string `url`, else the body's.
+    """
+    same = index.encode("utf-8", "replace") + b"\0" + (_query_in_url(url) or _query_in_body(body))
     return hashlib.blake2b(same, digest_size=8).hexdigest()
 
 
-def _draw(index: str, body: SearchBody) -> float:
+def _query_in_url(url: str) -> bytes:
+    """Return what makes the query of a query string, empty if there is no `q`."""
+    params = url_params(url)
+    return urlencode([(name, params[name]) for name in _URL_QUERY if name in params]).encode() if "q" in params else b""
+
+
+def _query_in_body(body: SearchBody) -> bytes:
+    try:
+        return bytes(body.members.get("query", b""))
+    except raw_json.Malformed:
+        return b""
+
+
+def _draw(index: str, body: SearchBody, url: str) -> float:
     """Return a number in [0, 100) that is the same for every page of a search."""
-    return int(search_identity(index, body), 16) / 2**64 * 100
+    return int(search_identity(index, body, url), 16) / 2**64 * 100

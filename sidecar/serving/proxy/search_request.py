@@ -56,7 +56,7 @@ class SearchCall:
     @property
     def identity(self) -> str:
         """A name that all pages of the search share and that reveals nothing of it."""
-        return search_identity(self.index, self.body)
+        return search_identity(self.index, self.body, self.query)
 
     def with_body(self, body: bytes) -> Request:
         """Return the request for this search's path with another body."""

@@ -12,6 +12,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sidecar.serving.http.asgi import Exchange
+from sidecar.serving.http.hosts import host_is_served
 from sidecar.serving.http.management_access import client_of, key_fits
 from sidecar.serving.http.metrics import Metrics
 from sidecar.serving.http.traced_app import tell_route
@@ -25,6 +26,7 @@ CALLER = "sidecar.caller"
 _NAMES = (b"x-request-id", b"x-opaque-id")
 _FIT_FOR_HEADER = re.compile(rb"[\x20-\x7e]{1,200}")
 _SLASHES = re.compile("//+")
+_PROBED = frozenset({"/health", "/tei/health"})
 _log = logging.getLogger("sidecar.api")
 
 
@@ -113,9 +115,9 @@ class ApiMiddleware:
             self.metrics.request("rerank", dialect.name, exchange, None)
 
     def _refusal(self, exchange: Exchange, path: str, client: str | None) -> Problem | None:
-        host = exchange.header(b"host").decode("latin-1")
-        allowed = self.policy.allowed_hosts
-        if allowed and not {host, host.rpartition(":")[0]} & allowed:
+        # A probe of a container knows its address alone.
+        is_probe = path in _PROBED or path.startswith("/_sidecar/health/")
+        if not is_probe and not host_is_served(exchange, self.policy.allowed_hosts):
             return Problem(Fault.WRONG_HOST, "this host name is not served here")
         is_open = path in self.policy.open_paths or (self.management is not None and _is_management(path))
         if not is_open and not self.policy.admits(exchange, client):

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from sidecar.serving.http.callers import Caller, account_of, network_of
+from sidecar.serving.http.callers import Caller, TrustedProxies, account_of, network_of
 from tests.support.servers.hits import answer, opensearch
 from tests.support.servers.searches import body, outcome
 from tests.support.servers.served import served
@@ -46,6 +46,24 @@ def test_accounts_differ(one, other):
 )
 def test_one_account_is_one_however_it_is_written(one, other):
     assert account_of(one) == account_of(other)
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "client"),
+    [
+        ("192.0.2.9", b"10.0.0.1", "192.0.2.9"),
+        ("10.1.2.3", b"", "10.1.2.3"),
+        ("10.1.2.3", b"203.0.113.5, 192.0.2.7", "192.0.2.7"),
+        ("::ffff:10.1.2.3", b"192.0.2.7", "192.0.2.7"),
+        ("10.1.2.3", b"203.0.113.5, 192.0.2.7, 10.9.9.9,::1", "192.0.2.7"),
+        ("10.1.2.3", b"192.0.2.7:51234", "192.0.2.7"),
+        ("10.1.2.3", b"[2001:db8::5]:51234", "2001:db8::5"),
+        ("10.1.2.3", b"10.9.9.9", "10.9.9.9"),
+        ("10.1.2.3", b"unknown", "unknown"),
+    ],
+)
+def test_a_proxy_names_its_client_if_it_is_trusted(peer, forwarded, client):
+    assert TrustedProxies(("10.0.0.0/8", "::1")).client(peer, forwarded) == client
 
 
 @pytest.mark.parametrize(

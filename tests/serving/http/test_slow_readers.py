@@ -31,7 +31,7 @@ def upstream():
         yield stub
 
 
-def asking(running, source="127.0.0.1", receives=4096):
+def asking(running, source="127.0.0.1", receives=4096, headers=b""):
     """A connection that has asked for the large answer, with so small a buffer that little of it is taken."""
     at = urlsplit(running.url)
     connection = socket.socket()
@@ -39,7 +39,7 @@ def asking(running, source="127.0.0.1", receives=4096):
     connection.settimeout(20)
     connection.bind((source, 0))
     connection.connect((at.hostname, at.port))
-    connection.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+    connection.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n" + headers + b"\r\n")
     return connection
 
 
@@ -114,6 +114,20 @@ def test_behind_a_declared_proxy_each_client_has_a_share_of_its_own(upstream):
         ]
         assert statuses == [200] * 3
         assert running.ask("GET", "/").status == 504
+
+
+def test_what_a_client_writes_before_its_proxy_does_names_nobody(upstream):
+    # HAProxy adds a line of its own below the client's, where others continue the client's line.
+    def through_proxy(claimed, client):
+        return b"X-Forwarded-For: %b\r\nX-Forwarded-For: %b\r\n" % (claimed, client)
+
+    options = {"upstream_connections": 4, "upstream_share": 1, "opensearch_timeout": 1}
+    with served(upstream.url, trusted_proxies=("127.0.0.0/8",), **options) as running, contextlib.ExitStack() as stack:
+        stack.enter_context(asking(running, headers=through_proxy(b"10.9.9.1", b"10.0.0.1")))
+        until(lambda: taken(running) == 1)
+        for client, status in ((b"10.0.0.1", b"504"), (b"10.0.0.2", b"200")):
+            other = stack.enter_context(asking(running, headers=through_proxy(b"10.9.9.2", client)))
+            assert other.recv(12) == b"HTTP/1.1 " + status
 
 
 def test_a_node_that_takes_no_connection_in_time_is_said_to():

@@ -253,9 +253,16 @@ def test_only_what_is_allowed_passes(upstream):
 
 def test_only_allowed_hosts_are_served(upstream):
     with served(upstream.url, allowed_hosts=("search.example",)) as running:
-        assert running.ask("GET", "/docs", headers={"Host": "search.example:9280"}).status == 200
+        for name in ("search.example:9280", "Search.Example"):
+            assert running.ask("GET", "/docs", headers={"Host": name}).status == 200
         assert running.ask("GET", "/docs", headers={"Host": "evil.example"}).status == 403
-        assert running.ask("GET", "/_sidecar/health/ready", headers={"Host": "10.0.0.7"}).status == 200
+        # Both ports answer the probes of a container.
+        for url in (running.url, running.api_url):
+            assert ask(url, "GET", "/_sidecar/health/ready", headers={"Host": "10.0.0.7"}).status == 200
+        for path in ("/health", "/tei/health"):
+            assert ask(running.api_url, "GET", path, headers={"Host": "10.0.0.7"}).status == 200
+        for path in ("/metrics", "/_sidecar/metrics", "/v1/models", "/"):
+            assert ask(running.api_url, "GET", path, headers={"Host": "10.0.0.7"}).status == 403
 
 
 def test_management_is_ours_and_asks_for_the_key(upstream):

@@ -87,6 +87,15 @@ def test_an_arm_is_the_same_for_every_page_and_however_the_body_is_written():
     assert [rule.arm("docs", SearchBody(("/* a */" + query % (i, "")).encode("utf-16"))) for i in range(200)] == arms
 
 
+def test_searches_with_their_query_in_the_url_are_drawn_each_for_itself():
+    rule, nothing = Rule(index="docs", percent=50), SearchBody(b"")
+    arms = [rule.arm("docs", nothing, f"q=fox+{i}&size=5") for i in range(200)]
+    assert 70 < arms.count(Arm.TREATMENT) < 130
+    assert [rule.arm("docs", nothing, f"from=10&q=fox%20{i}") for i in range(200)] == arms
+    fields = [rule.arm("docs", nothing, f"q=fox&df=f{i}") for i in range(200)]
+    assert 70 < fields.count(Arm.TREATMENT) < 130
+
+
 WRONG = [
     ([{"index": "docs", "percent": 101}], "rules: rule 1, percent: Input should be less than or equal to 100."),
     ([{}, {"indexes": "docs"}], "rules: rule 2, indexes: Extra inputs are not permitted."),

@@ -69,6 +69,16 @@ def test_the_pages_of_a_search_have_one_qid_and_its_text_only_where_that_is_allo
     assert found[0]["qid"] == found[1]["qid"] != found[2]["qid"]
 
 
+def test_searches_with_their_query_in_the_url_have_a_qid_each(upstream, tmp_path):
+    path = tmp_path / "shadows.jsonl"
+    with served(upstream.url, rules=RULES, shadow_file=path, shadow_queries=True) as running:
+        for number, url in enumerate(("q=the+fox", "q=the%20fox&from=10", "q=the+hound"), 1):
+            running.ask("GET", f"/books-1/_search?{url}")
+            found = records(path, number)
+    assert [one["query"] for one in found] == ["the fox", "the fox", "the hound"]
+    assert found[0]["qid"] == found[1]["qid"] != found[2]["qid"]
+
+
 @pytest.mark.parametrize(
     ("query", "reason", "status"),
     [

@@ -252,7 +252,7 @@ def test_a_failure_of_ours_is_told_and_logged(caplog):
 
 
 def test_another_host_name_is_not_served(locked):
-    response = locked.client.get("/health", headers={"host": "evil.example"})
+    response = locked.client.get("/", headers={"host": "evil.example"})
     assert (response.status_code, response.json()["message"]) == (403, "this host name is not served here")
 
 
