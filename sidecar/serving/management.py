@@ -15,7 +15,7 @@ from sidecar.serving.http.errors import JSON
 from sidecar.serving.http.headers import Headers
 from sidecar.serving.http.management_access import is_json, key_fits, obstacle_to_change
 from sidecar.serving.http.metrics import Metrics
-from sidecar.serving.http.request_body import Body, BodyLimits
+from sidecar.serving.http.request_body import Body, BodyLimits, BodyTooSlow
 from sidecar.serving.proxy.cluster_health import ClusterHealth
 from sidecar.serving.scorer.service import RerankingService
 from sidecar.serving.status import status
@@ -23,6 +23,7 @@ from sidecar.serving.status import status
 _RELOAD = re.compile(rb"/models/[^/]+/reload")
 _METRICS: Headers = [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")]
 _READING = ("GET", "HEAD")
+_SWITCH_LIMITS = BodyLimits(size=1024, part_seconds=10, whole_seconds=10)
 # Path → its methods; a method that does not only read needs permission to change something.
 _METHODS = {
     b"/health/live": _READING,
@@ -140,11 +141,14 @@ class Management:
             if not is_json(exchange):
                 await _answer(exchange, 415, {"error": "send application/json"})
                 return
-            body = Body(exchange.receive, BodyLimits(size=1024, part_seconds=10, whole_seconds=10))
-            await body.read()
+            body = Body(exchange.receive, _SWITCH_LIMITS)
             try:
+                await body.read()
                 self.switch.enabled = msgspec.json.decode(body.prefix, type=_Wanted).enabled
-            except msgspec.DecodeError as error:
+            except BodyTooSlow:
+                await _answer(exchange, 408, {"error": "the request's body did not arrive in time"})
+                return
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 await _answer(exchange, 400, {"error": f'expected {{"enabled": true or false}}: {error}'})
                 return
         await _answer(exchange, 200, {"enabled": self.switch.enabled})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -171,7 +172,9 @@ class HeadLimits(HttpToolsProtocol):
                 cycle.keep_alive = False
             await send(message)
 
-        await self.config.loaded_app(scope, receive, sent)
+        # Nobody waits for an answer, so there is nothing to report.
+        with contextlib.suppress(ClientLeft):
+            await self.config.loaded_app(scope, receive, sent)
 
     def _wait(self, then: Any) -> None:
         self._timer = self.loop.call_later(self._limits.seconds, then)

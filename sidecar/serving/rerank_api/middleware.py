@@ -15,6 +15,7 @@ from sidecar.serving.http.asgi import Exchange
 from sidecar.serving.http.hosts import host_is_served
 from sidecar.serving.http.management_access import client_of, key_fits
 from sidecar.serving.http.metrics import Metrics
+from sidecar.serving.http.request_body import ClientLeft
 from sidecar.serving.http.traced_app import tell_route
 from sidecar.serving.rerank_api.dialect import Dialect
 from sidecar.serving.rerank_api.handler import broken, refused
@@ -107,6 +108,8 @@ class ApiMiddleware:
             app = self.app if problem is None else refused(dialect, problem)
             await app(scope, receive, sent)
             tell_route(exchange.method, getattr(scope.get("route"), "path", ""))
+        except ClientLeft:
+            pass
         except Exception:  # noqa: BLE001  after any error the caller gets an answer in their dialect
             _log.exception("a request to %s failed", scope["path"])
             if not exchange.answered:

@@ -57,6 +57,15 @@ def test_without_a_key_this_machine_switches(running, headers):
     assert running.ask("PUT", "/_sidecar/rerank", b'{"enabled":true}', headers).json() == {"enabled": True}
 
 
+@pytest.mark.parametrize("sent", [b"{", b"[]", b'{"enabled":1}', b'{"\xff":true}', b'{"enabled":true,"on":"\xff"}', b""])
+def test_a_switch_that_cannot_be_read_changes_nothing(running, sent):
+    for url in (running.url, running.api_url):
+        refused = ask(url, "PUT", "/_sidecar/rerank", sent, JSON)
+        assert refused.status == 400
+        assert refused.json()["error"].startswith('expected {"enabled": true or false}: ')
+    assert enabled(running) is True
+
+
 def obstacle(peer, key=None, hosts=(), **headers):
     scope = {"method": "PUT", "raw_path": b"/", "path": "/", "query_string": b"", "client": (peer, 1)}
     scope["headers"] = [(name.encode(), value.encode()) for name, value in {"host": "localhost", **headers}.items()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import logging
 import socket
 import threading
 import time
@@ -63,6 +64,35 @@ def test_a_body_that_trickles_into_the_rerank_api_is_not_waited_for():
         with begun(api.url, head(b"/v1/rerank", 100_000)) as connection:
             answer = trickled(connection)
         assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def failures(caplog):
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize("path", [b"/v1/rerank", b"/v1/rerank/batch", b"/v1/compare", b"/_sidecar/rerank"])
+def test_a_client_that_leaves_is_no_failure_of_the_service(upstream, caplog, path):
+    with served(upstream.url) as running:
+        for url in (running.url, running.api_url):
+            begun(url, head(path, 1000).replace(b"Host: x", b"Host: localhost")).close()
+        until(lambda: answered(running) == 2)
+    assert failures(caplog) == []
+
+
+def answered(running):
+    found = running.running.metrics.registry.collect()
+    samples = [sample for metric in found for sample in metric.samples if sample.name == "sidecar_requests_total"]
+    return sum(sample.value for sample in samples)
+
+
+def test_a_client_that_leaves_while_it_is_scored_for_is_no_failure_either(caplog):
+    with served_api() as api:
+        scored = json.dumps({"query": "sleep 300", "documents": ["a"]}).encode()
+        with begun(api.url, head(b"/v1/rerank", len(scored))[:-1] + scored):
+            until(lambda: api.engine.service.scorers.waiting_passages == 1)
+        until(lambda: api.engine.service.scorers.waiting_passages == 0)
+        assert api.post("/v1/rerank", RERANK).status_code == 200
+    assert failures(caplog) == []
 
 
 def trickled(connection):
