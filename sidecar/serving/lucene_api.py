@@ -19,7 +19,7 @@ from connectors.pyserini.hits import rest_response
 from connectors.pyserini.index import LuceneIndex
 from sidecar.core.candidates import Ranking
 from sidecar.core.documents import PassageFields, json_object
-from sidecar.core.errors import EngineError, InputError
+from sidecar.core.errors import EngineError, InputError, RateLimited
 from sidecar.core.reasons import Reason, Why
 from sidecar.serving.http.headers import header_text
 from sidecar.serving.proxy.rerank_options import RerankOptions
@@ -28,13 +28,17 @@ from sidecar.serving.rerank_api.dialect import Dialect
 from sidecar.serving.rerank_api.handler import refused
 from sidecar.serving.rerank_api.json_body import written
 from sidecar.serving.rerank_api.middleware import CALLER
-from sidecar.serving.rerank_api.problem import Fault, Problem
+from sidecar.serving.rerank_api.problem import Fault, Problem, over_the_rate
 from sidecar.serving.scorer.service import Outcome, RerankingService, Status
 
 _PATH = re.compile(r"/v1/[^/]+/(search|doc/.*)")
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     400: {"description": "the query is empty, or Lucene can't search for it"},
     404: {"description": "there is no such index or document"},
+    413: {"description": "reranking takes more tokens than a minute allows, and that counts as an error"},
+    429: {
+        "description": "the caller's requests of this minute are used up, or their tokens and that counts as an error"
+    },
     503: {"description": "Lucene failed, or reranking failed and that counts as an error"},
 }
 Result = TypeVar("Result")
@@ -128,7 +132,7 @@ class LuceneApi:
         first_stage = await self.in_thread(connector.fetch, LuceneRequest(query, hits, terms.window))
         outcome = await self._ranked(query, first_stage.candidates, caller)
         if outcome.status is Status.FAILED and terms.on_failure == "error":
-            raise Problem(Fault.UNAVAILABLE, f"reranking failed: {outcome.words}")
+            raise _failed(outcome)
         found = connector.respond(first_stage, outcome.ranking or Ranking(query, (), {}))
         answer = rest_response(name, query, found)
         if not parse:
@@ -171,6 +175,14 @@ def _said(outcome: Outcome) -> dict[str, str]:
     if outcome.reason:
         said["x-rerank-reason"] = header_text(outcome.words)
     return said | {f"x-rerank-{name}": str(value) for name, value in (cut_of(outcome) | stage_of(outcome)).items()}
+
+
+def _failed(outcome: Outcome) -> Problem:
+    """Return a failed reranking as a problem. Clients send a request again at once on 503, and not on 429."""
+    words, why = f"reranking failed: {outcome.words}", outcome.reason
+    if why is None or why.reason is not Reason.RATE_LIMITED:
+        return Problem(Fault.UNAVAILABLE, words)
+    return over_the_rate(RateLimited(words, retry_after=why.retry_after))
 
 
 def _tell(status: int, problem: Problem) -> dict[str, str]:

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from sidecar.serving.rerank_api.middleware import AccessPolicy
+from sidecar.serving.scorer.rate_limits import RateLimits
 from tests.support.servers.api_server import served_api
 
 pytestmark = [pytest.mark.live, pytest.mark.usefixtures("jvm")]
@@ -112,6 +113,16 @@ def test_or_an_error_where_that_is_wanted(fleas):
     with served_api(neighbour_of=neighbour(fleas, on_failure="error")) as api:
         response = api.client.get("/v1/fleas/search", params={"query": "flea fail"})
         assert (response.status_code, response.json()) == (503, {"error": "reranking failed: told to fail"})
+
+
+@pytest.mark.parametrize(("tokens", "status", "words"), [(30, 429, "are left in this minute"), (5, 413, "5 a minute")])
+def test_an_error_over_a_limit_of_a_minute_says_when_to_ask_again(fleas, tokens, status, words):
+    rates = RateLimits(tokens=tokens)
+    with served_api(neighbour_of=neighbour(fleas, on_failure="error"), rates=rates) as api:
+        api.client.get("/v1/fleas/search", params={"query": "flea"})
+        response = api.client.get("/v1/fleas/search", params={"query": "flea dog"})
+        assert (response.status_code, words in response.json()["error"]) == (status, True)
+        assert ("retry-after" in response.headers) == (status == 429)
 
 
 def test_the_rerank_api_is_there_as_before(api):

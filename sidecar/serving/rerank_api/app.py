@@ -35,7 +35,8 @@ from sidecar.version import __version__
 OPEN_PATHS = frozenset({"/", "/health", "/tei/health", "/openapi.json"})
 # What a page of another origin may read of a response, besides its body.
 EXPOSED = (
-    *("X-Request-Id", "Retry-After", "X-Rerank-Calibrated", "X-Rerank-Dropped", "X-Compute-Tokens"),
+    *("X-Request-Id", "X-Opaque-Id", "Retry-After", "X-Compute-Tokens"),
+    *(f"X-Rerank-{name}" for name in ("Status", "Reason", "Stage", "Calibrated", "Kept", "Dropped")),
     *(f"X-RateLimit-{name}-{unit.title()}" for name in ("Limit", "Remaining", "Reset") for unit in Unit),
 )
 DESCRIPTION = "Reranks passages in the shapes of Cohere, Jina, TEI, vLLM, NIM, Infinity, Voyage and Mixedbread."

@@ -27,7 +27,12 @@ from sidecar.serving.scorer.rate_limits import Unit
 _KEY = "requests"
 _EXAMPLE = {_KEY: [RERANK_V1.example, {"query": "what do dogs do", "documents": ["Dogs bark."]}]}
 _REQUESTS = {"type": "array", "minItems": 1, "items": reference_to(Neutral)}
-_SCHEMA = {"type": "object", "required": [_KEY], "properties": {_KEY: _REQUESTS}}
+_SCHEMA = {
+    "type": "object",
+    "required": [_KEY],
+    "properties": {_KEY: _REQUESTS},
+    "additionalProperties": False,
+}
 DESCRIPTION = {
     "requestBody": {"required": True, "content": {"application/json": {"schema": _SCHEMA, "example": _EXAMPLE}}}
 }
@@ -59,6 +64,9 @@ class BatchHandler:
     def _records(self, body: Mapping[str, Any]) -> Sequence[Any]:
         """Return the requests of a batch. Raises `Problem` if they are none, or too many together."""
         records, limits = body.get(_KEY), self._engine.limits
+        if others := present(body).keys() - {_KEY}:
+            words = f"{min(others)[:80]}: a batch holds {_KEY} alone; each of them has its own keys"
+            raise Problem(Fault.INVALID, words, param=min(others))
         if not isinstance(records, list):
             raise Problem(Fault.INVALID, f"{_KEY}: a list of requests is required", param=_KEY)
         if not records:

@@ -26,7 +26,7 @@ from sidecar.serving.rerank_api.json_body import parsed, written
 from sidecar.serving.rerank_api.problem import Fault, Problem
 
 # Names of the parts of a `str | …` in pydantic's error locations; users do not know them.
-_UNION_TAGS = frozenset({"str", "bool", "dict[str,any]", "list[str]", "QueryText"})
+_UNION_TAGS = frozenset({"str", "int", "bool", "dict[str,any]", "list[str]", "QueryText"})
 # Statuses of errors of the moment, after which another attempt makes sense.
 RETRIED = frozenset({429, 503})
 Body = TypeVar("Body", bound=ParsedRequest)

@@ -16,20 +16,15 @@ from sidecar.serving.rerank_api.cohere import CohereDemands, cut_warnings, meta,
 from sidecar.serving.rerank_api.dialect import Demands, Dialect, Operation, Question, RankedDocuments
 from sidecar.serving.rerank_api.document import Document, passages_of, shown
 from sidecar.serving.rerank_api.jina import QueryText, query_text
-from sidecar.serving.rerank_api.problem import Problem
-from sidecar.serving.rerank_api.vllm import openai_error
+from sidecar.serving.rerank_api.problem import Fault, Problem
+from sidecar.serving.rerank_api.vllm import ACTIVATION, openai_error
 
 
-class Neutral(CohereDemands):
-    """The superset of the bodies; a `top_n` of 0 means all, documents are returned only if that is requested."""
+class SharedDemands(CohereDemands):
+    """What a body of a shared path demands beside its texts; a `top_n` of 0 means all."""
 
-    query: str | QueryText
-    documents: list[Document]
     top_n: int | None = Field(None, ge=0)
     rank_fields: list[str] | None = None
-    return_documents: bool = False
-    raw_scores: bool = False
-    max_chunks_per_doc: int | None = None
     truncate_prompt_tokens: int | None = Field(None, ge=-1)
 
     @property
@@ -38,11 +33,30 @@ class Neutral(CohereDemands):
         return replace(super().demands, pair_tokens=self.truncate_prompt_tokens)
 
 
+class Neutral(SharedDemands):
+    """The superset of the bodies; documents are returned only if that is requested."""
+
+    query: str | QueryText
+    documents: list[Document]
+    return_documents: bool = False
+    raw_scores: bool = False
+    use_activation: bool | None = ACTIVATION
+    max_chunks_per_doc: int | None = None
+
+    @property
+    def wants_logits(self) -> bool:
+        """True if the results have the model's own scores: by Infinity's key, or by vLLM's."""
+        return self.raw_scores or self.use_activation is False
+
+
 def _tell(status: int, problem: Problem) -> dict[str, Any]:
     return {"message": problem.message, "detail": problem.message, "error": openai_error(status, problem)}
 
 
 def _read(body: Neutral, fields: PassageFields) -> Question:
+    if body.raw_scores and body.use_activation:
+        words = "raw_scores and use_activation contradict each other: give one of them"
+        raise Problem(Fault.INVALID, words, param="use_activation")
     return Question([query_text(body.query)], passages_of(body.documents, fields, body.rank_fields), body.model)
 
 
@@ -50,7 +64,7 @@ def _write(body: Neutral, answer: RankedDocuments, *, version: str) -> object:
     results = [
         {"index": one.index}
         | ({"document": shown(body.documents[one.index])} if body.return_documents else {})
-        | {"relevance_score": one.logit if body.raw_scores else one.probability}
+        | {"relevance_score": one.logit if body.wants_logits else one.probability}
         | spans_of(answer, one.index)
         for one in answer.best(body.top_n)
     ]

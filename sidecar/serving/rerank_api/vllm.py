@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from http import HTTPStatus
+from typing import Any
 
 from pydantic import AliasChoices, Field
 
@@ -23,11 +24,13 @@ from sidecar.serving.rerank_api.dialect import (
 from sidecar.serving.rerank_api.document import Document, passages_of, text_shown
 from sidecar.serving.rerank_api.problem import Fault, Problem
 
+ACTIVATION: Any = Field(None, validation_alias=AliasChoices("use_activation", "activation"))
+
 
 class _Vllm(ParsedRequest):
     truncate_prompt_tokens: int | None = Field(None, ge=-1)
     priority: int = Field(0, ge=0, le=MOST_PRIORITY)
-    use_activation: bool | None = Field(None, validation_alias=AliasChoices("use_activation", "activation"))
+    use_activation: bool | None = ACTIVATION
 
     @property
     def demands(self) -> Demands:

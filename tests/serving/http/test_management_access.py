@@ -57,7 +57,9 @@ def test_without_a_key_this_machine_switches(running, headers):
     assert running.ask("PUT", "/_sidecar/rerank", b'{"enabled":true}', headers).json() == {"enabled": True}
 
 
-@pytest.mark.parametrize("sent", [b"{", b"[]", b'{"enabled":1}', b'{"\xff":true}', b'{"enabled":true,"on":"\xff"}', b""])
+@pytest.mark.parametrize(
+    "sent", [b"{", b"[]", b'{"enabled":1}', b'{"\xff":true}', b'{"enabled":true,"on":"\xff"}', b""]
+)
 def test_a_switch_that_cannot_be_read_changes_nothing(running, sent):
     for url in (running.url, running.api_url):
         refused = ask(url, "PUT", "/_sidecar/rerank", sent, JSON)

@@ -46,6 +46,15 @@ def test_a_body_is_what_the_request_alone_gets(api):
     assert response.json() == {"id": "b-1", "responses": [{"index": 0, "status": 200, "body": alone}]}
 
 
+@pytest.mark.parametrize("other", [{"model": "other"}, {"top_n": 1}, {"documents": ["score 1"]}])
+def test_a_key_beside_the_requests_is_refused_because_none_of_them_would_follow_it(api, other):
+    response = api.post(PATH, {"requests": [GOOD]} | other)
+    (key,) = other
+    words = f"{key}: a batch holds requests alone; each of them has its own keys"
+    assert (response.status_code, response.json()["message"]) == (422, words)
+    assert api.post(PATH, {"requests": [GOOD], key: None}).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("wrong", "status", "message"),
     [

@@ -176,6 +176,9 @@ def test_web_pages_call_it_where_they_are_allowed_to():
         key = {"Authorization": "Bearer s3cret"}
         answer = api.post("/v1/rerank", BODY, headers=ours | key)
         assert (ranked(answer), answer.headers["access-control-allow-origin"]) == ([1, 0], "https://app.example")
+        shown = answer.headers["access-control-expose-headers"].lower().split(", ")
+        assert {name for name in answer.headers if name.startswith("x-")} <= {*shown}
+        assert {"x-rerank-status", "x-rerank-reason", "x-rerank-stage", "x-rerank-kept"} <= {*shown}
         assert "access-control-allow-origin" not in api.post("/v1/rerank", BODY, headers=foreign | key).headers
         assert api.post("/v1/rerank", BODY, headers=ours).status_code == 401
 

@@ -41,6 +41,36 @@ def test_what_may_not_be_cut_is_refused_if_the_model_would_cut_it(api, path, bod
     assert api.post(path, kept).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/v1/rerank", "/v2/rerank", "/rerank", "/vllm/v1/rerank"])
+@pytest.mark.parametrize("key", ["use_activation", "activation"])
+def test_vllms_clients_get_the_models_own_scores_on_shared_paths_too(api, path, key):
+    body = {"query": "q", "documents": ["score 3"]}
+    scores = [api.post(path, body | {key: on}).json()["results"][0]["relevance_score"] for on in (False, True)]
+    assert scores == [3.0, 0.952574127]
+
+
+def test_two_keys_that_want_different_scores_are_refused(api):
+    answer = api.post("/v1/rerank", RERANK | {"raw_scores": True, "use_activation": True})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (422, "use_activation")
+    assert api.post("/v1/rerank", RERANK | {"raw_scores": True, "use_activation": False}).status_code == 200
+
+
+@pytest.mark.parametrize("docid", [True, 1.0, None, ["d1"]])
+def test_the_id_of_a_candidate_is_text_or_a_whole_number(api, docid):
+    answer = api.post("/v1/rerank", {"query": "q", "candidates": [{"docid": docid, "doc": "score 1"}]})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (422, "candidates.0.docid")
+
+
+def test_candidates_are_read_and_limited_as_documents_are(api):
+    doc = {"title": "score 9", "abstract": "score 3", "text": "score 1"}
+    body = {"query": "q", "candidates": [{"docid": "d1", "doc": doc}], "rank_fields": ["abstract"]}
+    assert api.post("/v1/rerank", body).json()["candidates"] == [{"docid": "d1", "doc": doc, "score": 3.0}]
+    refused = api.post("/v1/rerank", body | {"truncate_prompt_tokens": 100})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (422, "truncate_prompt_tokens")
+    spans = api.post("/v1/rerank", body | {"relevant_spans": {"mode": "enabled"}}).json()["candidates"][0]
+    assert spans["relevant_spans"] == [{"start": 0, "end": 7, "score": 0.952574127}]
+
+
 @pytest.mark.parametrize(
     ("more", "param"),
     [
