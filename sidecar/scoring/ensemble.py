@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sidecar.core.candidates import Passage, Score
+from sidecar.core.model_spec import ModelSpec
 from sidecar.scoring import Scorer
 from sidecar.scoring.checkpoints.manifest import Manifest
-from sidecar.scoring.chunks import ReadsTokens
+from sidecar.scoring.chunks import MaxP, ReadsTokens
 from sidecar.scoring.prompt import Prompt
 from sidecar.scoring.score_mapping import Mapping
 
@@ -89,6 +90,13 @@ class EnsembleScorer:
             ]
             for mine, theirs in zip(logits, cosines, strict=True)
         ]
+
+
+def completed(scorer: ReadsTokens, beside: Scorer | None, spec: ModelSpec) -> Scorer:
+    """Return a scorer with the bi-encoder that its manifest names beside it, and with chunks if they are wanted."""
+    if beside is not None and scorer.manifest.beside is not None:
+        scorer = EnsembleScorer(scorer, beside, scorer.manifest.beside.weight)
+    return MaxP(scorer, spec.chunking) if spec.chunking else scorer
 
 
 def _sum(one: int | None, other: int | None) -> int | None:

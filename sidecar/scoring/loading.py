@@ -21,6 +21,7 @@ from sidecar.scoring.checkpoints.encoder_model import read_encoder
 from sidecar.scoring.checkpoints.files import check_holds_model
 from sidecar.scoring.checkpoints.hub import fetch, not_found
 from sidecar.scoring.checkpoints.lora_adapter import (
+    check_manifest,
     choose_base,
     is_adapter,
     mirror_hint,
@@ -32,8 +33,9 @@ from sidecar.scoring.checkpoints.plain_tokenizer import read_tokenizer
 from sidecar.scoring.checkpoints.precision import FP8
 from sidecar.scoring.checkpoints.presets import CARRIED, DEFAULT, EMBEDDED, LISTWISE, PRESETS
 from sidecar.scoring.checkpoints.sentence_modules import bi_encoder_manifest, pools_sentences
-from sidecar.scoring.chunks import MaxP, ReadsTokens
+from sidecar.scoring.chunks import ReadsTokens
 from sidecar.scoring.engines.select import choose_embedder, choose_engine
+from sidecar.scoring.ensemble import completed
 
 if TYPE_CHECKING:
     from sidecar.scoring.checkpoints.checkpoint import Placement
@@ -67,22 +69,33 @@ def load(spec: ModelSpec) -> Scorer:
 
 
 def _load_local(spec: ModelSpec) -> Scorer:
-    located = locate(spec.model, revision=spec.revision, offline=spec.offline)
-    scorer: ReadsTokens
+    located = locate_scorer(spec)
     if _is_bi_encoder(located):
-        scorer = _load_bi_encoder(located, spec)
-        return MaxP(scorer, spec.chunking) if spec.chunking else scorer
+        return completed(_load_bi_encoder(located, spec), None, spec)
     base = Located(located.name, located.directory, None)
     if is_adapter(located.directory):
         base = locate_base(located, spec.base_model, revision=spec.base_revision, offline=spec.offline)
     elif spec.base_model is not None:
         raise ModelError(f"{spec.model!r} is not an adapter: it takes no base model.", remedy="Leave base_model out.")
     scorer = _load_cross_encoder(located, base, spec)
-    if (beside := scorer.manifest.beside) is not None:
-        from sidecar.scoring.ensemble import EnsembleScorer
+    return completed(scorer, load_beside(scorer.manifest, spec), spec)
 
-        scorer = EnsembleScorer(scorer, load(spec_beside(spec, beside.model)), beside.weight)
-    return MaxP(scorer, spec.chunking) if spec.chunking else scorer
+
+def load_beside(manifest: Manifest, spec: ModelSpec) -> Scorer | None:
+    """Load the bi-encoder that a cross-encoder's manifest names; None if it names none.
+
+    Raises ModelError for a model that is no bi-encoder, whose scores are no cosines; and what `load` raises.
+    """
+    if manifest.beside is None:
+        return None
+    other = spec_beside(spec, manifest.beside.model)
+    located = locate(other.model, offline=other.offline)
+    if not _is_bi_encoder(located):
+        raise ModelError(
+            f"{other.model!r} is to stand beside a cross-encoder, and is no bi-encoder.",
+            remedy="Correct beside in the cross-encoder's sidecar.json, or leave it out.",
+        )
+    return _load_bi_encoder(located, other)
 
 
 def spec_beside(spec: ModelSpec, model: str) -> ModelSpec:
@@ -109,6 +122,14 @@ def placement_of(spec: ModelSpec) -> Placement:
             remedy="Leave batch_invariant out, or use quantization none.",
         )
     return Placement(spec.device, spec.dtype, spec.device_map, spec.compile, spec.quantization)
+
+
+def locate_scorer(spec: ModelSpec) -> Located:
+    """Find the directory of a specification's model. Raises what `locate` raises, ModelError for a wrong manifest."""
+    located = locate(spec.model, revision=spec.revision, offline=spec.offline)
+    if located.manifest is not None and is_adapter(located.directory):
+        check_manifest(located.name, located.manifest)
+    return located
 
 
 def locate(model: str, *, revision: str | None = None, offline: bool = False) -> Located:
@@ -243,11 +264,6 @@ def _load_with_torch(  # noqa: PLR0913  the second half of load_scorer, by keywo
     tokenizer = load_tokenizer(tokenizer_directory(lora, base.directory) if lora else base.directory)
     head = None
     if located.manifest is not None and located.manifest.yes_token is not None:
-        if lora:
-            raise ModelError(
-                f"{located.name!r} is an adapter, which brings its own score head.",
-                remedy="Leave yes_token and no_token out of its sidecar.json.",
-            )
         head = answer_head(base.directory, tokenizer, located.manifest)
     # An encoder is packed after transformers and peft have loaded it (`choose_engine`).
     packed = not is_encoder(base.directory) and packs(engine, base.directory, placement, adapter=lora)

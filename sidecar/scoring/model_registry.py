@@ -10,13 +10,20 @@ from typing import TYPE_CHECKING
 from sidecar.core.model_spec import ModelSpec
 from sidecar.scoring import Scorer
 from sidecar.scoring.checkpoints.architecture import read_model_config
-from sidecar.scoring.checkpoints.checkpoint import Placement
+from sidecar.scoring.checkpoints.checkpoint import Placement, decoder_manifest
 from sidecar.scoring.checkpoints.lora_adapter import is_adapter
-from sidecar.scoring.checkpoints.manifest import Manifest
 from sidecar.scoring.checkpoints.precision import FP8
-from sidecar.scoring.chunks import MaxP
 from sidecar.scoring.engines.packed.architectures import FAMILIES
-from sidecar.scoring.loading import Located, load, locate, locate_base, placement_of, with_max_length
+from sidecar.scoring.ensemble import completed
+from sidecar.scoring.loading import (
+    Located,
+    load,
+    load_beside,
+    locate_base,
+    locate_scorer,
+    placement_of,
+    with_max_length,
+)
 
 if TYPE_CHECKING:
     from sidecar.scoring.adapter_registry import AdapterRegistry
@@ -46,7 +53,7 @@ class ModelRegistry:
         self._models = models
         self._merged = merged
         self._registries: dict[_Base, AdapterRegistry] = {}
-        found = {name: base for name, spec in models.items() if (base := _base(_at(spec), spec))}
+        found = {name: base for name, spec in models.items() if (base := _base(locate_scorer(spec), spec))}
         bases = list(found.values())
         self._shared = {name: base for name, base in found.items() if bases.count(base) > 1}
         for name in models:
@@ -81,29 +88,17 @@ class ModelRegistry:
                 batch_size=base.batch_size,
                 invariant=base.invariant,
             )
-        registry, located = self._registries[base], _at(spec)
-        on_trial = f"{name} (on trial)"
-        registry.load(on_trial, located.directory, _manifest(located, spec))
+        registry, located = self._registries[base], locate_scorer(spec)
+        manifest = with_max_length(located.manifest or decoder_manifest(registry.base.traits), spec.max_length)
+        on_trial, beside = f"{name} (on trial)", load_beside(manifest, spec)
+        registry.load(on_trial, located.directory, manifest)
         try:
-            prove(self._scorer(registry, on_trial, spec))
+            prove(completed(registry.scorer(on_trial), beside, spec))
         except BaseException:
             registry.evict(on_trial)
             raise
         registry.rename(on_trial, name)
-        return self._scorer(registry, name, spec)
-
-    @staticmethod
-    def _scorer(registry: AdapterRegistry, name: str, spec: ModelSpec) -> Scorer:
-        scorer = registry.scorer(name)
-        return MaxP(scorer, spec.chunking) if spec.chunking else scorer
-
-
-def _at(spec: ModelSpec) -> Located:
-    return locate(spec.model, revision=spec.revision, offline=spec.offline)
-
-
-def _manifest(located: Located, spec: ModelSpec) -> Manifest:
-    return with_max_length(located.manifest or Manifest(), spec.max_length)
+        return completed(registry.scorer(name), beside, spec)
 
 
 def _base(adapter: Located, spec: ModelSpec) -> _Base | None:

@@ -13,11 +13,12 @@ from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from sidecar.core.errors import TrainingError
+from sidecar.core.model_spec import ModelSpec
 from sidecar.scoring import Scorer
 from sidecar.scoring.checkpoints.checkpoint import Checkpoint
 from sidecar.scoring.cross_encoder import CrossEncoder
-from sidecar.scoring.ensemble import EnsembleScorer
-from sidecar.scoring.loading import load_scorer
+from sidecar.scoring.ensemble import completed
+from sidecar.scoring.loading import load_beside
 from sidecar.settings.training import TrainingSettings
 from sidecar.training.development import Development
 from sidecar.training.examples import Collator, Examples, in_groups
@@ -122,11 +123,10 @@ class RerankTrainer(Trainer):  # type: ignore[misc]
     def measure(self, lists: Development) -> float:
         """Measure the present weights as they will be served: with the cosine beside them if the manifest has one."""
         self.model.eval()
-        scorer: Scorer = CrossEncoder(self.checkpoint)
-        if (beside := self.checkpoint.manifest.beside) is not None:
-            if self._beside is None:
-                self._beside = load_scorer(beside.model, device=self.args.device.type)
-            scorer = EnsembleScorer(CrossEncoder(self.checkpoint), self._beside, beside.weight)
+        spec = ModelSpec(model=self.checkpoint.name, device=self.args.device.type)
+        if self._beside is None:
+            self._beside = load_beside(self.checkpoint.manifest, spec)
+        scorer = completed(CrossEncoder(self.checkpoint), self._beside, spec)
         with self.accelerator.autocast():  # a bfloat16 base has a head in float32
             return lists.measure(scorer)
 

@@ -71,6 +71,7 @@ def test_it_travels_with_the_manifest(model):
         '{"beside": {"model": "", "weight": 1}}',
         '{"beside": {"model": "e5-small", "weight": 0}}',
         '{"beside": {"model": 1}}',
+        '{"beside": {"model": "https://scores.example", "weight": 1}}',
     ],
 )
 def test_one_that_makes_no_sense_is_refused(tmp_path, what):
@@ -98,3 +99,11 @@ def test_another_bi_encoder_beside_it_makes_other_scores(tiny_bert, tmp_path):
     assert fingerprint(scorer, ModelSpec(model=str(cross))) == before
     os.utime(beside / "model.safetensors", ns=(1, 1))
     assert fingerprint(scorer, ModelSpec(model=str(cross))) != before
+
+
+def test_another_cross_encoder_beside_it_is_refused_and_so_is_itself(tiny_bert, tmp_path):
+    cross = shutil.copytree(tiny_bert, tmp_path / "cross")
+    for other in (tiny_bert, cross):
+        write_manifest(msgspec.structs.replace(PLAIN_PAIR, max_length=64, beside=Beside(str(other), WEIGHT)), cross)
+        with pytest.raises(ModelError, match="is to stand beside a cross-encoder, and is no bi-encoder"):
+            load_scorer(str(cross), device="cpu")

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from sidecar.core.candidates import Passage
 from sidecar.core.errors import AdapterMismatch, ModelError, NonFiniteScore
 from sidecar.core.model_spec import Chunking, ModelSpec
+from sidecar.scoring.checkpoints.manifest import Beside, Manifest, write_manifest
 from sidecar.scoring.loading import load, load_scorer
 from sidecar.scoring.model_registry import ModelRegistry
 from tests.support.models.values import values
@@ -96,3 +97,41 @@ def test_a_model_that_gives_nan_is_never_put_in_place(copies, shared):
     with pytest.raises(NonFiniteScore):
         registry.reload("a", lambda scorer: scorer.score(QUERY, PASSAGES))
     assert {name: values(scorer, QUERY, PASSAGES) for name, scorer in registry.scorers.items()} == before
+
+
+def test_a_bi_encoder_beside_an_adapter_counts_on_a_shared_base_too(adapters, copies):
+    write_manifest(Manifest(beside=Beside("e5-small", 3.0)), copies / "a")
+    models = {name: ModelSpec(model=str(copies / name), device="cpu") for name in "ab"}
+    registry = ModelRegistry(models)
+    alone = values(load_scorer(adapters[0], device="cpu"), QUERY, PASSAGES)
+    expected = values(load(models["a"]), QUERY, PASSAGES)
+    assert values(registry.scorers["a"], QUERY, PASSAGES) == expected != alone
+    registry.reload("a")
+    assert values(registry.scorers["a"], QUERY, PASSAGES) == expected
+    # An adapter gets one by a reload, and loses it by another.
+    write_manifest(Manifest(beside=Beside("e5-small", 3.0)), copies / "b")
+    registry.reload("b")
+    assert values(registry.scorers["b"], QUERY, PASSAGES) == values(load(models["b"]), QUERY, PASSAGES)
+    (copies / "b" / "sidecar.json").unlink()
+    registry.reload("b")
+    assert values(registry.scorers["b"], QUERY, PASSAGES) == values(
+        load_scorer(adapters[1], device="cpu"), QUERY, PASSAGES
+    )
+
+
+@pytest.mark.parametrize(
+    ("manifest", "reason"),
+    [
+        (Manifest(kind="bi-encoder", pooling="mean"), "says that it is a bi-encoder"),
+        (Manifest(yes_token="yes"), "brings its own score head"),
+        (Manifest(beside=Beside("tiny_bert", 1.0)), "is no bi-encoder"),
+    ],
+)
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_manifest_that_no_adapter_has_is_refused_however_it_is_loaded(copies, tiny_bert, manifest, reason, shared):
+    if manifest.beside is not None:
+        manifest = replace(manifest, beside=Beside(str(tiny_bert), 1.0))
+    write_manifest(manifest, copies / "a")
+    names = "ab" if shared else "a"
+    with pytest.raises(ModelError, match=reason):
+        ModelRegistry({name: ModelSpec(model=str(copies / name), device="cpu") for name in names})

@@ -245,14 +245,19 @@ def check_vocabulary(tokenizer: Any, rows: int, directory: Path) -> None:
 def default_manifest(model: Any, tokenizer: Any) -> Manifest:
     """Return the manifest of a cross-encoder without `sidecar.json`: DeAR's for decoders, else a pair of 512 tokens."""
     traits = traits_of(model)
-    if traits.architecture in READ_LIKE:
-        return READ_LIKE[traits.architecture]
-    if traits.decoder:
-        manifest = Manifest()
-        return msgspec.structs.replace(manifest, max_length=min(traits.positions or 10**9, manifest.max_length))
+    if traits.decoder or traits.architecture in READ_LIKE:
+        return decoder_manifest(traits)
     positions = traits.positions or getattr(model.config, "max_position_embeddings", None)
     limit = min(PLAIN_PAIR.max_length, positions or PLAIN_PAIR.max_length, tokenizer.model_max_length)
     return msgspec.structs.replace(PLAIN_PAIR, max_length=limit)
+
+
+def decoder_manifest(traits: Traits) -> Manifest:
+    """Return the manifest of a decoder without `sidecar.json`: that of its architecture, else DeAR's."""
+    if traits.architecture in READ_LIKE:
+        return READ_LIKE[traits.architecture]
+    manifest = Manifest()
+    return msgspec.structs.replace(manifest, max_length=min(traits.positions or 10**9, manifest.max_length))
 
 
 def _dtype(name: str) -> torch.dtype:

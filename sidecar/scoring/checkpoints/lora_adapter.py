@@ -12,6 +12,7 @@ from typing import Any
 
 from sidecar.core.errors import AdapterMismatch, ModelError
 from sidecar.scoring.checkpoints.files import TOKENIZER_CONFIG, holds_tokenizer
+from sidecar.scoring.checkpoints.manifest import Manifest
 from sidecar.scoring.checkpoints.safetensors_io import open_tensors
 
 CONFIG = "adapter_config.json"
@@ -80,6 +81,20 @@ def choose_base(config: dict[str, Any], override: str | None) -> str:
         error = mismatch(recorded, override)
         raise AdapterMismatch(error.message, remedy=f"{error.remedy} {mirror_hint(override)}")
     return override
+
+
+def check_manifest(name: str, manifest: Manifest) -> None:
+    """Raise ModelError for a manifest that no adapter can have: its score is that of its own head."""
+    if manifest.kind != "cross-encoder":
+        raise ModelError(
+            f"{name!r} is an adapter, and its sidecar.json says that it is a {manifest.kind}.",
+            remedy="Correct kind and pooling, or merge the adapter into its base and give the whole model.",
+        )
+    if manifest.yes_token is not None:
+        raise ModelError(
+            f"{name!r} is an adapter, which brings its own score head.",
+            remedy="Leave yes_token and no_token out of its sidecar.json.",
+        )
 
 
 def mirror_hint(mirror: str = "MIRROR") -> str:

@@ -19,6 +19,7 @@ from sidecar.core.atomic_write import atomic_write
 from sidecar.core.candidates import Passage
 from sidecar.core.errors import FusionError, ModelError
 from sidecar.core.fusion import Fusion, Method, Normalization
+from sidecar.core.model_spec import is_remote
 from sidecar.scoring.score_mapping import Mapping, sigmoid
 
 FILE_NAME = "sidecar.json"
@@ -51,6 +52,8 @@ class Beside(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if not (self.model and 0 < self.weight < math.inf):
             raise ValueError("beside needs a model, and a weight above 0")
+        if is_remote(self.model):
+            raise ValueError("beside names a model of this machine or the hub; a server would get every text")
 
 
 class PreferredFusion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
