@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -12,13 +13,16 @@ from sidecar.scoring.cache_keys import add_text
 from sidecar.scoring.checkpoints.hub import WANTED
 from sidecar.scoring.checkpoints.lora_adapter import choose_base, is_adapter, read_config
 from sidecar.scoring.checkpoints.manifest import as_json
+from sidecar.scoring.checkpoints.safetensors_io import weight_files
 from sidecar.scoring.loading import locate, placement_of, spec_beside
 from sidecar.scoring.remote.scorer import RemoteScorer, load_remote
 
-# The only file of a checkpoint that is read from a subfolder.
+# The only file of a checkpoint, beside weights, that is read from a subfolder.
 POOLING = "1_Pooling/config.json"
 # Fields of a `ModelSpec` that change more of a score than its last digits.
 DECISIVE = ("invariant", "quantization", "adapter", "chunking")
+# The hub's names of the files in its cache: SHA-1 as Git has it, or SHA-256.
+_HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 
 # What `content_digest` reads of a large file: 64 MB in all, as bytes and places.
 _SAMPLE = 1 << 16
@@ -99,12 +103,16 @@ def _directories(spec: ModelSpec) -> Iterator[Path]:
 
 
 def _paths(directory: Path) -> list[Path]:
-    return sorted({path for pattern in (*WANTED, POOLING) for path in directory.glob(pattern)})
+    # An index may name weights in a subfolder.
+    weights = {path for path in weight_files(directory) if path.is_file()}
+    return sorted(weights.union(*(directory.glob(pattern) for pattern in (*WANTED, POOLING))))
 
 
 def _files(directory: Path) -> Iterator[str]:
     for path in _paths(directory):
         real = path.resolve()
         found = real.stat()
-        content = real.name if real.parent.name == "blobs" else f"{found.st_size} {found.st_mtime_ns}"
+        # A folder of the user's may be called blobs, too; its files are named by no hash.
+        hashed = path.is_symlink() and real.parent.name == "blobs" and _HASH.fullmatch(real.name)
+        content = real.name if hashed else f"{found.st_size} {found.st_mtime_ns}"
         yield f"{path.relative_to(directory)} {content}"

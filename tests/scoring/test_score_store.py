@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 import subprocess
@@ -10,14 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
+import torch
 from msgspec.structs import replace
+from safetensors.torch import load_file, save_file
 
 from sidecar.core.candidates import Chunk, Passage, Score
 from sidecar.core.errors import ConfigurationError, InputError
 from sidecar.core.model_spec import Chunking, ModelSpec
 from sidecar.scoring.cache_keys import pair_keys
 from sidecar.scoring.checkpoints.manifest import Manifest, write_manifest
-from sidecar.scoring.fingerprint import fingerprint
+from sidecar.scoring.fingerprint import content_digest, fingerprint
 from sidecar.scoring.loading import load_scorer
 from sidecar.scoring.score_store import RememberingScorer, ScoreStore
 
@@ -167,6 +170,37 @@ def test_a_model_goes_by_its_files_its_manifest_and_how_it_is_run(tiny_llama, sc
     write_manifest(Manifest(), directory)
     names.append(fingerprint(scorer, spec))
     assert len(set(names)) == len(names)
+
+
+def test_a_replaced_model_is_another_one_in_a_folder_named_like_the_hubs_cache(tiny_bert, tmp_path):
+    model = shutil.copytree(tiny_bert, tmp_path / "blobs")
+    spec = ModelSpec(model=str(model), device="cpu")
+    scorer = load_scorer(spec.model, device="cpu")
+    before = fingerprint(scorer, spec)
+    _scale_weights(model / "model.safetensors")
+    assert fingerprint(scorer, spec) != before
+
+
+def test_weights_that_an_index_names_in_a_subfolder_count(tiny_llama, tmp_path):
+    model = shutil.copytree(tiny_llama[0], tmp_path / "model")
+    (model / "shards").mkdir()
+    (model / "model.safetensors").rename(model / "shards" / "one.safetensors")
+    weights = load_file(model / "shards" / "one.safetensors")
+    weights["score.weight"] = torch.ones(1, 64)
+    save_file(weights, model / "shards" / "one.safetensors")
+    index = {"metadata": {}, "weight_map": dict.fromkeys(weights, "shards/one.safetensors")}
+    (model / "model.safetensors.index.json").write_text(json.dumps(index))
+    spec = ModelSpec(model=str(model), device="cpu")
+    scorer = load_scorer(spec.model, device="cpu")
+    before, content = fingerprint(scorer, spec), content_digest(spec)
+    _scale_weights(model / "shards" / "one.safetensors")
+    assert scorer.score("query", PASSAGES) != load_scorer(spec.model, device="cpu").score("query", PASSAGES)
+    assert fingerprint(scorer, spec) != before
+    assert content_digest(spec) != content
+
+
+def _scale_weights(path):
+    save_file({name: 2 * tensor for name, tensor in load_file(path).items()}, path, metadata={"format": "pt"})
 
 
 def test_chunks_are_remembered_too(tiny_llama, tmp_path):
