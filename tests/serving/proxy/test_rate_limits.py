@@ -38,10 +38,10 @@ def test_a_caller_who_wants_an_error_is_told_when_to_ask_again(upstream):
         assert one["status"] == 429
 
 
-def test_what_no_minute_allows_names_no_time(upstream):
+def test_a_search_that_no_minute_allows_is_too_large(upstream):
     with served(upstream.url, tokens_per_minute=10) as running:
         refused = running.search("docs", body(rerank={"on_failure": "error"}))
-        assert (refused.status, refused.headers.get("retry-after")) == (429, None)
+        assert (refused.status, refused.headers.get("retry-after")) == (413, None)
 
 
 def test_each_search_of_an_msearch_counts(upstream):
