@@ -16,6 +16,7 @@ from sidecar.cli.factories import build_reranker
 from sidecar.cli.options import FIELDS, MODEL, takes
 from sidecar.cli.progress import Pace, progress, working
 from sidecar.cli.terminal import message_console, plain_table, print_results, say
+from sidecar.core.atomic_write import check_replaceable
 from sidecar.core.candidates import Candidate
 from sidecar.core.errors import InputError
 from sidecar.settings import Settings
@@ -52,6 +53,8 @@ def calibration_command(
     from sidecar.experiments.qrels import read_qrels
     from sidecar.scoring.calibration import calibrate
 
+    if output is not None:
+        check_replaceable(output)
     with working(f"reading {candidates}"):
         judgements = read_qrels(qrels) if qrels else None
         judged = _judged(candidates, judgements, relevant_from, unjudged, settings)

@@ -18,6 +18,7 @@ from sidecar.cli.progress import Pace, progress, working
 from sidecar.cli.rankers import RayCluster, open_ranker
 from sidecar.cli.run_summary import stage_two_answers, summary_of, unscored
 from sidecar.cli.terminal import say
+from sidecar.core.atomic_write import check_replaceable
 from sidecar.core.candidates import Ranking
 from sidecar.core.errors import ConfigurationError
 from sidecar.core.fusion import Method
@@ -237,13 +238,15 @@ def chosen_shard(text: str | None) -> Shard | None:
 
 
 def keep_finished(*outputs: Path, force: bool, resume: bool = False, shard: Shard | None = None) -> None:
-    """Raise `ConfigurationError` if an output exists already, unless `force` is set.
+    """Raise `ConfigurationError` if an output exists already, unless `force` is set; `InputError` for a device.
 
     With `resume` a journal beside the first output goes on: the run that it belongs to was allowed to replace it. Of a
     `shard` only its file is written, and `finished_before` accepts it with `resume`.
     """
     if shard:
         outputs, force = (shard.file(outputs[0]),), force or resume
+    for output in outputs:
+        check_replaceable(output)
     found = [output for output in outputs if output.is_file()]
     if not found or force or (resume and journal_of(outputs[0]).exists()):
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +19,9 @@ def atomic_write(path: Path) -> Iterator[TextIO]:
     """Open a UTF-8 text file that replaces `path` if the block succeeds and is removed if it fails.
 
     A name ending in `.gz`, `.zst`, `.bz2` or `.xz` is compressed. Raises `InputError` if the folder can't be written
-    to, or the disk is full.
+    to, if the disk is full, and what `check_replaceable` raises.
     """
+    check_replaceable(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         binary = partial.open("wb")
@@ -35,3 +37,27 @@ def atomic_write(path: Path) -> Iterator[TextIO]:
         raise InputError(f"can't write {path}: {error.strerror or error}.", remedy="Is the disk full?") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise `InputError` if `path` is a device, a pipe, or the file that stdout or stderr goes to.
+
+    A complete file would take its place: /dev/null would be a file from then on.
+    """
+    try:
+        found = path.stat()
+    except OSError:  # there is none yet, or writing will tell
+        return
+    special = not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode))
+    if special or any(_is_open(descriptor, found) for descriptor in (1, 2)):
+        raise InputError(
+            f"can't write {path}: a complete file replaces its output, and this is a device, a pipe, or stdout.",
+            remedy="Name a file.",
+        )
+
+
+def _is_open(descriptor: int, found: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), found)
+    except OSError:  # it is closed
+        return False

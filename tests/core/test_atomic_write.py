@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import os
 import resource
+import subprocess
+import sys
 
 import pytest
 
@@ -28,6 +31,31 @@ def test_a_block_that_fails_leaves_what_was_there(tmp_path):
         stream.write(f"half {1 / 0}")
     assert target.read_text() == "before"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_device_or_a_pipe_is_never_replaced_by_a_file(tmp_path):
+    pipe, link = tmp_path / "pipe", tmp_path / "null"
+    os.mkfifo(pipe)
+    link.symlink_to("/dev/null")
+    for path in (pipe, link):
+        with pytest.raises(InputError, match=rf"can't write {path}: .*a device, a pipe"), atomic_write(path):
+            pass
+    assert pipe.is_fifo()
+    assert link.is_char_device()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["null", "pipe"]
+
+
+def test_the_file_that_stdout_goes_to_is_not_replaced(tmp_path):
+    # Whatever is printed afterwards would be lost with the file that is replaced.
+    code = (
+        "from pathlib import Path; from sidecar.core.atomic_write import check_replaceable; "
+        "check_replaceable(Path('other')); check_replaceable(Path('/dev/stdout'))"
+    )
+    with (tmp_path / "table").open("w") as table:
+        ended = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, stdout=table, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert "InputError: can't write /dev/stdout: a complete file replaces its output" in ended.stderr
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
