@@ -14,7 +14,7 @@ import typer
 from sidecar.cli.app import command
 from sidecar.cli.effects import Condition
 from sidecar.cli.factories import digest
-from sidecar.cli.long_run import keep_finished, kept
+from sidecar.cli.long_run import keep_finished, kept, say_discarded
 from sidecar.cli.options import FIELDS, TOPICS, takes
 from sidecar.cli.progress import Pace, progress, working
 from sidecar.cli.terminal import say
@@ -84,7 +84,7 @@ def judge_command(
     with working(f"reading {files[0]}"):
         pool = read_pool(files[0])
     if step is Mode.FILL:
-        pool = _fill(pool, files[0], output, llm_url, llm_model, resume=resume)
+        pool = _fill(pool, files[0], output, llm_url, llm_model, resume=resume, force=force)
     found = _agreement(pool, qrels)
     if step is Mode.READ:
         _read(pool, files[0], output, found, partial=partial)
@@ -115,7 +115,9 @@ def _export(
     say(f"{pool.header.pairs} pairs of {len({pair.qid for pair in pool.pairs})} queries → {output}")
 
 
-def _fill(pool: Pool, path: Path, output: Path, url: str | None, model: str | None, *, resume: bool) -> Pool:
+def _fill(  # noqa: PLR0913  the step's options
+    pool: Pool, path: Path, output: Path, url: str | None, model: str | None, *, resume: bool, force: bool
+) -> Pool:
     """Let a model grade every pair without a grade."""
     from sidecar.cli.model_judge import ModelJudge, connect
     from sidecar.experiments.journal import Journal
@@ -124,7 +126,8 @@ def _fill(pool: Pool, path: Path, output: Path, url: str | None, model: str | No
     if url is None or model is None:
         raise ConfigurationError("fill asks a model.", remedy="Give --llm-url and --llm-model.")
     identity = {"pool": digest(path), "model": model}
-    with kept(Journal(output, identity, resume=resume)) as journal, connect(url) as client:
+    with kept(Journal(output, identity, resume=resume, replace=force)) as journal, connect(url) as client:
+        say_discarded(journal)
         judge = ModelJudge(model, client)
         todo = [pair for pair in pool.pairs if pair.grade is None and pair.key not in journal.done]
         with progress("judging", Pace("pairs", total=len(todo))) as meter:

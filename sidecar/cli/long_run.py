@@ -122,8 +122,7 @@ class LongRun:
             stage = places.enter_context(open_stage_two(self.settings)) if self.stage_two else None
             if stage is not None:
                 journal.confirm("listwise_model", stage.generator.identity)
-            if journal.discarded:
-                say(f"the unfinished run differs in {', '.join(journal.discarded)}: it is discarded, and begun anew.")
+            say_discarded(journal)
             resumed = len(journal.done)
             watch = TextWatch(self.settings.as_fields(), self.settings.window, say)
             depth = Depth(self.settings.window, todo.hits, documents=self.output_format is RunFormat.JSONL)
@@ -255,6 +254,12 @@ def keep_finished(*outputs: Path, force: bool, resume: bool = False, shard: Shar
         f"{' and '.join(map(str, found))} {exist} finished.",
         remedy="Write to another file, or replace it with --force.",
     )
+
+
+def say_discarded(journal: Journal) -> None:
+    """Say that the queries of another run were discarded, and why."""
+    if journal.discarded:
+        say(f"the unfinished run differs in {', '.join(journal.discarded)}: it is discarded, and begun anew.")
 
 
 @contextmanager

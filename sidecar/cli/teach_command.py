@@ -9,8 +9,17 @@ import typer
 
 from sidecar.cli.app import command
 from sidecar.cli.effects import in_effect
-from sidecar.cli.factories import chosen, digest
-from sidecar.cli.long_run import SHARD, Done, chosen_shard, described, finished_before, keep_finished, kept
+from sidecar.cli.factories import chosen, digest, model_files
+from sidecar.cli.long_run import (
+    SHARD,
+    Done,
+    chosen_shard,
+    described,
+    finished_before,
+    keep_finished,
+    kept,
+    say_discarded,
+)
 from sidecar.cli.options import ASKING, FIELDS, MODEL, takes
 from sidecar.cli.progress import Pace, progress, working
 from sidecar.cli.rankers import ON_RAY, RAY, RAY_ADDRESS, RAY_CPUS, RAY_GPUS, RAY_WORKERS, chosen_cluster, open_ranker
@@ -58,11 +67,14 @@ def teach_command(
     identity = chosen(settings, [name for name in names if name not in ASKING])
     with working("computing checksums of the data"):
         identity |= {f"data {number}": digest(path) for number, path in enumerate(data, start=1)}
+    # Only what was asked for, so that older files go on.
+    drops = {"drop_unusable": drop_unusable, "drop_contradictions": drop_contradictions}
+    identity |= {name: True for name, asked in drops.items() if asked}
     if part and finished_before(target, identity, force=force, resume=resume):
         say(f"{target} was finished before")
         return
     own = {**identity, **({"shard": str(part)} if part else {})}
-    with kept(Journal(target, own, resume=resume)) as journal:
+    with kept(Journal(target, own, resume=resume, replace=force)) as journal:
         with working("reading the data"):
             groups = read_groups(
                 data,
@@ -78,12 +90,16 @@ def teach_command(
         for group in groups:
             distinct.setdefault(group.key, group)
         mine = list((part or WHOLE).of(distinct.values()))
-        resumed = len(journal.done)
         with open_ranker(settings, None, cluster) as ranker:
+            # Two models under one name would teach together.
+            content = model_files(settings)
+            journal.confirm("model_files", content)
+            say_discarded(journal)
+            resumed = len(journal.done)
             pace = Pace("queries", total=len(mine), already=resumed)
             with progress("scoring", pace) as meter:
                 teach(mine, ranker.score_all, settings.model, journal, meter.advance)
-            done = Done(journal, ranker.describe(), 0, pace.seconds, resumed)
+            done = Done(journal, {**ranker.describe(), "content": content}, 0, pace.seconds, resumed)
         _publish(done, output, identity, settings, part, len(distinct))
     say(f"{pace.done} queries, {pace.passages} passages scored in {pace.seconds:.1f} s → {target}")
 

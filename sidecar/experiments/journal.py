@@ -5,6 +5,8 @@ A journal knows nothing of rankings: each entry is one line of JSON under a quer
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -42,8 +44,9 @@ class Journal:
 
     `identity` names everything that decides the run's result (model, input, fusion, …); a run never continues from a
     journal of another identity. An incomplete last line is dropped. Raises
-    `ConfigurationError` if an unfinished journal exists and `resume` is False, or if it belongs to another run. With
-    `replace` a journal of another run is discarded instead; `discarded` names what differed.
+    `ConfigurationError` if an unfinished journal exists and `resume` is False, if it belongs to another run, or if
+    another process writes to it. With `replace` a journal of another run is discarded instead; `discarded` names what
+    differed.
     """
 
     def __init__(self, output: Path, identity: Mapping[str, Any], *, resume: bool, replace: bool = False) -> None:
@@ -54,15 +57,19 @@ class Journal:
         # In the form in which it will be read: a tuple becomes a list in JSON.
         self._identity = msgspec.to_builtins(dict(identity))
         self.done: set[str] = set()
-        if self.path.exists():
-            self._go_on(resume)
         try:
             # Unbuffered: data that could not be written must not be tried again when the file is closed.
             self._file = self.path.open("ab", buffering=0)
         except OSError as error:
             raise InputError(f"can't write {self.path}: {error.strerror}.") from None
-        if self._file.tell() == 0:
-            self._append(msgspec.json.encode(_Header(self._identity)))
+        try:
+            self._lock(output)
+            self._go_on(resume)
+            if self._file.tell() == 0:
+                self._append(msgspec.json.encode(_Header(self._identity)))
+        except BaseException:
+            self._file.close()
+            raise
 
     def confirm(self, name: str, value: str) -> None:
         """Compare a fact that is known only now, such as the content of the model's files, and keep it.
@@ -75,7 +82,7 @@ class Journal:
             self.discarded = [name]
             self.done.clear()
             self._confirmed.clear()
-            self._file.truncate(0)
+            self._cut(0)
             self._append(msgspec.json.encode(_Header(self._identity)))
         if name not in self._confirmed:
             self._append(msgspec.json.encode(_Confirmed({name: value})))
@@ -105,8 +112,8 @@ class Journal:
 
     def remove(self) -> None:
         """Remove the journal after its output is complete."""
+        self.path.unlink()  # before the lock is given up: nobody opens it in between
         self._file.close()
-        self.path.unlink()
 
     def __enter__(self) -> Self:
         return self
@@ -114,9 +121,25 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._file.close()
-        if not self.done:
+        if not self.done and not self._file.closed:
             self.path.unlink(missing_ok=True)  # it holds nothing to continue from
+        self._file.close()
+
+    def _lock(self, output: Path) -> None:
+        """Keep other processes out until the file is closed, however this process ends."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            taken = True
+        except OSError:  # some network file systems have no locks
+            taken = False
+        else:
+            # A process that ended since the file was opened has removed it.
+            taken = not self.path.exists() or not os.path.samestat(os.fstat(self._file.fileno()), self.path.stat())
+        if taken:
+            raise ConfigurationError(
+                f"another process is writing {output}.", remedy="Wait until it has ended, or write to another file."
+            )
 
     def _append(self, line: bytes) -> None:
         # The kernel has each written line: if the process is killed, nothing is lost.
@@ -125,10 +148,14 @@ class Journal:
             while rest:
                 rest = rest[self._file.write(rest) :]
         except OSError as error:
-            self._file.truncate(before)
+            self._cut(before)
             raise InputError(
                 f"can't write {self.path}: {error.strerror}.", remedy="Make room, then continue with --resume."
             ) from error
+
+    def _cut(self, size: int) -> None:
+        self._file.truncate(size)
+        self._file.seek(size)
 
     def _go_on(self, resume: bool) -> None:
         whole = 0
@@ -150,8 +177,7 @@ class Journal:
                 f"an unfinished run with {len(self.done)} queries is in {self.path}.",
                 remedy="Continue it with --resume, or remove that file.",
             )
-        with self.path.open("r+b") as file:
-            file.truncate(whole)
+        self._cut(whole)
 
     def _compare(self, line: bytes) -> list[str]:
         found = msgspec.json.decode(line, type=_Header).run

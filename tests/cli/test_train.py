@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -82,3 +84,36 @@ def test_clicks_become_training_data_over_an_index(tmp_path, monkeypatch, capsys
     [line] = [json.loads(line) for line in Path("train.jsonl").read_text().splitlines()]
     # c stands below the click, so nobody knows whether it was seen.
     assert {one["docid"]: one["label"] for one in line["candidates"]} == {"a": 0, "b": 1}
+
+
+@pytest.fixture
+def unfinished(run, tmp_path, tiny_bert):
+    """Return the words of a teaching whose scores are in its journal, and could not be written."""
+    shutil.copytree(tiny_bert, tmp_path / "m")
+    docs = [{"docid": "d1", "text": "fox", "label": 1}, {"docid": "d2", "text": "dog"}, {"docid": "d3", "text": ""}]
+    lines = [{"query_id": f"q{n}", "query": f"fox {n}", "candidates": docs} for n in range(3)]
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    words = ["teach", "t.jsonl", "--model", "./m", "--device", "cpu", "--output", "o"]
+    obstacle = tmp_path / f".o.{os.getpid()}.partial"
+    obstacle.mkdir()
+    assert "3 finished queries are kept" in run(*words)[2]
+    obstacle.rmdir()
+    return words
+
+
+def test_a_teacher_that_was_replaced_meanwhile_does_not_go_on(run, tmp_path, unfinished):
+    config = tmp_path / "m" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"hidden_act": "relu"}))
+    status, _, said = run(*unfinished, "--resume")
+    assert (status, "differs in model_files" in said, "--force" in said) == (1, True, True)
+    status, _, said = run(*unfinished, "--resume", "--force")
+    assert (status, "differs in model_files: it is discarded" in said) == (0, True)
+    run(*unfinished[:-1], "anew")
+    assert (tmp_path / "o").read_text() == (tmp_path / "anew").read_text()
+
+
+def test_a_teaching_of_other_groups_does_not_go_on(run, unfinished):
+    status, _, said = run(*unfinished, "--resume", "--drop-contradictions")
+    assert (status, "differs in drop_contradictions" in said) == (1, True)
+    status, _, said = run(*unfinished, "--resume")
+    assert (status, "3 queries" in said) == (0, True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import resource
+import subprocess
+import sys
 
 import pytest
 
@@ -20,13 +23,44 @@ def test_what_was_added_is_there_after_a_kill(tmp_path):
     first = journal(tmp_path)
     first.add("q1", b'{"n":0.10}')
     first.add("q2", b'{"text":"line\\nbreak"}')
-    # Not closed: a killed process closes nothing.
+    first._file.close()  # the kernel does it for a killed process, and nothing else is done
     with journal(tmp_path, resume=True) as second:
         assert second.done == {"q1", "q2"}
         second.add("q3", b"{}")
         assert list(second.lines()) == [b'{"n":0.10}', b'{"text":"line\\nbreak"}', b"{}"]
         second.remove()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_another_process_is_kept_out_until_the_first_one_ends(tmp_path):
+    # Two that append to one journal would write each query twice, and a run with rising scores.
+    code = (
+        "import sys; from pathlib import Path; from sidecar.experiments.journal import Journal\n"
+        f"found = Journal(Path('run.trec'), {IDENTITY!r}, resume=False); found.add('q1', b'[1]')\n"
+        "print('ready', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "ready\n"
+        before = (tmp_path / ".run.trec.journal").read_bytes()
+        for resume in (False, True):
+            with pytest.raises(ConfigurationError, match=r"another process is writing .*run.trec"):
+                journal(tmp_path, resume=resume)
+        assert (tmp_path / ".run.trec.journal").read_bytes() == before
+        other.kill()
+    with journal(tmp_path, resume=True) as second:
+        assert second.done == {"q1"}
+
+
+def test_a_journal_that_was_removed_meanwhile_is_not_written(tmp_path, monkeypatch):
+    # Between opening and locking, the process that had the journal finishes its run and removes it.
+    def removed(*_):
+        (tmp_path / ".run.trec.journal").unlink()
+
+    monkeypatch.setattr(fcntl, "flock", removed)
+    with pytest.raises(ConfigurationError, match=r"another process is writing .*run.trec"):
+        journal(tmp_path)
 
 
 @pytest.mark.parametrize("cut", [1, 5, 20])
