@@ -175,13 +175,20 @@ def require(*paths: Path) -> None:
 
 
 def digest(path: Path) -> str:
-    """Return the SHA-256 of a file, of the files of a folder in order, or a dataset's id. Raises InputError."""
+    """Return the SHA-256 of a file, of the files of a folder in order, or a dataset's id.
+
+    Raises InputError for a file that can't be read, and for a pipe: what was read of it is gone.
+    """
     from sidecar.core.collection_folders import files_in
     from sidecar.experiments.datasets import PREFIX, dataset_id
 
     dataset = dataset_id(path)
     if dataset is not None:
         return f"{PREFIX}{dataset}"
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError(
+            f"{path} is a pipe or a device, and is read more than once.", remedy="Write it to a file, and give that."
+        )
     found = hashlib.sha256()
     try:
         for file in files_in(path):

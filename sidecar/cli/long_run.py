@@ -125,7 +125,12 @@ class LongRun:
             say_discarded(journal)
             resumed = len(journal.done)
             watch = TextWatch(self.settings.as_fields(), self.settings.window, say)
-            depth = Depth(self.settings.window, todo.hits, documents=self.output_format is RunFormat.JSONL)
+            depth = Depth(
+                self.settings.window,
+                todo.hits,
+                documents=self.output_format is RunFormat.JSONL,
+                first_stage=first_stage_output is not None,
+            )
             pace = Pace("queries", total=(self.shard or WHOLE).size(todo.queries), already=resumed)
             scored = dropped = 0
             answers: Counter[str] = Counter()

@@ -39,7 +39,8 @@ _TAIL = """
   `versions`; `queries`, `hits`, `passages_scored`, `passages_from_score_file`; the ids of
   `queries_without_candidates`; the `seconds` of the last process, and `queries_resumed`, the number of queries that
   were finished before it. It holds no secrets.
-- `OUTPUT.first-stage` holds the same hits in first-stage order. Only `run` writes it.
+- `OUTPUT.first-stage` holds the first `--hits` hits of the first stage. They are those of the run in another order, but
+  where `--window` is above `--hits`, or `--min-relevance` left hits out. Only `run` writes it.
 - `.OUTPUT.journal` exists while the run is unfinished; `--resume` continues from it. For `train` it is
   `.OUTPUT.training`.
 

@@ -12,19 +12,21 @@ from sidecar.core.candidates import Candidate, Ranked, Ranking, RanksMany
 from sidecar.core.documents import PassageFields, nothing_to_read
 from sidecar.experiments.candidate_lists import CandidateList
 from sidecar.experiments.journal import Journal
-from sidecar.experiments.run_files import candidate_list, run_hits
+from sidecar.experiments.run_files import RunHit, candidate_list, first_stage_hits, run_hits
 
 
 @dataclass(frozen=True, slots=True)
 class Depth:
     """How deep a run goes: the first `window` candidates are reranked, the first `hits` of the result are kept.
 
-    `documents` says whether each hit's document is kept, too.
+    `documents` says whether each hit's document is kept, too, `first_stage` whether the first `hits` of the first stage
+    are.
     """
 
     window: int
     hits: int | None = None
     documents: bool = False
+    first_stage: bool = False
 
 
 def rerank_lists(
@@ -41,8 +43,20 @@ def rerank_lists(
     for found, windowed in ranks.rank_all(asked):
         ranking = with_the_rest(windowed, found.candidates)
         hits = run_hits(ranking, found.docs if depth.documents else None)[: depth.hits]
-        journal.add(found.qid, candidate_list(found.qid, found.query, hits, ranking.stage_two))
+        others = _first_stages_own(found, hits, depth) if depth.first_stage else None
+        journal.add(found.qid, candidate_list(found.qid, found.query, hits, ranking.stage_two, others))
         finished(ranking)
+
+
+def _first_stages_own(found: CandidateList, hits: Sequence[RunHit], depth: Depth) -> list[RunHit] | None:
+    """Return the first hits of the first stage, unless the run has the same in another order.
+
+    It has others where the window is deeper than the run, or hits of little relevance were left out.
+    """
+    first = found.candidates[: depth.hits]
+    if {hit.first_stage_rank for hit in hits} == {candidate.rank for candidate in first}:
+        return None
+    return first_stage_hits(first, found.docs if depth.documents else None)
 
 
 def with_the_rest(ranking: Ranking, candidates: Sequence[Candidate]) -> Ranking:

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import msgspec
 
-from sidecar.core.candidates import Ranked, Ranking
+from sidecar.core.candidates import Candidate, Ranked, Ranking
 from sidecar.core.float32 import next_below, single
 from sidecar.core.fusion import tail_scores
 from sidecar.core.stage_two import StageTwo, WindowAnswer
@@ -45,6 +45,7 @@ class _List(msgspec.Struct):
     query: _Query
     candidates: list[RunHit]
     listwise: Sequence[WindowAnswer] | msgspec.UnsetType = msgspec.UNSET
+    first_stage: Sequence[RunHit] | msgspec.UnsetType = msgspec.UNSET
 
 
 class _StoredHit(RunHit):
@@ -56,6 +57,7 @@ class _StoredList(msgspec.Struct):
     query: _Query
     candidates: list[_StoredHit]
     listwise: list[WindowAnswer] = []
+    first_stage: list[_StoredHit] | None = None
 
 
 def run_scores(hits: Sequence[Ranked]) -> list[float]:
@@ -81,23 +83,49 @@ def run_hits(ranking: Ranking, docs: Sequence[bytes] | None) -> list[RunHit]:
     ]
 
 
-def candidate_list(qid: str, query: str, hits: Sequence[RunHit], stage_two: StageTwo | None = None) -> bytes:
-    """Return one query's hits, best first, as a line of JSON (without its line end), and a generator's answers."""
+def first_stage_hits(candidates: Sequence[Candidate], docs: Sequence[bytes] | None) -> list[RunHit]:
+    """Return candidates, best first, as the hits of the first stage's own run; `docs` are theirs as JSON."""
+    return [
+        RunHit(
+            *(candidate.docid, candidate.score, None, candidate.score, candidate.rank),
+            doc=msgspec.UNSET if docs is None else msgspec.Raw(docs[candidate.rank - 1]),
+        )
+        for candidate in candidates
+    ]
+
+
+def candidate_list(
+    qid: str,
+    query: str,
+    hits: Sequence[RunHit],
+    stage_two: StageTwo | None = None,
+    others: Sequence[RunHit] | None = None,
+) -> bytes:
+    """Return one query's hits, best first, as a line of JSON (without its line end), and a generator's answers.
+
+    `others` are the first stage's hits, if it has others; only `first_stage` reads them.
+    """
     found = _List(_Query(query, qid), list(hits))
+    if others is not None:
+        found.first_stage = others
     if stage_two is not None:
         found.listwise = stage_two.windows
     return msgspec.json.encode(found)
 
 
 def first_stage(line: bytes) -> bytes:
-    """Return the same candidates in the first stage's order, with its scores."""
+    """Return the first stage's hits in its order, with its scores: the same candidates unless the line has others."""
     found = msgspec.json.decode(line, type=_StoredList)
+    kept = found.candidates if found.first_stage is None else found.first_stage
     hits = [
-        RunHit(hit.docid, hit.first_stage_score, None, hit.first_stage_score, hit.first_stage_rank, doc)
-        for hit in sorted(found.candidates, key=lambda hit: hit.first_stage_rank)
-        for doc in [hit.doc if bytes(hit.doc) else msgspec.UNSET]
+        RunHit(hit.docid, hit.first_stage_score, None, hit.first_stage_score, hit.first_stage_rank, _doc(hit))
+        for hit in sorted(kept, key=lambda hit: hit.first_stage_rank)
     ]
     return candidate_list(found.query.qid, found.query.text, hits)
+
+
+def _doc(hit: _StoredHit) -> msgspec.Raw | msgspec.UnsetType:
+    return hit.doc if bytes(hit.doc) else msgspec.UNSET
 
 
 def count_hits(line: bytes) -> tuple[str, int, int, list[WindowAnswer]]:
@@ -110,12 +138,20 @@ def count_hits(line: bytes) -> tuple[str, int, int, list[WindowAnswer]]:
 def formatted(line: bytes, run_format: RunFormat, tag: str) -> str:
     """Return a candidate list in a format, line ends included; `tag` names the run in TREC's last column."""
     if run_format is RunFormat.JSONL:
-        return line.decode() + "\n"
+        return _without_first_stage(line).decode() + "\n"
     found = msgspec.json.decode(line, type=_StoredList)
     qid, docids = found.query.qid, [hit.docid for hit in found.candidates]
     if run_format is RunFormat.TREC:
         return "".join(trec_lines(qid, docids, [hit.score for hit in found.candidates], tag))
     return "".join(f"{qid}\t{docid}\t{rank}\n" for rank, docid in enumerate(docids, start=1))
+
+
+def _without_first_stage(line: bytes) -> bytes:
+    if b'"first_stage":' not in line:
+        return line
+    fields = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+    fields.pop("first_stage", None)
+    return msgspec.json.encode(fields)
 
 
 def trec_lines(qid: str, docids: Sequence[str], scores: Sequence[float], tag: str) -> Iterator[str]:
