@@ -115,7 +115,7 @@ def _export(
     say(f"{pool.header.pairs} pairs of {len({pair.qid for pair in pool.pairs})} queries → {output}")
 
 
-def _fill(  # noqa: PLR0913  the step's options
+def _fill(
     pool: Pool, path: Path, output: Path, url: str | None, model: str | None, *, resume: bool, force: bool
 ) -> Pool:
     """Let a model grade every pair without a grade."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from rich.markup import escape
 
 from sidecar.cli.app import app
-from sidecar.cli.terminal import message_console
-from sidecar.core.errors import SidecarError
+from sidecar.cli.terminal import message_console, print_every_character
+from sidecar.core.errors import ConfigurationError, SidecarError
 from sidecar.namesakes import find_namesake
 
 
@@ -20,8 +21,10 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line; an error is one message on stderr and exit status 1, with `--debug` a traceback too."""
     words = sys.argv[1:] if arguments is None else arguments
     console = message_console()
+    print_every_character(sys.stdout)
     try:
         refuse_namesake()
+        refuse_other_encodings(words)
         with ending_in_order():
             app(words, obj=words, prog_name="sidecar")
     except BrokenPipeError:
@@ -43,6 +46,19 @@ def main(arguments: list[str] | None = None) -> None:
         )
         console.print("This is a bug of rerank-sidecar. `sidecar --debug …` shows where it happened.", soft_wrap=True)
         sys.exit(1)
+
+
+def refuse_other_encodings(words: Iterable[str]) -> None:
+    """Raise `ConfigurationError` if a word is no text, as a file name in Latin-1: no manifest or page can hold it."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            shown = os.fsencode(word).decode("utf-8", "backslashreplace")
+            raise ConfigurationError(
+                f"'{shown}' on the command line is not UTF-8.",
+                remedy="Rename the file, or give it a link with another name; a query is typed in UTF-8.",
+            ) from None
 
 
 @contextmanager

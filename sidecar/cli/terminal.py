@@ -5,6 +5,8 @@ On a terminal, lines are fitted to its width. Into a pipe or a file go whole lin
 
 from __future__ import annotations
 
+import codecs
+import io
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import IO, Any
@@ -23,6 +25,23 @@ def is_terminal(stream: IO[str] | Any) -> bool:
     with suppress(AttributeError, ValueError):  # a stream of a test, or a closed one
         return bool(stream.isatty())
     return False
+
+
+def print_every_character(stream: IO[str] | Any) -> None:
+    r"""Let a stream print what its encoding lacks as `\uXXXX`, which JSON reads, too, instead of failing."""
+    if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        stream.reconfigure(errors=_ESCAPES)
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2)), error.end
+
+
+_ESCAPES = "sidecar-escapes"
+codecs.register_error(_ESCAPES, _escaped)
 
 
 def result_console() -> Console:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -211,3 +212,15 @@ def test_a_query_that_the_engine_can_not_search_for_is_named_and_the_others_go_o
     found = list(Stage(fetch, {}, {}).lists(topics))
     assert [(one.qid, len(one.candidates)) for one in found] == [("q1", 1), ("q2", 0), ("q3", 1)]
     assert capsys.readouterr().err == ("query 'q2' has no candidates: it has too many different words.\n")
+
+
+def test_a_pipe_is_refused_where_it_is_read_more_than_once(run, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for words in (
+        ("rerank", "pipe", "--output", "o"),
+        ("rerank", "--run", "pipe", "--queries", "pipe", "--corpus", "pipe", "--output", "o"),
+        ("teach", "pipe", "--output", "o"),
+        ("train", "pipe", "--base-model", "e5-small", "--output", "o"),
+    ):
+        status, _, said = run(*words)
+        assert (status, "error: pipe is a pipe or a device, and is read more than once." in said) == (1, True), said

@@ -324,3 +324,30 @@ def test_the_doctor_says_how_to_fix_what_is_missing(run, tiny_llama):
     assert status == 1
     assert "There is no directory 'nowhere', and no prebuilt index of Pyserini's has that name." in short
     assert "Reranking can't run: fix what is missing above." in short
+
+
+def test_what_an_encoding_lacks_is_printed_as_json_reads_it(tmp_path):
+    candidates = [{"docid": "d1", "score": 1, "text": "über → 🦊"}]
+    line = json.dumps({"query_id": "q1", "query": "café", "candidates": candidates}, ensure_ascii=False)
+    for name in ("one", "two"):
+        (tmp_path / name).write_text(line + "\n", encoding="utf-8")
+    printed = {
+        form: subprocess.run(
+            [sys.executable, "-m", "sidecar", "compare", "one", "two", *form],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONIOENCODING": "latin-1", "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout.decode("latin-1")
+        for form in ((), ("--json",))
+    }
+    assert printed[()].startswith("one \\u2192 two, 1 queries\n")
+    [query] = json.loads(printed[("--json",)])["queries"]
+    assert (query["query"], query["moves"][0]["read"]) == ("café", "über → 🦊")
+
+
+def test_a_word_that_is_not_utf8_is_refused_before_any_work(run):
+    # A file name in Latin-1, which a manifest could not hold once all was scored.
+    status, _, said = run("rerank", b"caf\xe9.jsonl".decode("utf-8", "surrogateescape"), "--output", "o")
+    assert status == 1
+    assert said.startswith("error: 'caf\\xe9.jsonl' on the command line is not UTF-8.\nRename the file")
