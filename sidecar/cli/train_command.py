@@ -127,6 +127,7 @@ def train_command(
     settings: Settings,
 ) -> None:
     """Train a reranker on judged queries, and on scores of teachers if they are given."""
+    from sidecar.scoring.fingerprint import digest_of
     from sidecar.training.curve import CURVE, draw
     from sidecar.training.preparing import TrainingSources, prepare
     from sidecar.training.run_dir import RunDirectory
@@ -155,6 +156,8 @@ def train_command(
 
         prepared = prepare(sources, settings, settings.as_fields(), say)
         start = find_start(settings.base_model, settings.train_from, revision=settings.base_revision)
+        # A checkpoint holds what was learnt on these weights: on others it would mean something else.
+        run_directory.confirm("base model files", digest_of(start.directories))
         job = TrainingJob(start, prepared, settings.device)
     pace = Pace("steps", already=max(run_directory.steps(), default=0))
     with progress("training", pace) as meter:

@@ -132,14 +132,19 @@ def _fusion(named: object) -> Fusion | None:
 
 
 def _first_stage(hits: Sequence[Scored]) -> list[_Hit] | None:
-    """Return the hits in first-stage order; None if one of them lacks its rank or score there."""
+    """Return the hits in first-stage order; None if one of them lacks its rank or score there.
+
+    None, too, if ranks are missing between them, as in a run of fewer hits than its window: a smaller window would have
+    reranked hits that the file lacks.
+    """
     found = []
     for hit in hits:
         if hit.first_stage_rank is None or hit.first_stage_score is None:
             return None
         candidate = Candidate(str(hit.docid), hit.first_stage_rank, hit.first_stage_score, Passage("", ""))
         found.append((candidate, hit.rerank_score))
-    return sorted(found, key=lambda hit: hit[0].rank)
+    found.sort(key=lambda hit: hit[0].rank)
+    return found if [candidate.rank for candidate, _ in found] == list(range(1, len(found) + 1)) else None
 
 
 def _reordered(hits: Sequence[_Hit], window: int, fusion: Fusion) -> list[str]:

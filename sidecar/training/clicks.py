@@ -11,6 +11,8 @@ Source of the field names: the UBI schemas 1.0 in OpenSearch's documentation (`u
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,8 +23,9 @@ import msgspec
 
 from sidecar.core.errors import InputError
 from sidecar.core.json_lines import parse, records
-from sidecar.training.contamination import normalised
 
+# What ends a sentence or a part of one, and quotation marks.
+_SENTENCE_MARKS = re.compile(r"[?!.,;:]+(?=\s|$)|[\"“”„«»]")
 _SHOWN = 8
 _HITS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _STRANGE = "not a document of UBI"
@@ -139,11 +142,20 @@ def _add(search: _Search, event: _Event, *, clicked: bool) -> None:
         search.clicked.add(docid)
 
 
+def _query_id(text: str) -> str:
+    """Return a name that searches for the same share: case, white space and the marks of a sentence do not count.
+
+    Other marks do: C, C++ and C# are three queries.
+    """
+    words = _SENTENCE_MARKS.sub(" ", unicodedata.normalize("NFKC", text).casefold()).split()
+    return "-".join(words or text.split())
+
+
 def _judged(searches: list[_Search], unknown: int) -> Clicked:
     topics: dict[str, str] = {}
     counts: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
     for search in searches:
-        qid = normalised(search.text).replace(" ", "-") or search.text
+        qid = _query_id(search.text)
         topics.setdefault(qid, search.text)
         # A click without a known position says nothing about the hits above it.
         last = max((search.shown[docid] for docid in search.clicked if docid in search.shown), default=0)

@@ -8,14 +8,14 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
 from sidecar.core.atomic_write import atomic_write
 from sidecar.core.errors import ConfigurationError, InputError
 
-RUN, PREFIX = "run.json", "checkpoint-"
+RUN, CONFIRMED, PREFIX = "run.json", "confirmed.json", "checkpoint-"
 
 
 class RunDirectory:
@@ -78,20 +78,35 @@ class RunDirectory:
             yield folder
         shutil.rmtree(self.directory)
 
+    def confirm(self, name: str, value: str) -> None:
+        """Compare a fact that is known only now, such as the content of the base model's files, and keep it.
+
+        Raises ConfigurationError if the checkpoints that are there were made with another value.
+        """
+        path = self.directory / CONFIRMED
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if known.get(name, value) != value:
+            self._refuse([name])
+        with atomic_write(path) as file:
+            json.dump({**known, name: value}, file)
+
     def _compare(self, resume: bool) -> None:
         found = json.loads((self.directory / RUN).read_text(encoding="utf-8"))
         names = found.keys() | self._identity.keys()
         changed = sorted(name for name in names if found.get(name) != self._identity.get(name))
         if changed:
-            raise ConfigurationError(
-                f"the unfinished training in {self.directory} differs in {', '.join(changed)}.",
-                remedy="Repeat the command it was begun with, or remove that folder.",
-            )
+            self._refuse(changed)
         if not resume:
             raise ConfigurationError(
                 f"an unfinished training of {self.steps()[-1]} steps is in {self.directory}.",
                 remedy="Continue it with --resume, or remove that folder.",
             )
+
+    def _refuse(self, changed: list[str]) -> NoReturn:
+        raise ConfigurationError(
+            f"the unfinished training in {self.directory} differs in {', '.join(changed)}.",
+            remedy="Repeat the command it was begun with, or remove that folder.",
+        )
 
 
 @contextmanager

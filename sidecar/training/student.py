@@ -44,6 +44,11 @@ class Base:
     revision: str | None = None
     adapter: Located | None = None
 
+    @property
+    def directories(self) -> list[Path]:
+        """Return the directories of all weights that a training starts from."""
+        return [found.directory for found in (self.located, self.adapter) if found is not None]
+
 
 class Student(nn.Module):
     """Scores pairs with gradients as `sidecar.scoring` does without: pooled by true length, the head in float32.

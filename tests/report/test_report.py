@@ -93,6 +93,14 @@ def test_no_windows_where_the_order_does_not_follow_from_the_file(tmp_path, chan
     assert by_window(0, run, "RR", {"q": {"c": 1}}) == []
 
 
+def test_no_windows_where_the_file_lacks_hits_of_the_window(tmp_path):
+    # Ten hits were kept of a window of 100: the first five of the file are not the first five of the first stage.
+    hits = [(f"d{rank}", 100.0 - rank, rank) for rank in range(3, 30, 3)]
+    path = write_lists(tmp_path / "run.jsonl", {"q": ("text", hits)}, window=100)
+    [run] = load_runs([path])
+    assert by_window(0, run, "RR", {"q": {"d12": 1}}) == []
+
+
 def test_scores_from_a_file_give_no_time(tmp_path):
     lists = {"q": ("text", [("a", 1.0, 1)])}
     [run] = load_runs([write_lists(tmp_path / "run.jsonl", lists, passages_from_score_file=1)])

@@ -39,10 +39,18 @@ def test_what_was_skipped_above_a_click_is_irrelevant_and_what_stands_below_is_u
 
 
 def test_searches_for_the_same_text_are_counted_together(clicks):
-    queries = [query(f"q{n}", text, "a", "b") for n, text in enumerate(["fleas", "Fleas ", "FLEAS?"])]
+    queries = [query(f"q{n}", text, "a", "b") for n, text in enumerate(["fleas", "Fleas ", "“FLEAS”?"])]
     events = [event("click", "q0", "a"), event("click", "q1", "b"), event("click", "q2", "b")]
     # a was liked once and passed over twice, b liked twice and once unseen.
     assert clicks(queries, events).qrels == {"fleas": {"a": 0, "b": 1}}
+
+
+@pytest.mark.parametrize(("one", "other"), [("C++", "C#"), ("C", "C++"), (".NET", "net"), ("10%", "10"), ("a/b", "ab")])
+def test_queries_that_differ_in_a_mark_are_not_counted_together(clicks, one, other):
+    # Their clicks were labels of each other's text: passages on C# were relevant to C++.
+    queries = [query("q1", one, "a"), query("q2", other, "b")]
+    found = clicks(queries, [event("click", "q1", "a"), event("click", "q2", "b")])
+    assert {found.topics[qid]: labels for qid, labels in found.qrels.items()} == {one: {"a": 1}, other: {"b": 1}}
 
 
 def test_an_events_own_position_goes_before_the_logged_hits_and_impressions_show(clicks):

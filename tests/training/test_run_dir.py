@@ -49,6 +49,23 @@ def test_what_is_unfinished_is_only_gone_on_with_when_asked_and_by_the_same_comm
         RunDirectory(tmp_path / "out", {"seed": "2", "data 1": "cd"}, resume=True)
 
 
+def test_a_training_does_not_go_on_with_another_base_under_the_same_name(tmp_path):
+    # A folder whose weights were replaced, or a hub name without a revision that has a new commit.
+    place = RunDirectory(tmp_path / "out", {}, resume=False)
+    place.confirm("base model files", "ab")
+    place.confirm("base model files", "ab")
+    save(place, 2)
+    again = RunDirectory(tmp_path / "out", {}, resume=True)
+    again.confirm("base model files", "ab")
+    with pytest.raises(ConfigurationError, match="differs in base model files"):
+        again.confirm("base model files", "cd")
+
+
+def test_without_a_checkpoint_the_base_may_be_another(tmp_path):
+    RunDirectory(tmp_path / "out", {}, resume=False).confirm("base model files", "ab")
+    RunDirectory(tmp_path / "out", {}, resume=False).confirm("base model files", "cd")
+
+
 def test_an_output_that_is_there_is_never_written_over(tmp_path):
     (tmp_path / "out").mkdir()
     with pytest.raises(ConfigurationError, match="is there already"):
