@@ -108,8 +108,8 @@ def outcome_headers(outcome: Outcome, rule: str = "") -> Headers:
 def error_status(outcome: Outcome) -> tuple[int, Headers]:
     """Return the status and headers for a caller who wants an error if reranking failed (`on_failure: error`).
 
-    Clients send a search again at once on 503, and not on 429, which is for a caller over a rate limit, nor on 413, which
-    is for a search that no minute allows.
+    Clients send a search again at once on 503, and not on 429, which is for a caller over a rate limit, nor on 413,
+    which is for a search that no minute allows.
     """
     if outcome.reason is None or outcome.reason.reason is not Reason.RATE_LIMITED:
         return 503, []
