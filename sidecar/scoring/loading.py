@@ -31,8 +31,8 @@ from sidecar.scoring.checkpoints.lora_adapter import (
 from sidecar.scoring.checkpoints.manifest import Manifest, read_manifest
 from sidecar.scoring.checkpoints.plain_tokenizer import read_tokenizer
 from sidecar.scoring.checkpoints.precision import FP8
-from sidecar.scoring.checkpoints.presets import CARRIED, DEFAULT, EMBEDDED, LISTWISE, PRESETS
-from sidecar.scoring.checkpoints.sentence_modules import bi_encoder_manifest, pools_sentences
+from sidecar.scoring.checkpoints.presets import CARRIED, DEFAULT, EMBEDDED, LISTWISE, MINILM, PRESETS
+from sidecar.scoring.checkpoints.sentence_modules import bi_encoder_manifest, check_settings, pools_sentences
 from sidecar.scoring.chunks import ReadsTokens
 from sidecar.scoring.engines.select import choose_embedder, choose_engine
 from sidecar.scoring.ensemble import completed
@@ -194,12 +194,14 @@ def _is_bi_encoder(located: Located) -> bool:
 
 def _load_bi_encoder(located: Located, spec: ModelSpec) -> ReadsTokens:
     from sidecar.scoring.bi_encoder import BiEncoder
-    from sidecar.scoring.checkpoints.checkpoint import Checkpoint, load_encoder, load_tokenizer
+    from sidecar.scoring.checkpoints.checkpoint import Checkpoint, load_encoder, load_tokenizer, stated_length
 
     placement = placement_of(spec)
-    manifest = located.manifest or bi_encoder_manifest(located.directory)
     read = _read_plainly(spec.engine, placement, located.directory, classifier=False)
     model, tokenizer = read or (load_encoder(located.directory, placement), load_tokenizer(located.directory))
+    check_settings(located.directory, tokenizer, located.manifest)
+    length = stated_length(model, tokenizer) or MINILM.max_length
+    manifest = located.manifest or bi_encoder_manifest(located.directory, length)
     checkpoint = Checkpoint(located.name, model, tokenizer, with_max_length(manifest, spec.max_length))
     chosen = choose_embedder(
         checkpoint,
@@ -223,6 +225,8 @@ def _load_cross_encoder(located: Located, base: Located, spec: ModelSpec) -> Rea
     model, tokenizer = read or _load_with_torch(
         located, base, placement, engine=spec.engine, lora=lora, adapter=spec.adapter
     )
+    if lora is None:
+        check_settings(located.directory, tokenizer, located.manifest)
     manifest = located.manifest or default_manifest(model, tokenizer)
     checkpoint = Checkpoint(located.name, model, tokenizer, with_max_length(manifest, spec.max_length))
     chosen = choose_engine(

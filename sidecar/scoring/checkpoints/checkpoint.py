@@ -25,6 +25,8 @@ from sidecar.scoring.hardware import has_accelerator, threads
 if TYPE_CHECKING:
     import torch
 
+# More tokens than any model reads.
+UNLIMITED = 10**9
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -247,9 +249,16 @@ def default_manifest(model: Any, tokenizer: Any) -> Manifest:
     traits = traits_of(model)
     if traits.decoder or traits.architecture in READ_LIKE:
         return decoder_manifest(traits)
-    positions = traits.positions or getattr(model.config, "max_position_embeddings", None)
-    limit = min(PLAIN_PAIR.max_length, positions or PLAIN_PAIR.max_length, tokenizer.model_max_length)
+    limit = min(PLAIN_PAIR.max_length, stated_length(model, tokenizer) or PLAIN_PAIR.max_length)
     return msgspec.structs.replace(PLAIN_PAIR, max_length=limit)
+
+
+def stated_length(model: Any, tokenizer: Any) -> int | None:
+    """Return how many tokens tokenizer and architecture allow; None if neither sets a limit."""
+    positions = traits_of(model).positions or getattr(model.config, "max_position_embeddings", None)
+    # A tokenizer without a limit states 10^30.
+    limit = min(positions or UNLIMITED, tokenizer.model_max_length)
+    return int(limit) if limit < UNLIMITED else None
 
 
 def decoder_manifest(traits: Traits) -> Manifest:
@@ -257,7 +266,7 @@ def decoder_manifest(traits: Traits) -> Manifest:
     if traits.architecture in READ_LIKE:
         return READ_LIKE[traits.architecture]
     manifest = Manifest()
-    return msgspec.structs.replace(manifest, max_length=min(traits.positions or 10**9, manifest.max_length))
+    return msgspec.structs.replace(manifest, max_length=min(traits.positions or UNLIMITED, manifest.max_length))
 
 
 def _dtype(name: str) -> torch.dtype:

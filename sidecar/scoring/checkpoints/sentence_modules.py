@@ -17,6 +17,10 @@ from sidecar.scoring.checkpoints.manifest import Manifest
 from sidecar.scoring.checkpoints.presets import MINILM
 
 POOLING = "1_Pooling"
+# How a text is read, and settings of the whole model.
+READING, MODEL = "sentence_bert_config.json", "config_sentence_transformers.json"
+# Keys of the first that change how texts are written or cut.
+WRITING = ("processing_kwargs", "query_length", "document_length", "query_expansion")
 # Supported modules. Normalising changes no cosine, and `yes_no_head.answer_head` computes an answer's logit.
 ENCODER, CLASSIFIER, ANSWER = ("Transformer", "Pooling", "Normalize"), ("Transformer",), "LogitScore"
 # sentence-transformers' names of poolings, and ours.
@@ -44,8 +48,34 @@ def pools_sentences(directory: Path, manifest: Manifest | None) -> bool:
     return pools
 
 
-def bi_encoder_manifest(directory: Path) -> Manifest:
-    """Read an encoder's pooling, token limit and prompts.
+def check_settings(directory: Path, tokenizer: Any, manifest: Manifest | None) -> None:
+    """Raise ModelError for a setting of sentence-transformers by which the same weights give other scores.
+
+    `manifest` is that of a `sidecar.json`, which says how texts are written and cut; None if there is none.
+    """
+    reading, model = _object(directory / READING), _object(directory / MODEL)
+    normalizer = tokenizer.backend_tokenizer.normalizer
+    if reading.get("do_lower_case") and (normalizer is None or "A" in normalizer.normalize_str("A")):
+        raise _unsupported(directory, "do_lower_case, and its tokenizer keeps capitals")
+    if model.get("truncate_dim"):
+        raise _unsupported(directory, "truncate_dim: it compares only a part of each embedding")
+    if manifest is not None:
+        return
+    stated = next((name for name in WRITING if reading.get(name)), None)
+    if stated is not None:
+        raise _unsupported(directory, stated)
+    if reading.get("modality_config") and "text" not in reading["modality_config"]:
+        raise _unsupported(directory, "a modality_config without texts: it reads chats")
+    prompt = (model.get("prompts") or {}).get(model.get("default_prompt_name") or "")
+    if prompt and not (directory / POOLING).is_dir():
+        raise ModelError(
+            f"{directory} puts a prompt before every query, {prompt!r}.",
+            remedy="Write a sidecar.json beside the weights whose query_template begins with it.",
+        )
+
+
+def bi_encoder_manifest(directory: Path, default_length: int = MINILM.max_length) -> Manifest:
+    """Read an encoder's pooling, prompts and token limit; `default_length` is the limit if none is stated.
 
     Raises ModelError for a pooling or a similarity that is not supported.
     """
@@ -55,7 +85,7 @@ def bi_encoder_manifest(directory: Path) -> Manifest:
         raise ModelError(
             f"{directory} pools {mode}, neither the mean nor the first token.", remedy="No other pooling is supported."
         )
-    stated = _object(directory / "config_sentence_transformers.json")
+    stated = _object(directory / MODEL)
     similarity = stated.get("similarity_fn_name")
     if similarity not in (None, "cosine") and "Normalize" not in _modules(directory):
         raise ModelError(
@@ -68,17 +98,24 @@ def bi_encoder_manifest(directory: Path) -> Manifest:
             f"{directory} leaves its prompts out of the pooling, which is not supported.",
             remedy="Use a model without include_prompt false.",
         )
-    limit = _object(directory / "sentence_bert_config.json").get("max_seq_length")
+    limit = _object(directory / READING).get("max_seq_length")
     try:
         return msgspec.structs.replace(
             MINILM,
-            max_length=limit or MINILM.max_length,
+            max_length=limit or default_length,
             pooling=POOLINGS[mode],
             query_template=f"{query}{MINILM.query_template}",
             document_template=f"{document}{MINILM.document_template}",
         )
     except ValueError as error:
         raise ModelError(f"{directory}: {error}.", remedy="Write a sidecar.json beside the weights.") from error
+
+
+def _unsupported(directory: Path, setting: str) -> ModelError:
+    return ModelError(
+        f"{directory} is a sentence-transformers model that sets {setting}; that is not supported.",
+        remedy="Use a model without it.",
+    )
 
 
 def _pooling(config: dict[str, Any]) -> str:

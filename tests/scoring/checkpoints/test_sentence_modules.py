@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 
+import msgspec
 import pytest
 
 from sidecar.core.errors import ModelError
-from sidecar.scoring.checkpoints.manifest import Manifest
+from sidecar.scoring.checkpoints.manifest import Manifest, write_manifest
+from sidecar.scoring.checkpoints.presets import PLAIN_PAIR
 from sidecar.scoring.checkpoints.sentence_modules import bi_encoder_manifest, pools_sentences
 from sidecar.scoring.loading import load_scorer
 
@@ -91,3 +93,64 @@ def test_a_module_that_is_not_computed_is_named(tiny_bert, tmp_path):
         load_scorer(str(copy), device="cpu")
     answers = Manifest(yes_token="yes", no_token="no")
     assert not pools_sentences(copy, answers)
+
+
+@pytest.fixture
+def encoder(tiny_bert, tmp_path):
+    """A folder as sentence-transformers 6 writes it: the tokenizer has the token limit."""
+    copy = shutil.copytree(tiny_bert, tmp_path / "encoder")
+    write(copy / "1_Pooling/config.json", {"pooling_mode": "mean"})
+    write(copy / "sentence_bert_config.json", {"modality_config": {"text": {"method": "forward"}}})
+    modules(copy, *MODULES)
+    return copy
+
+
+@pytest.mark.parametrize("engine", ["auto", "transformers"])
+def test_the_token_limit_is_the_stated_one_or_what_tokenizer_and_positions_allow(encoder, engine):
+    def limit():
+        return load_scorer(str(encoder), device="cpu", engine=engine).manifest.max_length
+
+    assert limit() == 512
+    tokenizer = encoder / "tokenizer_config.json"
+    write(tokenizer, json.loads(tokenizer.read_text()) | {"model_max_length": 40})
+    assert limit() == 40
+    write(tokenizer, json.loads(tokenizer.read_text()) | {"model_max_length": int(1e30)})
+    assert limit() == 512  # the model's positions
+    write(encoder / "sentence_bert_config.json", {"max_seq_length": 128, "do_lower_case": False})
+    assert limit() == 128
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "reason"),
+    [
+        ("config_sentence_transformers.json", {"truncate_dim": 8}, "sets truncate_dim"),
+        ("sentence_bert_config.json", {"query_length": 8}, "sets query_length"),
+        ("sentence_bert_config.json", {"processing_kwargs": {"text": {"padding": "max_length"}}}, "processing_kwargs"),
+        ("sentence_bert_config.json", {"modality_config": {"message": {}}}, "it reads chats"),
+    ],
+)
+def test_a_setting_that_changes_scores_is_refused(encoder, file, changes, reason):
+    write(encoder / file, changes)
+    with pytest.raises(ModelError, match=reason):
+        load_scorer(str(encoder), device="cpu")
+
+
+def test_lower_case_needs_a_tokenizer_that_makes_it(encoder):
+    write(encoder / "sentence_bert_config.json", {"max_seq_length": 64, "do_lower_case": True})
+    assert load_scorer(str(encoder), device="cpu").manifest.max_length == 64
+    tokenizer = encoder / "tokenizer_config.json"
+    write(tokenizer, json.loads(tokenizer.read_text()) | {"do_lower_case": False})
+    with pytest.raises(ModelError, match="do_lower_case, and its tokenizer keeps capitals"):
+        load_scorer(str(encoder), device="cpu")
+
+
+def test_a_prompt_of_a_classifier_is_refused_unless_a_template_says_how_queries_are_written(tiny_bert, tmp_path):
+    copy = shutil.copytree(tiny_bert, tmp_path / "cross")
+    stated = copy / "config_sentence_transformers.json"
+    write(stated, {"prompts": {"task": "Find: ", "other": "Say: "}, "default_prompt_name": None})
+    assert load_scorer(str(copy), device="cpu").manifest.query_template == "{query}"
+    write(stated, {"prompts": {"task": "Find: "}, "default_prompt_name": "task"})
+    with pytest.raises(ModelError, match="puts a prompt before every query, 'Find: '"):
+        load_scorer(str(copy), device="cpu")
+    write_manifest(msgspec.structs.replace(PLAIN_PAIR, query_template="Find: {query}"), copy)
+    assert load_scorer(str(copy), device="cpu").manifest.query_template == "Find: {query}"
