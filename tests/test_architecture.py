@@ -81,7 +81,6 @@ ALLOWED = {
     # The proxy drives OpenSearch's search flow itself; lucene_api and ui.lucene_engine drive Lucene's connector.
     "sidecar.serving.proxy": {
         "sidecar.core",
-        "sidecar.scoring.score_mapping",
         "sidecar.serving.http",
         "sidecar.serving.scorer",
         "connectors.opensearch.errors",

@@ -123,7 +123,7 @@ async def answer(  # noqa: PLR0913  each comes from somewhere else
     ]
 
     def additions() -> list[Additions]:
-        return [_additions(stage, one, outcome, service) for stage, one, outcome in reranked]
+        return [_additions(stage, one, outcome) for stage, one, outcome in reranked]
 
     try:
         added = await off_loop(len(call.body.raw), additions)
@@ -180,7 +180,7 @@ async def _outcome(
     return await rerank(stage, options, service, options.seconds - (time.perf_counter() - started), caller)
 
 
-def _additions(stage: Stage, one: ParsedSearch, outcome: Outcome | None, service: RerankingService) -> Additions:
+def _additions(stage: Stage, one: ParsedSearch, outcome: Outcome | None) -> Additions:
     """Return what one search's response tells about its reranking."""
     if outcome is None or isinstance(stage, EngineRejected):
         return NO_ADDITIONS
@@ -189,7 +189,7 @@ def _additions(stage: Stage, one: ParsedSearch, outcome: Outcome | None, service
     if one.options is None:
         return Additions(rerank=said | rule)
     if one.options.explain:
-        return explanation_of(outcome, one.options, stage, service.mapping(one.options.model))
+        return explanation_of(outcome, one.options, stage)
     said |= cut_of(outcome) | stage_of(outcome) | exceptions(stage, one.options) | rule
     if one.options.spans is None:
         return Additions(rerank=said)

@@ -15,7 +15,6 @@ from sidecar.core.errors import EngineRejected, RateLimited
 from sidecar.core.explanation import Explanation, explain
 from sidecar.core.reasons import Reason, Why
 from sidecar.core.stage_two import count_answers
-from sidecar.scoring.score_mapping import Mapping
 from sidecar.serving.http.headers import Headers, header_text, without
 from sidecar.serving.proxy.driving import FlowDriver
 from sidecar.serving.proxy.page_spans import page_of, spans_added, spans_told
@@ -72,7 +71,7 @@ async def answer(  # noqa: PLR0913  each comes from somewhere else
         caller = call.caller.key(proved=upstream.checks_accounts)
         outcome = await rerank(first_stage, options, service, options.seconds - fetched, caller)
         added = replace(
-            explanation_of(outcome, options, first_stage, service.mapping(options.model)),
+            explanation_of(outcome, options, first_stage),
             took=lambda: int((time.perf_counter() - started) * 1000),
         )
         body = await driver.drive(finish(first_stage, ranking_for(first_stage, outcome), added))
@@ -200,9 +199,7 @@ def ranking_for(first_stage: FirstStage[NativeResponse], outcome: Outcome) -> Ra
     return outcome.ranking or Ranking(first_stage.query, (), {})
 
 
-def explanation_of(
-    outcome: Outcome, options: RerankOptions, first_stage: FirstStage[NativeResponse], mapping: Mapping
-) -> Additions:
+def explanation_of(outcome: Outcome, options: RerankOptions, first_stage: FirstStage[NativeResponse]) -> Additions:
     """Return what `explain` and `spans` add to a response; nothing if the search does not request them."""
     said: dict[str, Any] = {"status": outcome.status.value, "reason": outcome.words}
     if not options.explain:
@@ -220,7 +217,7 @@ def explanation_of(
     plan = first_stage.native.plan
     if outcome.ranking is None or plan is None:
         return Additions(rerank=said | (spans_told(outcome) if options.spans else {}))
-    hits = [_known_of(hit) for hit in explain(outcome.ranking, mapping)[plan.start : plan.start + plan.size]]
+    hits = [_known_of(hit) for hit in explain(outcome.ranking, outcome.mapping)[plan.start : plan.start + plan.size]]
     if options.spans is None:
         return Additions(rerank=said, hits=hits)
     return spans_added(outcome, options.spans, first_stage, said, hits)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -251,12 +250,8 @@ class RerankEngine:
         places: dict[str, list[int]] = {}
         for place, query in enumerate(question.queries):
             places.setdefault(query, []).append(place)
-        lists = await asyncio.gather(
-            *(
-                self.service.scores(model, query, [question.passages[place] for place in own], terms)
-                for query, own in places.items()
-            )
-        )
+        wanted = [(query, [question.passages[place] for place in own]) for query, own in places.items()]
+        lists = await self.service.scores_of_lists(model, wanted, terms)
         scores: list[Score | None] = [None] * len(question.passages)
         for own, found in zip(places.values(), lists, strict=True):
             for place, score in zip(own, found, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -38,11 +39,11 @@ class Status(StrEnum):
 class Outcome:
     """The outcome of a reranking: its ranking, None if nothing was scored, and the reason if not all was.
 
-    `seconds` are the wall times of its stages, `model` the model that scored, `fusion` how its scores were combined
-    with the first stage's, `rule` the index pattern of the rule that asked for reranking, "" if the search itself did.
-    `spans` are those of the page's hits, in order, None for a hit whose spans could not be found in time.
-    For a request with several searches, `each` holds the outcomes of those to rerank, and the other fields are a
-    summary for the caller.
+    `seconds` are the wall times of its stages, `model` the model that scored, `mapping` its mapping to 0 to 1, `fusion`
+    how its scores were combined with the first stage's, `rule` the index pattern of the rule that asked for reranking,
+    "" if the search itself did. `spans` are those of the page's hits, in order, None for a hit whose spans could not be
+    found in time. For a request with several searches, `each` holds the outcomes of those to rerank, and the other
+    fields are a summary for the caller.
     """
 
     status: Status
@@ -50,6 +51,7 @@ class Outcome:
     ranking: Ranking | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     model: str = ""
+    mapping: Mapping = field(default_factory=Mapping)
     fusion: Fusion | None = None
     rule: str = ""
     spans: Sequence[Sequence[Span] | None] = ()
@@ -128,23 +130,45 @@ class RerankingService:
         return Fusion() if loaded is None else loaded.fusion
 
     async def scores(self, model: str, query: str, passages: Sequence[Passage], terms: Terms) -> list[Score | None]:
-        """Score the passages that are not cached; None for passages that were not scored in time.
+        """Score passages, as `scores_of_lists` does one list."""
+        [found] = await self.scores_of_lists(model, [(query, passages)], terms)
+        return found
 
-        Callers share the device in turns. Raises `ScorerUnavailable` or `ScoringError`. The tokens that count against
-        the caller's rate are estimated, before anything is scored.
+    async def scores_of_lists(
+        self, model: str, lists: Sequence[tuple[str, Sequence[Passage]]], terms: Terms
+    ) -> list[list[Score | None]]:
+        """Score the passages that are not cached, each list against its query; None for those not scored in time.
+
+        All scores are those of the model that is there when they are returned, so its mapping and fusion belong to
+        them: if it was replaced meanwhile, everything is scored again. Callers share the device in turns. Raises
+        `ScorerUnavailable` or `ScoringError`. The tokens that count against the caller's rate are estimated, before
+        anything is scored.
         """
-        scorer, asked_at = self.scorers.of(model), time.monotonic()
-        identity = scorer.identity(model)
+        ends_at, identity = time.monotonic() + terms.seconds, self._identity(model)
+        found = await asyncio.gather(*(self._list_scores(model, query, passages, terms) for query, passages in lists))
+        if self._identity(model) == identity:
+            return found
+        left = ends_at - time.monotonic()
+        if left <= 0:
+            return [[None] * len(passages) for _, passages in lists]
+        # The caller did not ask for it twice.
+        return await self.without_rates().scores_of_lists(model, lists, replace(terms, seconds=left))
+
+    def _identity(self, model: str) -> str | None:
+        return self.scorers.of(model).identity(model)
+
+    async def _list_scores(
+        self, model: str, query: str, passages: Sequence[Passage], terms: Terms
+    ) -> list[Score | None]:
+        """Score a list, and keep the scores unless the model was replaced meanwhile: they may be of either model."""
+        identity = self._identity(model)
         keys = pair_keys(terms.how.of(identity or model), query, passages)
         found = self.cache.look_up(keys)
         unknown = [position for position, score in enumerate(found) if score is None]
         if not unknown:
             return found
         fresh = await self._fresh(model, query, [passages[position] for position in unknown], terms)
-        replaced = scorer.identity(model) != identity  # meanwhile, so these may be scores of either model
-        if replaced and len(unknown) < len(passages):
-            left = terms.seconds - (time.monotonic() - asked_at)
-            return await self.scores(model, query, passages, replace(terms, seconds=left))
+        replaced = self._identity(model) != identity
         for position, score in zip(unknown, fresh, strict=True):
             found[position] = score
             if score is not None and not replaced:
@@ -211,11 +235,11 @@ class RerankingService:
                 return Outcome(Status.FAILED, Why(Reason.TOO_SLOW, f"nothing was scored within {terms.seconds:.3g} s"))
             by_rank = {candidate.rank: score for candidate, score in zip(readable, found, strict=True)}
             scores = [by_rank.get(candidate.rank) for candidate in wanted.candidates]
-            fusion = wanted.fusion or self.fusion(model)
-            if wanted.min_relevance and not self.mapping(model).calibrated:
+            fusion, mapping = wanted.fusion or self.fusion(model), self.mapping(model)
+            if wanted.min_relevance and not mapping.calibrated:
                 return Outcome(Status.FAILED, Why(Reason.UNCALIBRATED, UNCALIBRATED.format(model=model)))
             ranking = arrange(wanted.query, wanted.candidates, scores, fusion)
-            ranking = keep_relevant(ranking, wanted.min_relevance, self.mapping(model))
+            ranking = keep_relevant(ranking, wanted.min_relevance, mapping)
         except SidecarError as error:
             return Outcome(Status.FAILED, why_of(error))
         if wanted.listwise and self.stage_two is not None:
@@ -225,7 +249,8 @@ class RerankingService:
         why = None if ranking.stage_two is None else ranking.stage_two.why
         if scored < len(readable):
             why = Why(Reason.PARTLY_SCORED, f"{scored} of {len(readable)} passages were scored in time")
-        return Outcome(Status.APPLIED if why is None else Status.PARTIAL, why, ranking, stages, fusion=fusion)
+        status = Status.APPLIED if why is None else Status.PARTIAL
+        return Outcome(status, why, ranking, stages, mapping=mapping, fusion=fusion)
 
 
 # The first matching kind counts: a special kind comes before the general one.

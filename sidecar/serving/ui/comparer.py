@@ -142,4 +142,5 @@ class Comparer:
 
     def _described(self, outcome: Outcome, fusion: Fusion | None, response: bytes | None) -> ComparedRanking:
         used = outcome.fusion or fusion or self.service.fusion(outcome.model)
-        return compared_ranking(outcome, used, self.service.mapping(outcome.model), response)
+        mapping = self.service.mapping(outcome.model) if outcome.ranking is None else outcome.mapping
+        return compared_ranking(outcome, used, mapping, response)
