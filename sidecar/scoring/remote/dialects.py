@@ -6,6 +6,7 @@ An answer is used only if it has exactly one score for each passage that was sen
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -71,7 +72,8 @@ class RemoteDialect:
         if isinstance(entry, dict):
             index, value = entry.get("index"), entry.get(self.valued)
             if type(index) is int and 0 <= index < count and (type(value) is int or type(value) is float):
-                return index, float(value)
+                # A whole number may have more digits than a float can hold.
+                return index, float(value) if abs(value) <= sys.float_info.max else math.inf
         raise _unusable(server, f"{str(entry)[:80]!r} is not the score of one of {count} passages", self)
 
 

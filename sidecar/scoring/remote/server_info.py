@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from sidecar.core.errors import ConfigurationError, ModelError
+from sidecar.core.errors import ConfigurationError, FusionError, ModelError
 from sidecar.core.fusion import Fusion
 from sidecar.core.model_spec import Remote
 from sidecar.scoring.remote.dialects import (
@@ -145,13 +145,24 @@ def _of_listing(url: str, dialect: RemoteDialect, remote: Remote, listing: list[
         raise ModelError(f"{url} has to be told a model.", remedy="Set SIDECAR_REMOTE_MODEL to the name of one.")
     own = next((one for one in listing if one.get("id") == model), {})
     if dialect is SIDECAR and "sidecar" in own:
-        told = msgspec.convert(own["sidecar"], ToldModel)
+        told = _told(url, own["sidecar"])
         identity = f"sidecar {told.identity}"
         return ServerInfo(
             dialect.name, model, dialect.largest, identity, told.mapping, told.fusion, told.max_length, True
         )
     identity = f"{dialect.name} {model} {own.get('root', '')}".strip()
     return ServerInfo(dialect.name, model, dialect.largest, identity, Mapping(relevance=not dialect.logits))
+
+
+def _told(url: str, told: object) -> ToldModel:
+    try:
+        return msgspec.convert(told, ToldModel)
+    except (msgspec.ValidationError, FusionError) as error:
+        words = " ".join(str(error).split())
+        raise ModelError(
+            f"{url} tells of its model what can't be read: {words}.",
+            remedy="Run the same version of rerank-sidecar on both sides.",
+        ) from None
 
 
 def _listed(answer: object) -> list[dict[str, object]]:

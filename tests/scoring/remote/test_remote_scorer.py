@@ -166,6 +166,18 @@ def test_what_a_sidecar_tells_of_its_model_is_used():
         assert (fusion.method, fusion.weight) == (Method.LINEAR, 0.7)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"max_length": None}, {"fusion": {"method": "newest"}}, {"fusion": {"weight": 7.0}}, {"mapping": []}],
+)
+def test_a_sidecar_of_another_version_that_can_not_be_read_is_refused(wrong):
+    told = {"identity": "abc", "mapping": {"a": 2.0}, "fusion": {}, "max_length": 77} | wrong
+    with remote_stub("sidecar", info=told) as server, pytest.raises(ModelError) as caught:
+        load_scorer(server.url)
+    assert f"{server.url} tells of its model what can't be read: " in caught.value.message
+    assert caught.value.remedy == "Run the same version of rerank-sidecar on both sides."
+
+
 def test_relevance_scores_are_not_squeezed_again():
     with remote_stub("vllm") as server, connected(server) as scorer:
         assert [scorer.mapping(value) for value in (0.0, 0.25, 1.0)] == [0.0, 0.25, 1.0]
@@ -229,7 +241,7 @@ def test_an_unusable_answer_is_an_error(answer, told):
         assert values(scorer) == SCORES
 
 
-@pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999"])
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999", "9" * 400])
 def test_scores_that_are_not_finite_are_refused(value):
     body = b'{"results": [{"index": 0, "relevance_score": %s}]}' % value.encode()
     with remote_stub("vllm") as server, connected(server) as scorer:
