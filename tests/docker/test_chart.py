@@ -8,7 +8,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from sidecar.settings import Settings
+from sidecar.settings import Settings, load_settings
 from sidecar.version import __version__
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +59,16 @@ def test_an_example_writes_traces_of_services_and_scorers():
         variables = {one["name"]: one["value"] for one in pod["spec"]["containers"][0]["env"]}
         assert variables["SIDECAR_TRACES"] == "true"
         assert variables["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://otel-collector:4318"
+
+
+def test_numbers_and_lists_are_written_as_the_settings_read_them(monkeypatch):
+    (service,) = [found for found in manifests(EXAMPLES[2]) if found["kind"] == "Deployment"]
+    variables = {one["name"]: one["value"] for one in service["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert (variables["SIDECAR_MAX_HELD_BYTES"], variables["SIDECAR_TEXT_FIELDS"]) == ("268435456", "text,body.text")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    assert (settings.max_held_bytes, settings.text_fields) == (268_435_456, ("text", "body.text"))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

@@ -27,6 +27,16 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- end }}
 
 {{/*
+A value as a variable holds it: names with commas between, tables and lists of tables as JSON. Numbers are written out,
+where toString makes 1e+07 of 10000000, which is no whole number to the service.
+*/}}
+{{- define "rerank-sidecar.value" -}}
+{{- if kindIs "string" . }}{{ . }}
+{{- else if and (kindIs "slice" .) (not (kindIs "map" (first .))) }}{{ join "," . }}
+{{- else }}{{ toJson . }}{{ end }}
+{{- end }}
+
+{{/*
 The pod of the service or of a scorer. `about` holds its values, `component` its name, `ready` its readiness path,
 `settings` its settings, `port` the port of its probes.
 */}}
@@ -57,10 +67,10 @@ spec:
       imagePullPolicy: {{ .root.Values.image.pullPolicy }}
       env:
         {{- range $name, $value := .settings }}
-        - {name: {{ printf "SIDECAR_%s" (upper $name) }}, value: {{ $value | toString | quote }}}
+        - {name: {{ printf "SIDECAR_%s" (upper $name) }}, value: {{ include "rerank-sidecar.value" $value | quote }}}
         {{- end }}
         {{- range $name, $value := .root.Values.env }}
-        - {name: {{ $name }}, value: {{ $value | toString | quote }}}
+        - {name: {{ $name }}, value: {{ include "rerank-sidecar.value" $value | quote }}}
         {{- end }}
       {{- with .about.existingSecret }}
       envFrom:
