@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sidecar.cli.app import command
+from sidecar.cli.long_run import keep_inputs
 from sidecar.cli.progress import working
 from sidecar.cli.terminal import plain_table, print_results, say
 
@@ -56,6 +57,8 @@ def evaluate_command(
     from sidecar.experiments.evaluate import evaluate, parse_measures, write_by_query
     from sidecar.experiments.qrels import read_qrels
 
+    if per_query is not None:
+        keep_inputs(per_query, [*runs, qrels])
     with working("evaluating the runs"):
         found = evaluate(runs, read_qrels(qrels), parse_measures(metrics), of_runs=judged_queries is Judged.RUN)
     if per_query is not None:

@@ -14,7 +14,7 @@ import typer
 from sidecar.cli.app import command
 from sidecar.cli.effects import Condition
 from sidecar.cli.factories import digest
-from sidecar.cli.long_run import keep_finished, kept, say_discarded
+from sidecar.cli.long_run import keep_finished, keep_inputs, kept, say_discarded
 from sidecar.cli.options import FIELDS, TOPICS, takes
 from sidecar.cli.progress import Pace, progress, working
 from sidecar.cli.terminal import say
@@ -74,6 +74,8 @@ def judge_command(
     People fill in `grade` of each line. Grades of a model are marked as such, in the pool and in the qrels.
     """
     keep_finished(output, force=force, resume=resume)
+    if step is not Mode.FILL:  # a pool may be filled in its place: nothing of it is lost
+        keep_inputs(output, files)
     if step is Mode.EXPORT:
         _export(files, output, topics, corpus or [], depth, settings)
         return

@@ -261,6 +261,16 @@ def keep_finished(*outputs: Path, force: bool, resume: bool = False, shard: Shar
     )
 
 
+def keep_inputs(output: Path, inputs: Iterable[Path]) -> None:
+    """Raise `ConfigurationError` if the output is one of the inputs, whatever is forced."""
+    for path in inputs:
+        if path.exists() and output.exists() and path.samefile(output):
+            raise ConfigurationError(
+                f"{output} is an input of this command, and would be replaced by its output.",
+                remedy="Write to another file.",
+            )
+
+
 def say_discarded(journal: Journal) -> None:
     """Say that the queries of another run were discarded, and why."""
     if journal.discarded:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sidecar.cli.app import command
-from sidecar.cli.long_run import keep_finished
+from sidecar.cli.long_run import keep_finished, keep_inputs
 from sidecar.cli.progress import working
 from sidecar.cli.terminal import say
 from sidecar.core.atomic_write import atomic_write
@@ -36,6 +36,7 @@ def merge_command(
 
     All shards must be there, and of the same command, input, model and options.
     """
+    keep_inputs(output, shards)
     files = in_order([ShardFile(path) for path in shards], any_versions=any_versions)
     origin = files[0].header.origin
     beside = output.with_name(f"{output.name}.first-stage") if origin.get("first_stage_output") else None

@@ -11,7 +11,7 @@ import typer
 from sidecar.cli.app import command
 from sidecar.cli.effects import Condition, SearchEngine
 from sidecar.cli.first_stages import SEARCHED, open_stage
-from sidecar.cli.long_run import keep_finished
+from sidecar.cli.long_run import keep_finished, keep_inputs
 from sidecar.cli.options import BM25, FIELDS, OPENSEARCH, PYSERINI, RM3, TOPICS, takes
 from sidecar.cli.progress import Pace, progress, working
 from sidecar.cli.terminal import say
@@ -72,6 +72,8 @@ def mine_command(
     from sidecar.training.mining import Mined, mine, texts_of
 
     keep_finished(output, force=force)
+    sources = (topics, qrels, click_queries, click_events, corpus)
+    keep_inputs(output, [path for path in sources if path is not None])
     with working("reading queries and judgements"):
         asked, judged, unjudged = _judgements(topics, qrels, click_queries, click_events, click_action)
     wanted = {docid for grades in judged.values() for docid in grades}

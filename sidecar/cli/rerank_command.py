@@ -9,7 +9,7 @@ import typer
 
 from sidecar.cli.app import command
 from sidecar.cli.factories import identity, stage_two_identity, threshold
-from sidecar.cli.long_run import SHARD, TAG, LongRun, RunInputs, chosen_shard, keep_finished
+from sidecar.cli.long_run import SHARD, TAG, LongRun, RunInputs, chosen_shard, keep_finished, keep_inputs
 from sidecar.cli.options import FIELDS, FUSION, LISTWISE, MODEL, TOPICS, takes
 from sidecar.cli.progress import Pace, progress, working
 from sidecar.cli.rankers import ON_RAY, RAY, RAY_ADDRESS, RAY_CPUS, RAY_GPUS, RAY_WORKERS, chosen_cluster
@@ -81,6 +81,7 @@ def rerank_command(
     cluster = chosen_cluster(ray, ray_address, ray_workers, ray_cpus, ray_gpus)
     keep_finished(output, force=force, resume=resume, shard=part)
     files = _files(candidates, {"run": run, "queries": queries, "corpus": corpus}, allow_missing)
+    keep_inputs(output, files.values())
     switches = {
         "allow_missing": allow_missing,
         "remove_query": remove_query,

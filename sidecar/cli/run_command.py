@@ -11,7 +11,7 @@ from sidecar.cli.app import command
 from sidecar.cli.effects import SearchEngine, in_effect
 from sidecar.cli.factories import identity, stage_two_identity, threshold
 from sidecar.cli.first_stages import BODY, SEARCHED, open_stage
-from sidecar.cli.long_run import SHARD, TAG, LongRun, RunInputs, chosen_shard, keep_finished
+from sidecar.cli.long_run import SHARD, TAG, LongRun, RunInputs, chosen_shard, keep_finished, keep_inputs
 from sidecar.cli.options import BM25, FIELDS, FUSION, LISTWISE, MODEL, OPENSEARCH, PYSERINI, RM3, TOPICS, takes
 from sidecar.cli.progress import working
 from sidecar.cli.rankers import ON_RAY, RAY, RAY_ADDRESS, RAY_CPUS, RAY_GPUS, RAY_WORKERS, chosen_cluster
@@ -85,6 +85,7 @@ def run_command(
     part = chosen_shard(shard)
     cluster = chosen_cluster(ray, ray_address, ray_workers, ray_cpus, ray_gpus)
     keep_finished(output, beside, force=force, resume=resume, shard=part)
+    keep_inputs(output, [topics, *([body] if body else [])])
     with working(f"reading {topics}"):
         total = sum(1 for _ in read_topics(topics))
     # One more hit is fetched if one may be removed.

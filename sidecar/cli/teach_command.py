@@ -17,6 +17,7 @@ from sidecar.cli.long_run import (
     described,
     finished_before,
     keep_finished,
+    keep_inputs,
     kept,
     say_discarded,
 )
@@ -63,6 +64,7 @@ def teach_command(
     cluster = chosen_cluster(ray, ray_address, ray_workers, ray_cpus, ray_gpus)
     target = part.file(output) if part else output
     keep_finished(output, force=force, resume=resume, shard=part)
+    keep_inputs(output, data)
     names = in_effect((*MODEL, *FIELDS), settings)
     identity = chosen(settings, [name for name in names if name not in ASKING])
     with working("computing checksums of the data"):

@@ -81,6 +81,7 @@ def parse_measures(text: str) -> list[ir_measures.Measure]:
         try:
             measure = _library().parse_measure(name.strip())
             measure.validate_params()
+            _check_bounds(measure)
             measures.append(measure)
         except (NameError, ValueError, KeyError, AttributeError, AssertionError) as error:
             raise InputError(
@@ -90,6 +91,39 @@ def parse_measures(text: str) -> list[ir_measures.Measure]:
     if not measures:
         raise InputError("no measure was named.", remedy="Name some, such as nDCG@10,RR@10,AP,R@100.")
     return measures
+
+
+def _check_bounds(measure: ir_measures.Measure) -> None:
+    """Raise `ValueError` for a cutoff or a grade of 0, on which trec_eval ends the whole process."""
+    for name, words in (("cutoff", "its cutoff"), ("rel", "its lowest relevant grade")):
+        if measure.params.get(name, 1) < 1:
+            raise ValueError(f"{words} is below 1")
+
+
+class _Evaluator:
+    """Computes measures of runs query by query, over fixed judgements. Raises `InputError` for a missing program.
+
+    gdeval, which computes ERR and nDCG with exponential gains, takes only numbers as query ids, and drops all before a
+    hyphen. So it gets numbers in place of the ids.
+    """
+
+    def __init__(self, measures: Sequence[ir_measures.Measure], qrels: Qrels) -> None:
+        self._measures = measures
+        numbered = any(one.NAME == "ERR" or one.params.get("dcg") == "exp-log2" for one in measures)
+        self._names = {qid: str(at) if numbered else qid for at, qid in enumerate(qrels, start=1)}
+        self._qids = {name: qid for qid, name in self._names.items()}
+        try:
+            self._found = _library().evaluator(measures, {self._names[qid]: grades for qid, grades in qrels.items()})
+        except ValueError as error:  # the measure's program is an extra of ir-measures
+            raise InputError(str(error)) from None
+
+    def by_query(self, run: Run) -> PerQuery:
+        """Return the values of each measure by query id."""
+        by_query: PerQuery = {str(measure): {} for measure in self._measures}
+        named = {self._names[qid]: scores for qid, scores in run.items() if qid in self._names}
+        for metric in self._found.iter_calc(named):
+            by_query[str(metric.measure)][self._qids[metric.query_id]] = float(metric.value)
+        return by_query
 
 
 def evaluate(
@@ -102,13 +136,10 @@ def evaluate(
     runs = [read_run(path) for path in paths]
     if of_runs:
         qrels = {qid: grades for qid, grades in qrels.items() if any(qid in run for run in runs)}
-    try:
-        evaluator = _library().evaluator(measures, qrels)
-    except ValueError as error:  # the measure's program is an extra of ir-measures
-        raise InputError(str(error)) from None
+    evaluator = _Evaluator(measures, qrels)
     found: list[Evaluation] = []
     for path, run in zip(paths, runs, strict=True):
-        by_query = _by_query(run, measures, evaluator)
+        by_query = evaluator.by_query(run)
         values = {str(measure): _aggregate(measure, by_query[str(measure)]) for measure in measures}
         one = _evaluation(path, run, qrels, values, by_query)
         found.append(replace(one, against_first=_compare(found[0], one)) if found else one)
@@ -118,7 +149,7 @@ def evaluate(
 def mean_of(measure: str, run: dict[str, dict[str, float]], qrels: Qrels) -> float:
     """Return one measure of a run in memory, over all judged queries. Raises `InputError` for an unknown measure."""
     [parsed] = parse_measures(measure)
-    return float(_library().calc_aggregate([parsed], qrels, run)[parsed])
+    return _aggregate(parsed, _Evaluator([parsed], qrels).by_query(run)[str(parsed)])
 
 
 def check_documents(run: Mapping[str, Iterable[str]], qrels: Qrels, name: str) -> None:
@@ -148,14 +179,11 @@ class Measuring:
         self.name = str(self._measure)
         self.cutoff: int | None = self._measure.params.get("cutoff")
         self._qrels = qrels
-        try:
-            self._evaluator = _library().evaluator(parsed, qrels)
-        except ValueError as error:  # the measure's program is an extra of ir-measures
-            raise InputError(str(error)) from None
+        self._evaluator = _Evaluator(parsed, qrels)
 
     def by_query(self, run: Run) -> dict[str, float]:
         """Return the value of each judged query; a query without results has 0."""
-        found = _by_query(run, [self._measure], self._evaluator)[self.name]
+        found = self._evaluator.by_query(run)[self.name]
         return {qid: found.get(qid, 0.0) for qid in self._qrels}
 
     def mean(self, values: Mapping[str, float], qids: Sequence[str]) -> float:
@@ -183,17 +211,6 @@ def _aggregate(measure: ir_measures.Measure, values: dict[str, float]) -> float:
     for value in values.values():
         aggregator.add(value)
     return float(aggregator.result())
-
-
-def _by_query(
-    run: dict[str, dict[str, float]],
-    measures: Sequence[ir_measures.Measure],
-    evaluator: ir_measures.providers.Evaluator,
-) -> PerQuery:
-    by_query: PerQuery = {str(measure): {} for measure in measures}
-    for metric in evaluator.iter_calc(run):
-        by_query[str(metric.measure)][metric.query_id] = float(metric.value)
-    return by_query
 
 
 def _compare(first: Evaluation, other: Evaluation) -> dict[str, Comparison]:

@@ -224,3 +224,24 @@ def test_a_pipe_is_refused_where_it_is_read_more_than_once(run, tmp_path):
     ):
         status, _, said = run(*words)
         assert (status, "error: pipe is a pipe or a device, and is read more than once." in said) == (1, True), said
+
+
+def test_an_output_never_replaces_an_input(run, tmp_path):
+    line = '{"query_id": "q1", "query": "fox", "candidates": [{"docid": "d1", "score": 1, "text": "fox", "label": 1}]}'
+    (tmp_path / "mine").write_text(line + "\n")
+    (tmp_path / "link").symlink_to("mine")
+    for words in (
+        ("rerank", "link", "--output", "mine", "--force"),
+        ("rerank", "--run", "mine", "--queries", "q", "--corpus", "c", "--output", "mine", "--force"),
+        ("teach", "mine", "--output", "mine", "--force"),
+        ("mine", "--topics", "q", "--qrels", "mine", "--index", "i", "--output", "mine", "--force"),
+        ("run", "--topics", "mine", "--index", "i", "--output", "mine", "--force"),
+        ("merge", "mine", "--output", "mine", "--force"),
+        ("judge", "read", "mine", "--output", "mine", "--force"),
+        ("judge", "export", "mine", "--output", "mine", "--force"),
+        ("evaluate", "mine", "--qrels", "q", "--per-query", "mine"),
+        ("evaluate", "r", "--qrels", "mine", "--per-query", "link"),
+    ):
+        status, _, said = run(*words)
+        assert (status, "is an input of this command" in said) == (1, True), said
+    assert (tmp_path / "mine").read_text() == line + "\n"

@@ -211,6 +211,28 @@ def test_runs_are_compared_with_the_first_by_a_paired_t_test(tmp_path):
     assert found[2].against_first == {"RR": same, "NumRet": same}
 
 
+def test_queries_keep_their_ids_where_the_program_knows_only_numbers(tmp_path):
+    # gdeval drops all before a hyphen, and so took both queries for "1"; other ids ended it.
+    qrels = {"a-1": {"good": 1}, "b-1": {"good": 1}, "fleas": {"good": 1}}
+    lines = [
+        f"{qid} Q0 {docid} {rank} {-rank} x\n"
+        for qid, docids in (("a-1", "good bad"), ("b-1", "bad good"), ("fleas", "bad bad2"))
+        for rank, docid in enumerate(docids.split(), 1)
+    ]
+    (tmp_path / "run").write_text("".join(lines))
+    (found,) = evaluate([tmp_path / "run"], qrels, parse_measures("ERR@20,RR"))
+    # A document of grade 1 of at most 4 stops a reader with (2¹ − 1)/2⁴.
+    assert found.by_query["ERR@20"] == pytest.approx({"a-1": 1 / 16, "b-1": 1 / 32, "fleas": 0.0}, abs=1e-5)
+    assert found.values == {"ERR@20": pytest.approx(1 / 32, abs=1e-5), "RR": pytest.approx(0.5)}
+
+
+@pytest.mark.parametrize("text", ["nDCG@0", "P@0", "AP(rel=0)", "Success@0", "Judged@0", "RR@10,R(rel=0)@5"])
+def test_a_cutoff_or_a_grade_of_0_is_refused(text):
+    # trec_eval's library ends the whole process on some of them.
+    with pytest.raises(InputError, match="is not a measure: its .* is below 1"):
+        parse_measures(text)
+
+
 @pytest.mark.parametrize("text", ["nDGC@10", "AP(", "nDCG(nothing=1)@10", ""])
 def test_an_unknown_measure_is_refused(text):
     with pytest.raises(InputError, match="measure"):
