@@ -16,6 +16,7 @@ from sidecar.core.errors import ConfigurationError, GatedModel, ModelError, Mode
 from sidecar.core.missing_package import missing_package
 from sidecar.core.model_spec import ModelSpec
 from sidecar.scoring import Scorer
+from sidecar.scoring.checkpoints.architecture import check_positions
 from sidecar.scoring.checkpoints.bundled_weights import find_embedded
 from sidecar.scoring.checkpoints.encoder_model import read_encoder
 from sidecar.scoring.checkpoints.files import check_holds_model
@@ -203,6 +204,7 @@ def _load_bi_encoder(located: Located, spec: ModelSpec) -> ReadsTokens:
     length = stated_length(model, tokenizer) or MINILM.max_length
     manifest = located.manifest or bi_encoder_manifest(located.directory, length)
     checkpoint = Checkpoint(located.name, model, tokenizer, with_max_length(manifest, spec.max_length))
+    check_positions(checkpoint.manifest, checkpoint.traits.positions, checkpoint.traits.architecture)
     chosen = choose_embedder(
         checkpoint,
         spec.engine,
@@ -229,6 +231,7 @@ def _load_cross_encoder(located: Located, base: Located, spec: ModelSpec) -> Rea
         check_settings(located.directory, tokenizer, located.manifest)
     manifest = located.manifest or default_manifest(model, tokenizer)
     checkpoint = Checkpoint(located.name, model, tokenizer, with_max_length(manifest, spec.max_length))
+    check_positions(checkpoint.manifest, checkpoint.traits.positions, checkpoint.traits.architecture)
     chosen = choose_engine(
         checkpoint,
         spec.engine,

@@ -9,6 +9,7 @@ import shutil
 import msgspec
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from sidecar.core.candidates import Passage
@@ -144,6 +145,32 @@ def test_answers_of_a_model_that_caps_its_logits_are_refused(tiny_kin, tmp_path)
     build_base("gemma2", tmp_path)
     with pytest.raises(ModelError, match=r"caps its logits at 30, so a difference of two is not linear"):
         answer_head(tmp_path, tokenizer, QWEN3)
+
+
+def test_answers_of_a_model_that_adds_a_bias_to_its_logits_are_refused(tiny_kin, tmp_path):
+    directory = shutil.copytree(tiny_kin("qwen-untied"), tmp_path / "copy")
+    weights = load_file(directory / "model.safetensors")
+    weights["lm_head.bias"] = torch.ones(len(weights["lm_head.weight"]))
+    save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"adds lm_head\.bias to its logits"):
+        load_scorer(str(directory), device="cpu")
+
+
+def test_the_embeddings_answer_only_for_a_model_whose_lm_head_they_are(tiny_kin, tmp_path):
+    directory = shutil.copytree(tiny_kin("qwen-untied"), tmp_path / "copy")
+    weights = load_file(directory / "model.safetensors")
+    del weights["lm_head.weight"]
+    save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"has no lm_head\.weight"):
+        load_scorer(str(directory), device="cpu")
+
+
+def test_a_file_of_weights_that_the_model_does_not_read_gives_no_answer(tiny_kin, tmp_path):
+    directory = shutil.copytree(tiny_kin("qwen"), tmp_path / "copy")
+    expected = answer_head(directory, load_tokenizer(directory), QWEN3)
+    other = torch.ones_like(load_file(directory / "model.safetensors")["model.embed_tokens.weight"])
+    save_file({"lm_head.weight": other}, directory / "an_older_copy.safetensors")
+    assert torch.equal(answer_head(directory, load_tokenizer(directory), QWEN3), expected)
 
 
 def test_an_adapter_with_answers_is_refused(tiny_llama, tmp_path):

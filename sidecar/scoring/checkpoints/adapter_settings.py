@@ -6,10 +6,13 @@ or value goes through peft. A setting that peft itself can't restore from an ada
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from sidecar.core.errors import ModelError
 from sidecar.scoring.checkpoints.adapter_targets import unclear_targets
@@ -49,10 +52,39 @@ REFUSED = {
     "use_qalora": "it needs the GPTQ base that it was trained on",
     "use_bdlora": "its blocks are for tensor-parallel servers",
 }
+_PATTERNS = ("target_modules", "exclude_modules", "layers_pattern", "modules_to_save", "rank_pattern", "alpha_pattern")
 CONVERT = (
     "Save it with peft's path_initial_model_for_weight_conversion, which makes a plain LoRA of it, or merge it into "
     "its base and give the whole model."
 )
+
+
+class _Settings(msgspec.Struct):
+    """The types of the settings that decide what is merged, and peft's defaults."""
+
+    r: Annotated[int, msgspec.Meta(ge=1)] = 8
+    lora_alpha: float = 8
+    use_rslora: bool | None = None
+    rank_pattern: dict[str, int] | None = None
+    alpha_pattern: dict[str, float] | None = None
+    target_modules: str | list[str] | None = None
+    exclude_modules: str | list[str] | None = None
+    modules_to_save: list[str] | None = None
+    layers_to_transform: int | list[int] | None = None
+    layers_pattern: str | list[str] | None = None
+
+
+def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with a rank and an alpha. Raises ValueError for a value of another type than peft reads."""
+    found = msgspec.convert(config, _Settings)
+    for name in _PATTERNS:
+        patterns = getattr(found, name) or ()
+        for pattern in [patterns] if isinstance(patterns, str) else patterns:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{name} has {pattern!r}, which is no pattern: {error}") from None
+    return {**config, "r": found.r, "lora_alpha": found.lora_alpha}
 
 
 def beyond_factors(config: Mapping[str, Any]) -> str | None:

@@ -7,7 +7,7 @@ checkpoint; transformers loads that one. A LoRA is merged while it is read.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from sidecar.scoring.checkpoints.adapter_targets import is_target
 from sidecar.scoring.checkpoints.architecture import Traits, read_model_config
 from sidecar.scoring.checkpoints.lora_adapter import PREFIX, WEIGHTS, is_adapter, read_config
 from sidecar.scoring.checkpoints.plain_lora import merged, merges_plainly
@@ -155,8 +156,19 @@ def _with_adapter(tensors: dict[str, np.ndarray], adapter: Path) -> dict[str, np
         names = list(file.keys())
         if any(file.get_slice(name).get_dtype() not in ("F32", "F16") for name in names):
             return None
+        adapted = {path for path, lora, _ in (name.removeprefix(PREFIX).partition(".lora_") for name in names) if lora}
+        if adapted != {path for path in _linear_modules(tensors) if is_target(config, path)}:
+            return None  # settings and tensors contradict each other, or the base is another one: peft reports it
         factors = {name.removeprefix(PREFIX).removeprefix("bert."): file.get_tensor(name) for name in names}
     return merged(tensors, factors, config)
+
+
+def _linear_modules(tensors: Mapping[str, np.ndarray]) -> Iterator[str]:
+    """Name the modules with a matrix as transformers does in a classifier."""
+    for name, tensor in tensors.items():
+        if tensor.ndim == 2 and not name.startswith("embeddings."):
+            path = name.removesuffix(".weight")
+            yield path if path == "classifier" else f"bert.{path}"
 
 
 def _shapes(config: Any, *, classifier: bool) -> Iterator[tuple[str, tuple[int, ...]]]:

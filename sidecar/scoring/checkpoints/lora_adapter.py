@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar.core.errors import AdapterMismatch, ModelError
+from sidecar.scoring.checkpoints.adapter_settings import with_defaults
 from sidecar.scoring.checkpoints.files import TOKENIZER_CONFIG, holds_tokenizer
 from sidecar.scoring.checkpoints.manifest import Manifest
 from sidecar.scoring.checkpoints.safetensors_io import open_tensors
@@ -31,10 +32,13 @@ def is_adapter(directory: Path) -> bool:
 def read_config(directory: Path, task: str = SCORING) -> dict[str, Any]:
     """Read the adapter's own configuration. Raises ModelError unless it is a LoRA for this task."""
     path = directory / CONFIG
+    again = "Fetch or save the adapter again."
     try:
-        config = dict(json.loads(path.read_text(encoding="utf-8")))
+        config = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ModelError(f"{path} is not a JSON object: {error}.", remedy="Fetch or save the adapter again.") from error
+        raise ModelError(f"{path} is not JSON: {error}.", remedy=again) from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{path} is not a JSON object.", remedy=again)
     if config.get("peft_type") != "LORA" or config.get("task_type") not in (task, None):
         raise ModelError(
             f"{directory} is a {config.get('peft_type')} adapter for {config.get('task_type')}.",
@@ -44,7 +48,10 @@ def read_config(directory: Path, task: str = SCORING) -> dict[str, Any]:
         raise ModelError(
             f"{directory} holds no {WEIGHTS}.", remedy="Only safetensors are read: save the adapter in that format."
         )
-    return config
+    try:
+        return with_defaults(config)
+    except ValueError as error:
+        raise ModelError(f"{path}: {error}.", remedy=again) from error
 
 
 def tokenizer_directory(adapter: Path, base: Path) -> Path:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -25,8 +24,7 @@ def merged(
 ) -> dict[str, np.ndarray] | None:
     """Merge the factors of an adapter, and replace the modules that it saves whole.
 
-    None if a factor has no partner, no matrix or another shape, and if not all layers are adapted alike: then the
-    adapter may belong to a base with another number of layers, which peft reports.
+    None if a factor has no partner, no matrix or another shape.
     """
     rank = config["r"]
     scale = np.float32(config["lora_alpha"] / (math.sqrt(rank) if config.get("use_rslora") else rank))
@@ -49,20 +47,4 @@ def merged(
         found[f"{place}.weight"] = weight + scale * update
     ups = {name for name in factors if name.endswith(".lora_B.weight")}
     whole = {name.replace("lora_B", "lora_A") for name in ups} <= factors.keys()
-    return found if whole and _alike(ups, tensors) else None
-
-
-def _alike(factors: Iterable[str], tensors: Iterable[str]) -> bool:
-    """True if all layers have the same factors."""
-    adapted: dict[str, set[str]] = {layer: set() for name in tensors if (layer := _layer(name)[0])}
-    for name in factors:
-        layer, part = _layer(name)
-        adapted.setdefault(layer, set()).add(part)
-    adapted.pop("", None)
-    return len({frozenset(parts) for parts in adapted.values()}) <= 1
-
-
-def _layer(name: str) -> tuple[str, str]:
-    """Return the number of a tensor's layer, "" for a tensor outside the layers, and the rest of its name."""
-    found = re.search(r"\.layer\.(\d+)\.(.*)", name)
-    return (found[1], found[2]) if found else ("", name)
+    return found if whole else None

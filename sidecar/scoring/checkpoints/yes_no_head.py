@@ -16,9 +16,9 @@ import torch
 from sidecar.core.errors import ModelError
 from sidecar.scoring.checkpoints.architecture import parse_model_config
 from sidecar.scoring.checkpoints.manifest import Manifest
-from sidecar.scoring.checkpoints.safetensors_io import open_tensors
+from sidecar.scoring.checkpoints.safetensors_io import open_tensors, stored_formats, weight_files
 
-HEAD, TIED = "lm_head.weight", "model.embed_tokens.weight"
+HEAD, BIAS, TIED = "lm_head.weight", "lm_head.bias", "model.embed_tokens.weight"
 
 
 def answer_head(directory: Path, tokenizer: Any, manifest: Manifest) -> torch.Tensor | None:
@@ -26,7 +26,8 @@ def answer_head(directory: Path, tokenizer: Any, manifest: Manifest) -> torch.Te
 
     Without `no_token` they are those of logit(yes).
 
-    Raises ModelError if an answer is not a single token, if the checkpoint has no lm_head, or if it caps its logits.
+    Raises ModelError if an answer is not a single token, if the checkpoint has no lm_head, if it caps its
+    logits, or if it adds a bias to them.
     """
     if manifest.yes_token is None:
         return None
@@ -37,13 +38,19 @@ def answer_head(directory: Path, tokenizer: Any, manifest: Manifest) -> torch.Te
         )
     answers = [token for token in (manifest.yes_token, manifest.no_token) if token is not None]
     ids = [_token_id(tokenizer, token) for token in answers]
-    head, tied = _rows(directory, HEAD, *ids), _rows(directory, TIED, *ids)
-    rows = head if head is not None else tied
-    if rows is None:
+    stored = stored_formats(directory).keys()
+    if BIAS in stored:
+        raise ModelError(
+            f"{directory} adds {BIAS} to its logits, which a score head without a bias can't.",
+            remedy="Use a model without a bias in its lm_head, or a classifier with a score head of its own.",
+        )
+    tied = parse_model_config(directory).tie_word_embeddings and TIED in stored
+    if HEAD not in stored and not tied:
         raise ModelError(
             f"{directory} has no {HEAD}, so it can't answer {' or '.join(map(repr, answers))}.",
             remedy="Leave yes_token and no_token out of sidecar.json for a model with a score head of its own.",
         )
+    rows = _rows(directory, HEAD if HEAD in stored else TIED, *ids)
     return rows if len(answers) == 1 else rows[0:1] - rows[1:2]
 
 
@@ -60,10 +67,11 @@ def _token_id(tokenizer: Any, token: str) -> int:
     return int(token_id)
 
 
-def _rows(directory: Path, key: str, *ids: int) -> torch.Tensor | None:
-    for path in sorted(directory.glob("*.safetensors")):
+def _rows(directory: Path, key: str, *ids: int) -> torch.Tensor:
+    """Return some rows of a stored matrix, in float32."""
+    for path in weight_files(directory):
         with open_tensors(path) as file:
             if key in file.keys():  # noqa: SIM118  not a dictionary
                 weights = file.get_slice(key)
                 return torch.cat([weights[i : i + 1] for i in ids]).float()
-    return None
+    raise KeyError(key)

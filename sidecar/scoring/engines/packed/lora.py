@@ -97,6 +97,9 @@ def read_lora(directory: Path, shapes: Mapping[str, tuple[int, ...]], *, base: s
     strange = sorted(adapted - shapes.keys())
     if strange:
         raise mismatch(recorded, base, f"it has no {strange[0]}")
+    unnamed = sorted(path for path in adapted if not is_target(config, path))
+    if unnamed:
+        raise mismatch(recorded, base, f"its adapter_config.json does not name {unnamed[0]}, whose factors it holds")
     named = {path for path in shapes if path.endswith(PROJECTIONS) and is_target(config, path)}
     missing = sorted(named - adapted)
     if missing:
