@@ -144,7 +144,7 @@ async def parts(
         api = rerank_api(
             engine,
             fields=settings.as_fields(),
-            access=AccessPolicy(key, client_keys, options.allowed_hosts),
+            access=AccessPolicy(key, client_keys, options.allowed_hosts, trusted=proxy.proxy.trusted),
             cors_origins=settings.cors_origins,
             extra=extra,
             management=proxy.ours,

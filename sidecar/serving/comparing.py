@@ -26,7 +26,7 @@ def compare_api(
         from sidecar.serving.ui.lucene_engine import LuceneEngine
 
         searchers = {name: opened.index for name, opened in lucene.indexes.items()}
-        engines["lucene"] = LuceneEngine(searchers, lucene.in_thread)
+        engines["lucene"] = LuceneEngine(searchers, lucene.in_thread, proxy.proxy.trusted)
         indexes = list(searchers)
     opensearch = OpenSearchEngine(proxy.proxy, keys)
     engines["opensearch"] = opensearch

@@ -146,8 +146,8 @@ class ServiceSettings(BaseModel):
     )
     trusted_proxies: Names = Field(
         (),
-        description="Addresses and networks of proxies (10.0.0.7, 10.0.0.0/8) whose headers (X-Forwarded-For, …) "
-        "are all passed on to OpenSearch.",
+        description="Addresses and networks of proxies (10.0.0.7, 10.0.0.0/8) that name a request's caller in "
+        "X-Forwarded-For; all of their headers are passed on to OpenSearch.",
     )
     pass_headers: Names = Field(
         (), description="More headers to pass on to OpenSearch from every client: names, or patterns such as x-acme-*."

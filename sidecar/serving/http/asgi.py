@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from sidecar.serving.http.callers import Caller
-from sidecar.serving.http.headers import Headers, value_of
+from sidecar.serving.http.callers import Caller, TrustedProxies
+from sidecar.serving.http.headers import Headers, list_of, value_of
 
 _ASCII = bytes(range(128))
 
@@ -20,9 +20,10 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 @dataclass(slots=True)
 class Exchange:
-    """A request and the methods to answer it. `raw_path` and `query` are as received, `peer` is the caller's address.
+    """A request and the methods to answer it. `raw_path` and `query` are as received.
 
-    `problem` says what went wrong with it, for the log.
+    `peer` is the address that it was sent from: its caller's, or a proxy's. `problem` says what went wrong with it, for
+    the log.
     """
 
     method: str
@@ -51,10 +52,10 @@ class Exchange:
         path = in_ascii(self.raw_path)
         return f"{path}?{in_ascii(self.query)}" if self.query else path
 
-    @property
-    def caller(self) -> Caller:
-        """Return the caller: their address, and the account that they claim."""
-        return Caller(self.peer, self.header(b"authorization"))
+    def caller(self, trusted: TrustedProxies) -> Caller:
+        """Return the caller: their address, as `trusted` proxies name it, and the account that they claim."""
+        address = trusted.client(self.peer, list_of(self.headers, b"x-forwarded-for"))
+        return Caller(address, self.header(b"authorization"))
 
     @property
     def elapsed(self) -> float:

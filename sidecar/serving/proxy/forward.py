@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from sidecar.serving.http import request_body
 from sidecar.serving.http.asgi import Exchange
-from sidecar.serving.http.callers import TrustedProxies, network_of
+from sidecar.serving.http.callers import Caller, TrustedProxies, network_of
 from sidecar.serving.http.errors import JSON, error_body
-from sidecar.serving.http.headers import Headers, list_of, to_client, to_upstream, without
+from sidecar.serving.http.headers import Headers, to_client, to_upstream, without
 from sidecar.serving.http.request_body import BodyLimits
 from sidecar.serving.proxy.messages import Request
 from sidecar.serving.proxy.routes import PassThrough, passes
@@ -50,9 +50,13 @@ class Forwarder:
             found.append((b"authorization", self._lent))
         return found
 
+    def caller_of(self, exchange: Exchange) -> Caller:
+        """Return who sent a request: behind declared proxies, the client that they name."""
+        return exchange.caller(self.trusted)
+
     def peer_of(self, exchange: Exchange) -> str:
-        """Return the network that a request comes from: behind declared proxies, that of the client they name."""
-        return network_of(self.trusted.client(exchange.peer, list_of(exchange.headers, b"x-forwarded-for")))
+        """Return the network of a request's caller."""
+        return network_of(self.caller_of(exchange).address)
 
     async def pass_on_changed(self, exchange: Exchange, change: Callable[[bytes], bytes]) -> None:
         """Forward a read, and return its answer with its body changed. Raises what `Upstream.fetch` does.

@@ -84,7 +84,7 @@ async def read_search(
         proxy.headers(exchange),
         found.index,
         SearchBody(plain),
-        exchange.caller,
+        proxy.caller_of(exchange),
         found.kind,
         proxy.peer_of(exchange),
         hold,

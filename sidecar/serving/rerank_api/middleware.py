@@ -12,6 +12,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sidecar.serving.http.asgi import Exchange
+from sidecar.serving.http.callers import TrustedProxies
 from sidecar.serving.http.hosts import host_is_served
 from sidecar.serving.http.management_access import client_of, key_fits
 from sidecar.serving.http.metrics import Metrics
@@ -35,13 +36,15 @@ _log = logging.getLogger("sidecar.api")
 class AccessPolicy:
     """Who has access: everybody to `open_paths`; if there are keys, only callers with one of them to other paths.
 
-    `api_key` is the service's own, `client_keys` are those of clients by their names.
+    `api_key` is the service's own, `client_keys` are those of clients by their names. `trusted` are the proxies that
+    may name a caller.
     """
 
     api_key: str | None = None
     client_keys: Mapping[str, str] = field(default_factory=dict)
     allowed_hosts: frozenset[str] = frozenset()
     open_paths: frozenset[str] = frozenset()
+    trusted: TrustedProxies = TrustedProxies()  # noqa: RUF009  it never changes
 
     def admits(self, exchange: Exchange, client: str | None) -> bool:
         """True if a request carries a key, `client` being the name of a client's, or if none is needed."""
@@ -90,7 +93,7 @@ class ApiMiddleware:
         scope[IDENTITY] = dict(echoed)[b"x-request-id"].decode("ascii")
         client = client_of(self.policy.client_keys, exchange)
         # The service's own key may be shared by many callers, so it does not identify one.
-        scope[CALLER] = exchange.caller.key() if client is None else f"{CLIENT}{client}"
+        scope[CALLER] = exchange.caller(self.policy.trusted).key() if client is None else f"{CLIENT}{client}"
         dialect = self.dialect_at(scope["path"])
 
         async def sent(message: Message) -> None:

@@ -10,6 +10,7 @@ from connectors.pyserini.hits import rest_response
 from sidecar.core.candidates import Ranking
 from sidecar.core.documents import PassageFields
 from sidecar.serving.http.asgi import Exchange
+from sidecar.serving.http.callers import TrustedProxies
 from sidecar.serving.http.held_bytes import Hold
 from sidecar.serving.rerank_api.json_body import written
 from sidecar.serving.rerank_api.problem import Fault, Problem
@@ -20,11 +21,15 @@ InThread = Callable[..., Awaitable[Any]]
 
 
 class LuceneEngine:
-    """The Lucene indexes of the settings by name; `in_thread` runs work in a thread that may call the JVM."""
+    """The Lucene indexes of the settings by name; `in_thread` runs work in a thread that may call the JVM.
 
-    def __init__(self, searchers: Mapping[str, Searcher], in_thread: InThread) -> None:
+    `trusted` are the proxies that may name a caller.
+    """
+
+    def __init__(self, searchers: Mapping[str, Searcher], in_thread: InThread, trusted: TrustedProxies) -> None:
         self.searchers = searchers
         self._in_thread = in_thread
+        self._trusted = trusted
 
     async def fetch(
         self, asked: ComparisonRequest, window: int, fields: PassageFields, exchange: Exchange, hold: Hold
@@ -49,6 +54,6 @@ class LuceneEngine:
             hits=hits_of(first_stage.candidates),
             window=window,
             respond=respond,
-            caller=exchange.caller.key(),
+            caller=exchange.caller(self._trusted).key(),
             request={"path": f"/v1/{asked.index}/search", "params": {"query": asked.query, "hits": window}},
         )

@@ -38,6 +38,14 @@ def test_a_caller_who_wants_an_error_is_told_when_to_ask_again(upstream):
         assert one["status"] == 429
 
 
+def test_behind_a_trusted_proxy_each_client_has_its_own_limit(upstream):
+    with served(upstream.url, requests_per_minute=1, trusted_proxies=("127.0.0.1",)) as running:
+        for client, status in [("10.1.1.1", "applied"), ("10.1.1.2", "applied"), ("10.1.1.1", "failed")]:
+            sent = json.dumps(body()).encode()
+            answer = running.ask("POST", "/docs/_search", sent, JSON | {"x-forwarded-for": client})
+            assert outcome(answer)[0] == status
+
+
 def test_a_search_that_no_minute_allows_is_too_large(upstream):
     with served(upstream.url, tokens_per_minute=10) as running:
         refused = running.search("docs", body(rerank={"on_failure": "error"}))

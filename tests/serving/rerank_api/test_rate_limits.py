@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sidecar.serving.http.callers import TrustedProxies
 from sidecar.serving.rerank_api.middleware import AccessPolicy
 from sidecar.serving.scorer.rate_limits import RateLimits
 from tests.support.servers.api_server import served_api
@@ -53,6 +54,19 @@ def test_a_request_too_many_is_refused_in_the_dialect(used_up, path):
         "x-ratelimit-remaining-requests": "0",
         "x-ratelimit-reset-requests": f"{seconds}s",
     }
+
+
+def test_behind_a_trusted_proxy_each_client_has_its_own_limit():
+    policy = AccessPolicy(trusted=TrustedProxies(["127.0.0.1"]))
+    with served_api(rates=RateLimits(requests=1), access=policy) as api:
+        for client, status in [("10.1.1.1", 200), ("10.1.1.2", 200), ("10.1.1.1", 429), ("1.2.3.4, 10.1.1.2", 429)]:
+            assert api.post("/v1/rerank", GOOD, headers={"x-forwarded-for": client}).status_code == status
+
+
+def test_nobody_else_names_a_caller():
+    with served_api(rates=RateLimits(requests=1)) as api:
+        for client, status in [("10.1.1.1", 200), ("10.1.1.2", 429)]:
+            assert api.post("/v1/rerank", GOOD, headers={"x-forwarded-for": client}).status_code == status
 
 
 def test_what_scores_nothing_is_not_counted(used_up):
