@@ -75,7 +75,7 @@ class ScoringError(SidecarError):
 
 
 class NonFiniteScore(ScoringError):
-    """NaN or infinity, which is never a rank."""
+    """NaN, or a number beyond single precision, which is never a rank."""
 
 
 class TrainingError(SidecarError):

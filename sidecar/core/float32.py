@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import struct
 
+# The largest single-precision number.
+LARGEST = (2 - 2.0**-23) * 2.0**127
+
 
 def single(value: float) -> float:
     """Round to the nearest single-precision number."""

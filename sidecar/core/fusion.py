@@ -17,6 +17,7 @@ from sidecar.core import fusion_opensearch
 from sidecar.core.adaptive_weight import adaptive_weight
 from sidecar.core.candidates import Candidate
 from sidecar.core.errors import FusionError, NonFiniteScore
+from sidecar.core.float32 import LARGEST
 
 # One list of scores for each ranker: the first stage, then the model.
 Lists = tuple[Sequence[float], Sequence[float]]
@@ -277,5 +278,6 @@ def _joined(scores: Sequence[float], rows: Sequence[tuple[float, float]]) -> lis
 
 def _require_finite(scores: Sequence[float], candidates: Sequence[Candidate], who: str) -> None:
     for score, candidate in zip(scores, candidates, strict=True):
-        if not math.isfinite(score):
+        # An engine's scores and a model's are single precision; sums and squares of larger ones overflow.
+        if not abs(score) <= LARGEST:
             raise NonFiniteScore(f"{who} the score {score} for document {candidate.docid!r}.")

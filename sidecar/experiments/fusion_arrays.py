@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sidecar.core.adaptive_weight import adaptive_weight
 from sidecar.core.candidates import Candidate, Passage
 from sidecar.core.errors import NonFiniteScore
+from sidecar.core.float32 import LARGEST
 from sidecar.core.fusion import Arithmetic, Fusion, Method, Normalization, l2, min_max, z_score
 
 Floats = NDArray[np.float64]
@@ -59,7 +60,7 @@ class _Window:
 class FusionArrays:
     """The scored lists of some queries within a `window`, fused by any number of fusions.
 
-    Raises `NonFiniteScore` for a score of the first stage that is NaN or infinite.
+    Raises `NonFiniteScore` for a score of the first stage that is NaN or beyond single precision.
     """
 
     lists: Sequence[ScoredList]
@@ -71,8 +72,8 @@ class FusionArrays:
     def __post_init__(self) -> None:
         self._windows = [one.windowed(self.window) for one in self.lists]
         self._bounds = np.cumsum([0, *(len(one.positions) for one in self._windows)])
-        if any(not np.isfinite(one.first).all() for one in self._windows):
-            raise NonFiniteScore("the first stage gave a score that is not finite.")
+        if any(not (np.abs(one.first) <= LARGEST).all() for one in self._windows):
+            raise NonFiniteScore("the first stage gave a score that is not finite, or beyond single precision.")
 
     def orders(self, fusion: Fusion, depth: int) -> list[list[str]]:
         """Return the first `depth` docids of each query, best first.

@@ -192,7 +192,7 @@ def test_no_candidates_give_no_scores():
 
 
 @pytest.mark.parametrize("method", list(Method))
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 1e39, -1e308])
 def test_a_score_that_is_no_number_is_never_a_rank(candidates, method, bad):
     with pytest.raises(NonFiniteScore, match="the model gave .* 'd2'"):
         Fusion(method).fuse([1.0, bad], candidates(2.0, 1.0))
@@ -201,6 +201,9 @@ def test_a_score_that_is_no_number_is_never_a_rank(candidates, method, bad):
 def test_a_first_stage_score_that_is_no_number_is_refused_only_where_it_counts(candidates):
     with pytest.raises(NonFiniteScore, match="the first stage gave .* 'd1'"):
         Fusion(Method.LINEAR).fuse([1.0, 2.0], candidates(math.nan, 1.0))
+    for method in (Method.LINEAR, Method.ADAPTIVE, Method.HARMONIC):
+        with pytest.raises(NonFiniteScore, match="the first stage gave the score 1e[+]39 .* 'd1'"):
+            Fusion(method).fuse([1.0, 2.0], candidates(1e39, 1.0))
     assert Fusion(Method.RERANK).fuse([1.0, 2.0], candidates(math.nan, 1.0)) == [1.0, 2.0]
     assert Fusion(Method.RRF).fuse([1.0, 2.0], candidates(math.nan, 1.0)) == [1 / 61 + 1 / 62, 1 / 62 + 1 / 61]
 
@@ -236,3 +239,19 @@ def test_ties_keep_first_stage_order(candidates):
 
 def test_the_tail_falls_in_whole_steps_from_the_lowest():
     assert tail_scores(-2.5, 3) == [-3.5, -4.5, -5.5]
+
+
+@pytest.mark.parametrize("largest", [3.4028234663852886e38, -3.4028234663852886e38])
+@pytest.mark.parametrize(
+    "fusion",
+    [
+        Fusion(Method.LINEAR),
+        Fusion(Method.LINEAR, Normalization.Z_SCORE),
+        Fusion(Method.ADAPTIVE),
+        Fusion(Method.HARMONIC),
+        Fusion(Method.LINEAR, arithmetic=Arithmetic.OPENSEARCH),
+    ],
+)
+def test_the_largest_scores_of_an_engine_are_fused(candidates, fusion, largest):
+    first = [*sorted([largest, 0.0], reverse=True), -3.4028234663852886e38]
+    assert all(math.isfinite(score) for score in fusion.fuse([1.0, 2.0, 3.0], candidates(*first)))

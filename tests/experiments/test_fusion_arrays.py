@@ -67,6 +67,6 @@ def test_a_first_stage_without_finite_scores_is_refused():
 
 
 def test_a_fusion_that_overflows_is_refused():
-    arrays = FusionArrays([ScoredList(["a", "b"], np.array([1e308, -1e308]), np.array([1.0, 2.0]))], 10)
+    arrays = FusionArrays([ScoredList(["a", "b"], np.array([1.0, 2.0]), np.array([1e308, -1e308]))], 10)
     with pytest.raises(NonFiniteScore, match="not finite"):
         arrays.fused(Fusion(Method.LINEAR))
