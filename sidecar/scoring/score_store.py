@@ -46,8 +46,12 @@ class ScoreStore:
         self.found = 0
         self._lock = threading.Lock()
         with self._as_our_errors():
-            # Transactions are begun and ended explicitly.
-            self._database = sqlite3.connect(path, timeout=LOCK_TIMEOUT, isolation_level=None, check_same_thread=False)
+            self._database = sqlite3.connect(
+                path.absolute(),  # `:memory:` alone is no file to SQLite
+                timeout=LOCK_TIMEOUT,
+                isolation_level=None,  # transactions are begun and ended explicitly
+                check_same_thread=False,
+            )
             self._open()
 
     def look_up(self, keys: Sequence[bytes]) -> list[Score | None]:

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -129,6 +130,12 @@ def test_many_runs_write_and_read_one_file_from_its_beginning(tmp_path):
         list(pool.map(run, range(8)))
     keys = [b"%d %d" % (number, 19) for number in range(8)]
     assert ScoreStore(tmp_path / "scores").look_up([*keys, b"shared 7"]) == [*[Score(19.0)] * 8, Score(7.0)]
+
+
+def test_a_file_with_a_name_that_sqlite_reads_otherwise_is_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ScoreStore(Path(":memory:")).keep({b"1": Score(1.0)})
+    assert ScoreStore(tmp_path / ":memory:").look_up([b"1"]) == [Score(1.0)]
 
 
 def test_a_file_that_is_no_score_file_is_refused_and_left_alone(tmp_path):

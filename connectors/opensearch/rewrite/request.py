@@ -210,8 +210,10 @@ def _page(search: Mapping[str, Any], params: Mapping[str, Any]) -> tuple[int, in
 def _whole(search: Mapping[str, Any], params: Mapping[str, Any], key: str, default: int) -> int:
     """Read a whole number from 0 on. OpenSearch accepts `"10"` and `10.0` in a body, too, and cuts 2.7 to 2."""
     value = params[key] if key in params else search.get(key, default)
+    # Python also reads 1_0 and " 10 " as 10.
+    is_number = value.isascii() and value.isdigit() if isinstance(value, str) else not isinstance(value, bool)
     try:
-        number = -1 if value is None or isinstance(value, bool) else int(value)
+        number = int(value) if is_number else -1
     except (TypeError, ValueError, OverflowError):
         number = -1
     if number < 0:

@@ -133,6 +133,8 @@ def test_the_query_text(body, params, query):
         (b',"from":null', "from is not a whole number from 0 on"),
         (b',"size":true', "size is not a whole number from 0 on"),
         (b',"size":1e400', "size is not a whole number from 0 on"),
+        (b',"size":"1_0"', "size is not a whole number from 0 on"),
+        (b',"from":" 1"', "from is not a whole number from 0 on"),
         (b',"sort":"date"', "the hits are sorted by something else than their score"),
         (b',"sort":["_score","_id"]', "the hits are sorted by something else than their score"),
         (b',"sort":[{"_score":"asc"}]', "the hits are sorted by something else than their score"),
