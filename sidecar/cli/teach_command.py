@@ -58,7 +58,7 @@ def teach_command(
     from sidecar.experiments.journal import Journal
     from sidecar.training.groups import Group
     from sidecar.training.preparing import read_groups
-    from sidecar.training.teachers import teach
+    from sidecar.training.teachers import check_texts, teach
 
     part = chosen_shard(shard)
     cluster = chosen_cluster(ray, ray_address, ray_workers, ray_cpus, ray_gpus)
@@ -87,6 +87,7 @@ def teach_command(
                 labelled=False,
                 drop_contradictions=drop_contradictions,
             )
+        check_texts(groups)
         # Groups of the same content are scored once, so they count once.
         distinct: dict[str, Group] = {}
         for group in groups:

@@ -91,8 +91,10 @@ def mixed(groups: Sequence[Group], teachers: Sequence[Weighted], *, standardize:
     """Return the teachers' scores of each group, in the order of its passages.
 
     A single teacher's are raw unless `standardize` is set; several are brought to mean 0 and deviation 1 within each
-    group (equal scores to 0) before their weighted mean is taken. Raises InputError if a score is missing.
+    group (equal scores to 0) before their weighted mean is taken. Raises InputError if a score is missing, and what
+    `check_texts` raises.
     """
+    check_texts(groups)
     _refuse_missing(groups, teachers)
     alone = len(teachers) == 1 and not standardize
     total = math.fsum(teacher.weight for teacher in teachers)
@@ -106,6 +108,20 @@ def mixed(groups: Sequence[Group], teachers: Sequence[Weighted], *, standardize:
         parts = [[weight / total * value for value in column] for weight, column in weighted]
         rows.append([math.fsum(values) for values in zip(*parts, strict=True)])
     return rows
+
+
+def check_texts(groups: Iterable[Group]) -> None:
+    """Raise InputError if a query has two passages of one id: a teacher's scores are kept by query and document."""
+    known: dict[tuple[str, str], tuple[Passage, str]] = {}
+    for group in groups:
+        for docid, passage in zip(group.docids, group.passages, strict=True):
+            first, source = known.setdefault((group.query, docid), (passage, group.source))
+            if passage != first:
+                raise InputError(
+                    f"{group.source}: query {group.qid!r} lists document {docid!r} with another text than {source}; a "
+                    "teacher's scores are kept by query and document.",
+                    remedy="Give one of the two documents another id.",
+                )
 
 
 def standardized(values: Sequence[float]) -> list[float]:

@@ -11,6 +11,7 @@ from sidecar.core.errors import InputError
 from sidecar.experiments.journal import Journal
 from sidecar.training.teachers import (
     Weighted,
+    check_texts,
     mixed,
     publish_scores,
     read_scores,
@@ -60,6 +61,14 @@ def test_one_teacher_speaks_as_it_is_and_several_in_deviations():
     assert both[1] == pytest.approx([0.25 * -1 + 0.75 * 1, 0.25 * 1 + 0.75 * -1])
     # Equal scores prefer nothing.
     assert both[0] == pytest.approx([0.25 * value for value in standardized([5, 1, 0])])
+
+
+def test_two_texts_under_one_id_have_no_score_in_common():
+    groups = [group(1, 0, texts=["one", "two"]), group(1, 0, texts=["one", "another"])]
+    check_texts([groups[0], groups[0]])
+    teacher = Weighted({"a query": {"d1": 2.0, "d2": 1.0}}, 1.0, "one")
+    with pytest.raises(InputError, match="query '1' lists document 'd2' with another text than "):
+        mixed(groups, [teacher], standardize=False)
 
 
 def test_missing_scores_are_counted_and_named():
