@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to measure.
+    """The options of a measurement.
 
     With `quantization`, the engine that has such weights is measured too, with them. `pairs` None
     uses made-up texts; `model` and `shape` None use the embedded model with a head drawn by `seed`.

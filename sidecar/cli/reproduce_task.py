@@ -1,4 +1,4 @@
-"""What `sidecar reproduce` is to do: where queries, judgements and first stage come from, and what must be fetched."""
+"""The task of `sidecar reproduce`: where queries, judgements and first stage come from, and what must be fetched."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _FREE = "train_gradient_checkpointing"
 
 
 class LeakPolicy(StrEnum):
-    """What to do if training queries occur in the evaluation."""
+    """The action for training queries that occur in the evaluation."""
 
     REFUSE = "refuse"
     DROP = "drop"

@@ -34,7 +34,10 @@ class WindowAnswer:
 
 @dataclass(frozen=True, slots=True)
 class StageTwo:
-    """What became of the first `depth` hits of a ranking; `why` says why they are not, or not all, in a new order."""
+    """The outcome of stage two for the first `depth` hits of a ranking.
+
+    `why` says why they are not, or not all, in a new order.
+    """
 
     depth: int
     windows: tuple[WindowAnswer, ...] = ()

@@ -45,7 +45,7 @@ class Pairing:
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """What two rankings of one query have in common.
+    """The overlap of two rankings of one query.
 
     `rbo` is the extrapolated rank-biased overlap of the whole rankings, from 0 to 1. `jaccard` is the size of the
     intersection of both tops divided by that of their union, `kept` the number of documents in both tops.

@@ -71,7 +71,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
-    """What a sweep found: the first stages alone, all points, the choice, and the queries of both sets."""
+    """The results of a sweep: the first stages alone, all points, the choice, and the queries of both sets."""
 
     first_stages: Sequence[Measured]
     points: Sequence[Measured]

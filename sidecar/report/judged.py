@@ -1,4 +1,4 @@
-"""What judgements say of runs: recall by depth, quality by window, and the tests of all pairs of runs."""
+"""Measures of judged runs: recall by depth, quality by window, and the tests of all pairs of runs."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from sidecar.core.model_spec import Remote, is_remote
 
 
 class ListwiseSettings(BaseModel):
-    """What `Settings` has for stage two."""
+    """The settings of stage two, a part of `Settings`."""
 
     listwise_model: str | None = Field(
         None,

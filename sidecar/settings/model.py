@@ -11,7 +11,7 @@ from sidecar.core.model_spec import Chunking, ModelSpec, Remote
 
 
 class ModelSettings(BaseModel):
-    """What `Settings` has for the model."""
+    """The settings of the model, a part of `Settings`."""
 
     model: str = Field(
         "e5-small",

@@ -13,7 +13,7 @@ CURVE = "learning-curve.svg"
 
 
 class Measured(Protocol):
-    """What is drawn: losses and figures by step, and the gain."""
+    """The data of a curve: losses and figures by step, and the gain."""
 
     @property
     def losses(self) -> Mapping[int, float]:

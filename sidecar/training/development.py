@@ -46,7 +46,7 @@ class Development:
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """What a training has gained: the measure of `queries` lists by the trained model, and by what was there before.
+    """The gain of a training: the measure of `queries` lists by the trained model, and by what was there before.
 
     `first_stage` is that of the lists' given order, None if that order puts all that is relevant first, as positives
     before negatives do. `start` is that of the model that the training began with, None if that can't rank yet.

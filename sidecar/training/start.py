@@ -1,4 +1,4 @@
-"""What a training starts from: a base model, or an adapter that is trained further; and how well that ranks."""
+"""The start of a training: a base model, or an adapter that is trained further; and how well that ranks."""
 
 from __future__ import annotations
 

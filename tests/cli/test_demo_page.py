@@ -1,4 +1,4 @@
-"""What `sidecar demo --web` refuses before it indexes anything."""
+"""Refusals of `sidecar demo --web` before it indexes anything."""
 
 from __future__ import annotations
 

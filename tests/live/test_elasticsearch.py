@@ -45,7 +45,7 @@ def service(elasticsearch_url):
 
 @pytest.fixture
 def headers(client):
-    """What a client of this version of Elasticsearch sends."""
+    """The headers that a client of this version of Elasticsearch sends."""
     said = COMPATIBLE.format(client.info()["version"]["number"].partition(".")[0])
     return {"content-type": said, "accept": said}
 

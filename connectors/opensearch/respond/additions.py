@@ -1,4 +1,4 @@
-"""What the sidecar adds to OpenSearch's response, to the whole of it and to each hit. No I/O."""
+"""Additions of the sidecar to OpenSearch's response, to the whole of it and to each hit. No I/O."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from connectors.opensearch.rewrite.filter_path import Filters
 
 @dataclass(frozen=True, slots=True)
 class Additions:
-    """What a response tells beside OpenSearch's answer.
+    """The additions to a response as a whole, and to its hits.
 
     `took` returns the milliseconds that the whole search took, at the time of writing. `rerank` is written as
     `ext.rerank`; `hits` are written as `_rerank` into the first hits of the page, in order. Each of `highlights`, in
@@ -51,7 +51,7 @@ class Additions:
 
 @dataclass(frozen=True, slots=True)
 class HitAdditions:
-    """What one hit tells beside OpenSearch's answer: its `_rerank`, and fields of its `highlight`."""
+    """The additions to one hit: its `_rerank`, and fields of its `highlight`."""
 
     explanation: Mapping[str, Any]
     highlight: Mapping[str, Sequence[str]]

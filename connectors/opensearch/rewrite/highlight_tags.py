@@ -15,7 +15,7 @@ from sidecar.core.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Tags:
-    """What is written before and after a part that is marked; with `html` the text itself is escaped."""
+    """The tags before and after a marked part; with `html` the text itself is escaped."""
 
     before: str = "<em>"
     after: str = "</em>"

@@ -35,7 +35,7 @@ Get = Callable[[str], Awaitable[object]]
 
 
 class ToldModel(msgspec.Struct, frozen=True):
-    """What another sidecar tells of a model, beside its name, in `/v1/models`."""
+    """The description of a model by another sidecar, beside its name, in `/v1/models`."""
 
     identity: str
     mapping: Mapping

@@ -21,7 +21,7 @@ _LONGEST = 500
 
 
 class Traces(Protocol):
-    """What begins the span of a request."""
+    """The interface that begins the span of a request."""
 
     def begin(self, name: str, headers: Headers, attributes: Mapping[str, Value]) -> TraceSpan:
         """Begin the span of a request that came in with these headers."""

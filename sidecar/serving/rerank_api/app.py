@@ -57,7 +57,7 @@ class ExtraRouter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Paths:
-    """What is known of a path; `extra` are the routers beside the dialects, `open` needs no key."""
+    """The dialects and rights of paths; `extra` are the routers beside the dialects, `open` needs no key."""
 
     extra: Sequence[ExtraRouter]
     open: frozenset[str]

@@ -51,7 +51,7 @@ def spans_of(answer: RankedDocuments, index: int) -> dict[str, Any]:
 
 
 class CohereDemands(ParsedRequest):
-    """What a body of version 2 demands beside its texts."""
+    """The demands of a body of version 2, beside its texts."""
 
     top_n: int | None = Field(None, ge=1)
     max_tokens_per_doc: int | None = Field(None, ge=1)

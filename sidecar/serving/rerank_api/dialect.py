@@ -36,7 +36,7 @@ STATUSES = {
 
 @dataclass(frozen=True, slots=True)
 class Demands:
-    """What a request demands beside its texts.
+    """The demands of a request, beside its texts.
 
     Results less relevant than `min_relevance` are left out. A model reads the `instruction` instead of its own, and of
     each document `document_tokens` at most. `pair_tokens` limits query and document together. Requests of a lower

@@ -21,7 +21,7 @@ from sidecar.serving.rerank_api.vllm import ACTIVATION, openai_error
 
 
 class SharedDemands(CohereDemands):
-    """What a body of a shared path demands beside its texts; a `top_n` of 0 means all."""
+    """The demands of a body of a shared path, beside its texts; a `top_n` of 0 means all."""
 
     top_n: int | None = Field(None, ge=0)
     rank_fields: list[str] | None = None

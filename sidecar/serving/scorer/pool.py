@@ -136,7 +136,7 @@ class ScorerPool:
 
     @property
     def on_batch(self) -> Callable[[BatchReport], None]:
-        """What is called with every batch of every process."""
+        """The function that is called with every batch of every process."""
         return self._members[0].process.on_batch
 
     @on_batch.setter

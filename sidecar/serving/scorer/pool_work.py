@@ -16,7 +16,7 @@ _log = logging.getLogger("sidecar.scorer")
 
 
 class PoolWork:
-    """What the processes have to do.
+    """The work of the processes.
 
     `scored` is called with a job and the positions of its passages that got a score or were given up, `settle` after
     everything that may let a process take more.

@@ -1,4 +1,4 @@
-"""What a comparison needs of a search engine: the window of a search, and its response in another order."""
+"""The interface of a search engine for comparisons: the window of a search, and its response in another order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a request demands beside its texts: tokens are counted, limits honoured, and what can't be done is refused."""
+"""The demands of a request: tokens are counted, limits honoured, and what can't be done is refused."""
 
 from __future__ import annotations
 

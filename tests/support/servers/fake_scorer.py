@@ -150,7 +150,7 @@ class Models:
 
 
 def identity(name, scorer):
-    """What distinguishes the models of one name."""
+    """Return a text that distinguishes the models of one name."""
     return f"{name} {type(scorer).__name__}" + (f" {scorer.shift}" if scorer.shift else "")
 
 

@@ -27,7 +27,7 @@ class Finished(SimpleSpanProcessor):
 
 
 class TracesInMemory:
-    """What a service writes its traces with (`traces`), and the spans, once all have ended."""
+    """The means by which a service writes its traces (`traces`), and the spans, once all have ended."""
 
     def __init__(self, *, queries=False):
         self._exporter = InMemorySpanExporter()

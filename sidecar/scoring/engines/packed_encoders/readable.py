@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """What the engine knows of an architecture.
+    """The facts that the engine needs of an architecture.
 
     `sizes` are configuration keys that it computes with, whatever their value; `values` are those that it knows with
     some values only; `inert` are those that change no score. `weights` matches the names of all weights that it reads.
