@@ -26,13 +26,18 @@ class Caller:
     address: str
     authorization: bytes = field(default=b"", repr=False)
 
+    @property
+    def network(self) -> str:
+        """Return the part of the address that its owner can't choose."""
+        return network_of(self.address)
+
     def key(self, *, proved: bool = False) -> str:
         """Return the key by which a caller takes turns: of the address and, if it is `proved`, the account.
 
         An account is proved once OpenSearch, or another verifier of accounts, has accepted the `Authorization`.
         """
         account = account_of(self.authorization) if proved else b""
-        named = network_of(self.address).encode() + b"\0" + account
+        named = self.network.encode() + b"\0" + account
         return hashlib.blake2b(named, digest_size=8, key=_SALT).hexdigest()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from sidecar.serving.http import request_body
 from sidecar.serving.http.asgi import Exchange
-from sidecar.serving.http.callers import Caller, TrustedProxies, network_of
+from sidecar.serving.http.callers import Caller, TrustedProxies
 from sidecar.serving.http.errors import JSON, error_body
 from sidecar.serving.http.headers import Headers, to_client, to_upstream, without
 from sidecar.serving.http.request_body import BodyLimits
@@ -56,7 +56,7 @@ class Forwarder:
 
     def peer_of(self, exchange: Exchange) -> str:
         """Return the network of a request's caller."""
-        return network_of(self.caller_of(exchange).address)
+        return self.caller_of(exchange).network
 
     async def pass_on_changed(self, exchange: Exchange, change: Callable[[bytes], bytes]) -> None:
         """Forward a read, and return its answer with its body changed. Raises what `Upstream.fetch` does.

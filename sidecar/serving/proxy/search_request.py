@@ -39,7 +39,7 @@ class NotRead(Exception):
 class SearchCall:
     """A search, or several, as called: `headers` are those for OpenSearch, `body` is decompressed.
 
-    It counts against the share of `peer` in the connections to OpenSearch; `hold` counts the bytes of its answers.
+    `hold` counts the bytes of its answers.
     """
 
     method: str
@@ -50,8 +50,12 @@ class SearchCall:
     body: SearchBody
     caller: Caller
     kind: Kind = Kind.SEARCH
-    peer: str = ""
     hold: Hold | None = None
+
+    @property
+    def peer(self) -> str:
+        """Return the network whose share of the connections to OpenSearch the search counts against."""
+        return self.caller.network
 
     @property
     def identity(self) -> str:
@@ -86,7 +90,6 @@ async def read_search(
         SearchBody(plain),
         proxy.caller_of(exchange),
         found.kind,
-        proxy.peer_of(exchange),
         hold,
     )
     return search if plain else _from_url(search)

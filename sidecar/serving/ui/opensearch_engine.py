@@ -122,10 +122,7 @@ class OpenSearchEngine:
         if asked.search_body is not None and not body.raw.startswith(b"{"):
             raise Problem(Fault.INVALID, "body is not a JSON object", param="body")
         headers = self._proxy.headers(own)
-        peer = self._proxy.peer_of(exchange)
-        return SearchCall(
-            "POST", path, "", headers, found.index, body, self._proxy.caller_of(own), found.kind, peer, hold
-        )
+        return SearchCall("POST", path, "", headers, found.index, body, self._proxy.caller_of(own), found.kind, hold)
 
     def _headers(self, exchange: Exchange) -> Headers:
         """Return the caller's headers for a search: without the sidecar's key, and what belongs to the page."""
